@@ -3,10 +3,11 @@
 from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
 __all__ = [
     "Array",
+    "Bool",
     "Float",
     "Int",
     "Key",

@@ -1,0 +1,44 @@
+"""What a score is: the gradient of the log density of the noised data."""
+
+from sde_jax.score.denoiser import DenoiserScore, denoised, score_of_denoised
+from sde_jax.score.exact import GaussianMixture, MixtureScore
+from sde_jax.score.exact_flow import gaussian_flow, quantile_flow
+from sde_jax.score.flow import AdaptiveSolver, FlowSolution
+from sde_jax.score.network import (
+    LogNoiseLevel,
+    NetworkScore,
+    ScaledTime,
+    ScoreModel,
+    TimeCondition,
+)
+from sde_jax.score.parameterization import (
+    DataPrediction,
+    NoisePrediction,
+    Parameterization,
+    ScorePrediction,
+    VelocityPrediction,
+)
+from sde_jax.score.protocol import Score
+
+__all__ = [
+    "AdaptiveSolver",
+    "DataPrediction",
+    "DenoiserScore",
+    "FlowSolution",
+    "GaussianMixture",
+    "LogNoiseLevel",
+    "MixtureScore",
+    "NetworkScore",
+    "NoisePrediction",
+    "Parameterization",
+    "ScaledTime",
+    "Score",
+    "ScoreModel",
+    "ScorePrediction",
+    "TimeCondition",
+    "VelocityPrediction",
+    "denoised",
+    "gaussian_flow",
+    "quantile_flow",
+    "score_of_denoised",
+]

@@ -1,0 +1,106 @@
+"""Gaussian mixtures, whose noised score, density and denoiser are known in closed form."""
+
+from dataclasses import dataclass, field
+
+import jax
+import jax.numpy as jnp
+
+from sde_jax.arrays import Array, Float, PRNGKeyArray
+from sde_jax.sde.base import LinearSDE, Time
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class GaussianMixture:
+    """A data distribution ``sum_k w_k N(m_k, U_k diag(v_k) U_k^T)`` and what an SDE makes of it.
+
+    At time t component k has mean ``alpha m_k`` and variances ``alpha^2 v_k + sigma^2`` along the
+    same axes, so that score, density and denoiser are exact for every `LinearSDE`. Examples of any
+    shape are flattened to D numbers. The whole is a pytree.
+    """
+
+    weights: Float[Array, "components"]
+    """Positive, of sum 1."""
+    means: Float[Array, "components dimension"]
+    variances: Float[Array, "components dimension"]
+    """Along the axes; zero is a point mass, for t > 0 only."""
+    axes: Float[Array, "components dimension dimension"] | None = None
+    """Orthonormal columns ``U_k``; None for the coordinate axes."""
+
+    @staticmethod
+    def from_covariances(
+        weights: Float[Array, "components"],
+        means: Float[Array, "components dimension"],
+        covariances: Float[Array, "components dimension dimension"],
+    ) -> "GaussianMixture":
+        """The mixture with full covariance matrices."""
+        variances, axes = jnp.linalg.eigh(covariances)
+        return GaussianMixture(weights, means, variances, axes)
+
+    def sample(self, key: PRNGKeyArray, count: int) -> Float[Array, "count dimension"]:
+        """Draws ``count`` examples."""
+        key_component, key_noise = jax.random.split(key)
+        chosen = jax.random.choice(key_component, self.weights.size, (count,), p=self.weights)
+        noise = jax.random.normal(key_noise, (count, self.means.shape[1]), self.means.dtype)
+        offsets = jnp.sqrt(self.variances[chosen]) * noise
+        if self.axes is not None:
+            offsets = jnp.einsum("nij,nj->ni", self.axes[chosen], offsets)
+        return self.means[chosen] + offsets
+
+    def log_density(
+        self, sde: LinearSDE, x: Float[Array, "batch *shape"], t: Time
+    ) -> Float[Array, "batch"]:
+        """``log p_t(x)``, in nats."""
+        offsets, variances = self._at(sde, x, t)
+        return jax.nn.logsumexp(self._log_joint(offsets, variances), axis=1)
+
+    def score(
+        self, sde: LinearSDE, x: Float[Array, "batch *shape"], t: Time
+    ) -> Float[Array, "batch *shape"]:
+        """The gradient of ``log p_t`` at ``x``."""
+        offsets, variances = self._at(sde, x, t)
+        responsibilities = jax.nn.softmax(self._log_joint(offsets, variances), axis=1)
+        pulls = self._to_coordinates(-offsets / variances)
+        return jnp.einsum("nk,nki->ni", responsibilities, pulls).reshape(x.shape)
+
+    def denoised(
+        self, sde: LinearSDE, x: Float[Array, "batch *shape"], t: Time
+    ) -> Float[Array, "batch *shape"]:
+        """The posterior mean ``E[x_0 | x_t = x]``, from each component's own regression on x."""
+        offsets, variances = self._at(sde, x, t)
+        responsibilities = jax.nn.softmax(self._log_joint(offsets, variances), axis=1)
+        alpha = jnp.broadcast_to(sde.alpha(t), x.shape[:1])[:, None, None]
+        corrections = self._to_coordinates(alpha * self.variances * offsets / variances)
+        posterior_means = self.means + corrections
+        return jnp.einsum("nk,nki->ni", responsibilities, posterior_means).reshape(x.shape)
+
+    def _at(self, sde: LinearSDE, x: Array, t: Time) -> tuple[Array, Array]:
+        """Offsets from each component's mean along its axes, and the variances there."""
+        alpha = jnp.broadcast_to(sde.alpha(t), x.shape[:1])[:, None, None]
+        sigma = jnp.broadcast_to(sde.sigma(t), x.shape[:1])[:, None, None]
+        offsets = x.reshape(x.shape[0], 1, -1) - alpha * self.means
+        if self.axes is not None:
+            offsets = jnp.einsum("kij,nki->nkj", self.axes, offsets)
+        return offsets, alpha**2 * self.variances + sigma**2
+
+    def _log_joint(self, offsets: Array, variances: Array) -> Float[Array, "batch components"]:
+        terms = offsets**2 / variances + jnp.log(2 * jnp.pi * variances)
+        return jnp.log(self.weights) - 0.5 * terms.sum(axis=2)
+
+    def _to_coordinates(self, along_axes: Array) -> Array:
+        if self.axes is None:
+            return along_axes
+        return jnp.einsum("kij,nkj->nki", self.axes, along_axes)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class MixtureScore:
+    """The exact score of a `GaussianMixture` under an SDE."""
+
+    mixture: GaussianMixture
+    sde: LinearSDE = field(metadata={"static": True})
+
+    def __call__(self, x: Float[Array, "batch *shape"], t: Time) -> Float[Array, "batch *shape"]:
+        """The score at ``(x, t)``."""
+        return self.mixture.score(self.sde, x, t)

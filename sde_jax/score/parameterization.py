@@ -1,0 +1,73 @@
+"""What a network predicts, and how its prediction is read as a score.
+
+Each parameterization is a pair: the ``target`` that the network regresses on, and ``to_score``,
+affine in the network's output. With ``x = alpha x0 + sigma noise``, ``to_score(target)`` is
+``-noise / sigma``.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from sde_jax.arrays import Array
+
+
+class Parameterization(Protocol):
+    """Arguments broadcast against each other; ``alpha`` and ``sigma`` are those of the SDE at t."""
+
+    def target(self, x0: Array, noise: Array, alpha: Array, sigma: Array) -> Array:
+        """What the network should return for ``x = alpha x0 + sigma noise``."""
+        ...
+
+    def to_score(self, output: Array, x: Array, alpha: Array, sigma: Array) -> Array:
+        """The score at ``x`` that a network's ``output`` stands for; affine in ``output``."""
+        ...
+
+
+@dataclass(frozen=True)
+class NoisePrediction:
+    """The network predicts the noise: ``score = -output / sigma`` (Ho et al. 2020, sec. 3.2)."""
+
+    def target(self, x0: Array, noise: Array, alpha: Array, sigma: Array) -> Array:
+        return noise
+
+    def to_score(self, output: Array, x: Array, alpha: Array, sigma: Array) -> Array:
+        return -output / sigma
+
+
+@dataclass(frozen=True)
+class DataPrediction:
+    """The network predicts the data, x0: ``score = (alpha output - x) / sigma^2``."""
+
+    def target(self, x0: Array, noise: Array, alpha: Array, sigma: Array) -> Array:
+        return x0
+
+    def to_score(self, output: Array, x: Array, alpha: Array, sigma: Array) -> Array:
+        return (alpha * output - x) / sigma**2
+
+
+@dataclass(frozen=True)
+class VelocityPrediction:
+    """The network predicts v of Salimans and Ho 2022 (arXiv:2202.00512, app. D), for any SDE.
+
+    ``v = (alpha noise - sigma x0) / rho`` with ``rho^2 = alpha^2 + sigma^2``, which is 1 for VP. In
+    ``x / rho`` and ``v`` the pair (x0, noise) is rotated, hence
+    ``noise = (alpha v + sigma x / rho) / rho``.
+    """
+
+    def target(self, x0: Array, noise: Array, alpha: Array, sigma: Array) -> Array:
+        return (alpha * noise - sigma * x0) / (alpha**2 + sigma**2) ** 0.5
+
+    def to_score(self, output: Array, x: Array, alpha: Array, sigma: Array) -> Array:
+        square = alpha**2 + sigma**2
+        return -(alpha / sigma * output / square**0.5 + x / square)
+
+
+@dataclass(frozen=True)
+class ScorePrediction:
+    """The network predicts the score itself."""
+
+    def target(self, x0: Array, noise: Array, alpha: Array, sigma: Array) -> Array:
+        return -noise / sigma
+
+    def to_score(self, output: Array, x: Array, alpha: Array, sigma: Array) -> Array:
+        return output

@@ -1,0 +1,17 @@
+"""The one noun that crosses the library."""
+
+from typing import Protocol
+
+from sde_jax.arrays import Array, Float
+
+
+class Score(Protocol):
+    """A callable ``(x, t) -> gradient of log p_t(x)``, of the shape of ``x``.
+
+    ``x`` has shape ``(batch, *shape)``; ``t``, in [0, 1], is one time or one for each example. A
+    score that holds arrays is a pytree, so that samplers compile once for all its values.
+    """
+
+    def __call__(
+        self, x: Float[Array, "batch *shape"], t: Float[Array, "*batch"]
+    ) -> Float[Array, "batch *shape"]: ...
