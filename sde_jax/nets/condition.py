@@ -1,0 +1,19 @@
+"""What a network is told beside the noisy data and the time."""
+
+from typing import NamedTuple
+
+from sde_jax.arrays import Array, Float, Int
+
+__all__ = ["Condition"]
+
+
+class Condition(NamedTuple):
+    """A class label, a conditioning image, both, or none.
+
+    Attributes:
+      label: class in ``[0, classes)`` of each example; -1 means that this example has none.
+      image: channels that are concatenated to the noisy image, of the same height and width.
+    """
+
+    label: Int[Array, "batch"] | None = None
+    image: Float[Array, "batch height width channels"] | None = None

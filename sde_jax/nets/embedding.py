@@ -1,0 +1,71 @@
+"""Vectors that tell a network the time and the class."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sde_jax.arrays import Array, Float, Int
+
+__all__ = ["GaussianFourierFeatures", "LabelEmbedding", "positional_embedding"]
+
+
+def positional_embedding(
+    time: Float[Array, "batch"], width: int, max_period: float = 10_000.0
+) -> Float[Array, "batch width"]:
+    """Embeds ``time`` in sines, then cosines, of geometric frequencies (Vaswani et al. 2017).
+
+    With ``half = width // 2`` the frequencies are ``max_period ** (-k / (half - 1))``,
+    ``k = 0 .. half - 1``; an odd width ends in a zero. The slowest wave turns once in
+    ``2 pi max_period``, so times should span about ``[0, 1000]``.
+
+    Raises:
+      ValueError: if ``width`` is below 4, where the frequencies are not defined.
+    """
+    half = width // 2
+    if half < 2:
+        raise ValueError(f"`width` of a positional embedding must be at least 4: got {width}")
+    frequency = max_period ** (-np.arange(half) / (half - 1))
+    angle = time[:, None] * jnp.asarray(frequency, time.dtype)[None, :]
+    embedding = jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], axis=-1)
+    return jnp.pad(embedding, ((0, 0), (0, width - 2 * half)))
+
+
+class GaussianFourierFeatures(nn.Module):
+    """Embeds ``time`` as ``[sin(2 pi W time), cos(2 pi W time)]`` with fixed random ``W``.
+
+    ``W ~ N(0, scale^2)`` is drawn at initialization and kept among the parameters, so that it
+    is saved and loaded with them; its gradient is zero (Tancik et al. 2020). Song et al. 2021
+    give it ``time = log sigma``.
+
+    Attributes:
+      features: number of frequencies; the embedding is twice as wide.
+      scale: standard deviation of ``W``.
+    """
+
+    features: int
+    scale: float = 16.0
+
+    @nn.compact
+    def __call__(self, time: Float[Array, "batch"]) -> Float[Array, "batch 2*features"]:
+        frequency = self.param("W", nn.initializers.normal(self.scale), (self.features,))
+        angle = 2 * jnp.pi * time[:, None] * jax.lax.stop_gradient(frequency)[None, :]
+        return jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], axis=-1)
+
+
+class LabelEmbedding(nn.Module):
+    """Embeds a class label; an example without one, of label -1, is embedded as zero.
+
+    Attributes:
+      classes: number of classes.
+      features: width of the embedding.
+    """
+
+    classes: int
+    features: int
+
+    @nn.compact
+    def __call__(self, label: Int[Array, "batch"]) -> Float[Array, "batch features"]:
+        table = self.param("table", nn.initializers.normal(), (self.classes, self.features))
+        known = (label >= 0)[:, None]
+        return jnp.where(known, table[label], 0.0)
