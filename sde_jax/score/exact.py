@@ -70,22 +70,22 @@ class GaussianMixture:
         offsets, variances = self._at(sde, x, t)
         responsibilities = jax.nn.softmax(self._log_joint(offsets, variances), axis=1)
         alpha = jnp.broadcast_to(sde.alpha(t), x.shape[:1])[:, None, None]
-        corrections = self._to_coordinates(alpha * self.variances * offsets / variances)
-        posterior_means = self.means + corrections
+        corrections = self._to_coordinates(alpha * self.variances[None] * offsets / variances)
+        posterior_means = self.means[None] + corrections
         return jnp.einsum("nk,nki->ni", responsibilities, posterior_means).reshape(x.shape)
 
     def _at(self, sde: LinearSDE, x: Array, t: Time) -> tuple[Array, Array]:
         """Offsets from each component's mean along its axes, and the variances there."""
         alpha = jnp.broadcast_to(sde.alpha(t), x.shape[:1])[:, None, None]
         sigma = jnp.broadcast_to(sde.sigma(t), x.shape[:1])[:, None, None]
-        offsets = x.reshape(x.shape[0], 1, -1) - alpha * self.means
+        offsets = x.reshape(x.shape[0], 1, -1) - alpha * self.means[None]
         if self.axes is not None:
             offsets = jnp.einsum("kij,nki->nkj", self.axes, offsets)
-        return offsets, alpha**2 * self.variances + sigma**2
+        return offsets, alpha**2 * self.variances[None] + sigma**2
 
     def _log_joint(self, offsets: Array, variances: Array) -> Float[Array, "batch components"]:
         terms = offsets**2 / variances + jnp.log(2 * jnp.pi * variances)
-        return jnp.log(self.weights) - 0.5 * terms.sum(axis=2)
+        return jnp.log(self.weights)[None] - 0.5 * terms.sum(axis=2)
 
     def _to_coordinates(self, along_axes: Array) -> Array:
         if self.axes is None:

@@ -31,9 +31,9 @@ def gaussian_flow(
     ratio = (sde.alpha(s) ** 2 * variances + sde.sigma(s) ** 2) / (
         sde.alpha(t) ** 2 * variances + sde.sigma(t) ** 2
     )
-    offsets = x.reshape(x.shape[0], -1) - sde.alpha(t) * mean
-    carried = (offsets @ axes * jnp.sqrt(ratio)) @ axes.T
-    return (sde.alpha(s) * mean + carried).reshape(x.shape)
+    offsets = x.reshape(x.shape[0], -1) - sde.alpha(t) * mean[None]
+    carried = (offsets @ axes * jnp.sqrt(ratio)[None]) @ axes.T
+    return (sde.alpha(s) * mean[None] + carried).reshape(x.shape)
 
 
 def quantile_flow(
@@ -71,8 +71,9 @@ def quantile_flow(
 
 def _log_odds(mixture: GaussianMixture, sde: LinearSDE, x: Array, t: Time) -> Array:
     deviations = jnp.sqrt(sde.alpha(t) ** 2 * mixture.variances[:, 0] + sde.sigma(t) ** 2)
-    standardized = (x[:, None] - sde.alpha(t) * mixture.means[:, 0]) / deviations
-    log_weights = jnp.log(mixture.weights)
+    offsets = x[:, None] - sde.alpha(t) * mixture.means[None, :, 0]
+    standardized = offsets / deviations[None]
+    log_weights = jnp.log(mixture.weights)[None]
     below = jax.nn.logsumexp(log_weights + norm.logcdf(standardized), axis=1)
     above = jax.nn.logsumexp(log_weights + norm.logcdf(-standardized), axis=1)
     return below - above

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import diffrax
 import jax
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Bool, Int, PyTree
 
-VectorField = Callable[[Array, PyTree], PyTree]
+VectorField = Callable[[Any, PyTree], PyTree]
 
 
 class FlowSolution(NamedTuple):

@@ -1,0 +1,163 @@
+"""Exact likelihoods, by the change of variables along the probability flow."""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+
+from sde_jax.arrays import Array, Bool, Float, Int, Key, PRNGKeyArray
+from sde_jax.score import AdaptiveSolver, Score
+from sde_jax.sde import LinearSDE, probability_flow_drift
+
+
+class LogLikelihoods(NamedTuple):
+    """Log densities of examples in model coordinates, with what is known of their error."""
+
+    nats: Float[Array, "batch"]
+    """``log p(x)`` at t_min, averaged over the probes."""
+    probe_stderr: Float[Array, "batch"]
+    """Standard error of ``nats`` over the probes: 0 for an exact trace, NaN for one probe."""
+    nfe: Int[Array, "batch"]
+    """Evaluations of the score with its vector-Jacobian products."""
+    converged: Bool[Array, "batch"]
+    """False where the solver gave up; ``nats`` is then meaningless."""
+
+
+class Divergence(Protocol):
+    """How the trace of a Jacobian J is had from products ``v.J v``."""
+
+    def vectors(self, key: PRNGKeyArray, dimension: int) -> Float[Array, "probes terms dimension"]:
+        """Vectors v; the sum of ``v.J v`` over the terms of one probe estimates the trace."""
+        ...
+
+    def stderr(self, estimates: Float[Array, "probes"]) -> Float[Array, ""]:
+        """The standard error of the mean of one number from each probe."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hutchinson:
+    """The unbiased estimate ``v.J v`` with random signs (Hutchinson 1990; Song et al. app. D.2).
+
+    A probe is fixed along the whole solve: redrawn, it would look like an error to the solver.
+
+    Raises:
+      ValueError: unless ``probes`` is at least 1.
+    """
+
+    probes: int = 1
+    """Independent probes for each example; two or more give a standard error."""
+    gaussian: bool = False
+    """Whether probes are Gaussian instead of random signs, which have the lower variance."""
+
+    def __post_init__(self) -> None:
+        if self.probes < 1:
+            raise ValueError(f"`probes` must be at least 1: got probes={self.probes}.")
+
+    def vectors(self, key: PRNGKeyArray, dimension: int) -> Float[Array, "probes 1 dimension"]:
+        """One vector for each probe."""
+        draw = jax.random.normal if self.gaussian else jax.random.rademacher
+        return draw(key, (self.probes, 1, dimension), jnp.result_type(float))
+
+    def stderr(self, estimates: Float[Array, "probes"]) -> Float[Array, ""]:
+        """Over the probes; NaN, for unknown, if there is but one."""
+        if self.probes == 1:
+            return jnp.asarray(jnp.nan)
+        return jnp.std(estimates, ddof=1) / math.sqrt(self.probes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExactTrace:
+    """The trace itself, by one vector-Jacobian product for each dimension."""
+
+    def vectors(self, key: PRNGKeyArray, dimension: int) -> Float[Array, "1 dimension dimension"]:
+        """The unit vectors, as terms of one probe."""
+        return jnp.eye(dimension)[None]
+
+    def stderr(self, estimates: Float[Array, "1"]) -> Float[Array, ""]:
+        """Zero."""
+        return jnp.zeros(())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Likelihood:
+    """The log density of examples under the probability flow (Song et al. 2021, eq. 39).
+
+    ::
+
+        log p(x(t_min)) = log N(x(1); 0, prior_scale^2) + integral of div f over [t_min, 1]
+
+    with ``f = a x - g^2 score / 2`` (Chen et al. 2018). Each example is taken as a state at t_min
+    and solved with its own step size; drift and divergence come from one pass. Everything inside
+    runs at the highest matmul precision, whatever the device's default.
+
+    Raises:
+      ValueError: unless ``0 <= t_min < 1``.
+    """
+
+    solver: AdaptiveSolver = AdaptiveSolver()
+    t_min: float = 1e-5
+    """Where the flow starts; the density is that of the data noised up to this time."""
+    divergence: Divergence = Hutchinson()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.t_min < 1:
+            raise ValueError(f"`t_min` must be in [0, 1): got t_min={self.t_min}.")
+
+    def __call__(
+        self,
+        keys: Key[Array, "batch"],
+        score: Score,
+        sde: LinearSDE,
+        x: Float[Array, "batch *shape"],
+    ) -> LogLikelihoods:
+        """Log densities of ``x``, in model coordinates; one key each, for the probes."""
+        with jax.default_matmul_precision("highest"):
+            return jax.vmap(lambda key, x: self._one(key, score, sde, x))(keys, x)
+
+    def _one(
+        self, key: PRNGKeyArray, score: Score, sde: LinearSDE, x: Float[Array, "*shape"]
+    ) -> LogLikelihoods:
+        vectors = self.divergence.vectors(key, x.size)
+        probes, terms = vectors.shape[:2]
+        vectors = vectors.reshape(probes * terms, *x.shape).astype(x.dtype)
+
+        def drift_and_divergence(t: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
+            def drift(x: Array) -> Array:
+                return probability_flow_drift(sde, x[None], t, score(x[None], t))[0]
+
+            velocity, pull_back = jax.vjp(drift, state[0])
+            products = jax.vmap(lambda v: jnp.vdot(v, pull_back(v)[0]))(vectors)
+            return velocity, products.reshape(probes, terms).sum(axis=1) / x.size
+
+        # The integral is carried per dimension, so that one tolerance fits it and the state.
+        state = (x, jnp.zeros(probes, x.dtype))
+        start, end = jnp.asarray(self.t_min, x.dtype), jnp.asarray(1.0, x.dtype)
+        solution = self.solver.solve(drift_and_divergence, state, start, end)
+        latent, integrals = solution.y
+        log_prior = jax.scipy.stats.norm.logpdf(latent, scale=sde.prior_scale).sum()
+        nats = log_prior + x.size * integrals
+        stderr = self.divergence.stderr(nats)
+        return LogLikelihoods(nats.mean(), stderr, solution.nfe, solution.converged)
+
+
+def bits_per_dimension(
+    nats: Float[Array, "..."], dimensions: int, log_det_per_dimension: float
+) -> Float[Array, "..."]:
+    """Bits per dimension of the data, from log densities in model coordinates.
+
+    ::
+
+        bits = -(nats / D + log |dx / dk|) / log 2
+
+    where ``x`` is the model's coordinate of one dimension, ``k`` the data's (for dequantized images
+    of L levels x = 2 k / L - 1, hence log(2 / L)).
+
+    Args:
+      nats: log densities in model coordinates.
+      dimensions: D, by which bits are divided.
+      log_det_per_dimension: the logarithm of the slope of the data scaling.
+    """
+    return -(nats / dimensions + log_det_per_dimension) / math.log(2)

@@ -1,0 +1,74 @@
+"""Denoising score matching."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+
+from sde_jax.arrays import Array, Float, PRNGKeyArray, PyTree, expand_like
+from sde_jax.objectives.time_sampling import StratifiedTimes, TimeSampler
+from sde_jax.objectives.weighting import NoiseWeighting, Weighting
+from sde_jax.score import ScoreModel
+from sde_jax.sde.base import Time
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenoisingScoreMatching:
+    """The loss ``E[w(t) |sigma(t) score(x_t, t) + noise|^2]``, as a mean over the D dimensions.
+
+    Song et al. 2021 (arXiv:2011.13456), eq. 7, with ``x_t = alpha x_0 + sigma noise`` and t uniform
+    on [t_min, 1] or importance sampled. For the likelihood weighting, D / 2 times its integral over
+    time bounds the negative log likelihood up to a constant. The error is taken between the
+    network's output and its target, scaled by what ``to_score`` makes of a unit of output, so that
+    nothing cancels at small t.
+    """
+
+    model: ScoreModel
+    times: TimeSampler = StratifiedTimes()
+    weighting: Weighting = NoiseWeighting()
+
+    def losses(
+        self,
+        params: PyTree,
+        key: PRNGKeyArray,
+        x0: Float[Array, "batch *shape"],
+        condition: PyTree | None = None,
+        *,
+        deterministic: bool = False,
+    ) -> Float[Array, "batch"]:
+        """Each example's loss at a time and noise of its own.
+
+        Args:
+          params: the network's parameters.
+          key: fixes times, noise and dropout.
+          x0: examples, in model coordinates.
+          condition: what the network is told besides, or None.
+          deterministic: turns dropout off.
+        """
+        key_time, key_noise, key_dropout = jax.random.split(key, 3)
+        sampled = self.times(key_time, self.model.sde, x0.shape[0])
+        noise = jax.random.normal(key_noise, x0.shape, x0.dtype)
+        dropout_key = None if deterministic else key_dropout
+        errors = self.losses_at(params, x0, sampled.t, noise, condition, dropout_key=dropout_key)
+        return sampled.importance * errors
+
+    def losses_at(
+        self,
+        params: PyTree,
+        x0: Float[Array, "batch *shape"],
+        t: Time,
+        noise: Float[Array, "batch *shape"],
+        condition: PyTree | None = None,
+        *,
+        dropout_key: PRNGKeyArray | None = None,
+    ) -> Float[Array, "batch"]:
+        """Each example's weighted loss at the given times and noise."""
+        sde, parameterization = self.model.sde, self.model.parameterization
+        alpha, sigma = expand_like(sde.alpha(t), x0), expand_like(sde.sigma(t), x0)
+        x = alpha * x0 + sigma * noise
+        output = self.model.predict(params, x, t, condition, dropout_key=dropout_key)
+        error = output - parameterization.target(x0, noise, alpha, sigma)
+        one, zero = jnp.ones_like(alpha), jnp.zeros_like(alpha)
+        score_per_output = parameterization.to_score(one, zero, alpha, sigma)
+        squares = (sigma * score_per_output * error) ** 2
+        return self.weighting(sde, t) * squares.reshape(x0.shape[0], -1).mean(axis=1)

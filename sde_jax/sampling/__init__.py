@@ -1,0 +1,36 @@
+"""Generating data by reversing the SDE or its probability flow."""
+
+from sde_jax.sampling.correctors import (
+    BatchNormStep,
+    Corrector,
+    Langevin,
+    SampleNormStep,
+    ScheduledStep,
+    StepSize,
+)
+from sde_jax.sampling.predictor_corrector import PredictorCorrector
+from sde_jax.sampling.predictors import Ancestral, EulerMaruyama, Predictor, ReverseDiffusion, Step
+from sde_jax.sampling.probability_flow import ProbabilityFlow
+from sde_jax.sampling.protocol import Sampler, Samples, draw_prior
+from sde_jax.sampling.times import TimeGrid, UniformGrid
+
+__all__ = [
+    "Ancestral",
+    "BatchNormStep",
+    "Corrector",
+    "EulerMaruyama",
+    "Langevin",
+    "Predictor",
+    "PredictorCorrector",
+    "ProbabilityFlow",
+    "ReverseDiffusion",
+    "SampleNormStep",
+    "Sampler",
+    "Samples",
+    "ScheduledStep",
+    "Step",
+    "StepSize",
+    "TimeGrid",
+    "UniformGrid",
+    "draw_prior",
+]

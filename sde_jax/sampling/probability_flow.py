@@ -1,0 +1,81 @@
+"""The probability-flow ODE as a sampler, a decoder and an encoder."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+
+from sde_jax.arrays import Array, Float, Key
+from sde_jax.sampling.protocol import Samples, draw_prior
+from sde_jax.sampling.times import check_end, end_time
+from sde_jax.score import AdaptiveSolver, FlowSolution, Score, denoised
+from sde_jax.sde import LinearSDE, probability_flow_drift
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbabilityFlow:
+    """Integrates ``dx/dt = a x - g^2 score / 2`` (Song et al. 2021, eq. 13), adaptively.
+
+    Each sample has its own step size, hence neither its value nor its cost depends on the others.
+
+    Raises:
+      ValueError: unless ``t_min`` is None or in [0, 1) and ``frames`` is not negative.
+    """
+
+    solver: AdaptiveSolver = AdaptiveSolver()
+    t_min: float | None = None
+    """The data's end of the flow; None for ``sde.sampling_end``."""
+    denoise: bool = True
+    """Whether `__call__` ends with the posterior mean, one more evaluation."""
+    frames: int = 0
+    """States to keep on the way, besides the prior; 0 keeps none."""
+
+    def __post_init__(self) -> None:
+        check_end(self.t_min)
+        if self.frames < 0:
+            raise ValueError(f"`frames` must not be negative: got frames={self.frames}.")
+
+    def __call__(
+        self, keys: Key[Array, "batch"], score: Score, sde: LinearSDE, shape: tuple[int, ...]
+    ) -> Samples:
+        """Draws one sample of ``shape`` for each key, of which it is a deterministic function."""
+        key_prior, _ = jax.vmap(jax.random.split, out_axes=1)(keys)
+        prior = draw_prior(key_prior, sde, shape)
+        end = end_time(sde, self.t_min)
+        times = jnp.linspace(1.0, end, self.frames + 1) if self.frames else None
+        solution = self._solve(score, sde, prior, jnp.asarray(1.0), end, save_at=times)
+        trajectory = None if times is None else jnp.moveaxis(solution.y, 1, 0)
+        x = solution.y if trajectory is None else trajectory[-1]
+        if self.denoise:
+            x = denoised(score, sde, x, end)
+            trajectory = None if trajectory is None else trajectory.at[-1].set(x)
+        nfe = solution.nfe + int(self.denoise)
+        return Samples(x, nfe, solution.converged, trajectory, times)
+
+    def decode(
+        self, score: Score, sde: LinearSDE, latents: Float[Array, "batch *shape"]
+    ) -> FlowSolution:
+        """Carries states at t = 1 to the data's end, without denoising: the inverse of `encode`."""
+        return self._solve(score, sde, latents, jnp.asarray(1.0), end_time(sde, self.t_min))
+
+    def encode(self, score: Score, sde: LinearSDE, x: Float[Array, "batch *shape"]) -> FlowSolution:
+        """Carries states at the data's end of the flow to t = 1."""
+        return self._solve(score, sde, x, end_time(sde, self.t_min), jnp.asarray(1.0))
+
+    def _solve(
+        self,
+        score: Score,
+        sde: LinearSDE,
+        x: Array,
+        start: Array,
+        end: Array,
+        save_at: Array | None = None,
+    ) -> FlowSolution:
+        def drift(t: Array, x: Array) -> Array:
+            batch = x[None]
+            return probability_flow_drift(sde, batch, t, score(batch, t))[0]
+
+        def solve(x: Array) -> FlowSolution:
+            return self.solver.solve(drift, x, start, end, save_at=save_at)
+
+        return jax.vmap(solve)(x)

@@ -1,0 +1,49 @@
+"""Grids of times, from the prior down to where sampling ends."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import jax.numpy as jnp
+
+from sde_jax.arrays import Array, Float
+from sde_jax.sde import LinearSDE
+
+
+class TimeGrid(Protocol):
+    """Decreasing times from 1 to the end of sampling; a step leads from each to the next."""
+
+    def __call__(self, sde: LinearSDE) -> Float[Array, "times"]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class UniformGrid:
+    """Times equally spaced from 1 down to ``t_min``.
+
+    Raises:
+      ValueError: unless ``steps`` is at least 1 and ``t_min`` is in [0, 1).
+    """
+
+    steps: int
+    """Number of steps, one less than the number of times."""
+    t_min: float | None = None
+    """Where sampling ends; None for ``sde.sampling_end``. Published: 1e-3 for VP, 1e-5 for VE."""
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"`steps` must be at least 1: got steps={self.steps}.")
+        check_end(self.t_min)
+
+    def __call__(self, sde: LinearSDE) -> Float[Array, "times"]:
+        """The ``steps + 1`` times for ``sde``."""
+        return jnp.linspace(1.0, end_time(sde, self.t_min), self.steps + 1)
+
+
+def check_end(t_min: float | None) -> None:
+    """Raises `ValueError` unless ``t_min`` is None or in [0, 1)."""
+    if t_min is not None and not 0 <= t_min < 1:
+        raise ValueError(f"`t_min` must be None or in [0, 1): got t_min={t_min}.")
+
+
+def end_time(sde: LinearSDE, t_min: float | None) -> Float[Array, ""]:
+    """``t_min``, or the process' own end where it is None."""
+    return sde.sampling_end if t_min is None else jnp.asarray(t_min)
