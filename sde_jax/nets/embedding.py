@@ -26,7 +26,7 @@ def positional_embedding(
     if half < 2:
         raise ValueError(f"`width` of a positional embedding must be at least 4: got {width}")
     frequency = max_period ** (-np.arange(half) / (half - 1))
-    angle = time[:, None] * jnp.asarray(frequency, time.dtype)[None, :]
+    angle = time[:, None] * frequency.astype(np.float32)[None, :]
     embedding = jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], axis=-1)
     return jnp.pad(embedding, ((0, 0), (0, width - 2 * half)))
 
@@ -54,18 +54,32 @@ class GaussianFourierFeatures(nn.Module):
 
 
 class LabelEmbedding(nn.Module):
-    """Embeds a class label; an example without one, of label -1, is embedded as zero.
+    """Adds the embedding of a class label; an example of label -1 gets none, nor do all of None.
 
     Attributes:
-      classes: number of classes.
-      features: width of the embedding.
+      classes: number of classes; None for a network without labels, which adds nothing.
+
+    Returns:
+      ``embedding`` plus a learned row for each label; NaN for labels of ``classes`` and above.
+
+    Raises:
+      ValueError: if there is a label but ``classes`` is None.
     """
 
-    classes: int
-    features: int
+    classes: int | None
 
     @nn.compact
-    def __call__(self, label: Int[Array, "batch"]) -> Float[Array, "batch features"]:
-        table = self.param("table", nn.initializers.normal(), (self.classes, self.features))
-        known = (label >= 0)[:, None]
-        return jnp.where(known, table[label], 0.0)
+    def __call__(
+        self, embedding: Float[Array, "batch width"], label: Int[Array, "batch"] | None
+    ) -> Float[Array, "batch width"]:
+        if self.classes is None:
+            if label is not None:
+                raise ValueError("the condition has a label, but the network none: set `classes`")
+            return embedding
+        # The scale that Karras et al. (2022) give to a class at initialization.
+        scaling = nn.initializers.variance_scaling(self.classes, "fan_avg", "uniform")
+        table = self.param("table", scaling, (self.classes, embedding.shape[-1]))
+        if label is None:
+            return embedding
+        rows = jnp.take(table, label, axis=0, mode="fill").astype(embedding.dtype)
+        return embedding + jnp.where((label >= 0)[:, None], rows, 0)

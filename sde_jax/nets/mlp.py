@@ -1,5 +1,6 @@
 """A network for points: data without spatial structure."""
 
+import functools
 from dataclasses import dataclass
 
 import flax.linen as nn
@@ -63,22 +64,17 @@ class MLP(nn.Module):
         *,
         deterministic: bool = True,
     ) -> Float[Array, "batch dimensions"]:
-        condition = condition or Condition()
+        condition = Condition() if condition is None else condition
         if condition.image is not None:
             raise ValueError("an MLP of points takes no conditioning image")
-        if condition.label is not None and self.spec.classes is None:
-            raise ValueError("the condition has a label, but the network none: set `classes`")
 
-        def dense(features: int) -> nn.Dense:
-            return nn.Dense(features, dtype=self.dtype, precision=self.precision)
-
+        dense = functools.partial(nn.Dense, dtype=self.dtype, precision=self.precision)
         width = self.spec.width
-        embedding = nn.swish(dense(width)(positional_embedding(time, width)))
-        if self.spec.classes is not None:
-            label = jnp.full(time.shape, -1) if condition.label is None else condition.label
-            embedding = embedding + LabelEmbedding(self.spec.classes, width)(label)
+        embedding = dense(width)(positional_embedding(time, width))
+        embedding = nn.swish(LabelEmbedding(self.spec.classes)(embedding, condition.label))
         h = dense(width)(x)
         for _ in range(self.spec.depth):
-            h = h + dense(width)(nn.swish(dense(width)(h) + dense(width)(embedding)))
-        output = nn.Dense(x.shape[-1], kernel_init=nn.initializers.zeros, precision=self.precision)
+            hidden = dense(width)(h) + dense(width)(embedding)
+            h = h + dense(width)(nn.swish(hidden))
+        output = dense(x.shape[-1], kernel_init=nn.initializers.zeros)
         return output(nn.swish(h)).astype(jnp.float32)

@@ -118,7 +118,7 @@ class NCSNpp(nn.Module):
         *,
         deterministic: bool = True,
     ) -> Image:
-        condition = condition or Condition()
+        condition = Condition() if condition is None else condition
         self._check(x, condition)
         embedding = self._embed(time, condition.label)
         inputs = x if condition.image is None else jnp.concatenate([x, condition.image], axis=-1)
@@ -180,10 +180,7 @@ class NCSNpp(nn.Module):
         )
         h = nn.swish(dense()(h))
         h = dense()(h)
-        if spec.classes is not None:
-            label = jnp.full(time.shape, -1) if label is None else label
-            h = h + LabelEmbedding(spec.classes, width)(label).astype(h.dtype)
-        return nn.swish(h)
+        return nn.swish(LabelEmbedding(spec.classes)(h, label))
 
     @nn.nowrap
     def _convolution(self, x: Image, features: int, scale: float = 1.0) -> Image:
@@ -214,5 +211,3 @@ class NCSNpp(nn.Module):
                 "the conditioning image must have the batch, height and width of x: got shapes "
                 f"{condition.image.shape} and {x.shape}"
             )
-        if condition.label is not None and self.spec.classes is None:
-            raise ValueError("the condition has a label, but the network none: set `classes`")

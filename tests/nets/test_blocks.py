@@ -1,0 +1,97 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sde_jax.nets.blocks import AttentionBlock, GroupNorm, ResidualBlock, initializer
+from sde_jax.nets.resampling import downsample_mean, upsample_nearest
+
+
+def perturbed(params, key):
+    """The parameters with noise on each, so that none is zero."""
+    leaves, structure = jax.tree.flatten(params)
+    keys = jax.random.split(key, len(leaves))
+    noisy = [
+        leaf + 0.1 * jax.random.normal(k, leaf.shape) for leaf, k in zip(leaves, keys, strict=True)
+    ]
+    return jax.tree.unflatten(structure, noisy)
+
+
+@pytest.mark.parametrize("channels, groups", [(6, 1), (16, 4), (256, 32)])
+def test_group_norm(channels, groups, key):
+    x = 3 + 2 * jax.random.normal(key, (2, 4, 4, channels))
+    module = GroupNorm()
+    params = perturbed(module.init(key, x)["params"], key)
+    grouped = np.asarray(x, np.float64).reshape(2, 16, groups, channels // groups)
+    mean, variance = (f(grouped, axis=(1, 3), keepdims=True) for f in (np.mean, np.var))
+    normal = ((grouped - mean) / np.sqrt(variance + 1e-6)).reshape(x.shape)
+    expected = normal * np.asarray(params["scale"]) + np.asarray(params["bias"])
+    np.testing.assert_allclose(module.apply({"params": params}, x), expected, atol=1e-5)
+
+
+def test_group_norm_survives_a_large_mean(key):
+    x = 1e4 + jax.random.normal(key, (1, 8, 8, 8))
+    normal = GroupNorm().apply({"params": {"scale": jnp.ones(8), "bias": jnp.zeros(8)}}, x)
+    np.testing.assert_allclose(np.std(normal), 1.0, atol=1e-3)
+
+
+def test_group_norm_refuses_channels_that_do_not_divide(key):
+    with pytest.raises(ValueError, match="cannot divide 144 channels into 32 groups: use at"):
+        GroupNorm().init(key, jnp.zeros((1, 2, 2, 144)))
+    with pytest.raises(ValueError, match="cannot divide 3 channels into 0 groups"):
+        GroupNorm().init(key, jnp.zeros((1, 2, 2, 3)))
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.1, 0.0])
+def test_initializer_has_the_variance_of_the_mean_fan(scale, key):
+    kernel = np.asarray(initializer(scale)(key, (3, 3, 40, 60)))
+    variance = (scale or 1e-10) / (9 * 50)
+    assert np.abs(kernel).max() <= np.sqrt(3 * variance)
+    np.testing.assert_allclose(kernel.var(), variance, rtol=0.05)
+
+
+@pytest.mark.parametrize("skip_rescale", [True, False])
+@pytest.mark.parametrize("resample", [None, upsample_nearest, downsample_mean])
+def test_residual_block_starts_as_its_shortcut(resample, skip_rescale, key):
+    x = jax.random.normal(key, (2, 4, 4, 8))
+    module = ResidualBlock(8, resample, skip_rescale=skip_rescale)
+    params = module.init(key, x, jnp.ones((2, 16)))["params"]
+    expected = np.asarray(x)
+    if resample is not None:
+        expected = np.asarray(resample(x)) @ np.asarray(params["Dense_1"]["kernel"])
+    expected = expected / np.sqrt(2) if skip_rescale else expected
+    output = module.apply({"params": params}, x, jnp.ones((2, 16)))
+    np.testing.assert_allclose(output, expected, atol=1e-3)
+
+
+def test_residual_block_drops_only_when_told(key):
+    x, embedding = jax.random.normal(key, (2, 4, 4, 8)), jnp.ones((2, 16))
+    module = ResidualBlock(8, dropout=0.5)
+    params = perturbed(module.init(key, x, embedding)["params"], key)
+
+    def output(seed, deterministic):
+        rngs = {"dropout": jax.random.key(seed)}
+        return module.apply(
+            {"params": params}, x, embedding, deterministic=deterministic, rngs=rngs
+        )
+
+    np.testing.assert_array_equal(output(1, True), output(2, True))
+    assert np.abs(output(1, False) - output(2, False)).max() > 0.01
+
+
+@pytest.mark.parametrize("skip_rescale", [True, False])
+def test_attention_block(skip_rescale, key):
+    x = jax.random.normal(key, (2, 3, 3, 8))
+    module = AttentionBlock(skip_rescale)
+    params = perturbed(module.init(key, x)["params"], key)
+    norm = GroupNorm().apply({"params": params["GroupNorm_0"]}, x)
+    h = np.asarray(norm, np.float64).reshape(2, 9, 8)
+    query, key_, value = (
+        h @ np.asarray(params[f"Dense_{i}"]["kernel"]) + np.asarray(params[f"Dense_{i}"]["bias"])
+        for i in range(3)
+    )
+    weights = np.exp(query @ key_.transpose(0, 2, 1) / np.sqrt(8))
+    h = (weights / weights.sum(axis=2, keepdims=True)) @ value
+    h = h @ np.asarray(params["Dense_3"]["kernel"]) + np.asarray(params["Dense_3"]["bias"])
+    expected = (np.asarray(x) + h.reshape(x.shape)) / (np.sqrt(2) if skip_rescale else 1)
+    np.testing.assert_allclose(module.apply({"params": params}, x), expected, atol=1e-5)

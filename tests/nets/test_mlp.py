@@ -1,0 +1,66 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sde_jax.nets.condition import Condition
+from sde_jax.nets.mlp import MLP, MLPSpec
+
+SPEC = MLPSpec(width=16, depth=2, classes=3)
+
+
+@pytest.fixture
+def points(key):
+    return jax.random.normal(key, (6, 2)), jnp.linspace(0.0, 999.0, 6)
+
+
+def trained(network, points, key):
+    """Parameters whose last layer is not zero."""
+    params = network.init(key, *points)["params"]
+    return jax.tree.map(lambda leaf: leaf + 0.1, params)
+
+
+def test_mlp_starts_at_zero(points, key):
+    network = MLP(SPEC)
+    assert not np.any(network.apply(network.init(key, *points), *points))
+
+
+def test_mlp_sees_point_time_and_label(points, key):
+    network, (x, time) = MLP(SPEC), points
+    params = trained(network, points, key)
+    output = network.apply({"params": params}, x, time)
+    assert output.shape == x.shape
+    assert output.dtype == jnp.float32
+    label = Condition(label=jnp.array([0, 1, 2, -1, -1, 0]))
+    labelled = network.apply({"params": params}, x, time, label)
+    changed = np.abs(labelled - output).max(axis=1) > 1e-4
+    np.testing.assert_array_equal(changed, [True, True, True, False, False, True])
+    for inputs in [(x + 1, time), (x, time + 1)]:
+        assert np.abs(network.apply({"params": params}, *inputs) - output).max() > 1e-4
+
+
+def test_mlp_treats_examples_alone(points, key):
+    network = MLP(SPEC)
+    params = trained(network, points, key)
+    alone = jax.vmap(lambda x, t: network.apply({"params": params}, x[None], t[None])[0])
+    together = network.apply({"params": params}, *points)
+    np.testing.assert_allclose(alone(*points), together, atol=1e-5)
+
+
+def test_mlp_in_bfloat16_is_close_and_returns_float32(points, key):
+    params = trained(MLP(SPEC), points, key)
+    output, truth = (
+        MLP(SPEC, dtype).apply({"params": params}, *points) for dtype in (jnp.bfloat16, jnp.float32)
+    )
+    assert output.dtype == jnp.float32
+    assert 0 < np.abs(output - truth).max() < 0.1 * np.abs(truth).max()
+
+
+def test_mlp_errors(points, key):
+    for field in ("width", "depth", "classes"):
+        with pytest.raises(ValueError, match=f"`{field}` must be at least"):
+            MLPSpec(**{field: 0})
+    with pytest.raises(ValueError, match="takes no conditioning image"):
+        MLP(SPEC).init(key, *points, Condition(image=jnp.zeros((6, 8, 8, 1))))
+    with pytest.raises(ValueError, match="set `classes`"):
+        MLP(MLPSpec()).init(key, *points, Condition(label=jnp.zeros(6, int)))

@@ -1,0 +1,185 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sde_jax.nets.condition import Condition
+from sde_jax.nets.mlp import MLP, MLPSpec
+from sde_jax.nets.ncsnpp import NCSNpp, NCSNppSpec
+
+SPEC = NCSNppSpec(
+    channels=8,
+    multipliers=(1, 2),
+    blocks_per_level=1,
+    attention_resolutions=(4,),
+    dropout=0.3,
+    classes=3,
+)
+NETWORK = NCSNpp(SPEC)
+SMALLEST = NCSNpp(
+    NCSNppSpec(channels=8, multipliers=(1,), blocks_per_level=1, attention_resolutions=())
+)
+
+
+@pytest.fixture(scope="module")
+def params():
+    """Parameters of `NETWORK`, none of them zero."""
+    x, time = jnp.zeros((1, 8, 8, 2)), jnp.zeros(1)
+    shapes = jax.eval_shape(NETWORK.init, jax.random.key(0), x, time)["params"]
+    rng = np.random.default_rng(0)
+    return jax.tree.map(lambda leaf: rng.normal(scale=0.15, size=leaf.shape).astype("f4"), shapes)
+
+
+@pytest.fixture
+def inputs(key):
+    return jax.random.normal(key, (3, 8, 8, 2)), jnp.array([1.0, 300.0, 999.0])
+
+
+@functools.partial(jax.jit, static_argnums=0, static_argnames="deterministic")
+def apply(network, params, *args, **kwargs):
+    return network.apply({"params": params}, *args, **kwargs)
+
+
+def relative_difference(a, b):
+    return np.abs(a - b).max() / np.abs(b).max()
+
+
+@pytest.mark.parametrize(
+    "size, channels, levels", [(8, 1, 4), (12, 3, 3), (30, 4, 2), (64, 3, 4), (1024, 3, 8)]
+)
+def test_every_divisible_size_and_channel_count(size, channels, levels, key):
+    network = NCSNpp(NCSNppSpec(channels=8, multipliers=(1,) * levels, blocks_per_level=1))
+    x = jax.ShapeDtypeStruct((2, size, size, channels), jnp.float32)
+    time = jax.ShapeDtypeStruct((2,), jnp.float32)
+    output, _ = jax.eval_shape(network.init_with_output, key, x, time)
+    assert output.shape == x.shape
+    assert output.dtype == jnp.float32
+
+
+def test_attention_is_where_the_resolution_is_listed(key):
+    def blocks(*resolutions):
+        spec = NCSNppSpec(channels=8, blocks_per_level=2, attention_resolutions=resolutions)
+        shapes = jax.eval_shape(NCSNpp(spec).init, key, jnp.zeros((1, 32, 32, 3)), jnp.zeros(1))
+        return sum("Attention" in name for name in shapes["params"])
+
+    # One in the middle; at a listed resolution two on the way down and one on the way up.
+    assert [blocks(), blocks(16), blocks(16, 4), blocks(5)] == [1, 4, 7, 1]
+
+
+def test_output_starts_at_zero(inputs, key):
+    output, _ = SMALLEST.init_with_output(key, *inputs)
+    assert 0 < np.abs(output).max() < 1e-3
+
+
+def test_examples_are_independent(params, inputs):
+    alone = jax.vmap(lambda x, t: NETWORK.apply({"params": params}, x[None], t[None])[0])
+    assert relative_difference(jax.jit(alone)(*inputs), apply(NETWORK, params, *inputs)) < 1e-5
+
+
+def test_time_label_and_image_change_the_output(params, inputs, key):
+    x, time = inputs
+    output = apply(NETWORK, params, x, time)
+    assert relative_difference(apply(NETWORK, params, x, time + 5), output) > 1e-3
+    label = Condition(label=jnp.array([1, -1, 2]))
+    labelled = apply(NETWORK, params, x, time, label)
+    assert relative_difference(labelled[0], output[0]) > 1e-3
+    assert relative_difference(labelled[1], output[1]) < 1e-6
+    # The first channel as data and the second as a conditioning image: the inputs are the same.
+    image = Condition(image=x[..., 1:])
+    last = params["Conv_1"]
+    grey = {"kernel": last["kernel"][..., :1], "bias": last["bias"][:1]}
+    conditioned = apply(NETWORK, {**params, "Conv_1": grey}, x[..., :1], time, image)
+    assert relative_difference(conditioned, output[..., :1]) < 1e-5
+
+
+def test_dropout_acts_only_when_not_deterministic(inputs, key):
+    params = SMALLEST.init(key, *inputs)["params"]
+    params = jax.tree.map(lambda leaf: leaf + 0.1, params)
+
+    def output(seed, deterministic):
+        rngs = {"dropout": jax.random.key(seed)}
+        return apply(SMALLEST, params, *inputs, rngs=rngs, deterministic=deterministic)
+
+    np.testing.assert_array_equal(output(1, True), output(2, True))
+    np.testing.assert_array_equal(output(1, False), output(1, False))
+    assert relative_difference(output(1, False), output(2, False)) > 1e-2
+    assert relative_difference(output(1, False), output(1, True)) > 1e-2
+
+
+def test_bfloat16_is_close_and_returns_float32(params, inputs):
+    output = apply(NCSNpp(SPEC, dtype=jnp.bfloat16), params, *inputs)
+    assert output.dtype == jnp.float32
+    assert 1e-4 < relative_difference(output, apply(NETWORK, params, *inputs)) < 0.1
+
+
+@pytest.mark.parametrize(
+    "network, shape",
+    [
+        (NCSNpp(SPEC, precision="highest"), (2, 8, 8, 2)),
+        (MLP(MLPSpec(), precision="highest"), (2, 2)),
+    ],
+)
+def test_precision_reaches_every_product(network, shape, key):
+    x, time = jnp.zeros(shape), jnp.zeros(2)
+    params = jax.eval_shape(network.init, key, x, time)
+    program = jax.make_jaxpr(network.apply)(params, x, time)
+    products = ("dot_general", "conv_general_dilated")
+    found = [equation for equation in program.eqns if equation.primitive.name in products]
+    kernels = sum(path[-1].key == "kernel" for path, _ in jax.tree.leaves_with_path(params))
+    attentions = sum("Attention" in name for name in params["params"])
+    assert len(found) == kernels + 2 * attentions
+    highest = jax.lax.Precision.HIGHEST
+    assert all(equation.params["precision"] == (highest, highest) for equation in found)
+
+
+def test_specs_and_networks_are_values():
+    same = NCSNppSpec(
+        channels=8,
+        multipliers=(1, 2),
+        blocks_per_level=1,
+        attention_resolutions=(4,),
+        dropout=0.3,
+        classes=3,
+    )
+    assert hash(NCSNpp(same)) == hash(NETWORK)
+    assert NCSNpp(same) == NETWORK
+
+
+@pytest.mark.parametrize(
+    "field, value, message",
+    [
+        ("channels", 3, "`channels` must be at least 4: got 3"),
+        ("multipliers", (), "`multipliers` must be one positive integer for each level"),
+        ("multipliers", (1, 0), r"got \(1, 0\)"),
+        ("blocks_per_level", 0, "`blocks_per_level` must be at least 1: got 0"),
+        ("dropout", 1.0, r"`dropout` must be in \[0, 1\): got 1.0"),
+        ("embedding", "learned", "`embedding` must be 'positional' or 'fourier': got 'learned'"),
+        ("fourier_scale", 0.0, "`fourier_scale` must be positive: got 0.0"),
+        ("classes", 0, "`classes` must be at least 1, or None for no label: got 0"),
+    ],
+)
+def test_spec_errors(field, value, message):
+    with pytest.raises(ValueError, match=message):
+        NCSNppSpec(**{field: value})
+
+
+@pytest.mark.parametrize(
+    "shape, message",
+    [
+        ((1, 30, 30, 3), "image size 30 must be divisible by 8: 4 levels halve it 3 times"),
+        ((1, 32, 16, 3), r"must be square, .* got shape \(1, 32, 16, 3\)"),
+        ((1, 64), r"must be square, .* got shape \(1, 64\)"),
+    ],
+)
+def test_image_shape_errors(shape, message, key):
+    with pytest.raises(ValueError, match=message):
+        NCSNpp(NCSNppSpec(channels=8)).init(key, jnp.zeros(shape), jnp.zeros(1))
+
+
+def test_condition_errors(inputs, key):
+    with pytest.raises(ValueError, match=r"conditioning image must have .* \(3, 4, 4, 1\)"):
+        NETWORK.init(key, *inputs, Condition(image=jnp.zeros((3, 4, 4, 1))))
+    with pytest.raises(ValueError, match="set `classes`"):
+        NCSNpp(NCSNppSpec(channels=8)).init(key, *inputs, Condition(label=jnp.zeros(3, int)))
