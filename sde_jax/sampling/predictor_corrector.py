@@ -73,7 +73,10 @@ class PredictorCorrector:
         samples = Samples(x, nfe, jnp.ones(keys.shape, bool))
         if not self.frames:
             return samples
-        return samples._replace(trajectory=trajectory[:-1], trajectory_times=times[kept])
+        return samples._replace(
+            trajectory=jnp.moveaxis(trajectory[:-1], 0, 1),
+            trajectory_times=jnp.broadcast_to(times[kept], (len(x), kept.size)),
+        )
 
     def _kept(self, steps: int) -> np.ndarray:
         """The steps after which the state is kept, the prior's 0 included."""

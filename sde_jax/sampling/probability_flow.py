@@ -44,13 +44,16 @@ class ProbabilityFlow:
         end = end_time(sde, self.t_min)
         times = jnp.linspace(1.0, end, self.frames + 1) if self.frames else None
         solution = self._solve(score, sde, prior, jnp.asarray(1.0), end, save_at=times)
-        trajectory = None if times is None else jnp.moveaxis(solution.y, 1, 0)
-        x = solution.y if trajectory is None else trajectory[-1]
+        x = solution.y if times is None else solution.y[:, -1]
         if self.denoise:
             x = denoised(score, sde, x, end)
-            trajectory = None if trajectory is None else trajectory.at[-1].set(x)
-        nfe = solution.nfe + int(self.denoise)
-        return Samples(x, nfe, solution.converged, trajectory, times)
+        samples = Samples(x, solution.nfe + int(self.denoise), solution.converged)
+        if times is None:
+            return samples
+        return samples._replace(
+            trajectory=solution.y.at[:, -1].set(x),
+            trajectory_times=jnp.broadcast_to(times, (len(x), times.size)),
+        )
 
     def decode(
         self, score: Score, sde: LinearSDE, latents: Float[Array, "batch *shape"]

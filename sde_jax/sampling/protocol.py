@@ -17,9 +17,10 @@ class Samples(NamedTuple):
     """Evaluations of the score made for each sample."""
     converged: Bool[Array, "batch"]
     """False where an adaptive solver gave up; such a sample is not one."""
-    trajectory: Float[Array, "frames batch *shape"] | None = None
+    trajectory: Float[Array, "batch frames *shape"] | None = None
     """States on the way, prior first and the end last, if asked for."""
-    trajectory_times: Float[Array, "frames"] | None = None
+    trajectory_times: Float[Array, "batch frames"] | None = None
+    """The times of these states."""
 
 
 class Sampler(Protocol):
