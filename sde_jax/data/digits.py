@@ -16,8 +16,9 @@ TRAIN_SIZE = 1500
 class Digits:
     """1797 handwritten digits, 8x8x1 with 17 grey levels, the test set of UCI's ``optdigits``.
 
-    In scikit-learn's order, which goes writer by writer: the first 1500 train, the last 297, by
-    other writers, are the test split. Labels are the digits.
+    The first 1500 in scikit-learn's order train, the last 297 are the test split. The order goes by
+    writer, about 130 digits each, so most of the test split is by people unseen in training.
+    Labels are the digits.
     """
 
     def load(self) -> ArraySource:

@@ -1,7 +1,7 @@
 """Maps between the data's own values and model coordinates, with their log-determinants.
 
-In D dimensions ``log p(data) = log p_model(x) + D * log_det_per_dimension``, so bits per dimension of
-the data need no offset that anyone has to remember.
+In D dimensions ``log p(data) = log p_model(x) + D * log_det_per_dimension``, so bits per dimension
+of the data need no offset that anyone has to remember.
 """
 
 import dataclasses

@@ -1,0 +1,140 @@
+"""Distributions in the plane, of about unit deviation in each coordinate."""
+
+import abc
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+
+from sde_jax.arrays import Array, Float, PRNGKeyArray
+from sde_jax.data.sampled_source import SampledSource
+from sde_jax.data.source import Batch
+
+__all__ = ["Checkerboard", "Distribution", "GaussianMixture", "Ring", "SwissRoll"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Distribution(abc.ABC):
+    """A distribution of points that can be drawn without end."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if not (value > 0 and math.isfinite(value)):
+                raise ValueError(f"`{field.name}` must be positive and finite: got {value}")
+
+    @abc.abstractmethod
+    def sample(self, key: PRNGKeyArray) -> Batch:
+        """One point ``[2]``, with its label if it has one."""
+
+    def load(self) -> SampledSource:
+        """A source of fresh points for training and fixed ones for testing."""
+        return SampledSource(self, shape=(2,))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Ring(Distribution):
+    """Uniform angle, Gaussian radius: ``(radius + deviation n) (cos a, sin a)``.
+
+    Each coordinate has mean 0 and variance ``(radius^2 + deviation^2) / 2``.
+
+    Raises:
+      ValueError: if a field is not positive.
+    """
+
+    radius: float = 1.4
+    """Mean of the distance from the origin."""
+
+    deviation: float = 0.1
+    """Standard deviation of the distance from the origin."""
+
+    def sample(self, key: PRNGKeyArray) -> Batch:
+        """One point; no label."""
+        key_angle, key_radius = jax.random.split(key)
+        angle = jax.random.uniform(key_angle, maxval=2 * math.pi)
+        radius = self.radius + self.deviation * jax.random.normal(key_radius)
+        return Batch(radius * _direction(angle), None)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GaussianMixture(Distribution):
+    """Equal round Gaussians with their means evenly on a circle; the label is the component.
+
+    Component ``k`` of K has mean ``radius (cos 2 pi k / K, sin 2 pi k / K)``.
+
+    Raises:
+      ValueError: if a field is not positive.
+    """
+
+    components: int = 8
+    """Number of Gaussians K."""
+
+    radius: float = 1.4
+    """Distance of their means from the origin."""
+
+    deviation: float = 0.1
+    """Standard deviation of each in each coordinate."""
+
+    def sample(self, key: PRNGKeyArray) -> Batch:
+        """One point and its component."""
+        key_component, key_noise = jax.random.split(key)
+        component = jax.random.randint(key_component, (), 0, self.components)
+        mean = self.radius * _direction(2 * math.pi * component / self.components)
+        return Batch(mean + self.deviation * jax.random.normal(key_noise, (2,)), component)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SwissRoll(Distribution):
+    """A spiral of one and a half turns with Gaussian noise: ``a / 7 (cos a, sin a) + deviation n``.
+
+    The angle ``a`` is uniform from 1.5 pi to 4.5 pi, as in scikit-learn's ``make_swiss_roll``; the
+    division gives about unit deviation.
+
+    Raises:
+      ValueError: if a field is not positive.
+    """
+
+    deviation: float = 0.05
+    """Standard deviation of the noise in each coordinate."""
+
+    def sample(self, key: PRNGKeyArray) -> Batch:
+        """One point; no label."""
+        key_angle, key_noise = jax.random.split(key)
+        angle = jax.random.uniform(key_angle, minval=1.5 * math.pi, maxval=4.5 * math.pi)
+        noise = self.deviation * jax.random.normal(key_noise, (2,))
+        return Batch(angle / 7.0 * _direction(angle) + noise, None)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Checkerboard(Distribution):
+    """Uniform on the dark squares of a board: those whose row and column add up to an even number.
+
+    Raises:
+      ValueError: if a field is not positive, or ``squares`` is odd.
+    """
+
+    squares: int = 4
+    """Squares along a side, an even number."""
+
+    half_width: float = 1.75
+    """The board covers -half_width to half_width in both coordinates."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.squares % 2:
+            raise ValueError(
+                f"`squares` must be even, for all rows to be alike: got {self.squares}"
+            )
+
+    def sample(self, key: PRNGKeyArray) -> Batch:
+        """One point; no label."""
+        key_column, key_row, key_place = jax.random.split(key, 3)
+        column = jax.random.randint(key_column, (), 0, self.squares)
+        row = 2 * jax.random.randint(key_row, (), 0, self.squares // 2) + column % 2
+        place = jnp.stack([column, row]) + jax.random.uniform(key_place, (2,))
+        return Batch(self.half_width * (2 * place / self.squares - 1), None)
+
+
+def _direction(angle: Float[Array, ""]) -> Float[Array, "2"]:
+    return jnp.stack([jnp.cos(angle), jnp.sin(angle)])
