@@ -1,0 +1,95 @@
+"""Where arrays live: one mesh over all devices of all processes, with the one axis ``data``."""
+
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from sde_jax.arrays import PyTree
+
+__all__ = [
+    "AXIS",
+    "batch_sharding",
+    "data_mesh",
+    "on_each_device",
+    "pad_batch",
+    "replicate",
+    "replicated",
+    "shard_batch",
+]
+
+AXIS = "data"
+
+
+def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """The mesh over ``devices`` (default: all devices of all processes)."""
+    devices = jax.devices() if devices is None else list(devices)
+    return jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """The sharding of what every device holds whole: parameters, optimizer, keys."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    """The sharding of a batch: the first axis is spread over the devices."""
+    return NamedSharding(mesh, PartitionSpec(AXIS))
+
+
+def replicate(tree: PyTree, mesh: Mesh) -> PyTree:
+    """``tree`` on every device of the mesh."""
+    return jax.device_put(tree, replicated(mesh))
+
+
+def pad_batch(batch: PyTree, size: int) -> PyTree:
+    """``batch`` with its last example repeated until there are ``size`` of them.
+
+    With the last partial batch of an evaluation padded to the size of the others nothing is
+    compiled twice; the caller drops what comes out beyond the examples that went in.
+
+    Raises:
+      ValueError: if the batch is empty or has more than ``size`` examples.
+    """
+    count = len(jax.tree.leaves(batch)[0])
+    if not 0 < count <= size:
+        raise ValueError(f"a batch of {count} examples cannot be padded to `size` = {size}")
+    if count == size:
+        return batch
+    rows = jnp.minimum(jnp.arange(size), count - 1)
+    return jax.tree.map(lambda x: jnp.asarray(x)[rows], batch)
+
+
+def shard_batch(batch: PyTree, mesh: Mesh, size: int) -> PyTree:
+    """``batch`` padded to ``size`` examples by `pad_batch` and spread over the devices.
+
+    Raises:
+      ValueError: if ``size`` is not a multiple of the number of devices, or as `pad_batch`.
+    """
+    if size % mesh.size:
+        raise ValueError(f"`size` must be a multiple of the {mesh.size} devices: got {size}")
+    pad = jax.jit(pad_batch, static_argnums=1, out_shardings=batch_sharding(mesh))
+    return pad(batch, size)
+
+
+def on_each_device(f: Callable[..., PyTree], mesh: Mesh) -> Callable[..., PyTree]:
+    """``f(shared, *examples)`` run by each device on its own part of ``examples``.
+
+    ``f`` treats examples independently: each array of ``examples`` and of the result has one row
+    per example, and the number of rows must be a multiple of the number of devices (`pad_batch`).
+    ``shared`` (parameters, a score) is whole on every device. No device waits for another inside
+    ``f``, so each ends an adaptive solve when its own examples are done. Compile the result with
+    `jax.jit`.
+    """
+
+    def parallel(shared: PyTree, *examples: PyTree) -> PyTree:
+        return jax.shard_map(
+            f,
+            mesh=mesh,
+            in_specs=(PartitionSpec(), *(PartitionSpec(AXIS) for _ in examples)),
+            out_specs=PartitionSpec(AXIS),
+            check_vma=False,
+        )(shared, *examples)
+
+    return parallel

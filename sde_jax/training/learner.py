@@ -1,0 +1,116 @@
+"""What the training loop trains: anything that can be initialized, updated and evaluated."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from sde_jax.arrays import Array, Float, Int, PRNGKeyArray, PyTree
+from sde_jax.data.source import Batch
+
+__all__ = ["Learner", "Losses", "Metrics", "TrainState", "ema_decay_at", "gradient_learner"]
+
+Metrics = Mapping[str, Float[Array, ""]]
+
+
+class TrainState(NamedTuple):
+    """All that training carries from one step to the next."""
+
+    step: Int[Array, ""]
+    """Updates made, int32."""
+
+    params: PyTree
+    """What is being optimized."""
+
+    ema_params: PyTree
+    """Its running average, which evaluation uses."""
+
+    opt_state: PyTree
+    """The optimizer's."""
+
+
+class Losses(Protocol):
+    """The losses of the examples of a batch, whose mean is minimized."""
+
+    def __call__(
+        self, params: PyTree, key: PRNGKeyArray, batch: Batch, *, deterministic: bool
+    ) -> Float[Array, "batch"]:
+        """One loss per example; ``deterministic`` turns off dropout, not the noise from ``key``."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Learner:
+    """Three pure functions, none of them compiled."""
+
+    init: Callable[[PRNGKeyArray], TrainState]
+    """The state before the first step."""
+
+    update: Callable[[TrainState, PRNGKeyArray, Batch], tuple[TrainState, Metrics]]
+    """One step; the new state is shaped and typed like the old, with ``step`` one higher."""
+
+    evaluate: Callable[[TrainState, PRNGKeyArray, Batch], Float[Array, "batch"]]
+    """Held-out losses, one per example, of the averaged parameters."""
+
+
+def ema_decay_at(ema_decay: float, step: Int[Array, ""]) -> Float[Array, ""]:
+    """``min(ema_decay, (1 + n) / (10 + n))``, n the number of updates made, this one included."""
+    return jnp.minimum(ema_decay, (1 + step) / (10 + step))
+
+
+def gradient_learner(
+    init_params: Callable[[PRNGKeyArray], PyTree],
+    losses: Losses,
+    optimizer: optax.GradientTransformation,
+    *,
+    ema_decay: float,
+) -> Learner:
+    """A learner that minimizes the mean of ``losses`` by gradient descent.
+
+    After each update, ``ema <- d * ema + (1 - d) * params`` with ``d`` from `ema_decay_at`. The
+    metrics are ``loss``, ``grad_norm`` (the global norm before clipping) and, where the optimizer's
+    state holds one, ``learning_rate``.
+
+    Raises:
+      ValueError: if ``ema_decay`` lies outside [0, 1).
+    """
+    if not 0 <= ema_decay < 1:
+        raise ValueError(f"`ema_decay` must lie in [0, 1) (0: no averaging): got {ema_decay}")
+
+    def init(key: PRNGKeyArray) -> TrainState:
+        params = init_params(key)
+        return TrainState(
+            step=jnp.zeros((), jnp.int32),
+            params=params,
+            ema_params=jax.tree.map(jnp.copy, params),
+            opt_state=optimizer.init(params),
+        )
+
+    def mean_loss(params: PyTree, key: PRNGKeyArray, batch: Batch) -> Float[Array, ""]:
+        return jnp.mean(losses(params, key, batch, deterministic=False))
+
+    def update(state: TrainState, key: PRNGKeyArray, batch: Batch) -> tuple[TrainState, Metrics]:
+        loss, grads = jax.value_and_grad(mean_loss)(state.params, key, batch)
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        step = state.step + 1
+        decay = ema_decay_at(ema_decay, step)
+        ema_params = jax.tree.map(
+            lambda ema, new: (ema + (1 - decay) * (new - ema)).astype(ema.dtype),
+            state.ema_params,
+            params,
+        )
+        metrics = {"loss": loss, "grad_norm": optax.global_norm(grads)}
+        learning_rate = optax.tree_utils.tree_get(
+            opt_state, "learning_rate", filtering=lambda _, value: isinstance(value, jax.Array)
+        )
+        if learning_rate is not None:
+            metrics["learning_rate"] = learning_rate
+        return TrainState(step, params, ema_params, opt_state), metrics
+
+    def evaluate(state: TrainState, key: PRNGKeyArray, batch: Batch) -> Float[Array, "batch"]:
+        return losses(state.ema_params, key, batch, deterministic=True)
+
+    return Learner(init, update, evaluate)

@@ -1,0 +1,246 @@
+"""The training loop: one for everything that is a `Learner`."""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from tqdm import tqdm
+
+from sde_jax.data.source import Batch, DataSource
+from sde_jax.training.checkpoint import Checkpoints
+from sde_jax.training.compiled import HeldOut, Updates
+from sde_jax.training.devices import batch_sharding, data_mesh
+from sde_jax.training.errors import NonFiniteError
+from sde_jax.training.fingerprint import all_finite
+from sde_jax.training.learner import Learner, Metrics, TrainState
+from sde_jax.training.metrics_log import MetricsLog
+from sde_jax.training.run_directory import RunDirectory
+from sde_jax.training.settings import Training
+from sde_jax.training.signals import StopRequest
+from sde_jax.training.start import Progress, run_keys, start
+from sde_jax.training.timer import Timer
+
+__all__ = ["TrainResult", "train"]
+
+DISPATCHES_AHEAD = 2
+
+
+class TrainResult(NamedTuple):
+    """How a call of `train` ended."""
+
+    state: TrainState
+    """The last state, on the mesh."""
+
+    step: int
+    """Updates made in all."""
+
+    stopped: bool
+    """Whether a signal ended the run before its last step."""
+
+    held_out_loss: float | None
+    """Of the last evaluation, if there was one."""
+
+    seconds: float
+    """Time this call spent training, evaluating and saving."""
+
+    images_per_second: float
+    """Of updating alone, without compilation, evaluation and saving; 0 if too few to tell."""
+
+
+def train(
+    learner: Learner,
+    source: DataSource,
+    run: RunDirectory,
+    training: Training,
+    *,
+    mesh: Mesh | None = None,
+    progress: bool = True,
+) -> TrainResult:
+    """Trains to ``training.steps``, from the run's newest readable checkpoint if it has one.
+
+    A run that is killed and continued ends as one that is not: on CPU with bitwise the same
+    parameters. A finished run returns at once. SIGTERM and SIGINT end it after the current step,
+    with a checkpoint.
+
+    Args:
+      learner: what to train.
+      source: is trained on in its split ``train``, and evaluated on in ``test``.
+      run: where everything is written.
+      training: how long, and what how often.
+      mesh: the devices; default: all.
+      progress: show a bar on stderr.
+
+    Raises:
+      ValueError: if ``training`` does not fit the data or the devices.
+      NonFiniteError: if a metric or the state is not finite; such a state is never saved.
+      CheckpointError: if no checkpoint of the run can be read, or the last one cannot be written.
+    """
+    mesh = data_mesh() if mesh is None else mesh
+    training.check(source, mesh)
+    keys = run_keys(training.seed)
+    with ExitStack() as stack:
+        stop = stack.enter_context(StopRequest())
+        checkpoints = stack.enter_context(
+            Checkpoints(
+                run.checkpoints, keep=training.keep_checkpoints, keep_best=training.keep_best
+            )
+        )
+        state, done = start(learner, checkpoints, mesh, keys.init)
+        if done.step >= training.steps:
+            return TrainResult(state, done.step, False, done.held_out_loss, 0.0, 0.0)
+        checkpoints.prepare_to_continue(done.step, run.unreadable)
+        log = stack.enter_context(MetricsLog(run, done.step))
+        bar = stack.enter_context(progress_bar(training.steps, done.step, progress))
+        per_call = training.resolved_steps_per_call(mesh)
+        batches = source.stream(
+            keys.data,
+            "train",
+            training.batch_size,
+            start=done.step,
+            sharding=batch_sharding(mesh),
+        )
+        loop = Loop(
+            training=training,
+            updates=Updates(learner, mesh, keys.update, state, per_call),
+            held_out=HeldOut(learner, source, mesh, keys.evaluation, training),
+            checkpoints=checkpoints,
+            log=log,
+            bar=bar,
+            stop=stop,
+            done=done,
+        )
+        return loop.run(state, batches)
+
+
+def progress_bar(steps: int, done: int, shown: bool) -> tqdm:
+    """Steps with rate and time left, on stderr."""
+    hidden = not shown or jax.process_index() > 0
+    return tqdm(total=steps, initial=done, unit="step", disable=hidden, dynamic_ncols=True)
+
+
+class Loop:
+    """From the first step of a call of `train` to its last."""
+
+    def __init__(
+        self,
+        *,
+        training: Training,
+        updates: Updates,
+        held_out: HeldOut,
+        checkpoints: Checkpoints,
+        log: MetricsLog,
+        bar: tqdm,
+        stop: StopRequest,
+        done: Progress,
+    ) -> None:
+        self.training = training
+        self.updates = updates
+        self.held_out = held_out
+        self.checkpoints = checkpoints
+        self.log = log
+        self.bar = bar
+        self.stop = stop
+        self.done = done
+        self.timer = Timer()
+
+    def run(self, state: TrainState, batches: Iterator[Batch]) -> TrainResult:
+        """Updates ``state`` until the last step or a signal, and does what is due in between."""
+        training, done = self.training, self.done
+        started, seconds_before, saved = time.monotonic(), done.seconds, done.step
+        while done.step < training.steps and not self.stop.requested:
+            state = self.update(state, batches)
+            done.seconds = seconds_before + time.monotonic() - started
+            if training.due(training.log_every, done.step):
+                self.write_line()
+            due = training.due(training.checkpoint_every, done.step)
+            if training.due(training.eval_every, done.step):
+                is_lowest = self.evaluate(state)
+                due = due or (is_lowest and training.keep_best)
+            if due:
+                self.save(state)
+                saved = done.step
+        if saved != done.step:
+            self.save(state)
+        self.checkpoints.wait()
+        return TrainResult(
+            state=state,
+            step=done.step,
+            stopped=done.step < training.steps,
+            held_out_loss=done.held_out_loss,
+            seconds=time.monotonic() - started,
+            images_per_second=self.timer.overall() * training.batch_size,
+        )
+
+    def update(self, state: TrainState, batches: Iterator[Batch]) -> TrainState:
+        """Makes updates until something else is due or a signal comes, and collects their metrics.
+
+        The host runs ahead of the device, by few enough dispatches that batches do not pile up
+        there.
+        """
+        step, until = self.done.step, self.training.next_stop(self.done.step)
+        queue: list[Metrics] = []
+        self.timer.resume()
+        while step < until and not self.stop.requested:
+            state, metrics, count = self.updates(state, batches, until - step)
+            step += count
+            queue.append(metrics)
+            self.timer.count(count, metrics)
+            if len(queue) > DISPATCHES_AHEAD:
+                jax.block_until_ready(queue[-1 - DISPATCHES_AHEAD])
+            self.bar.update(count)
+        fetched = jax.device_get(queue)
+        self.timer.pause()
+        for name in fetched[0] if fetched else ():
+            values = np.concatenate([metrics[name] for metrics in fetched]).tolist()
+            self.check_finite(name, values, self.done.step + 1)
+            self.done.unlogged.setdefault(name, []).extend(values)
+        self.done.step = step
+        return state
+
+    def write_line(self) -> None:
+        """Logs the mean of each metric since the line before."""
+        done = self.done
+        means = {name: float(np.mean(values)) for name, values in done.unlogged.items()}
+        rate = self.timer.since_last() * self.training.batch_size
+        self.log.write(done.step, {**means, "images_per_second": rate, "seconds": done.seconds})
+        self.bar.set_postfix({"loss": f"{means['loss']:.4g}"}, refresh=False)
+        done.unlogged = {}
+
+    def evaluate(self, state: TrainState) -> bool:
+        """Logs the held-out loss; returns whether it is the lowest so far."""
+        loss = self.held_out(state)
+        done = self.done
+        self.check_finite("held_out_loss", [loss], done.step)
+        self.log.write(done.step, {"held_out_loss": loss})
+        is_lowest = loss < done.lowest_loss
+        done.held_out_loss, done.held_out_step = loss, done.step
+        done.lowest_loss = min(loss, done.lowest_loss)
+        return is_lowest
+
+    def save(self, state: TrainState) -> None:
+        """Starts writing a checkpoint, after the lines of the log that belong to it."""
+        if not all_finite(state):
+            raise self.non_finite("the state is not finite", self.done.step)
+        self.log.flush()
+        self.checkpoints.save(self.done.step, state, self.done.to_notes())
+
+    def check_finite(self, name: str, values: list[float], first_step: int) -> None:
+        """Raises NonFiniteError for the first value that is not finite, one of each step."""
+        for step, value in enumerate(values, start=first_step):
+            if not math.isfinite(value):
+                raise self.non_finite(f"{name} is {value}", step)
+
+    def non_finite(self, what: str, step: int) -> NonFiniteError:
+        """The error for step number ``step``, counted from 1."""
+        self.checkpoints.settle()
+        good = self.checkpoints.steps()
+        last = f"is that of step {good[-1]}" if good else "does not exist"
+        return NonFiniteError(
+            f"{what} at step {step} (seed {self.training.seed}); the last good checkpoint, in "
+            f"{self.checkpoints.directory}, {last}"
+        )

@@ -1,0 +1,85 @@
+"""Adam with warm-up, clipping by the global norm, and decay of the learning rate."""
+
+import dataclasses
+import math
+from typing import Literal
+
+import jax.numpy as jnp
+import optax
+
+from sde_jax.arrays import Array
+
+__all__ = ["Adam"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Adam:
+    """Adam (Kingma and Ba 2015), its gradients clipped by their global norm.
+
+    The learning rate of step ``n = 0, 1, ...`` is ``learning_rate * min((n + 1) / warmup_steps, 1)
+    * d(n)``, never zero at the first step, where ``d`` is 1, or for "cosine" ``(1 + cos(pi p)) /
+    2`` with ``p`` from 0 at the end of the warm-up to 1 at ``total_steps``.
+
+    Raises:
+      ValueError: if a field is out of range.
+    """
+
+    learning_rate: float = 2e-4
+    """Step size after the warm-up."""
+
+    warmup_steps: int = 0
+    """Steps over which the learning rate rises linearly; 0: none."""
+
+    decay: Literal["constant", "cosine"] = "constant"
+    """The learning rate after the warm-up: it stays, or falls to zero at the last step."""
+
+    clip_norm: float | None = 1.0
+    """Largest norm of all gradients as one vector; longer ones are scaled to it. None: any."""
+
+    b1: float = 0.9
+    """Decay of the mean of the gradients."""
+
+    b2: float = 0.999
+    """Decay of the mean of their squares."""
+
+    adam_eps: float = 1e-8
+    """Added to the root of the mean of squares."""
+
+    def __post_init__(self) -> None:
+        self._require(0 < self.learning_rate < math.inf, "learning_rate", "be positive and finite")
+        self._require(self.warmup_steps >= 0, "warmup_steps", "be at least 0 (0: no warm-up)")
+        self._require(self.decay in ("constant", "cosine"), "decay", 'be "constant" or "cosine"')
+        self._require(
+            self.clip_norm is None or self.clip_norm > 0,
+            "clip_norm",
+            "be positive, or None for no clipping",
+        )
+        self._require(0 <= self.b1 < 1, "b1", "lie in [0, 1)")
+        self._require(0 <= self.b2 < 1, "b2", "lie in [0, 1)")
+        self._require(self.adam_eps > 0, "adam_eps", "be positive")
+
+    def _require(self, holds: bool, field: str, rule: str) -> None:
+        if not holds:
+            raise ValueError(f"`{field}` must {rule}: got {field}={getattr(self, field)!r}")
+
+    def schedule(self, total_steps: int) -> optax.Schedule:
+        """The learning rate as a function of the number of steps already made."""
+        decaying_steps = max(total_steps - self.warmup_steps, 1)
+
+        def learning_rate(step: Array) -> Array:
+            rise = jnp.minimum((step + 1) / max(self.warmup_steps, 1), 1.0)
+            if self.decay == "constant":
+                return self.learning_rate * rise
+            progress = jnp.clip((step - self.warmup_steps) / decaying_steps, 0.0, 1.0)
+            return self.learning_rate * rise * 0.5 * (1 + jnp.cos(jnp.pi * progress))
+
+        return learning_rate
+
+    def build(self, total_steps: int) -> optax.GradientTransformation:
+        """The optimizer of a run of ``total_steps``; its state shows the ``learning_rate``."""
+        adam = optax.inject_hyperparams(optax.adam, static_args=("b1", "b2", "eps", "eps_root"))(
+            learning_rate=self.schedule(total_steps), b1=self.b1, b2=self.b2, eps=self.adam_eps
+        )
+        if self.clip_norm is None:
+            return adam
+        return optax.chain(optax.clip_by_global_norm(self.clip_norm), adam)

@@ -1,0 +1,170 @@
+"""A run's folder: what was asked for, what it was made with, and what came out."""
+
+import json
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+from typing import Any, Self
+
+import jax
+
+from sde_jax.training.atomic import TEMPORARY_SUFFIX, write_json
+from sde_jax.training.errors import ConfigChangedError, NotARunError, RunExistsError
+from sde_jax.training.versions import environment
+
+__all__ = ["RunDirectory"]
+
+
+class RunDirectory:
+    """The files of one run.
+
+    ``config.json``: the configuration; it is written first, and makes a folder a run.
+    ``versions.json``: a list, one entry for each environment the run has been in, the latest last.
+    ``metrics.jsonl``: see `MetricsLog`. ``logs/``: the same for TensorBoard.
+    ``checkpoints/<step>/``, ``pictures/``; ``unreadable/<step>/``: damaged checkpoints that were
+    passed over. Only the first process writes.
+
+    Make one by `create`, `resume` or `open`.
+    """
+
+    def __init__(self, path: Path, config: dict[str, Any]) -> None:
+        self.path = path
+        self.config = config
+
+    @classmethod
+    def create(cls, path: str | Path, config: Mapping[str, Any]) -> Self:
+        """A new run in a folder that is not there, or empty.
+
+        Raises:
+          RunExistsError: if it is neither.
+        """
+        path = Path(path)
+        if holds_anything(path):
+            if (path / "config.json").is_file():
+                raise RunExistsError(f"{path} holds a run already: --resume continues it")
+            raise RunExistsError(f"{path} is not empty and holds no run: choose another folder")
+        return cls(path, normal(config))._write()
+
+    @classmethod
+    def resume(
+        cls,
+        path: str | Path,
+        config: Mapping[str, Any],
+        *,
+        changeable: AbstractSet[str] = frozenset(),
+    ) -> Self:
+        """The run in ``path`` if there is one, else a new one.
+
+        Args:
+          config: as `create` had it, but for the fields in ``changeable``, whose new values are
+          then written. changeable: dotted paths of fields, like ``"training.steps"``.
+
+        Raises:
+          ConfigChangedError: if another field differs.
+          RunExistsError: if the folder holds something that is no run.
+        """
+        path = Path(path)
+        if not (path / "config.json").is_file():
+            return cls.create(path, config)
+        run = cls.open(path)
+        old, new = dict(fields(run.config)), dict(fields(normal(config)))
+        changes = [
+            f"`{name}` from {shown(old, name)} to {shown(new, name)}"
+            for name in {**old, **new}
+            if name not in changeable and shown(old, name) != shown(new, name)
+        ]
+        if changes:
+            raise ConfigChangedError(
+                f"--resume continues the run in {path} as it was started, but this would change "
+                f"{', '.join(changes)}; start a new run in another folder instead"
+            )
+        return cls(path, normal(config))._write()
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
+        """An existing run, to be read.
+
+        Raises:
+          NotARunError: if there is none, or its configuration cannot be read.
+        """
+        path = Path(path)
+        try:
+            config = json.loads((path / "config.json").read_text())
+        except (FileNotFoundError, NotADirectoryError):
+            raise NotARunError(f"{path} holds no run: it has no config.json") from None
+        except ValueError:
+            raise NotARunError(f"{path / 'config.json'} is damaged: it is not JSON") from None
+        return cls(path, config)
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints, one folder each, named by the step."""
+        return self.path / "checkpoints"
+
+    @property
+    def unreadable(self) -> Path:
+        """Folder of the checkpoints that could not be read and were passed over."""
+        return self.path / "unreadable"
+
+    @property
+    def pictures(self) -> Path:
+        """Folder of the pictures; whoever draws one makes it."""
+        return self.path / "pictures"
+
+    @property
+    def logs(self) -> Path:
+        """Folder of TensorBoard's event files."""
+        return self.path / "logs"
+
+    @property
+    def metrics(self) -> Path:
+        """File of the metrics, one JSON object a line."""
+        return self.path / "metrics.jsonl"
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """The lines of the metrics file, without one that was cut off."""
+        if not self.metrics.is_file():
+            return []
+        lines = self.metrics.read_bytes().split(b"\n")[:-1]
+        return [json.loads(line) for line in lines]
+
+    def _write(self) -> Self:
+        if jax.process_index() == 0:
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_json(self.path / "config.json", self.config)
+            self._write_versions(self.path / "versions.json")
+        return self
+
+    def _write_versions(self, path: Path) -> None:
+        present = environment()
+        earlier = json.loads(path.read_text()) if path.is_file() else []
+        if present not in earlier[-1:]:
+            write_json(path, [*earlier, present])
+
+
+def holds_anything(path: Path) -> bool:
+    """Whether ``path`` holds more than a kill leaves of an unfinished `RunDirectory.create`."""
+    if not path.exists():
+        return False
+    if not path.is_dir():
+        return True
+    return any(entry.name != "config.json" + TEMPORARY_SUFFIX for entry in path.iterdir())
+
+
+def normal(config: Mapping[str, Any]) -> dict[str, Any]:
+    """``config`` as it would be read back: tuples are lists, keys are strings."""
+    return json.loads(json.dumps(config))
+
+
+def fields(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted path and value of each field that is not itself a mapping."""
+    for name, value in config.items():
+        if isinstance(value, dict) and value:
+            yield from fields(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def shown(values: Mapping[str, Any], name: str) -> str:
+    """A field's value in a message."""
+    return json.dumps(values[name]) if name in values else "nothing"
