@@ -1,0 +1,269 @@
+"""Pictures of samples and of runs: arrays and a path in, a file out.
+
+Every file is written whole or not at all. Grids of images keep their pixels and are PNG files;
+plots have the format that the suffix names.
+"""
+
+import math
+import os
+import pathlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import jax.numpy as jnp
+import matplotlib
+import numpy as np
+import PIL.Image
+import PIL.ImageDraw
+import PIL.ImageFont
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+from sde_jax.arrays import Array, Float
+
+__all__ = [
+    "curves",
+    "histogram",
+    "image_grid",
+    "image_panel",
+    "point_frames",
+    "trajectory",
+    "vector_field",
+]
+
+Images = Float[Array | np.ndarray, "count height width channels"]
+Points = Float[Array | np.ndarray, "count 2"]
+
+COLOURS = ("#2f6db3", "#d9722e", "#3a9a5b", "#8a5ab5", "#7f7f7f")
+TILE_PIXELS = 64
+GAP_PIXELS = 4
+MARGIN_PIXELS = 16
+PANEL_FONT_SIZE = 24
+FRAME_FONT_SIZE = 14
+
+
+def image_grid(images: Images, path: str | os.PathLike[str], *, columns: int | None = None) -> None:
+    """Draws ``images`` with values in [0, 1], row by row, in a grid that is square by default.
+
+    Small images are enlarged by a whole number, without smoothing, to at most 64 pixels; values
+    outside [0, 1] are clipped.
+
+    Raises:
+      ValueError: if ``images`` is not ``[count, height, width, channels]`` of 1 or 3 channels.
+    """
+    _save_image(_tiled(images, columns), path)
+
+
+def image_panel(
+    grids: Mapping[str, Images], path: str | os.PathLike[str], *, columns: int | None = None
+) -> None:
+    """Draws grids side by side, each as `image_grid` does, under their titles."""
+    blocks = [(title, _tiled(images, columns)) for title, images in grids.items()]
+    _save_image(_side_by_side(blocks, gap=2 * MARGIN_PIXELS, font_size=PANEL_FONT_SIZE), path)
+
+
+def trajectory(
+    frames: Sequence[Images], times: Sequence[float], path: str | os.PathLike[str]
+) -> None:
+    """Draws images on their way: a column for each time, a row for each sample."""
+    blocks = [
+        (f"t = {time:.2f}", _tiled(images, 1)) for time, images in zip(times, frames, strict=True)
+    ]
+    _save_image(_side_by_side(blocks, gap=-GAP_PIXELS, font_size=FRAME_FONT_SIZE), path)
+
+
+def curves(
+    metrics: Iterable[Mapping[str, float]],
+    path: str | os.PathLike[str],
+    *,
+    series: Mapping[str, str],
+    ylabel: str = "loss",
+) -> None:
+    """Plots numbers of a run against its step, as ``metrics.jsonl`` has them.
+
+    The vertical axis is logarithmic where all values are positive and span a factor above ten.
+
+    Args:
+      metrics: mappings with ``step`` and, in some of them, each of the names in ``series``.
+      path: the file to write.
+      series: what to call each name in the legend.
+      ylabel: what the vertical axis shows.
+    """
+    lines = list(metrics)
+    figure, axes = _figure(6.0, 3.6)
+    drawn = []
+    for (name, label), colour in zip(series.items(), COLOURS, strict=False):
+        known = [(line["step"], line[name]) for line in lines if name in line]
+        if not known:
+            continue
+        steps, values = np.asarray(known, float).T
+        marker = "o" if len(steps) <= 50 else ""
+        axes.plot(steps, values, color=colour, label=label, lw=1.4, marker=marker, ms=3.5)
+        drawn.append(values[np.isfinite(values)])
+    everything = np.concatenate(drawn) if drawn else np.ones(1)
+    if everything.size and everything.min() > 0 and everything.max() > 10 * everything.min():
+        axes.set_yscale("log")
+    axes.set(xlabel="step", ylabel=ylabel)
+    axes.grid(alpha=0.25)
+    if drawn:
+        axes.legend(frameon=False)
+    _save_figure(figure, path)
+
+
+def histogram(
+    values: Mapping[str, Float[np.ndarray, "count"]],
+    path: str | os.PathLike[str],
+    *,
+    xlabel: str,
+    bins: int = 50,
+) -> None:
+    """Plots the densities of several sets of numbers over common bins."""
+    arrays = {label: np.asarray(numbers, float) for label, numbers in values.items()}
+    edges = np.histogram_bin_edges(np.concatenate(list(arrays.values())), bins).tolist()
+    figure, axes = _figure(6.0, 3.6)
+    for (label, numbers), colour in zip(arrays.items(), COLOURS, strict=False):
+        axes.hist(numbers, edges, density=True, color=colour, alpha=0.25)
+        axes.hist(numbers, edges, density=True, color=colour, histtype="step", lw=1.6, label=label)
+    axes.set(xlabel=xlabel, ylabel="density")
+    axes.legend(frameon=False)
+    _save_figure(figure, path)
+
+
+def point_frames(
+    rows: Mapping[str, Sequence[tuple[float, Points]]], path: str | os.PathLike[str]
+) -> None:
+    """Scatters points in the plane: a row for each process, a panel for each time of it.
+
+    Args:
+      rows: for each process, by its name, the times and the points at each.
+      path: the file to write.
+    """
+    columns = max(len(frames) for frames in rows.values())
+    extent = _extent(points for frames in rows.values() for _, points in frames)
+    figure = Figure(figsize=(2.0 * columns + 0.4, 2.25 * len(rows)), layout="constrained")
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    for panels, (name, frames), colour in zip(grid, rows.items(), COLOURS, strict=False):
+        for axes in panels[len(frames) :]:
+            axes.set_visible(False)
+        for axes, (time, points) in zip(panels, frames, strict=False):
+            _scatter(axes, points, colour, extent, title=f"t = {time:.2f}")
+        panels[0].set_ylabel(name)
+    _save_figure(figure, path)
+
+
+def vector_field(
+    score: Callable[[Float[Array, "cells 2"], Float[Array, ""]], Float[Array, "cells 2"]],
+    frames: Sequence[tuple[float, Points]],
+    path: str | os.PathLike[str],
+) -> None:
+    """Draws a score as arrows over the points of its time, a panel for each time.
+
+    Arrows show the direction, their colour the length on one logarithmic scale for all panels.
+
+    Args:
+      score: called with the cells of a 20x20 grid and one time.
+      frames: the times, and points distributed as at each.
+      path: the file to write.
+    """
+    extent = _extent(points for _, points in frames)
+    side = np.linspace(-extent, extent, 22, dtype=np.float32)[1:-1]
+    cells = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
+    fields = [np.asarray(score(jnp.asarray(cells), jnp.float32(time))) for time, _ in frames]
+    lengths = [np.linalg.norm(field, axis=1) + np.finfo(np.float32).tiny for field in fields]
+    norm = LogNorm(*np.quantile(lengths, [0.02, 0.98]), clip=True)
+    figure = Figure(figsize=(2.8 * len(frames) + 0.9, 3.1), layout="constrained")
+    panels = figure.subplots(1, len(frames), squeeze=False)[0]
+    for axes, (time, points), field, length in zip(panels, frames, fields, lengths, strict=True):
+        _scatter(axes, points, COLOURS[-1], extent, title=f"t = {time:.2f}")
+        unit = (field / length[:, None]).T
+        arrows = axes.quiver(
+            *cells.T, *unit, length, norm=norm, cmap="viridis", width=0.006, scale=24, pivot="mid"
+        )
+    figure.colorbar(arrows, ax=panels, label="length of the score", pad=0.01)
+    _save_figure(figure, path)
+
+
+def _tiled(images: Images, columns: int | None) -> PIL.Image.Image:
+    """The images, enlarged, on white, in rows of ``columns``."""
+    pixels = np.asarray(images, float)
+    if pixels.ndim != 4 or pixels.shape[-1] not in (1, 3) or not len(pixels):
+        raise ValueError(
+            f"`images` must be [count, height, width, 1 or 3 channels]: got shape {pixels.shape}"
+        )
+    pixels = np.rint(255 * np.clip(np.nan_to_num(pixels), 0, 1)).astype(np.uint8)
+    columns = min(len(pixels), columns or math.ceil(math.sqrt(len(pixels))))
+    factor = max(1, TILE_PIXELS // max(pixels.shape[1:3]))
+    tiles = np.repeat(np.repeat(pixels, factor, axis=1), factor, axis=2)
+    height, width = tiles.shape[1] + GAP_PIXELS, tiles.shape[2] + GAP_PIXELS
+    rows = math.ceil(len(tiles) / columns)
+    canvas = np.full((rows * height + GAP_PIXELS, columns * width + GAP_PIXELS, 3), 255, np.uint8)
+    for place, tile in enumerate(tiles):
+        top, left = place // columns * height + GAP_PIXELS, place % columns * width + GAP_PIXELS
+        canvas[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
+    return PIL.Image.fromarray(canvas)
+
+
+def _side_by_side(
+    blocks: Sequence[tuple[str, PIL.Image.Image]], *, gap: int, font_size: int
+) -> PIL.Image.Image:
+    """The blocks from left to right, each centred under its title."""
+    font_file = pathlib.Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+    font = PIL.ImageFont.truetype(font_file, font_size)
+    widths = [max(block.width, math.ceil(font.getlength(title))) for title, block in blocks]
+    top = MARGIN_PIXELS + 2 * font_size
+    size = (
+        2 * MARGIN_PIXELS + sum(widths) + gap * (len(blocks) - 1),
+        top + max(block.height for _, block in blocks) + MARGIN_PIXELS,
+    )
+    canvas = PIL.Image.new("RGB", size, "white")
+    draw = PIL.ImageDraw.Draw(canvas)
+    left = MARGIN_PIXELS
+    for (title, block), width in zip(blocks, widths, strict=True):
+        middle = left + width // 2
+        draw.text((middle, top - font_size // 2), title, fill="black", font=font, anchor="ms")
+        canvas.paste(block, (middle - block.width // 2, top))
+        left += width + gap
+    return canvas
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _scatter(axes: Axes, points: Points, colour: str, extent: float, *, title: str) -> None:
+    axes.scatter(*np.asarray(points).T, s=1.5, color=colour, alpha=0.5, lw=0, rasterized=True)
+    axes.set(xlim=(-extent, extent), ylim=(-extent, extent), xticks=[], yticks=[], aspect="equal")
+    axes.set_title(title, fontsize=10)
+
+
+def _extent(frames: Iterable[Points]) -> float:
+    """Half the side of the square that holds nearly all finite points of all frames."""
+    coordinates = np.abs(np.concatenate([np.asarray(points).ravel() for points in frames]))
+    return 1.1 * float(np.quantile(coordinates[np.isfinite(coordinates)], 0.999))
+
+
+def _save_image(image: PIL.Image.Image, path: str | os.PathLike[str]) -> None:
+    _write_whole(path, lambda temporary: image.save(temporary, format="png"))
+
+
+def _save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
+    suffix = pathlib.Path(path).suffix.removeprefix(".") or "png"
+
+    def write(temporary: pathlib.Path) -> None:
+        figure.savefig(temporary, format=suffix, dpi=150, bbox_inches="tight", pad_inches=0.08)
+
+    _write_whole(path, write)
+
+
+def _write_whole(path: str | os.PathLike[str], write: Callable[[pathlib.Path], object]) -> None:
+    """Writes beside ``path`` and moves the file there; leaves nothing behind on failure."""
+    path = pathlib.Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
