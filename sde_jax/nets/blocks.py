@@ -58,7 +58,7 @@ class GroupNorm(nn.Module):
         if groups == 0 or channels % groups:
             raise ValueError(
                 f"group normalization cannot divide {channels} channels into {groups} groups: "
-                "use at least 4 channels, and multiples of 32 above 128"
+                "use a multiple of 4, and above 128 of 32"
             )
         scale = self.param("scale", nn.initializers.ones, (channels,))
         bias = self.param("bias", nn.initializers.zeros, (channels,))
