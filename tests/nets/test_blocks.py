@@ -36,7 +36,7 @@ def test_group_norm_survives_a_large_mean(key):
 
 
 def test_group_norm_refuses_channels_that_do_not_divide(key):
-    with pytest.raises(ValueError, match="cannot divide 144 channels into 32 groups: use a multiple of 4, and"):
+    with pytest.raises(ValueError, match="cannot divide 144 channels into 32 groups: use"):
         GroupNorm().init(key, jnp.zeros((1, 2, 2, 144)))
     with pytest.raises(ValueError, match="cannot divide 3 channels into 0 groups"):
         GroupNorm().init(key, jnp.zeros((1, 2, 2, 3)))
