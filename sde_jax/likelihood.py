@@ -20,7 +20,7 @@ class LogLikelihoods(NamedTuple):
     probe_stderr: Float[Array, "batch"]
     """Standard error of ``nats`` over the probes: 0 for an exact trace, NaN for one probe."""
     nfe: Int[Array, "batch"]
-    """Evaluations of the score with its vector-Jacobian products."""
+    """Evaluations of the score, each with its Jacobian-vector products."""
     converged: Bool[Array, "batch"]
     """False where the solver gave up; ``nats`` is then meaningless."""
 
@@ -70,7 +70,7 @@ class Hutchinson:
 
 @dataclass(frozen=True, kw_only=True)
 class ExactTrace:
-    """The trace itself, by one vector-Jacobian product for each dimension."""
+    """The trace itself, by one Jacobian-vector product for each dimension."""
 
     def vectors(self, key: PRNGKeyArray, dimension: int) -> Float[Array, "1 dimension dimension"]:
         """The unit vectors, as terms of one probe."""
@@ -90,8 +90,8 @@ class Likelihood:
         log p(x(t_min)) = log N(x(1); 0, prior_scale^2) + integral of div f over [t_min, 1]
 
     with ``f = a x - g^2 score / 2`` (Chen et al. 2018). Each example is taken as a state at t_min
-    and solved with its own step size; drift and divergence come from one pass. Everything inside
-    runs at the highest matmul precision, whatever the device's default.
+    and solved with its own step size; drift and divergence come from one forward-mode pass. All of
+    it runs at the highest matmul precision, whatever the device's default.
 
     Raises:
       ValueError: unless ``0 <= t_min < 1``.
@@ -128,8 +128,11 @@ class Likelihood:
             def drift(x: Array) -> Array:
                 return probability_flow_drift(sde, x[None], t, score(x[None], t))[0]
 
-            velocity, pull_back = jax.vjp(drift, state[0])
-            products = jax.vmap(lambda v: jnp.vdot(v, pull_back(v)[0]))(vectors)
+            def push_forward(vector: Array) -> tuple[Array, Array]:
+                velocity, product = jax.jvp(drift, state[:1], (vector,))
+                return velocity, jnp.vdot(vector, product)
+
+            velocity, products = jax.vmap(push_forward, out_axes=(None, 0))(vectors)
             return velocity, products.reshape(probes, terms).sum(axis=1) / x.size
 
         # The integral is carried per dimension, so that one tolerance fits it and the state.
