@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
+from numpy.random import Generator, Philox, SeedSequence
 
 from sde_jax.arrays import Array, Int, Key, PRNGKeyArray, PyTree
 from sde_jax.data.scaling import ImageScaling
@@ -168,8 +169,8 @@ def epoch_orders(key: PRNGKeyArray, size: int) -> Callable[[int], np.ndarray]:
 
     @functools.lru_cache(maxsize=2)
     def order(epoch: int) -> np.ndarray:
-        bits = np.random.Philox(np.random.SeedSequence([*seed, epoch]))
-        return np.random.Generator(bits).permutation(size).astype(np.uint32)
+        bits = Philox(SeedSequence([*seed, epoch]))
+        return Generator(bits).permutation(size).astype(np.uint32)
 
     return order
 
