@@ -36,6 +36,10 @@ class MLPSpec:
                 f"`classes` must be at least 1, or None for no label: got {self.classes}"
             )
 
+    def build(self) -> "MLP":
+        """The network of this shape."""
+        return MLP(self)
+
 
 class MLP(nn.Module):
     """A residual multilayer perceptron that is told the time in every layer.

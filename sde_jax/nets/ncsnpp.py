@@ -81,6 +81,10 @@ class NCSNppSpec:
         """Width of each level, from the image's own size down."""
         return tuple(self.channels * multiplier for multiplier in self.multipliers)
 
+    def build(self) -> "NCSNpp":
+        """The network of this shape."""
+        return NCSNpp(self)
+
 
 class NCSNpp(nn.Module):
     """A time-conditional U-Net for square images of any size that its levels can halve.

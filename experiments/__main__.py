@@ -1,0 +1,54 @@
+"""``python -m experiments COMMAND``: see ``--help``."""
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from experiments.command_line import likelihood, listing, quickstart, sample, train
+from experiments.command_line.parsing import refuse
+from sde_jax.training.errors import NonFiniteError, RunError
+
+COMMANDS: dict[str, Callable[[list[str]], dict[str, Any]]] = {
+    "list": listing.main,
+    "train": train.main,
+    "sample": sample.main,
+    "likelihood": likelihood.main,
+    "quickstart": quickstart.main,
+}
+
+USAGE = """\
+usage: python -m experiments COMMAND [OPTIONS]
+
+  list                what there is to train
+  train NAME          train an experiment in a run directory
+  sample RUN          draw samples from a run
+  likelihood RUN      measure the likelihood of data under a run
+  quickstart          train on handwritten digits, sample, and measure, in minutes
+
+COMMAND --help explains every option. Results are one JSON object, the last line on stdout.
+"""
+
+
+def main(args: list[str]) -> int:
+    """Runs a command; returns 0. A refusal exits with 2, a result that is not whole with 1."""
+    if not args or args[0] in ("-h", "--help"):
+        print(USAGE, end="")
+        return 0 if args else 2
+    if args[0] not in COMMANDS:
+        refuse(f"no command {args[0]!r}: there are {', '.join(COMMANDS)}.")
+    try:
+        results = COMMANDS[args[0]](args[1:])
+    except NonFiniteError as error:
+        refuse(str(error), code=1)
+    except (ValueError, RunError) as error:
+        refuse(str(error))
+    print(json.dumps(results))
+    failed = results.get("failed")
+    if failed:
+        refuse(f"the solve of {len(failed)} examples failed: numbers {failed}", code=1)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,94 @@
+"""``python -m experiments likelihood RUN``."""
+
+import dataclasses
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import tyro
+
+from experiments.command_line.output import checked_output
+from experiments.command_line.parsing import UsageError, parse
+from experiments.measurement import Measured, measure, summarize, write_table
+from experiments.runs import TrainedRun, open_run
+from sde_jax.training.devices import data_mesh
+
+
+@dataclass(frozen=True, kw_only=True)
+class Likelihoods:
+    """Measures the likelihood of data under a trained run, by its probability flow."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """The run directory."""
+    split: str = "test"
+    """The split to measure: test or train."""
+    count: int | None = None
+    """Examples to measure, the first ones of the split; by default all."""
+    probes: int | None = None
+    """Hutchinson probes for each example; two or more give its standard error. By default the
+    experiment's."""
+    tolerance: float | None = None
+    """Relative and absolute tolerance of a solver step. By default the experiment's."""
+    t_min: float | None = None
+    """Time at which the flow starts, in [0, 1). By default the experiment's."""
+    batch_size: int = 256
+    """Examples measured at once; a result does not depend on it."""
+    seed: int = 0
+    """Seed of dequantization and probes."""
+    out: Path | None = None
+    """The .csv file, which must not exist; by default none is written."""
+
+    def __post_init__(self) -> None:
+        for field in ("count", "batch_size"):
+            value = getattr(self, field)
+            if value is not None and value < 1:
+                raise ValueError(f"`{field}` must be at least 1: got {value}.")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"`seed` must lie between 0 and 2^32 - 1: got {self.seed}.")
+
+
+def main(args: list[str]) -> dict[str, Any]:
+    """Runs the command and returns its results."""
+    options = parse(Likelihoods, args, "likelihood")
+    checked_output(options.out, ".csv")
+    return execute(open_run(options.run, data_mesh()), options)
+
+
+def execute(run: TrainedRun, options: Likelihoods) -> dict[str, Any]:
+    """Measures what ``options`` ask for, and writes the table if it is asked for."""
+    out = checked_output(options.out, ".csv")
+    if options.split not in run.source.sizes:
+        splits = ", ".join(run.source.sizes)
+        raise UsageError(f"--split must be one of {splits}: got {options.split}.")
+    started = time.perf_counter()
+    measured = evaluate(run, options)
+    seconds = time.perf_counter() - started
+    if out is not None:
+        write_table(measured, out)
+    return {
+        **summarize(measured, math.prod(run.source.shape)),
+        "split": options.split,
+        "seconds": round(seconds, 2),
+        "out": None if out is None else str(out),
+        "step": run.step,
+    }
+
+
+def evaluate(run: TrainedRun, options: Likelihoods) -> Measured:
+    """The likelihoods that were asked for."""
+    asked = {name: getattr(options, name) for name in ("probes", "tolerance", "t_min")}
+    given = {name: value for name, value in asked.items() if value is not None}
+    return measure(
+        dataclasses.replace(run.experiment.likelihood, **given).build(),
+        run.score,
+        run.experiment.sde,
+        run.source,
+        options.split,
+        key=jax.random.key(options.seed),
+        count=options.count,
+        batch_size=options.batch_size,
+        mesh=data_mesh(),
+    )

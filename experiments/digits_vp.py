@@ -1,0 +1,22 @@
+"""Handwritten digits (8x8), VP.
+
+python -m experiments train digits_vp
+"""
+
+from experiments.experiment import Experiment
+from sde_jax.data.digits import Digits
+from sde_jax.nets.ncsnpp import NCSNppSpec
+from sde_jax.sde import VP
+from sde_jax.training.optimizer import Adam
+from sde_jax.training.settings import Training
+
+experiment = Experiment(
+    data=Digits(),
+    sde=VP(),
+    network=NCSNppSpec(
+        channels=32, multipliers=(1, 2), blocks_per_level=1, attention_resolutions=(4,)
+    ),
+    optimizer=Adam(learning_rate=2e-3, warmup_steps=100, decay="cosine"),
+    ema_decay=0.995,
+    training=Training(steps=5000, batch_size=128),
+)

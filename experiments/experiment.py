@@ -1,0 +1,105 @@
+"""What an experiment is: a value that decides a result, and nothing else."""
+
+from dataclasses import dataclass
+
+from experiments.samplers import SamplerSettings
+from sde_jax.arrays import Array, Float, PRNGKeyArray, PyTree
+from sde_jax.data.digits import Digits
+from sde_jax.data.source import Batch
+from sde_jax.data.synthetic import Ring
+from sde_jax.data.tfds import TfdsImages
+from sde_jax.likelihood import Hutchinson, Likelihood
+from sde_jax.nets.mlp import MLPSpec
+from sde_jax.nets.ncsnpp import NCSNppSpec
+from sde_jax.objectives import (
+    DenoisingScoreMatching,
+    LikelihoodTimes,
+    LikelihoodWeighting,
+    NoiseWeighting,
+    StratifiedTimes,
+    UniformTimes,
+)
+from sde_jax.score import (
+    AdaptiveSolver,
+    DataPrediction,
+    LogNoiseLevel,
+    NoisePrediction,
+    ScaledTime,
+    ScoreModel,
+    ScorePrediction,
+    VelocityPrediction,
+)
+from sde_jax.sde import LinearSDE
+from sde_jax.training.learner import Learner, gradient_learner
+from sde_jax.training.optimizer import Adam
+from sde_jax.training.settings import Training
+
+
+@dataclass(frozen=True, kw_only=True)
+class LikelihoodSettings:
+    """How `likelihood` measures a run, unless told otherwise."""
+
+    t_min: float = 1e-5
+    """Time at which the flow starts, in [0, 1)."""
+    tolerance: float = 1e-5
+    """Relative and absolute tolerance of a solver step."""
+    probes: int = 1
+    """Hutchinson probes for each image; two or more give its standard error."""
+
+    def __post_init__(self) -> None:
+        self.build()
+
+    def build(self) -> Likelihood:
+        """The likelihood so described."""
+        solver = AdaptiveSolver(rtol=self.tolerance, atol=self.tolerance)
+        divergence = Hutchinson(probes=self.probes)
+        return Likelihood(solver=solver, t_min=self.t_min, divergence=divergence)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """A score model of a data set: how it is trained, and how it is sampled and measured."""
+
+    data: Digits | TfdsImages | Ring
+    sde: LinearSDE
+    network: NCSNppSpec | MLPSpec
+    parameterization: NoisePrediction | DataPrediction | VelocityPrediction | ScorePrediction = (
+        NoisePrediction()
+    )
+    time_condition: ScaledTime | LogNoiseLevel = ScaledTime()
+    normalize_input: bool = False
+    """Show the network x / sqrt(alpha^2 + sigma^2) instead of x."""
+    times: StratifiedTimes | UniformTimes | LikelihoodTimes = StratifiedTimes()
+    weighting: NoiseWeighting | LikelihoodWeighting = NoiseWeighting()
+    optimizer: Adam
+    ema_decay: float
+    """Decay of the running average of the parameters, which is what is sampled and measured."""
+    training: Training
+    sampling: SamplerSettings = SamplerSettings()
+    likelihood: LikelihoodSettings = LikelihoodSettings()
+
+    def model(self) -> ScoreModel:
+        """How the network is read as a score."""
+        return ScoreModel(
+            network=self.network.build(),
+            sde=self.sde,
+            parameterization=self.parameterization,
+            time_condition=self.time_condition,
+            normalize_input=self.normalize_input,
+        )
+
+    def learner(self, shape: tuple[int, ...]) -> Learner:
+        """What the training loop trains, for examples of ``shape``."""
+        model = self.model()
+        objective = DenoisingScoreMatching(model=model, times=self.times, weighting=self.weighting)
+
+        def init_params(key: PRNGKeyArray) -> PyTree:
+            return model.init(key, shape)
+
+        def losses(
+            params: PyTree, key: PRNGKeyArray, batch: Batch, *, deterministic: bool
+        ) -> Float[Array, "batch"]:
+            return objective.losses(params, key, batch.x, deterministic=deterministic)
+
+        optimizer = self.optimizer.build(self.training.steps)
+        return gradient_learner(init_params, losses, optimizer, ema_decay=self.ema_decay)

@@ -1,0 +1,51 @@
+"""Drawing any number of samples, on any number of devices, one batch after the other."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from tqdm import tqdm
+
+from sde_jax.arrays import Array, Key, PRNGKeyArray
+from sde_jax.sampling import Sampler, Samples
+from sde_jax.score import Score
+from sde_jax.sde import LinearSDE
+from sde_jax.training.devices import on_each_device
+
+
+def example_keys(key: PRNGKeyArray, first: int, count: int) -> Key[Array, "count"]:
+    """The keys of examples ``first``, ``first + 1``, ...: they do not depend on the batching."""
+    return jax.vmap(lambda index: jax.random.fold_in(key, index))(first + jnp.arange(count))
+
+
+def whole_batches(batch_size: int, count: int, mesh: Mesh) -> int:
+    """The batch size to use: no more than is wanted, and a multiple of the number of devices."""
+    return -(-min(batch_size, count) // mesh.size) * mesh.size
+
+
+def generate(
+    sampler: Sampler,
+    score: Score,
+    sde: LinearSDE,
+    shape: tuple[int, ...],
+    *,
+    key: PRNGKeyArray,
+    count: int,
+    batch_size: int,
+    mesh: Mesh,
+) -> Samples:
+    """Draws ``count`` samples, as numpy arrays; sample j is a function of ``fold_in(key, j)``."""
+
+    def draw(score: Score, keys: Key[Array, "batch"]) -> Samples:
+        return sampler(keys, score, sde, shape)
+
+    compiled = jax.jit(on_each_device(draw, mesh))
+    batch_size = whole_batches(batch_size, count, mesh)
+    parts = []
+    with tqdm(total=count, unit=" samples", desc="sample") as progress:
+        for first in range(0, count, batch_size):
+            batch = jax.device_get(compiled(score, example_keys(key, first, batch_size)))
+            kept = min(batch_size, count - first)
+            parts.append(jax.tree.map(lambda array, kept=kept: array[:kept], batch))
+            progress.update(kept)
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)

@@ -1,0 +1,115 @@
+"""Likelihoods of a split, and their summary."""
+
+import csv
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from tqdm import tqdm
+
+from experiments.generation import example_keys, whole_batches
+from sde_jax.arrays import Array, Float, Key, PRNGKeyArray
+from sde_jax.data.source import DataSource
+from sde_jax.likelihood import Likelihood, LogLikelihoods, bits_per_dimension
+from sde_jax.score import Score
+from sde_jax.sde import LinearSDE
+from sde_jax.training.devices import on_each_device, shard_batch
+
+
+class Measured(NamedTuple):
+    """Likelihoods of examples 0, 1, ... of a split; numpy arrays of one row for each."""
+
+    nats: np.ndarray
+    """Log likelihood of the data in its own units: of the integer levels, for images."""
+    bits_per_dim: np.ndarray
+    probe_stderr: np.ndarray
+    """Standard error of ``bits_per_dim`` over the probes; NaN where it is unknown."""
+    nfe: np.ndarray
+    converged: np.ndarray
+
+
+def measure(
+    likelihood: Likelihood,
+    score: Score,
+    sde: LinearSDE,
+    source: DataSource,
+    split: str,
+    *,
+    key: PRNGKeyArray,
+    count: int | None,
+    batch_size: int,
+    mesh: Mesh,
+) -> Measured:
+    """The likelihoods of the first ``count`` examples (None: all) of ``split``.
+
+    Example j is dequantized and probed by keys of its own, whatever the batch size.
+    """
+    key_data, key_probe = jax.random.split(key)
+    total = min(source.sizes[split], count or source.sizes[split])
+    batch_size = whole_batches(batch_size, total, mesh)
+
+    def evaluate(score: Score, keys: Key[Array, "batch"], x: Float[Array, "..."]) -> LogLikelihoods:
+        return likelihood(keys, score, sde, x)
+
+    compiled = jax.jit(on_each_device(evaluate, mesh))
+
+    def parts() -> Iterator[LogLikelihoods]:
+        with tqdm(total=total, unit=" examples", desc="likelihood") as progress:
+            for batch in source.batches(key_data, split, batch_size, count=total):
+                keys = example_keys(key_probe, progress.n, batch_size)
+                result = compiled(score, keys, shard_batch(batch.x, mesh, batch_size))
+                kept = len(batch.x)
+                yield jax.tree.map(lambda array, kept=kept: array[:kept], jax.device_get(result))
+                progress.update(kept)
+
+    result = jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts())
+    dimensions, slope = math.prod(source.shape), source.scaling.log_det_per_dimension
+    return Measured(
+        nats=result.nats + dimensions * slope,
+        bits_per_dim=np.asarray(bits_per_dimension(result.nats, dimensions, slope)),
+        probe_stderr=result.probe_stderr / (dimensions * math.log(2)),
+        nfe=result.nfe,
+        converged=result.converged,
+    )
+
+
+def summarize(measured: Measured, dimensions: int) -> dict[str, Any]:
+    """Mean bits per dimension over the examples whose solve converged, with its standard errors.
+
+    ``stderr`` is that of the mean over examples, the probes' error included; ``probe_stderr`` is
+    the part of it that more probes would remove, None where one probe leaves it unknown.
+    """
+    bits, error = (
+        array[measured.converged] for array in (measured.bits_per_dim, measured.probe_stderr)
+    )
+    probe_stderr = math.sqrt((error**2).sum()) / len(bits) if len(bits) else math.nan
+    return {
+        "bits_per_dim": _number(bits.mean()) if len(bits) else None,
+        "stderr": _number(bits.std(ddof=1) / math.sqrt(len(bits))) if len(bits) > 1 else None,
+        "probe_stderr": _number(probe_stderr),
+        "nfe": _number(measured.nfe.mean()),
+        "nfe_max": int(measured.nfe.max()),
+        "count": len(measured.nats),
+        "dimensions": dimensions,
+        "failed": np.flatnonzero(~measured.converged).tolist(),
+    }
+
+
+def write_table(measured: Measured, path: Path) -> None:
+    """Writes a line for each example: index, nats, bits per dimension, its error, evaluations."""
+    with path.open("x", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["index", "nats", "bits_per_dim", "probe_stderr", "nfe"])
+        columns = zip(*measured[:4], strict=True)
+        writer.writerows(
+            [index, *(column.item() for column in row)] for index, row in enumerate(columns)
+        )
+
+
+def _number(value: float) -> float | None:
+    """``value`` for JSON, which has no NaN."""
+    return float(value) if math.isfinite(value) else None

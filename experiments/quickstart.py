@@ -1,0 +1,17 @@
+"""Handwritten digits, VP, in minutes of two CPU cores.
+
+python -m experiments quickstart
+"""
+
+import dataclasses
+
+from experiments.digits_vp import experiment as digits_vp
+from experiments.experiment import LikelihoodSettings
+from experiments.samplers import SamplerSettings
+
+experiment = dataclasses.replace(
+    digits_vp,
+    training=dataclasses.replace(digits_vp.training, steps=1000, eval_every=250),
+    sampling=SamplerSettings(steps=500, tolerance=1e-3),
+    likelihood=LikelihoodSettings(t_min=1e-3, tolerance=1e-4),
+)

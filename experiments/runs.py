@@ -1,0 +1,54 @@
+"""A finished or unfinished run, opened to be used."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from jax.sharding import Mesh
+
+from experiments.configuration import find, from_config
+from experiments.experiment import Experiment
+from sde_jax.data.source import DataSource
+from sde_jax.score import NetworkScore
+from sde_jax.training.checkpoint import Checkpoints
+from sde_jax.training.errors import NotARunError
+from sde_jax.training.run_directory import RunDirectory
+from sde_jax.training.start import abstract_state
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """What a run directory holds, and the score of its averaged parameters."""
+
+    directory: RunDirectory
+    name: str
+    experiment: Experiment
+    source: DataSource
+    score: NetworkScore
+    step: int
+    """Updates that the parameters have had."""
+
+
+def open_run(path: Path, mesh: Mesh) -> TrainedRun:
+    """Opens the newest readable checkpoint of the run in ``path``.
+
+    Raises:
+      NotARunError: if ``path`` is no run, or one without a checkpoint.
+      CheckpointError: if none of its checkpoints can be read.
+      ConfigurationError: if its configuration does not fit its experiment.
+    """
+    directory = RunDirectory.open(path)
+    name, experiment = stored_experiment(directory)
+    source = experiment.data.load()
+    with Checkpoints(directory.checkpoints) as checkpoints:
+        like = abstract_state(experiment.learner(source.shape), mesh)
+        restored = checkpoints.restore_newest(like) if checkpoints.steps() else None
+    if restored is None:
+        raise NotARunError(f"{path} has no checkpoint yet: train it first.")
+    score = NetworkScore(restored.state.ema_params, experiment.model())
+    return TrainedRun(directory, name, experiment, source, score, int(restored.state.step))
+
+
+def stored_experiment(directory: RunDirectory) -> tuple[str, Experiment]:
+    """Name and value of the experiment that a run directory was made by."""
+    name = str(directory.config.get("name"))
+    return name, from_config(find(name), directory.config.get("experiment"), "experiment")
