@@ -43,7 +43,9 @@ def prepare(
             VERSION = tfds.core.Version("1.0.0")
 
             def _info(self):
-                return self.dataset_info_from_configs(features=tfds.features.FeaturesDict(features))
+                return tfds.core.DatasetInfo(
+                    builder=self, features=tfds.features.FeaturesDict(features)
+                )
 
             def _split_generators(self, manager):
                 return {split: records(split) for split in splits}
