@@ -114,8 +114,7 @@ class Likelihood:
         x: Float[Array, "batch *shape"],
     ) -> LogLikelihoods:
         """Log densities of ``x``, in model coordinates; one key each, for the probes."""
-        with jax.default_matmul_precision("highest"):
-            return jax.vmap(lambda key, x: self._one(key, score, sde, x))(keys, x)
+        return jax.vmap(lambda key, x: self._one(key, score, sde, x))(keys, x)
 
     def _one(
         self, key: PRNGKeyArray, score: Score, sde: LinearSDE, x: Float[Array, "*shape"]

@@ -19,7 +19,8 @@ from sde_jax.sde import LinearSDE
 class PredictorCorrector:
     """Predictor-corrector sampling (Song et al. 2021, alg. 1): correct at t, then step to s.
 
-    Noise of sample j at its n-th score evaluation comes from ``fold_in(keys[j], n)``.
+    Sample j is a function of ``keys[j]``: one half of it gives the prior, ``fold_in`` of the other
+    half with n the noise of the n-th move.
 
     Raises:
       ValueError: if there is neither a predictor nor a corrector, or ``frames`` is negative.

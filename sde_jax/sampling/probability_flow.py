@@ -1,5 +1,6 @@
 """The probability-flow ODE as a sampler, a decoder and an encoder."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax
@@ -28,7 +29,7 @@ class ProbabilityFlow:
     denoise: bool = True
     """Whether `__call__` ends with the posterior mean, one more evaluation."""
     frames: int = 0
-    """States to keep on the way, besides the prior; 0 keeps none."""
+    """States to keep on the way, besides the prior; 0 keeps none. The solve stops at each."""
 
     def __post_init__(self) -> None:
         check_end(self.t_min)
@@ -42,13 +43,14 @@ class ProbabilityFlow:
         key_prior, _ = jax.vmap(jax.random.split, out_axes=1)(keys)
         prior = draw_prior(key_prior, sde, shape)
         end = end_time(sde, self.t_min)
-        times = jnp.linspace(1.0, end, self.frames + 1) if self.frames else None
-        solution = self._solve(score, sde, prior, jnp.asarray(1.0), end, save_at=times)
-        x = solution.y if times is None else solution.y[:, -1]
+        times = jnp.linspace(1.0, end, max(self.frames, 1) + 1)
+        drift = _drift(score, sde)
+        solution = jax.vmap(lambda x: self.solver.solve_through(drift, x, times))(prior)
+        x = solution.y[:, -1]
         if self.denoise:
             x = denoised(score, sde, x, end)
         samples = Samples(x, solution.nfe + int(self.denoise), solution.converged)
-        if times is None:
+        if not self.frames:
             return samples
         return samples._replace(
             trajectory=solution.y.at[:, -1].set(x),
@@ -66,19 +68,16 @@ class ProbabilityFlow:
         return self._solve(score, sde, x, end_time(sde, self.t_min), jnp.asarray(1.0))
 
     def _solve(
-        self,
-        score: Score,
-        sde: LinearSDE,
-        x: Array,
-        start: Array,
-        end: Array,
-        save_at: Array | None = None,
+        self, score: Score, sde: LinearSDE, x: Array, start: Array, end: Array
     ) -> FlowSolution:
-        def drift(t: Array, x: Array) -> Array:
-            batch = x[None]
-            return probability_flow_drift(sde, batch, t, score(batch, t))[0]
+        drift = _drift(score, sde)
+        return jax.vmap(lambda x: self.solver.solve(drift, x, start, end))(x)
 
-        def solve(x: Array) -> FlowSolution:
-            return self.solver.solve(drift, x, start, end, save_at=save_at)
 
-        return jax.vmap(solve)(x)
+def _drift(score: Score, sde: LinearSDE) -> Callable[[Array, Array], Array]:
+    """The flow's right-hand side for one example, without the batch's dimension."""
+
+    def drift(t: Array, x: Array) -> Array:
+        return probability_flow_drift(sde, x[None], t, score(x[None], t))[0]
+
+    return drift

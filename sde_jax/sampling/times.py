@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+import jax
 import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Float
@@ -45,5 +46,19 @@ def check_end(t_min: float | None) -> None:
 
 
 def end_time(sde: LinearSDE, t_min: float | None) -> Float[Array, ""]:
-    """``t_min``, or the process' own end where it is None."""
-    return sde.sampling_end if t_min is None else jnp.asarray(t_min)
+    """``t_min``, or the process' own end where it is None.
+
+    Raises:
+      ValueError: if ``t_min`` is 0 and the process has no noise there.
+    """
+    if t_min is None:
+        return sde.sampling_end
+    if t_min == 0:
+        with jax.ensure_compile_time_eval():
+            singular = not sde.sigma(jnp.asarray(0.0)) > 0
+        if singular:
+            raise ValueError(
+                f"`t_min` must be positive for {sde}: got t_min={t_min}, where the score is "
+                "singular. 1e-5 is usual."
+            )
+    return jnp.asarray(t_min)

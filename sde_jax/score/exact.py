@@ -1,5 +1,6 @@
 """Gaussian mixtures, whose noised score, density and denoiser are known in closed form."""
 
+import functools
 from dataclasses import dataclass, field
 
 import jax
@@ -7,6 +8,9 @@ import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Float, PRNGKeyArray
 from sde_jax.sde.base import LinearSDE, Time
+
+# An oracle must not depend on the device's default precision of products.
+_einsum = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
 
 
 @jax.tree_util.register_dataclass
@@ -44,7 +48,7 @@ class GaussianMixture:
         noise = jax.random.normal(key_noise, (count, self.means.shape[1]), self.means.dtype)
         offsets = jnp.sqrt(self.variances[chosen]) * noise
         if self.axes is not None:
-            offsets = jnp.einsum("nij,nj->ni", self.axes[chosen], offsets)
+            offsets = _einsum("nij,nj->ni", self.axes[chosen], offsets)
         return self.means[chosen] + offsets
 
     def log_density(
@@ -61,7 +65,7 @@ class GaussianMixture:
         offsets, variances = self._at(sde, x, t)
         responsibilities = jax.nn.softmax(self._log_joint(offsets, variances), axis=1)
         pulls = self._to_coordinates(-offsets / variances)
-        return jnp.einsum("nk,nki->ni", responsibilities, pulls).reshape(x.shape)
+        return _einsum("nk,nki->ni", responsibilities, pulls).reshape(x.shape)
 
     def denoised(
         self, sde: LinearSDE, x: Float[Array, "batch *shape"], t: Time
@@ -72,7 +76,7 @@ class GaussianMixture:
         alpha = jnp.broadcast_to(sde.alpha(t), x.shape[:1])[:, None, None]
         corrections = self._to_coordinates(alpha * self.variances[None] * offsets / variances)
         posterior_means = self.means[None] + corrections
-        return jnp.einsum("nk,nki->ni", responsibilities, posterior_means).reshape(x.shape)
+        return _einsum("nk,nki->ni", responsibilities, posterior_means).reshape(x.shape)
 
     def _at(self, sde: LinearSDE, x: Array, t: Time) -> tuple[Array, Array]:
         """Offsets from each component's mean along its axes, and the variances there."""
@@ -80,7 +84,7 @@ class GaussianMixture:
         sigma = jnp.broadcast_to(sde.sigma(t), x.shape[:1])[:, None, None]
         offsets = x.reshape(x.shape[0], 1, -1) - alpha * self.means[None]
         if self.axes is not None:
-            offsets = jnp.einsum("kij,nki->nkj", self.axes, offsets)
+            offsets = _einsum("kij,nki->nkj", self.axes, offsets)
         return offsets, alpha**2 * self.variances[None] + sigma**2
 
     def _log_joint(self, offsets: Array, variances: Array) -> Float[Array, "batch components"]:
@@ -90,7 +94,7 @@ class GaussianMixture:
     def _to_coordinates(self, along_axes: Array) -> Array:
         if self.axes is None:
             return along_axes
-        return jnp.einsum("kij,nkj->nki", self.axes, along_axes)
+        return _einsum("kij,nkj->nki", self.axes, along_axes)
 
 
 @jax.tree_util.register_dataclass

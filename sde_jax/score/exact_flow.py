@@ -32,7 +32,8 @@ def gaussian_flow(
         sde.alpha(t) ** 2 * variances + sde.sigma(t) ** 2
     )
     offsets = x.reshape(x.shape[0], -1) - sde.alpha(t) * mean[None]
-    carried = (offsets @ axes * jnp.sqrt(ratio)[None]) @ axes.T
+    with jax.default_matmul_precision("highest"):
+        carried = (offsets @ axes * jnp.sqrt(ratio)[None]) @ axes.T
     return (sde.alpha(s) * mean[None] + carried).reshape(x.shape)
 
 
