@@ -3,7 +3,7 @@
 import dataclasses
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import experiments
@@ -62,6 +62,11 @@ def find(name: str) -> Experiment:
     if name not in names():
         raise ConfigurationError(f"no experiment {name!r}: there are {', '.join(names())}.")
     return _value(name)
+
+
+def find_report(name: str) -> Callable[[Any], dict[str, Any]] | None:
+    """The function ``report`` of the experiment's module, which measures a trained run, if any."""
+    return getattr(importlib.import_module(f"experiments.{name}"), "report", None)
 
 
 def description(name: str) -> str:

@@ -9,8 +9,9 @@ import jax
 import tyro
 
 from experiments.command_line.parsing import UsageError, parse
-from experiments.configuration import find, to_config
+from experiments.configuration import find, find_report, to_config
 from experiments.experiment import Experiment
+from experiments.runs import open_run
 from sde_jax import figures
 from sde_jax.training.devices import data_mesh
 from sde_jax.training.loop import TrainResult, train
@@ -50,13 +51,15 @@ def main(args: list[str]) -> dict[str, Any]:
         return dry_run(name, options.experiment)
     workdir = options.workdir or Path("runs") / name
     result = run(name, options.experiment, workdir, resume=options.resume)
+    report = None if result.stopped else find_report(name)
     return {
         "run": str(workdir),
         "step": result.step,
         "stopped": result.stopped,
         "held_out_loss": result.held_out_loss,
         "seconds": round(result.seconds, 1),
-        "images_per_second": round(result.images_per_second, 1),
+        "examples_per_second": round(result.images_per_second, 1),
+        **({} if report is None else report(open_run(workdir, data_mesh()))),
     }
 
 

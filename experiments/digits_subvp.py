@@ -1,0 +1,11 @@
+"""Handwritten digits (8x8), sub-VP.
+
+python -m experiments train digits_subvp
+"""
+
+import dataclasses
+
+from experiments.digits_vp import experiment as digits_vp
+from sde_jax.sde import SubVP
+
+experiment = dataclasses.replace(digits_vp, sde=SubVP())

@@ -1,0 +1,13 @@
+"""Handwritten digits (8x8), VE.
+
+python -m experiments train digits_ve
+"""
+
+import dataclasses
+
+from experiments.digits_vp import experiment as digits_vp
+from sde_jax.sde import VE
+
+experiment = dataclasses.replace(
+    digits_vp, sde=VE(sigma_min=0.01, sigma_max=10.0), normalize_input=True
+)

@@ -1,0 +1,11 @@
+"""MNIST (28x28 padded to 32x32), sub-VP.
+
+python -m experiments train mnist_subvp
+"""
+
+import dataclasses
+
+from experiments.mnist_vp import experiment as mnist_vp
+from sde_jax.sde import SubVP
+
+experiment = dataclasses.replace(mnist_vp, sde=SubVP())

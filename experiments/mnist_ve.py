@@ -1,0 +1,13 @@
+"""MNIST (28x28 padded to 32x32), VE.
+
+python -m experiments train mnist_ve
+"""
+
+import dataclasses
+
+from experiments.mnist_vp import experiment as mnist_vp
+from sde_jax.sde import VE
+
+experiment = dataclasses.replace(
+    mnist_vp, sde=VE(sigma_min=0.01, sigma_max=50.0), normalize_input=True
+)

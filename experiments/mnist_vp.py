@@ -1,0 +1,20 @@
+"""MNIST (28x28 padded to 32x32), VP.
+
+python -m experiments train mnist_vp
+"""
+
+from experiments.experiment import Experiment
+from sde_jax.data.tfds import TfdsImages
+from sde_jax.nets.ncsnpp import NCSNppSpec
+from sde_jax.sde import VP
+from sde_jax.training.optimizer import Adam
+from sde_jax.training.settings import Training
+
+experiment = Experiment(
+    data=TfdsImages(name="mnist", image_size=32),
+    sde=VP(),
+    network=NCSNppSpec(channels=64, multipliers=(1, 2, 2), blocks_per_level=2),
+    optimizer=Adam(learning_rate=5e-4, warmup_steps=1000, decay="cosine"),
+    ema_decay=0.9995,
+    training=Training(steps=50_000, batch_size=128, eval_every=5000, checkpoint_every=5000),
+)
