@@ -1,7 +1,7 @@
 """Checkpoints: written in the background, whole or not at all, and checked when they are read."""
 
+import contextlib
 import json
-import logging
 import shutil
 import zlib
 from pathlib import Path
@@ -14,6 +14,7 @@ import orbax.checkpoint as ocp
 from sde_jax.arrays import PyTree
 from sde_jax.training.errors import CheckpointError
 from sde_jax.training.fingerprint import checksum
+from sde_jax.training.orbax_noise import root_cause, without_orbax_noise
 from sde_jax.training.reporting import first_line, report
 
 __all__ = ["Checkpoints", "Restored"]
@@ -57,7 +58,8 @@ class Checkpoints:
         self._failure: CheckpointError | None = None
 
     def __enter__(self) -> Self:
-        logging.getLogger("absl").addFilter(is_not_from_orbax)
+        self._context = contextlib.ExitStack()
+        self._context.enter_context(without_orbax_noise())
         return self
 
     def __exit__(
@@ -68,7 +70,7 @@ class Checkpoints:
     ) -> None:
         self.settle()
         self._checkpointer.close()
-        logging.getLogger("absl").removeFilter(is_not_from_orbax)
+        self._context.close()
 
     def steps(self) -> list[int]:
         """The steps with a complete checkpoint, readable or not, in order."""
@@ -158,6 +160,7 @@ class Checkpoints:
         Raises:
           CheckpointError: if it is not there or cannot be read.
         """
+        unreadable = f"the checkpoint of step {step} is unreadable"
         try:
             found = self._checkpointer.restore(
                 self.directory / str(step),
@@ -165,13 +168,15 @@ class Checkpoints:
                     state=ocp.args.StandardRestore(like), notes=ocp.args.JsonRestore()
                 ),
             )
-            notes = unseal(found.notes)
-            if checksum(found.state) != notes["arrays"]:
-                raise ValueError("its arrays are not those that were saved (checksums differ)")
         except Exception as error:
-            raise CheckpointError(
-                f"the checkpoint of step {step} is unreadable: {first_line(error)}"
-            ) from error
+            cause = root_cause(error)
+            reason = f"{type(cause).__name__}: {first_line(cause)}"
+            raise CheckpointError(f"{unreadable}: {reason}") from None
+        notes = unseal(found.notes)
+        if notes is None:
+            raise CheckpointError(f"{unreadable}: its notes are not those that were saved")
+        if checksum(found.state) != notes["arrays"]:
+            raise CheckpointError(f"{unreadable}: its arrays are not those that were saved")
         return Restored(step, found.state, notes)
 
     def prepare_to_continue(self, step: int, aside: Path) -> None:
@@ -189,8 +194,9 @@ class Checkpoints:
         step, self._saving = self._saving, None
         kept = self.steps()
         last = f"the last one is that of step {kept[-1]}" if kept else "there is none before it"
+        reason = first_line(root_cause(error))
         self._failure = CheckpointError(
-            f"the checkpoint of step {step} could not be saved: {first_line(error)}; {last}"
+            f"the checkpoint of step {step} could not be saved: {reason}; {last}"
         )
         report(str(self._failure))
         self._remove_temporary()
@@ -214,7 +220,7 @@ class Checkpoints:
     def _held_out_loss(self, step: int) -> float | None:
         try:
             text = (self.directory / str(step) / "notes" / "metadata").read_text()
-            notes = unseal(json.loads(text))
+            notes = unseal(json.loads(text)) or {}
         except (OSError, ValueError):
             return None
         return notes.get("held_out_loss") if notes.get("held_out_step") == step else None
@@ -225,16 +231,9 @@ def seal(notes: dict[str, Any]) -> dict[str, Any]:
     return {**notes, "notes": zlib.crc32(json.dumps(notes, sort_keys=True).encode())}
 
 
-def unseal(notes: Any) -> dict[str, Any]:
-    """The argument of `seal`, or ValueError where it has been changed since."""
-    if not isinstance(notes, dict):
-        raise ValueError("its notes are not a JSON object")
-    bare = {name: value for name, value in notes.items() if name != "notes"}
-    if seal(bare) != notes:
-        raise ValueError("its notes are not those that were saved (checksums differ)")
-    return bare
-
-
-def is_not_from_orbax(record: logging.LogRecord) -> bool:
-    """Whether a log record may pass: what orbax says with a traceback is reported in a line."""
-    return "orbax" not in record.pathname
+def unseal(sealed: Any) -> dict[str, Any] | None:
+    """The argument of `seal`, or None where it has been changed since."""
+    if not isinstance(sealed, dict):
+        return None
+    notes = {name: value for name, value in sealed.items() if name != "notes"}
+    return notes if seal(notes) == sealed else None

@@ -102,8 +102,8 @@ def gradient_learner(
             state.ema_params,
             params,
         )
-        metrics = {"loss": loss, "grad_norm": optax.global_norm(grads)}
-        learning_rate = optax.tree_utils.tree_get(
+        metrics = {"loss": loss, "grad_norm": optax.tree.norm(grads)}
+        learning_rate = optax.tree.get(
             opt_state, "learning_rate", filtering=lambda _, value: isinstance(value, jax.Array)
         )
         if learning_rate is not None:

@@ -1,6 +1,7 @@
 """The training loop: one for everything that is a `Learner`."""
 
 import math
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -19,6 +20,7 @@ from sde_jax.training.errors import NonFiniteError
 from sde_jax.training.fingerprint import all_finite
 from sde_jax.training.learner import Learner, Metrics, TrainState
 from sde_jax.training.metrics_log import MetricsLog
+from sde_jax.training.reporting import report
 from sde_jax.training.run_directory import RunDirectory
 from sde_jax.training.settings import Training
 from sde_jax.training.signals import StopRequest
@@ -118,9 +120,15 @@ def train(
 
 
 def progress_bar(steps: int, done: int, shown: bool) -> tqdm:
-    """Steps with rate and time left, on stderr."""
-    hidden = not shown or jax.process_index() > 0
-    return tqdm(total=steps, initial=done, unit="step", disable=hidden, dynamic_ncols=True)
+    """Steps with rate and time left, on stderr; seldom renewed where that is a file."""
+    return tqdm(
+        total=steps,
+        initial=done,
+        unit="step",
+        disable=not shown or jax.process_index() > 0,
+        dynamic_ncols=True,
+        mininterval=0.1 if sys.stderr.isatty() else 10.0,
+    )
 
 
 class Loop:
@@ -164,6 +172,8 @@ class Loop:
             if due:
                 self.save(state)
                 saved = done.step
+        if self.stop.requested:
+            report(f"{self.stop.signal}: stopping at step {done.step}; a second one stops at once")
         if saved != done.step:
             self.save(state)
         self.checkpoints.wait()
@@ -217,9 +227,10 @@ class Loop:
         done = self.done
         self.check_finite("held_out_loss", [loss], done.step)
         self.log.write(done.step, {"held_out_loss": loss})
-        is_lowest = loss < done.lowest_loss
         done.held_out_loss, done.held_out_step = loss, done.step
-        done.lowest_loss = min(loss, done.lowest_loss)
+        is_lowest = done.lowest_loss is None or loss < done.lowest_loss
+        if is_lowest:
+            done.lowest_loss = loss
         return is_lowest
 
     def save(self, state: TrainState) -> None:

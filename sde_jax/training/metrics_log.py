@@ -87,7 +87,7 @@ class MetricsLog:
     def _open_events(self, folder: Path, step: int) -> None:
         try:
             folder.mkdir(exist_ok=True)
-            self._events = EventsWriter(str(folder / "events"), f".{os.getpid()}")
+            self._events = EventsWriter(str(folder / "events"), f".{time.time_ns()}")
         except OSError as error:
             report(f"{folder} cannot be written, TensorBoard will see nothing: {first_line(error)}")
             return

@@ -5,8 +5,6 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from sde_jax.training.reporting import report
-
 __all__ = ["StopRequest"]
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -20,8 +18,14 @@ class StopRequest:
     """
 
     def __init__(self) -> None:
-        self.requested = False
+        self.signal: str | None = None
+        """The name of the signal that has arrived."""
         self._previous: dict[signal.Signals, Any] = {}
+
+    @property
+    def requested(self) -> bool:
+        """Whether one has arrived."""
+        return self.signal is not None
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
@@ -37,10 +41,8 @@ class StopRequest:
         self._restore()
 
     def _request(self, number: int, frame: FrameType | None) -> None:
-        self.requested = True
+        self.signal = signal.Signals(number).name
         self._restore()
-        name = signal.Signals(number).name
-        report(f"{name}: saving a checkpoint after this step; a second signal stops at once")
 
     def _restore(self) -> None:
         for number, handler in self._previous.items():

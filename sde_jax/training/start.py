@@ -1,7 +1,6 @@
 """Where a run starts: at its newest readable checkpoint, or at the beginning."""
 
 import dataclasses
-import math
 from typing import Any, NamedTuple, Self
 
 import jax
@@ -48,7 +47,7 @@ class Progress:
     held_out_step: int | None = None
     """Its step."""
 
-    lowest_loss: float = math.inf
+    lowest_loss: float | None = None
     """The lowest held-out loss so far."""
 
     def to_notes(self) -> dict[str, Any]:

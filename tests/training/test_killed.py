@@ -1,0 +1,98 @@
+"""Runs in processes of their own: killed at bad moments, and without room to write."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from toy_run import lines, toy_learner
+
+from sde_jax.training import Checkpoints, abstract_state, data_mesh
+
+ROOT = Path(__file__).parents[2]
+WIDTH = 20_000
+
+
+def start(folder, *arguments):
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+    }
+    return subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("toy_run.py")), str(folder)]
+        + [str(argument) for argument in (WIDTH, *arguments)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def kill_when(folder, condition):
+    """Starts or continues the run in ``folder``, and kills it as soon as ``condition`` holds."""
+    process = start(folder)
+    deadline = time.monotonic() + 120
+    while process.poll() is None and not condition() and time.monotonic() < deadline:
+        time.sleep(0.0005)
+    finished = process.poll() is not None
+    process.send_signal(signal.SIGKILL)
+    _, errors = process.communicate()
+    assert not finished, f"the run ended before it could be killed: {errors}"
+
+
+def logged(folder, count):
+    file = folder / "metrics.jsonl"
+    return lambda: file.exists() and file.read_bytes().count(b"\n") >= count
+
+
+def saving(folder, step):
+    return lambda: any(
+        int(path.name.split(".")[0]) >= step
+        for path in (folder / "checkpoints").glob("*.orbax-checkpoint-tmp*")
+    )
+
+
+def contents(folder):
+    with Checkpoints(folder / "checkpoints") as checkpoints:
+        like = abstract_state(toy_learner(WIDTH), data_mesh())
+        return checkpoints.restore_newest(like)
+
+
+def test_killed_at_any_moment_it_ends_as_if_it_never_was(tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    process = start(whole)
+    output, errors = process.communicate()
+    assert (output, errors) == ("40\n", "")
+    kill_when(killed, (killed / "config.json").exists)
+    kill_when(killed, logged(killed, 1))
+    kill_when(killed, saving(killed, 12))
+    kill_when(killed, saving(killed, 24))
+    kill_when(killed, logged(killed, 10))
+    output, errors = start(killed).communicate()
+    assert (output, errors) == ("40\n", "")
+    expected, actual = contents(whole), contents(killed)
+    assert actual.step == 40
+    assert actual.notes["arrays"] == expected.notes["arrays"]
+    assert lines(killed) == lines(whole)
+    assert sorted(path.name for path in (killed / "checkpoints").iterdir()) == ["36", "40"]
+
+
+def test_a_full_disk_ends_the_run_in_a_line_and_costs_no_checkpoint(tmp_path):
+    """No file may be larger than 50 kB, which the arrays need, after a run that could write."""
+    kill_when(tmp_path, logged(tmp_path, 4))
+    before = Checkpoints(tmp_path / "checkpoints").steps()
+    process = start(tmp_path, 50_000)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    *failures, last = errors.splitlines()
+    assert all(" could not be saved: " in line for line in failures), errors
+    assert len(failures) > 2
+    assert last.startswith("CheckpointError: the checkpoint of step 40 could not be saved: "), last
+    assert last.endswith(f"; the last one is that of step {before[-1]}")
+    assert Checkpoints(tmp_path / "checkpoints").steps() == before
+    assert contents(tmp_path).step == before[-1]
+    output, _ = start(tmp_path).communicate()
+    assert output == "40\n"
