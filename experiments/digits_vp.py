@@ -14,9 +14,9 @@ experiment = Experiment(
     data=Digits(),
     sde=VP(),
     network=NCSNppSpec(
-        channels=32, multipliers=(1, 2), blocks_per_level=1, attention_resolutions=(4,)
+        channels=24, multipliers=(1, 2), blocks_per_level=1, attention_resolutions=(4,)
     ),
-    optimizer=Adam(learning_rate=2e-3, warmup_steps=100, decay="cosine"),
+    optimizer=Adam(learning_rate=3e-3, warmup_steps=100, decay="cosine"),
     ema_decay=0.995,
     training=Training(steps=5000, batch_size=128),
 )

@@ -19,8 +19,9 @@ def example_keys(key: PRNGKeyArray, first: int, count: int) -> Key[Array, "count
 
 
 def whole_batches(batch_size: int, count: int, mesh: Mesh) -> int:
-    """The batch size to use: no more than is wanted, and a multiple of the number of devices."""
-    return -(-min(batch_size, count) // mesh.size) * mesh.size
+    """The size of equal batches of at most about ``batch_size``, for the number of devices."""
+    batches = -(-count // batch_size)
+    return -(-count // (batches * mesh.size)) * mesh.size
 
 
 def generate(
