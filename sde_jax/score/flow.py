@@ -12,6 +12,10 @@ from sde_jax.arrays import Array, Bool, Float, Int, PyTree
 
 VectorField = Callable[[Any, PyTree], PyTree]
 
+# Of a time interval of about 1. A field that is not finite ends here after a dozen rejected steps,
+# not after `max_steps` of them.
+_SMALLEST_STEP = 1e-9
+
 
 class FlowSolution(NamedTuple):
     """The end state of a solve, or the states at the times asked for, and what it cost."""
@@ -69,7 +73,11 @@ class AdaptiveSolver:
                 dt0=None,
                 y0=y0,
                 stepsize_controller=diffrax.PIDController(
-                    rtol=self.rtol, atol=self.atol, norm=_largest_root_mean_square
+                    rtol=self.rtol,
+                    atol=self.atol,
+                    dtmin=_SMALLEST_STEP,
+                    force_dtmin=False,
+                    norm=_largest_root_mean_square,
                 ),
                 max_steps=self.max_steps,
                 throw=False,

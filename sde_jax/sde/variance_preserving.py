@@ -87,7 +87,10 @@ class SubVP(_LinearBeta):
         return -jnp.expm1(-self._integrated_beta(t))
 
     def diffusion_squared(self, t: Time) -> Time:
-        return -self._beta(t) * jnp.expm1(-2 * self._integrated_beta(t))
+        # 1 - exp(-2 B) = (1 - exp(-B)) (1 + exp(-B)), of one expm1: XLA on CPU (jaxlib 0.10.2 to
+        # 0.12.0) confuses expm1(-2 B) with expm1(-B) where it fuses both into one large reduction.
+        sigma = self.sigma(t)
+        return self._beta(t) * sigma * (2 - sigma)
 
     def noise_to_signal(self, t: Time) -> Time:
         return 2 * jnp.sinh(0.5 * self._integrated_beta(t))

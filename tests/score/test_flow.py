@@ -80,6 +80,15 @@ def test_a_failed_solve_is_reported_and_only_for_its_own_example(field, solver):
     np.testing.assert_array_equal(solution.converged, [False, still])
 
 
+def test_a_field_that_is_not_finite_is_given_up_soon():
+    def field(t, y):
+        return jnp.where(t > 0.5, jnp.nan, -y)
+
+    solution = AdaptiveSolver().solve(field, jnp.ones(2), jnp.asarray(0.0), jnp.asarray(1.0))
+    assert not solution.converged
+    assert solution.nfe < 600
+
+
 @pytest.mark.parametrize("field", ["rtol", "atol", "max_steps"])
 def test_wrong_settings_are_refused(field):
     with pytest.raises(ValueError, match=f"^`{field}` must be positive: got {field}=0\\.$"):

@@ -1,0 +1,106 @@
+"""Training times: their distribution, importance and strata."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import oracles
+import pytest
+from cases import SDES, each_name, each_sde
+from scipy.integrate import quad
+from scipy.stats import kstest
+
+from sde_jax.objectives import LikelihoodTimes, StratifiedTimes, UniformTimes
+
+T_MIN = 1e-5
+EVERY = [UniformTimes(), StratifiedTimes(), LikelihoodTimes()]
+each_sampler = pytest.mark.parametrize("times", EVERY, ids=lambda times: type(times).__name__)
+
+
+@pytest.mark.parametrize(("name", "value"), [("vp", 23.8645), ("subvp", 37.679), ("ve", 17.034)])
+def test_published_normalizers(name, value):
+    with jax.enable_x64(True):
+        assert LikelihoodTimes().normalizer(SDES[name]) == pytest.approx(value, rel=2e-5)
+    assert LikelihoodTimes().normalizer(SDES[name]) == pytest.approx(value, rel=1e-4)
+
+
+@each_name
+def test_the_normalizer_is_the_integral_of_the_weight(name):
+    """``g^2 / sigma^2`` over [0.01, 1], by quadrature over the processes' definitions."""
+    process = oracles.PROCESSES[name]
+    weight = [
+        quad(lambda t: process.diffusion_squared(t) / process.sigma(t) ** 2, *ends, epsrel=1e-6)[0]
+        for ends in [(0.01, 0.1), (0.1, 0.9), (0.9, 1.0)]
+    ]
+    normalizer = LikelihoodTimes(t_min=0.01).normalizer(SDES[name])
+    assert normalizer == pytest.approx(sum(weight), rel=1e-4)
+
+
+def likelihood_cdf(sde, t):
+    """The share of the integral of ``g^2 / sigma^2`` below ``t``, by the trapezoidal rule."""
+    with jax.enable_x64(True):
+        grid = jnp.geomspace(T_MIN, 1.0, 20_001)
+        # near t = 1 the cosine schedule is as steep as near 0: refine there, too
+        grid = jnp.unique(jnp.concatenate([grid, 1 - jnp.geomspace(1e-6, 0.9, 20_001)]))
+        grid = grid[grid >= T_MIN]
+        density = sde.diffusion_squared(grid) / sde.sigma(grid) ** 2
+        steps = np.diff(grid) * (density[1:] + density[:-1]) / 2
+        below = np.concatenate([[0.0], np.cumsum(steps)])
+        return np.interp(t, grid, below / below[-1])
+
+
+@each_sde
+def test_likelihood_times_have_the_density_of_the_weight(sde, key):
+    """Kolmogorov-Smirnov, of 2000 single draws: strata would look too regular to the test."""
+    draw = jax.vmap(lambda key: LikelihoodTimes()(key, sde, 1).t[0])
+    t = np.asarray(jax.jit(draw)(jax.random.split(key, 2000)))
+    assert kstest(t, lambda t: likelihood_cdf(sde, t)).pvalue > 1e-3
+    assert kstest(t, lambda t: likelihood_cdf(sde, t**1.3)).pvalue < 1e-3
+
+
+@pytest.mark.parametrize("times", [UniformTimes(t_min=0.2), StratifiedTimes(t_min=0.2)])
+def test_uniform_times_are_uniform(times, key):
+    draw = jax.vmap(lambda key: times(key, SDES["vp"], 1).t[0])
+    t = np.asarray(draw(jax.random.split(key, 2000)))
+    assert kstest(t, "uniform", args=(0.2, 0.8)).pvalue > 1e-3
+    assert t.min() >= 0.2
+    np.testing.assert_array_equal(times(key, SDES["vp"], 7).importance, np.ones(7))
+
+
+def test_strata_hold_one_time_each(key):
+    t = np.asarray(StratifiedTimes(t_min=0.1)(key, SDES["vp"], 50).t)
+    np.testing.assert_array_equal(np.floor((t - 0.1) / 0.9 * 50 + 1e-4), np.arange(50))
+
+
+@each_sde
+def test_strata_of_likelihood_times_have_equal_shares(sde, key):
+    t = LikelihoodTimes()(key, sde, 40).t
+    shares = likelihood_cdf(sde, np.asarray(t)) * 40
+    assert (np.abs(shares - (np.arange(40) + 0.5)) < 0.52).all()
+
+
+@each_sde
+def test_importance_weights_make_means_over_time_unbiased(sde, key):
+    """The mean of ``importance f(t)`` is the mean of f, for f = g^2 (t + 1), within 5 errors."""
+    with jax.enable_x64(True):
+        exact_times = jnp.linspace(T_MIN, 1.0, 200_001)
+        weight = sde.sigma(exact_times) ** 2 * (exact_times + 1)
+        expected = float(jax.scipy.integrate.trapezoid(weight, exact_times)) / (1 - T_MIN)
+    drawn = jax.vmap(lambda key: LikelihoodTimes()(key, sde, 64))(jax.random.split(key, 200))
+    values = (drawn.importance * sde.sigma(drawn.t) ** 2 * (drawn.t + 1)).mean(axis=1)
+    z = (values.mean() - expected) / (values.std() / np.sqrt(len(values)))
+    assert abs(z) < 5, z
+
+
+@each_sampler
+@each_sde
+def test_times_stay_between_t_min_and_one(times, sde, key):
+    t = times(key, sde, 1000).t
+    assert t.min() >= np.float32(T_MIN)
+    assert t.max() <= 1.0
+
+
+@each_sampler
+@pytest.mark.parametrize("t_min", [0.0, 1.0, -1e-3, float("nan")])
+def test_wrong_ends_are_refused(times, t_min):
+    with pytest.raises(ValueError, match=r"`t_min` must lie between 0 and 1: got t_min=.* usual\."):
+        type(times)(t_min=t_min)
