@@ -4,13 +4,9 @@ from dataclasses import dataclass
 
 from experiments.samplers import SamplerSettings
 from sde_jax.arrays import Array, Float, PRNGKeyArray, PyTree
-from sde_jax.data.digits import Digits
-from sde_jax.data.source import Batch
-from sde_jax.data.synthetic import Ring
-from sde_jax.data.tfds import TfdsImages
+from sde_jax.data.source import Batch, DataSpec
 from sde_jax.likelihood import Hutchinson, Likelihood
-from sde_jax.nets.mlp import MLPSpec
-from sde_jax.nets.ncsnpp import NCSNppSpec
+from sde_jax.nets.spec import NetworkSpec
 from sde_jax.objectives import (
     DenoisingScoreMatching,
     LikelihoodTimes,
@@ -60,9 +56,9 @@ class LikelihoodSettings:
 class Experiment:
     """A score model of a data set: how it is trained, and how it is sampled and measured."""
 
-    data: Digits | TfdsImages | Ring
+    data: DataSpec
     sde: LinearSDE
-    network: NCSNppSpec | MLPSpec
+    network: NetworkSpec
     parameterization: NoisePrediction | DataPrediction | VelocityPrediction | ScorePrediction = (
         NoisePrediction()
     )

@@ -15,7 +15,12 @@ class UsageError(ValueError):
     """Arguments that are right one by one but cannot be served; the message is one line."""
 
 
-CONFIG = (tyro.conf.AvoidSubcommands, tyro.conf.FlagCreatePairsOff, tyro.conf.SuppressFixed)
+CONFIG = (tyro.conf.AvoidSubcommands, tyro.conf.SuppressFixed)
+
+
+def option(kind: str, default: str) -> Any:
+    """Marks an option that may be None: how its value and its default are called in the help."""
+    return tyro.conf.arg(metavar=kind, help_behavior_hint=f"(default: {default})")
 
 
 def parse(
@@ -31,7 +36,7 @@ def parse(
     except SystemExit as exit_:
         if exit_.code in (0, None):
             raise
-    return refuse(f"{_summary(captured.getvalue())} ({program} --help explains)")
+    return refuse(f"{complaint(captured.getvalue())} ({program} --help explains)")
 
 
 def refuse(message: str, code: int = 2) -> NoReturn:
@@ -40,10 +45,25 @@ def refuse(message: str, code: int = 2) -> NoReturn:
     sys.exit(code)
 
 
-def _summary(box: str) -> str:
-    """What tyro says in its box, up to the help on arguments, without the frame."""
-    lines = [line.strip("│ \t") for line in box.splitlines() if line.startswith("│")]
-    sections = re.split(r"\s*─{3,}\s*", " ".join(lines))
-    perhaps = re.search(r"Perhaps you meant:\s+(--[\w.-]+)", " ".join(sections))
-    hint = f". Perhaps you meant {perhaps.group(1)}" if perhaps else ""
-    return (sections[0] or box.strip()) + hint
+PLAINER = (
+    (r"Error parsing (--\S+): invalid literal for int\(\) .*: (.*)", r"\1 takes an integer: got \2"),
+    (r"Error parsing (--\S+): could not convert string to float: (.*)", r"\1 takes a number: got \2"),
+    (r"Error parsing \w+: (.*)", r"\1"),
+    (r"Error parsing (?:experiment\.)?(\S+: .*)", r"\1"),
+    (r"Missing value for argument '(.*)'\..*", r"\1 needs a value"),
+    (r"Missing from .*?: (\S+) .*", r"\1 is missing"),
+)
+
+
+def complaint(box: str) -> str:
+    """What tyro says in its box (title, message, help on the arguments), in one plain line."""
+    sections = [
+        " ".join(part.split()) for part in re.split("[─-]{3,}", re.sub("[│╭╮╰╯]", " ", box))
+    ]
+    message = next((part for part in sections[1:] if part), box)
+    for pattern, replacement in PLAINER:
+        message, found = re.subn(f"^{pattern}$", replacement, message)
+        if found:
+            break
+    perhaps = re.search(r"Perhaps you meant: (--[\w.-]+)", " ".join(sections))
+    return f"{message}. Perhaps you meant {perhaps.group(1)}" if perhaps else message

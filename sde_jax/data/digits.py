@@ -6,6 +6,7 @@ import numpy as np
 
 from sde_jax.data.array_source import ArraySource
 from sde_jax.data.scaling import ImageScaling
+from sde_jax.data.source import DataSpec
 
 __all__ = ["Digits"]
 
@@ -13,7 +14,7 @@ TRAIN_SIZE = 1500
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Digits:
+class Digits(DataSpec):
     """1797 handwritten digits, 8x8x1 with 17 grey levels, the test set of UCI's ``optdigits``.
 
     The first 1500 in scikit-learn's order train, the last 297 are the test split. The order goes by

@@ -1,5 +1,6 @@
 """What a data set is to training and evaluation, and what every one of them does alike."""
 
+import abc
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, Protocol
 
@@ -11,7 +12,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from sde_jax.arrays import Array, Float, Int, PRNGKeyArray, PyTree
 from sde_jax.data.scaling import Scaling
 
-__all__ = ["Batch", "DataSource"]
+__all__ = ["Batch", "DataSource", "DataSpec"]
 
 
 class Batch(NamedTuple):
@@ -67,6 +68,14 @@ class DataSource(Protocol):
 
         The noise of example ``j`` comes from ``fold_in(key, j)``, whatever the batch size.
         """
+
+
+class DataSpec(abc.ABC):
+    """Which data: a frozen keyword-only dataclass of plain values."""
+
+    @abc.abstractmethod
+    def load(self) -> DataSource:
+        """Reads the data."""
 
 
 def check_request(sizes: Mapping[str, int], split: str, batch_size: int) -> int:

@@ -9,13 +9,13 @@ import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Float, PRNGKeyArray
 from sde_jax.data.sampled_source import SampledSource
-from sde_jax.data.source import Batch
+from sde_jax.data.source import Batch, DataSpec
 
 __all__ = ["Checkerboard", "Distribution", "GaussianMixture", "Ring", "SwissRoll"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Distribution(abc.ABC):
+class Distribution(DataSpec):
     """A distribution of points that can be drawn without end."""
 
     def __post_init__(self) -> None:

@@ -10,6 +10,7 @@ import PIL.Image
 
 from sde_jax.data.array_source import ArraySource
 from sde_jax.data.preprocessing import pad_to_square
+from sde_jax.data.source import DataSpec
 
 __all__ = ["DataNotFoundError", "TfdsImages"]
 
@@ -22,7 +23,7 @@ class DataNotFoundError(ValueError):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TfdsImages:
+class TfdsImages(DataSpec):
     """8-bit images of one size with the splits ``train`` and ``test``, and labels where there are.
 
     The set must be prepared as array_record. It is decoded once and kept as uint8: for sets that

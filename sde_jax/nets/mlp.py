@@ -11,12 +11,13 @@ from jax.typing import DTypeLike
 from sde_jax.arrays import Array, Float
 from sde_jax.nets.condition import Condition
 from sde_jax.nets.embedding import LabelEmbedding, positional_embedding
+from sde_jax.nets.spec import NetworkSpec
 
 __all__ = ["MLP", "MLPSpec"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MLPSpec:
+class MLPSpec(NetworkSpec):
     """The shape of an ``MLP``."""
 
     width: int = 128

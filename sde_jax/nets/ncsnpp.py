@@ -22,6 +22,7 @@ from sde_jax.nets.blocks import (
 from sde_jax.nets.condition import Condition
 from sde_jax.nets.embedding import GaussianFourierFeatures, LabelEmbedding, positional_embedding
 from sde_jax.nets.resampling import downsample_mean, upsample_nearest
+from sde_jax.nets.spec import NetworkSpec
 
 __all__ = ["NCSNpp", "NCSNppSpec"]
 
@@ -29,7 +30,7 @@ Block = Callable[..., Image]
 
 
 @dataclass(frozen=True, kw_only=True)
-class NCSNppSpec:
+class NCSNppSpec(NetworkSpec):
     """The shape of an ``NCSNpp`` network; the defaults are DDPM++ as published for CIFAR-10."""
 
     channels: int = 128
