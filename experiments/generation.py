@@ -35,18 +35,26 @@ def generate(
     batch_size: int,
     mesh: Mesh,
 ) -> Samples:
-    """Draws ``count`` samples, as numpy arrays; sample j is a function of ``fold_in(key, j)``."""
+    """Draws ``count`` samples, as numpy arrays; sample j is a function of ``fold_in(key, j)``.
+
+    Trajectories, where the sampler keeps them, are those of the first batch alone.
+    """
 
     def draw(score: Score, keys: Key[Array, "batch"]) -> Samples:
         return sampler(keys, score, sde, shape)
 
     compiled = jax.jit(on_each_device(draw, mesh))
     batch_size = whole_batches(batch_size, count, mesh)
-    parts = []
+    parts: list[Samples] = []
     with tqdm(total=count, unit=" samples", desc="sample") as progress:
         for first in range(0, count, batch_size):
-            batch = jax.device_get(compiled(score, example_keys(key, first, batch_size)))
+            batch = compiled(score, example_keys(key, first, batch_size))
+            if first:
+                batch = batch._replace(trajectory=None, trajectory_times=None)
             kept = min(batch_size, count - first)
-            parts.append(jax.tree.map(lambda array, kept=kept: array[:kept], batch))
+            parts.append(jax.tree.map(lambda array, kept=kept: array[:kept], jax.device_get(batch)))
             progress.update(kept)
-    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
+    x, nfe, converged = jax.tree.map(
+        lambda *arrays: np.concatenate(arrays), *(part[:3] for part in parts)
+    )
+    return parts[0]._replace(x=x, nfe=nfe, converged=converged)

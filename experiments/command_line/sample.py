@@ -21,7 +21,9 @@ from sde_jax.arrays import Array
 from sde_jax.sampling import Samples
 from sde_jax.training.devices import data_mesh
 
-FRAMES = 9
+FRAMES = 40
+SHOWN_TIMES = np.linspace(1, 0, 10) ** 2
+"""About these: most happens near the data."""
 SHOWN_TRAJECTORIES = 6
 SHOWN = 256
 
@@ -129,7 +131,8 @@ def write(run: TrainedRun, settings: SamplerSettings, samples: Samples, out: Pat
     if samples.trajectory is not None and samples.trajectory_times is not None:
         pictures.append(out.with_name(f"{out.stem}_trajectory.png"))
         times, states = samples.trajectory_times[0], samples.trajectory.swapaxes(0, 1)
-        draw_trajectory(run, settings, times, states, pictures[1])
+        shown = jnp.abs(times - SHOWN_TIMES[:, None]).argmin(axis=1)
+        draw_trajectory(run, settings, times[shown], states[shown], pictures[1])
     return pictures
 
 
