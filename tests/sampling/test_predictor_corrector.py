@@ -1,0 +1,237 @@
+"""The loop of predictor and corrector: laws of its samples, cost, frames, keys."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import oracles
+import pytest
+from cases import (
+    DEVIATION,
+    MEAN,
+    SDES,
+    each_name,
+    each_sde,
+    gaussian,
+    keys,
+    line_mixture,
+    oracle_of,
+    plane_mixture,
+    plane_mixture_arrays,
+)
+
+from sde_jax.sampling import (
+    Ancestral,
+    EulerMaruyama,
+    Langevin,
+    PredictorCorrector,
+    ReverseDiffusion,
+    UniformGrid,
+    draw_prior,
+)
+from sde_jax.score import MixtureScore
+
+PREDICTORS = [EulerMaruyama(), ReverseDiffusion(), Ancestral()]
+each_predictor = pytest.mark.parametrize("predictor", PREDICTORS, ids=lambda p: type(p).__name__)
+
+
+def sampler(predictor, steps=500, **settings):
+    return PredictorCorrector(grid=UniformGrid(steps=steps), predictor=predictor, **settings)
+
+
+def draw(sampler, mixture, sde, key, count):
+    score, dimension = MixtureScore(mixture, sde), mixture.means.shape[1]
+    run = jax.jit(lambda keys: sampler(keys, score, sde, (dimension,)))
+    return run(keys(key, count))
+
+
+def check_moments(x, mean, deviation, discretization):
+    """Mean and deviation of each coordinate, to 5 standard errors plus a discretization error."""
+    x = np.asarray(x, np.float64)
+    error = x.std(0) / np.sqrt(len(x))
+    kurtosis = ((x - x.mean(0)) ** 4).mean(0) / x.var(0) ** 2
+    deviation_error = 0.5 * x.std(0) * np.sqrt((kurtosis - 1) / len(x))
+    z_mean = (x.mean(0) - mean) / (error + discretization / 5)
+    z_deviation = (x.std(0) - deviation) / (deviation_error + discretization / 5)
+    assert (np.abs(z_mean) < 5).all(), (x.mean(0), mean)
+    assert (np.abs(z_deviation) < 5).all(), (x.std(0), deviation)
+
+
+@each_sde
+@each_predictor
+def test_a_lopsided_gaussian(predictor, sde, key):
+    """The discretization errors are those that test_predictors computes without noise.
+
+    The ancestral step of OU is coarse in its last step, from sigma .1 to .01.
+    """
+    coarse = isinstance(predictor, Ancestral) and sde == SDES["ou"]
+    samples = draw(sampler(predictor), gaussian(), sde, key, 4000)
+    check_moments(samples.x, MEAN, DEVIATION, 0.05 if coarse else 0.016)
+    assert samples.converged.all()
+
+
+@each_name
+def test_an_unequal_mixture_on_the_line(name, key):
+    samples = draw(sampler(ReverseDiffusion()), line_mixture(), SDES[name], key, 4000)
+    check_moments(samples.x, *oracle_of(line_mixture()).moments(), 0.02)
+
+
+@pytest.mark.parametrize("predictor", PREDICTORS, ids=lambda p: type(p).__name__)
+def test_an_unequal_mixture_in_the_plane(predictor, key):
+    x = draw(sampler(predictor), plane_mixture(), SDES["vp"], key, 4000).x
+    oracle = oracles.Mixture(*plane_mixture_arrays())
+    check_moments(x, *oracle.moments(), 0.01)
+    products = np.asarray(x[:, :1] * x[:, 1:])
+    offsets = oracle.means[:, 0] * oracle.means[:, 1] + oracle.covariances[:, 0, 1]
+    expected = oracle.weights @ offsets
+    assert abs(products.mean() - expected) < 5 * products.std() / np.sqrt(len(x)) + 0.01
+
+
+@each_sde
+def test_correcting_keeps_the_law(sde, key):
+    """Predictor-corrector at snr .16 and 500 steps: 5 standard errors plus 1 %."""
+    both = sampler(ReverseDiffusion(), corrector=Langevin())
+    x = draw(both, gaussian(2), sde, key, 4000).x
+    check_moments(x, MEAN, DEVIATION, 0.01 * DEVIATION)
+
+
+def test_sixty_four_dimensions(key):
+    x = draw(sampler(EulerMaruyama()), gaussian(64), SDES["vp"], key, 256).x
+    check_moments(x.reshape(-1, 1), MEAN, DEVIATION, 0.001)
+
+
+@each_sde
+def test_the_last_step_denoises_exactly(sde, key):
+    """The end's noise goes: denoised is the posterior mean of the state at the end."""
+    noisy = sampler(ReverseDiffusion(), steps=20, denoise=False)
+    clean = sampler(ReverseDiffusion(), steps=20)
+    x = draw(noisy, gaussian(), sde, key, 16).x
+    expected = gaussian().denoised(sde, x, sde.sampling_end)
+    np.testing.assert_allclose(draw(clean, gaussian(), sde, key, 16).x, expected, rtol=1e-5)
+
+
+@each_sde
+def test_the_prior(sde, key):
+    x = draw_prior(keys(key, 4000), sde, (2,))
+    check_moments(x, 0.0, sde.prior_scale, 0.0)
+
+
+@pytest.mark.parametrize("predictor", [None, EulerMaruyama()])
+@pytest.mark.parametrize("corrector", [None, Langevin(), Langevin(steps=3)])
+@pytest.mark.parametrize("denoise", [True, False])
+def test_nfe_is_the_number_of_calls(predictor, corrector, denoise, key):
+    if predictor is None and corrector is None:
+        return
+    calls, sde = [], SDES["vp"]
+
+    def score(x, t):
+        jax.debug.callback(lambda: calls.append(None))
+        return gaussian().score(sde, x, t)
+
+    spec = sampler(predictor, steps=7, corrector=corrector, denoise=denoise)
+    samples = jax.jit(lambda keys: spec(keys, score, sde, (1,)))(keys(key, 5))
+    jax.effects_barrier()
+    np.testing.assert_array_equal(samples.nfe, np.full(5, len(calls)))
+
+
+def test_corrections_come_before_the_prediction_and_at_the_same_time(key):
+    times, sde = [], SDES["vp"]
+
+    def score(x, t):
+        jax.debug.callback(lambda t: times.append(float(t)), t, ordered=True)
+        return gaussian().score(sde, x, t)
+
+    spec = sampler(EulerMaruyama(), steps=3, corrector=Langevin(steps=2))
+    jax.jit(lambda keys: spec(keys, score, sde, (1,)))(keys(key, 1))
+    jax.effects_barrier()
+    grid = np.asarray(UniformGrid(steps=3)(sde))
+    np.testing.assert_array_equal(times, [*np.repeat(grid[:-1], 3), grid[-1]])
+
+
+def test_every_move_has_noise_of_its_own(key):
+    """Without a drift, the variances of all moves add: equal noise would add deviations."""
+    steps, count, sde = 4, 4000, SDES["ve"]
+    spec = sampler(EulerMaruyama(), steps=steps, corrector=Langevin(), denoise=False)
+
+    def no_score(x, t):
+        return jnp.zeros_like(x)
+
+    x = jax.jit(lambda keys: spec(keys, no_score, sde, (1,)).x)(keys(key, count))
+    times = np.asarray(UniformGrid(steps=steps)(sde))
+    sigma, h = 0.01 * 5000.0 ** times[:-1], -np.diff(times)
+    moves = np.sum(4 * (0.16 * sigma) ** 2 + 2 * np.log(5000.0) * sigma**2 * h)
+    check_moments(x, 0.0, np.sqrt(50.0**2 + moves), 0.0)
+
+
+@each_sde
+@pytest.mark.parametrize("batch", [1, 7])
+def test_a_sample_does_not_depend_on_its_batch(sde, batch, key):
+    spec = sampler(ReverseDiffusion(), steps=30, corrector=Langevin())
+    score = MixtureScore(plane_mixture(), sde)
+    run = jax.jit(lambda keys: spec(keys, score, sde, (2,)).x)
+    all_keys = keys(key, 64)
+    together = run(all_keys)
+    for start in (0, 7, 56):
+        alone = run(all_keys[start : start + batch])
+        np.testing.assert_allclose(alone, together[start : start + batch], rtol=1e-4, atol=1e-5)
+
+
+def test_the_published_step_size_does_depend_on_the_batch(key):
+    """The control of the test above."""
+    from sde_jax.sampling import BatchNormStep
+
+    spec = sampler(ReverseDiffusion(), steps=30, corrector=Langevin(step_size=BatchNormStep()))
+    score = MixtureScore(plane_mixture(), SDES["vp"])
+    run = jax.jit(lambda keys: spec(keys, score, SDES["vp"], (2,)).x)
+    all_keys = keys(key, 64)
+    assert not np.allclose(run(all_keys[:1]), run(all_keys)[:1], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("frames", "kept"), [(1, 1), (4, 4), (10, 10), (99, 10)])
+@pytest.mark.parametrize("denoise", [True, False])
+def test_frames_lead_from_the_prior_to_the_sample(frames, kept, denoise, key):
+    sde, all_keys = SDES["vp"], keys(key, 3)
+    score = MixtureScore(gaussian(2), sde)
+    spec = sampler(EulerMaruyama(), steps=10, frames=frames, denoise=denoise)
+    samples = spec(all_keys, score, sde, (2,))
+    assert samples.trajectory.shape == (3, kept + 1, 2)
+    assert samples.trajectory_times.shape == (3, kept + 1)
+    grid = np.asarray(UniformGrid(steps=10)(sde))
+    index = np.round(np.linspace(0, 10, kept + 1)).astype(int)
+    np.testing.assert_array_equal(samples.trajectory_times[1], grid[index])
+    prior = draw_prior(jax.vmap(jax.random.split, out_axes=1)(all_keys)[0], sde, (2,))
+    np.testing.assert_array_equal(samples.trajectory[:, 0], prior)
+    np.testing.assert_array_equal(samples.trajectory[:, -1], samples.x)
+    without = sampler(EulerMaruyama(), steps=10, denoise=denoise)(all_keys, score, sde, (2,))
+    assert without.trajectory is None
+    np.testing.assert_allclose(samples.x, without.x, rtol=1e-5)
+
+
+def test_frames_are_the_states_on_the_way(key):
+    """A chain whose states are known: no score, no noise, only OU's drift reversed."""
+    sde, all_keys = SDES["ou"], keys(key, 2)
+
+    class Grow:
+        evaluations = 0
+
+        def __call__(self, noise, score, sde, x, t, s):
+            from sde_jax.sampling import Step
+
+            return Step(x + 1.0, x + 1.0)
+
+    samples = sampler(Grow(), steps=6, frames=3, denoise=False)(all_keys, None, sde, (1,))
+    prior = samples.trajectory[:, :1]
+    np.testing.assert_allclose(samples.trajectory - prior, [[[0.0], [2.0], [4.0], [6.0]]] * 2)
+
+
+def test_images_keep_their_shape(key):
+    spec = sampler(EulerMaruyama(), steps=3, corrector=Langevin(), frames=2)
+    samples = spec(keys(key, 2), MixtureScore(gaussian(18), SDES["vp"]), SDES["vp"], (3, 3, 2))
+    assert samples.x.shape == (2, 3, 3, 2)
+    assert samples.trajectory.shape == (2, 3, 3, 3, 2)
+
+
+def test_wrong_settings_are_refused():
+    with pytest.raises(ValueError, match=r"^`predictor` and `corrector` must not both be None: "):
+        sampler(None)
+    with pytest.raises(ValueError, match=r"^`frames` must not be negative: got frames=-1\.$"):
+        sampler(EulerMaruyama(), frames=-1)

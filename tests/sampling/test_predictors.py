@@ -1,0 +1,131 @@
+"""Each predictor on a Gaussian, where mean and variance obey an exact recursion: no sampling noise.
+
+The score of a Gaussian is affine, hence a step is ``x' = A x + b + c noise``. Its coefficients are
+read off the predictor itself; the law of the whole discretized chain follows.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from cases import DEVIATION, MEAN, each_sde, gaussian
+
+from sde_jax.sampling import Ancestral, EulerMaruyama, ReverseDiffusion, UniformGrid
+from sde_jax.score import MixtureScore
+from sde_jax.sde import OrnsteinUhlenbeck
+
+PREDICTORS = [EulerMaruyama(), ReverseDiffusion(), Ancestral()]
+each_predictor = pytest.mark.parametrize("predictor", PREDICTORS, ids=lambda p: type(p).__name__)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def affine_maps(move, sde, t, s):
+    """A, b and c of the move from each of ``t`` to the one of ``s``."""
+    score = MixtureScore(gaussian(), sde)
+
+    def step(x, noise, t, s):
+        return move(jnp.full((1, 1), noise), score, sde, jnp.full((1, 1), x), t, s).x[0, 0]
+
+    zero, one, noisy = (
+        jax.vmap(functools.partial(step, x, noise))(t, s)
+        for x, noise in [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0)]
+    )
+    return one - zero, zero, noisy - zero
+
+
+def marginal(sde, t):
+    """Mean and variance of the noised Gaussian."""
+    alpha, sigma = float(sde.alpha(t)), float(sde.sigma(t))
+    return alpha * MEAN, (alpha * DEVIATION) ** 2 + sigma**2
+
+
+def weak_errors(predictor, sde, counts, t_min=None):
+    """Errors of mean and deviation at the end, for each number of steps, of chains that start from
+    the exact marginal at t = 1."""
+    grids = [UniformGrid(steps=steps, t_min=t_min)(sde) for steps in counts]
+    t, s = (np.concatenate([grid[part] for grid in grids]) for part in (slice(-1), slice(1, None)))
+    maps = np.stack(affine_maps(predictor, sde, t, s), axis=1)
+    errors = []
+    for chain in np.split(maps, np.cumsum(counts)[:-1]):
+        mean, variance = marginal(sde, jnp.asarray(1.0))
+        for a, b, c in chain:
+            mean, variance = a * mean + b, a**2 * variance + c**2
+        exact_mean, exact_variance = marginal(sde, grids[0][-1])
+        errors.append([mean - exact_mean, np.sqrt(variance) - np.sqrt(exact_variance)])
+    return np.array(errors)
+
+
+@each_sde
+@each_predictor
+def test_the_weak_error_is_of_first_order(predictor, sde):
+    """Slope of the log error against the number of steps, wherever it is above 1e-4.
+
+    To t = .05, so that the steps resolve the end: OU's own end, 1e-5, is finer than any step.
+    """
+    with jax.enable_x64(True):
+        counts = [500, 707, 1000, 1414, 2000]
+        errors = np.abs(weak_errors(predictor, sde, counts, t_min=0.05))
+    assert errors.max() < 0.01
+    for name, error in zip(("mean", "deviation"), errors.T, strict=True):
+        if error.max() > 1e-4:
+            slope = -np.polyfit(np.log(counts), np.log(error), 1)[0]
+            assert abs(slope - 1) < 0.05, (name, slope, error)
+
+
+@each_sde
+@each_predictor
+def test_the_weak_error_at_five_hundred_steps_is_small(predictor, sde):
+    """Below .02 of a deviation of .4; the ancestral step of OU ends on a step from .1 to .01."""
+    with jax.enable_x64(True):
+        errors = weak_errors(predictor, sde, [500])
+    ends_coarse = isinstance(predictor, Ancestral) and sde == OrnsteinUhlenbeck()
+    assert np.abs(errors).max() < (0.05 if ends_coarse else 0.02), errors
+
+
+@each_sde
+@each_predictor
+def test_the_mean_is_the_step_without_noise(predictor, sde):
+    score, x = MixtureScore(gaussian(2), sde), jnp.asarray([[0.3, -1.0]])
+    t, s = jnp.asarray(0.6), jnp.asarray(0.55)
+    noisy = predictor(jnp.ones((1, 2)), score, sde, x, t, s)
+    still = predictor(jnp.zeros((1, 2)), score, sde, x, t, s)
+    np.testing.assert_array_equal(still.x, still.mean)
+    np.testing.assert_array_equal(noisy.mean, still.mean)
+    assert (noisy.x > noisy.mean).all()
+
+
+@each_sde
+def test_an_ancestral_step_is_exact_for_a_point_mass(sde):
+    """With x_0 known, the posterior of x_s is that of the bridge, whatever the step."""
+    with jax.enable_x64(True):
+        t, s = jnp.asarray(0.9), jnp.asarray(0.2)
+        target, x = 0.7, 1.3
+
+        def score(x, t):
+            return (sde.alpha(t) * target - x) / sde.sigma(t) ** 2
+
+        step = Ancestral()(jnp.ones((1, 1)), score, sde, jnp.full((1, 1), x), t, s)
+        # Joint of (x_s, x_t) given x_0: x_t = c x_s + noise; condition by the covariance matrix.
+        scale = float(sde.alpha(t) / sde.alpha(s))
+        var_s, var_t = float(sde.sigma(s) ** 2), float(sde.sigma(t) ** 2)
+        covariance = scale * var_s
+        mean = float(sde.alpha(s)) * target
+        mean += covariance / var_t * (x - float(sde.alpha(t)) * target)
+        variance = var_s - covariance**2 / var_t
+        np.testing.assert_allclose(step.mean, [[mean]], rtol=1e-9)
+        np.testing.assert_allclose((step.x - step.mean) ** 2, [[variance]], rtol=1e-7)
+
+
+@each_sde
+@each_predictor
+def test_a_predictor_counts_its_evaluations(predictor, sde):
+    calls = []
+
+    def score(x, t):
+        calls.append(t)
+        return -x
+
+    predictor(jnp.ones((1, 1)), score, sde, jnp.ones((1, 1)), jnp.asarray(0.5), jnp.asarray(0.4))
+    assert len(calls) == predictor.evaluations

@@ -1,0 +1,44 @@
+"""Grids of times."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from cases import SDES, each_sde
+
+from sde_jax.sampling import ProbabilityFlow, UniformGrid
+
+
+@each_sde
+def test_a_uniform_grid_leads_from_one_to_the_end(sde):
+    times = UniformGrid(steps=10)(sde)
+    assert times.shape == (11,)
+    assert times[0] == 1.0
+    assert times[-1] == sde.sampling_end
+    np.testing.assert_allclose(np.diff(times), -(1 - sde.sampling_end) / 10, rtol=1e-4)
+    assert UniformGrid(steps=3, t_min=0.25)(sde)[-1] == 0.25
+
+
+@pytest.mark.parametrize("name", ["ve", "cosine"])
+def test_zero_is_an_end_where_noise_remains(name):
+    assert UniformGrid(steps=3, t_min=0.0)(SDES[name])[-1] == 0.0
+
+
+@pytest.mark.parametrize("name", ["vp", "subvp", "ou"])
+def test_zero_is_refused_where_the_score_is_singular(name):
+    def grid(_):
+        return UniformGrid(steps=3, t_min=0.0)(SDES[name])
+
+    for call in (grid, jax.jit(grid)):
+        with pytest.raises(ValueError, match=r"`t_min` must be positive for .*: got t_min=0.0"):
+            call(jnp.zeros(()))
+
+
+def test_wrong_grids_are_refused():
+    with pytest.raises(ValueError, match=r"^`steps` must be at least 1: got steps=0\.$"):
+        UniformGrid(steps=0)
+    message = r"^`t_min` must be None or in \[0, 1\): got t_min=1\.0\.$"
+    with pytest.raises(ValueError, match=message):
+        UniformGrid(steps=1, t_min=1.0)
+    with pytest.raises(ValueError, match=message):
+        ProbabilityFlow(t_min=1.0)
