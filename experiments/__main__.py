@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import jax
+
 from experiments.command_line import likelihood, listing, quickstart, sample, train
 from experiments.command_line.parsing import refuse
 from sde_jax.training.errors import NonFiniteError, RunError
@@ -39,15 +41,26 @@ def main(args: list[str]) -> int:
         refuse(f"no command {args[0]!r}: there are {', '.join(COMMANDS)}.")
     try:
         results = COMMANDS[args[0]](args[1:])
-    except NonFiniteError as error:
+    except KeyboardInterrupt:
+        refuse("interrupted.", code=130)
+    except (NonFiniteError, OSError) as error:
         refuse(str(error), code=1)
     except (ValueError, RunError) as error:
         refuse(str(error))
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        refuse("the device's memory is too small for this batch size or network.", code=1)
     print(json.dumps(results))
-    failed = results.get("failed")
-    if failed:
-        refuse(f"the solve of {len(failed)} examples failed: numbers {failed}", code=1)
+    if results.get("failed"):
+        refuse(f"no result for example {listed(results['failed'])}: its solve failed.", code=1)
     return 0
+
+
+def listed(numbers: list[int], limit: int = 20) -> str:
+    """The numbers, in words; of many, the first."""
+    shown = ", ".join(map(str, numbers[:limit]))
+    return shown if len(numbers) <= limit else f"{shown} and {len(numbers) - limit} more"
 
 
 if __name__ == "__main__":

@@ -28,14 +28,17 @@ def from_config(default: Any, config: Any, path: str = "") -> Any:
     """``default`` with the values of ``config``, which `to_config` made of a spec of its types.
 
     Raises:
-      ConfigurationError: if a field or a type differs.
+      ConfigurationError: if a field or a type differs, or a value is out of range.
     """
     if not dataclasses.is_dataclass(default) or isinstance(default, type):
         return tuple(config) if isinstance(default, tuple) else config
     names = {"type", *(field.name for field in dataclasses.fields(default))}
     where = f"`{path}`" if path else "the configuration"
-    if not isinstance(config, Mapping) or set(config) != names:
-        raise ConfigurationError(f"{where} must have the fields {', '.join(sorted(names))}.")
+    if not isinstance(config, Mapping):
+        raise ConfigurationError(f"{where} must be an object: got {config!r}.")
+    for name in sorted(names ^ set(config)):
+        problem = "lacks the field" if name in names else "has an unknown field"
+        raise ConfigurationError(f"{where} {problem} `{name}`.")
     if config["type"] != type(default).__name__:
         raise ConfigurationError(
             f"{where} must be a {type(default).__name__}: got {config['type']}."
@@ -44,7 +47,10 @@ def from_config(default: Any, config: Any, path: str = "") -> Any:
         name: from_config(getattr(default, name), config[name], f"{path}.{name}".lstrip("."))
         for name in names - {"type"}
     }
-    return dataclasses.replace(default, **values)
+    try:
+        return dataclasses.replace(default, **values)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"{where} is not a {type(default).__name__}: {error}") from error
 
 
 def names() -> list[str]:

@@ -43,6 +43,8 @@ class LikelihoodSettings:
     """Hutchinson probes for each image; two or more give its standard error."""
 
     def __post_init__(self) -> None:
+        if not self.tolerance > 0:
+            raise ValueError(f"`tolerance` must be positive: got tolerance={self.tolerance}.")
         self.build()
 
     def build(self) -> Likelihood:

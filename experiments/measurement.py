@@ -24,7 +24,8 @@ class Measured(NamedTuple):
     """Likelihoods of examples 0, 1, ... of a split; numpy arrays of one row for each."""
 
     nats: np.ndarray
-    """Log likelihood of the data in its own units: of the integer levels, for images."""
+    """Log likelihood of the data in its own units: of the integer levels, for images. NaN where
+    the solve failed."""
     bits_per_dim: np.ndarray
     probe_stderr: np.ndarray
     """Standard error of ``bits_per_dim`` over the probes; NaN where it is unknown."""
@@ -68,12 +69,13 @@ def measure(
 
     result = jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts())
     dimensions, slope = math.prod(source.shape), source.scaling.log_det_per_dimension
+    nats = np.where(result.converged, result.nats, np.nan)
     return Measured(
-        nats=result.nats + dimensions * slope,
-        bits_per_dim=np.asarray(bits_per_dimension(result.nats, dimensions, slope)),
+        nats=nats + dimensions * slope,
+        bits_per_dim=np.asarray(bits_per_dimension(nats, dimensions, slope)),
         probe_stderr=result.probe_stderr / (dimensions * math.log(2)),
         nfe=result.nfe,
-        converged=result.converged,
+        converged=np.isfinite(nats),
     )
 
 
@@ -101,7 +103,7 @@ def summarize(measured: Measured, dimensions: int) -> dict[str, Any]:
 
 def write_table(measured: Measured, path: Path) -> None:
     """Writes a line for each example: index, nats, bits per dimension, its error, evaluations."""
-    with path.open("x", newline="") as file:
+    with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["index", "nats", "bits_per_dim", "probe_stderr", "nfe"])
         columns = zip(*measured[:4], strict=True)

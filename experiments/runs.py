@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jax.sharding import Mesh
 
-from experiments.configuration import find, from_config
+from experiments.configuration import ConfigurationError, find, from_config
 from experiments.experiment import Experiment
 from sde_jax.data.source import DataSource
 from sde_jax.score import NetworkScore
@@ -49,6 +49,16 @@ def open_run(path: Path, mesh: Mesh) -> TrainedRun:
 
 
 def stored_experiment(directory: RunDirectory) -> tuple[str, Experiment]:
-    """Name and value of the experiment that a run directory was made by."""
-    name = str(directory.config.get("name"))
-    return name, from_config(find(name), directory.config.get("experiment"), "experiment")
+    """Name and value of the experiment that a run directory was made by.
+
+    Raises:
+      ConfigurationError: if its configuration is not that of an experiment.
+    """
+    try:
+        name, config = directory.config["name"], directory.config["experiment"]
+        return name, from_config(find(name), config, "experiment")
+    except (KeyError, TypeError):
+        problem = "it has no `name` and `experiment`"
+    except ConfigurationError as error:
+        problem = str(error)
+    raise ConfigurationError(f"{directory.path / 'config.json'} cannot be used: {problem}")

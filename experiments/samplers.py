@@ -1,5 +1,6 @@
 """The samplers by the names that the command line gives them."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -46,7 +47,10 @@ class SamplerSettings:
             raise ValueError(
                 f"`sampler` must be one of {', '.join(get_args(SamplerName))}: got {self.sampler}."
             )
-        self.build()
+        for field in ("steps", "snr", "tolerance"):
+            value = getattr(self, field)
+            if not 0 < value < math.inf:
+                raise ValueError(f"`{field}` must be positive and finite: got {field}={value}.")
 
     def build(self, frames: int = 0) -> Sampler:
         """The sampler so described, keeping ``frames`` states on the way."""

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import jax
 import tyro
 
-from experiments.command_line.output import checked_output
-from experiments.command_line.parsing import UsageError, parse
+from experiments.command_line.output import checked_output, write_whole
+from experiments.command_line.parsing import UsageError, option, parse
 from experiments.measurement import Measured, measure, summarize, write_table
 from experiments.runs import TrainedRun, open_run
 from sde_jax.training.devices import data_mesh
@@ -21,25 +21,24 @@ from sde_jax.training.devices import data_mesh
 class Likelihoods:
     """Measures the likelihood of data under a trained run, by its probability flow."""
 
-    run: Annotated[Path, tyro.conf.Positional]
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The run directory."""
     split: str = "test"
     """The split to measure: test or train."""
-    count: int | None = None
-    """Examples to measure, the first ones of the split; by default all."""
-    probes: int | None = None
-    """Hutchinson probes for each example; two or more give its standard error. By default the
-    experiment's."""
-    tolerance: float | None = None
-    """Relative and absolute tolerance of a solver step. By default the experiment's."""
-    t_min: float | None = None
-    """Time at which the flow starts, in [0, 1). By default the experiment's."""
+    count: Annotated[int | None, option("INT", "all")] = None
+    """Examples to measure, the first ones of the split."""
+    probes: Annotated[int | None, option("INT", "the experiment's")] = None
+    """Hutchinson probes for each example; two or more give its standard error."""
+    tolerance: Annotated[float | None, option("FLOAT", "the experiment's")] = None
+    """Relative and absolute tolerance of a solver step."""
+    t_min: Annotated[float | None, option("FLOAT", "the experiment's")] = None
+    """Time at which the flow starts, in [0, 1)."""
     batch_size: int = 256
     """Examples measured at once; a result does not depend on it."""
     seed: int = 0
     """Seed of dequantization and probes."""
-    out: Path | None = None
-    """The .csv file, which must not exist; by default none is written."""
+    out: Annotated[Path | None, option("FILE", "none is written")] = None
+    """The .csv file, a line for each example, which must not exist."""
 
     def __post_init__(self) -> None:
         for field in ("count", "batch_size"):
@@ -53,13 +52,12 @@ class Likelihoods:
 def main(args: list[str]) -> dict[str, Any]:
     """Runs the command and returns its results."""
     options = parse(Likelihoods, args, "likelihood")
-    checked_output(options.out, ".csv")
     return execute(open_run(options.run, data_mesh()), options)
 
 
 def execute(run: TrainedRun, options: Likelihoods) -> dict[str, Any]:
     """Measures what ``options`` ask for, and writes the table if it is asked for."""
-    out = checked_output(options.out, ".csv")
+    out = None if options.out is None else checked_output(options.out, ".csv")
     if options.split not in run.source.sizes:
         splits = ", ".join(run.source.sizes)
         raise UsageError(f"--split must be one of {splits}: got {options.split}.")
@@ -67,7 +65,7 @@ def execute(run: TrainedRun, options: Likelihoods) -> dict[str, Any]:
     measured = evaluate(run, options)
     seconds = time.perf_counter() - started
     if out is not None:
-        write_table(measured, out)
+        write_whole(out, lambda path: write_table(measured, path))
     return {
         **summarize(measured, math.prod(run.source.shape)),
         "split": options.split,

@@ -1,23 +1,51 @@
-"""Files that a command writes for its user."""
+"""Files that a command writes for its user: nothing is written over, and each is whole."""
 
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from experiments.command_line.parsing import UsageError
 
 
-def checked_output(out: Path | None, suffix: str) -> Path | None:
-    """``out`` with its suffix, if anything.
+def checked_output(out: Path, suffix: str, *, beside: Sequence[str] = ()) -> Path:
+    """``out`` with its suffix, if it can be written.
+
+    Args:
+      out: what the user asked for.
+      suffix: what the file's name must end with; added where it does not.
+      beside: endings, in place of the suffix, of the other files that are written.
 
     Raises:
-      UsageError: if a file of this name is there already, or its folder is a file.
+      UsageError: if ``out`` is a folder, a file is there already, or the folder is not writable.
     """
-    if out is None:
-        return None
+    if out.is_dir():
+        raise UsageError(f"--out {out} is a folder: name a file in it.")
     out = out if out.suffix == suffix else out.with_name(out.name + suffix)
-    if out.exists():
-        raise UsageError(f"--out {out} exists already: choose another name.")
+    for path in (out, *(out.with_name(out.stem + ending) for ending in beside)):
+        if path.exists():
+            raise UsageError(f"--out {out}: {path} exists already. Choose another name.")
+    return writable(out)
+
+
+def writable(path: Path) -> Path:
+    """``path``, if a file can be written there; its folder is made.
+
+    Raises:
+      UsageError: if not.
+    """
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            return path
     except OSError as error:
-        raise UsageError(f"--out {out} cannot be written: {error.strerror}.") from None
-    return out
+        raise UsageError(f"{path} cannot be written: {error.strerror}.") from None
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Writes by another name and renames; leaves nothing behind on failure."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        write(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

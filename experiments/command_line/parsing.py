@@ -4,7 +4,8 @@ import contextlib
 import io
 import re
 import sys
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Callable
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import tyro
 
@@ -16,6 +17,9 @@ class UsageError(ValueError):
 
 
 CONFIG = (tyro.conf.AvoidSubcommands, tyro.conf.SuppressFixed)
+
+Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+"""Off unless its option is given."""
 
 
 def option(kind: str, default: str) -> Any:
@@ -45,7 +49,7 @@ def refuse(message: str, code: int = 2) -> NoReturn:
     sys.exit(code)
 
 
-PLAINER = (
+PLAINER: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (
         r"Error parsing (--\S+): invalid literal for int\(\) .*: (.*)",
         r"\1 takes an integer: got \2",
@@ -58,7 +62,17 @@ PLAINER = (
     (r"Error parsing (?:experiment\.)?(\S+: .*)", r"\1"),
     (r"Missing value for argument '(.*)'\..*", r"\1 needs a value"),
     (r"Missing from .*?: (\S+) .*", r"\1 is missing"),
+    (
+        r"invalid choice (.*) for argument '(.*)'\. .* \((.*)\)\.",
+        lambda match: choices(*match.groups()),
+    ),
 )
+
+
+def choices(value: str, argument: str, listed: str) -> str:
+    """The complaint about a value that is none of those listed (tyro lists None, too)."""
+    names = sorted(set(re.findall("'(.*?)'", listed)) - {"None"})
+    return f"{argument} must be one of {', '.join(names)}: got {value}"
 
 
 def complaint(box: str) -> str:

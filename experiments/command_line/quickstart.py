@@ -39,6 +39,7 @@ def main(args: list[str]) -> dict[str, Any]:
     measured = likelihood.execute(run, likelihood.Likelihoods(run=workdir))
     return {
         **measured,
+        "out": samples[SHOWN_SAMPLERS[0]]["out"],
         "samples": samples,
         "pictures": draw_pictures(run, samples),
         "failed": sorted(

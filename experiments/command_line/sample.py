@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 
-from experiments.command_line.output import checked_output
-from experiments.command_line.parsing import UsageError, parse
+from experiments.command_line.output import checked_output, writable, write_whole
+from experiments.command_line.parsing import Switch, UsageError, option, parse
 from experiments.generation import generate
 from experiments.runs import TrainedRun, open_run
 from experiments.samplers import TITLES, SamplerName, SamplerSettings
@@ -21,6 +21,7 @@ from sde_jax.arrays import Array
 from sde_jax.sampling import Samples
 from sde_jax.training.devices import data_mesh
 
+PICTURE, TRAJECTORY = ".png", "_trajectory.png"
 FRAMES = 40
 SHOWN_TIMES = np.linspace(1, 0, 10) ** 2
 """About these: most happens near the data."""
@@ -32,28 +33,27 @@ SHOWN = 256
 class Sample:
     """Draws samples from a trained run, into an .npz file and a .png picture beside it."""
 
-    run: Annotated[Path, tyro.conf.Positional]
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The run directory."""
-    sampler: SamplerName | None = None
+    sampler: Annotated[SamplerName | None, option("NAME", "the experiment's")] = None
     """em: Euler-Maruyama; reverse-diffusion, ancestral: these predictors; pc: reverse diffusion
-    with a Langevin corrector; ode: adaptive probability flow. By default the experiment's."""
-    steps: int | None = None
-    """Steps of the grid; all samplers but ode. By default the experiment's."""
-    snr: float | None = None
-    """Signal-to-noise ratio of the Langevin corrector; pc only. By default the experiment's."""
-    tolerance: float | None = None
-    """Relative and absolute tolerance; ode only. By default the experiment's."""
+    with a Langevin corrector; ode: adaptive probability flow."""
+    steps: Annotated[int | None, option("INT", "the experiment's")] = None
+    """Steps of the grid; all samplers but ode."""
+    snr: Annotated[float | None, option("FLOAT", "the experiment's")] = None
+    """Signal-to-noise ratio of the Langevin corrector; pc only."""
+    tolerance: Annotated[float | None, option("FLOAT", "the experiment's")] = None
+    """Relative and absolute tolerance of a solver step; ode only."""
     count: int = 64
     """Samples to draw."""
     batch_size: int = 256
     """Samples drawn at once; a sample does not depend on it."""
     seed: int = 0
     """Sample j is a function of the seed and j."""
-    trajectory: bool = False
+    trajectory: Switch = False
     """Draw a picture of how samples come about, too."""
-    out: Path | None = None
-    """The .npz file, which must not exist; by default a name in RUN/samples that says how the
-    samples were drawn."""
+    out: Annotated[Path | None, option("FILE", "a name in RUN/samples that says how")] = None
+    """The .npz file, which must not exist; its pictures go beside it."""
 
     def __post_init__(self) -> None:
         for field in ("count", "batch_size"):
@@ -82,14 +82,13 @@ class Sample:
 def main(args: list[str]) -> dict[str, Any]:
     """Runs the command and returns its results."""
     options = parse(Sample, args, "sample")
-    checked_output(options.out, ".npz")
     return execute(open_run(options.run, data_mesh()), options)
 
 
 def execute(run: TrainedRun, options: Sample) -> dict[str, Any]:
     """Draws and writes what ``options`` ask for."""
     settings = options.settings(run.experiment.sampling)
-    out = checked_output(options.out, ".npz") or default_path(run, settings, options)
+    out = output_path(run, settings, options)
     started = time.perf_counter()
     samples = generate(
         settings.build(frames=FRAMES if options.trajectory else 0),
@@ -111,25 +110,32 @@ def execute(run: TrainedRun, options: Sample) -> dict[str, Any]:
         "pictures": [str(path) for path in pictures],
         "sampler": settings.sampler,
         "step": run.step,
-        "failed": np.flatnonzero(~samples.converged).tolist(),
+        "failed": np.flatnonzero(~usable(samples)).tolist(),
     }
+
+
+def usable(samples: Samples) -> np.ndarray:
+    """Which samples are samples: their solver did not give up, and they are finite."""
+    finite = np.isfinite(samples.x).reshape(len(samples.x), -1).all(axis=1)
+    return np.asarray(samples.converged) & finite
 
 
 def write(run: TrainedRun, settings: SamplerSettings, samples: Samples, out: Path) -> list[Path]:
     """Writes the samples and their pictures, whose paths it returns."""
-    out.parent.mkdir(parents=True, exist_ok=True)
     data = np.asarray(run.source.scaling.to_unit(samples.x), np.float32)
-    temporary = out.with_suffix(".npz.tmp")
-    with temporary.open("wb") as file:
-        np.savez(file, samples=data)
-    temporary.replace(out)
-    pictures = [out.with_suffix(".png")]
+
+    def save(path: Path) -> None:
+        with path.open("wb") as file:
+            np.savez(file, samples=data)
+
+    write_whole(out, save)
+    pictures = [out.with_suffix(PICTURE)]
     if data.ndim == 2:
         figures.point_frames({TITLES[settings.sampler]: [(0.0, data)]}, pictures[0])
     else:
         figures.image_grid(data[:SHOWN], pictures[0])
     if samples.trajectory is not None and samples.trajectory_times is not None:
-        pictures.append(out.with_name(f"{out.stem}_trajectory.png"))
+        pictures.append(out.with_name(out.stem + TRAJECTORY))
         times, states = samples.trajectory_times[0], samples.trajectory.swapaxes(0, 1)
         shown = jnp.abs(times - SHOWN_TIMES[:, None]).argmin(axis=1)
         draw_trajectory(run, settings, times[shown], states[shown], pictures[1])
@@ -151,11 +157,17 @@ def draw_trajectory(
     figures.trajectory(list(np.asarray(images)), times.tolist(), path)
 
 
-def default_path(run: TrainedRun, settings: SamplerSettings, options: Sample) -> Path:
-    """A name that tells all that the samples depend on, so that only equal ones are replaced."""
+def output_path(run: TrainedRun, settings: SamplerSettings, options: Sample) -> Path:
+    """The file asked for, or one in RUN/samples that only equal samples are replaced in.
+
+    Raises:
+      UsageError: if it cannot be written, or is there already and was asked for.
+    """
+    if options.out is not None:
+        return checked_output(options.out, ".npz", beside=[PICTURE, TRAJECTORY])
     how = {
         "ode": f"tolerance{settings.tolerance:g}",
         "pc": f"steps{settings.steps}-snr{settings.snr:g}",
     }.get(settings.sampler, f"steps{settings.steps}")
     name = f"{settings.sampler}-{how}-at{run.step}-seed{options.seed}-count{options.count}.npz"
-    return run.directory.path / "samples" / name
+    return writable(run.directory.path / "samples" / name)

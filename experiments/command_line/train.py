@@ -1,19 +1,24 @@
 """``python -m experiments train NAME``."""
 
+import json
 import math
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import tyro
 
-from experiments.command_line.parsing import UsageError, parse
-from experiments.configuration import find, find_report, to_config
+from experiments.command_line.parsing import Switch, UsageError, parse
+from experiments.configuration import find, find_report, names, to_config
 from experiments.experiment import Experiment
 from experiments.runs import open_run
 from sde_jax import figures
+from sde_jax.data.source import DataSource
+from sde_jax.training.atomic import write_json
 from sde_jax.training.devices import data_mesh
+from sde_jax.training.learner import Learner
 from sde_jax.training.loop import TrainResult, train
 from sde_jax.training.run_directory import RunDirectory
 
@@ -33,25 +38,49 @@ class Train:
     """Trains an experiment in a run directory."""
 
     experiment: Annotated[Experiment, tyro.conf.arg(name="")]
-    workdir: Path | None = None
-    """The run directory; by default runs/NAME."""
-    resume: bool = False
+    workdir: Path
+    """The run directory."""
+    resume: Switch = False
     """Start the run if it is not there, continue it if it is, do nothing if it is finished."""
-    dry_run: bool = False
+    dry_run: Switch = False
     """Print the number of parameters and the resolved configuration, and write nothing."""
+
+
+HELP = """\
+usage: python -m experiments train NAME [OPTIONS]
+
+Trains the experiment NAME in a run directory. The experiments, whose options differ:
+
+  {names}
+
+`list` says what they are, `train NAME --help` explains every option.
+"""
+
+
+class Prepared(NamedTuple):
+    """What training needs, checked before anything is written."""
+
+    source: DataSource
+    learner: Learner
+    parameters: int
+    """How many numbers are learned."""
 
 
 def main(args: list[str]) -> dict[str, Any]:
     """Runs the command and returns its results."""
+    if args[:1] in (["-h"], ["--help"]):
+        print(HELP.format(names="\n  ".join(names())), end="")
+        sys.exit()
     if not args or args[0].startswith("-"):
         raise UsageError("train needs the NAME of an experiment first: `list` shows them.")
     name = args[0]
-    options = parse(Train, args[1:], f"train {name}", Train(experiment=find(name)))
+    default = Train(experiment=find(name), workdir=Path("runs") / name)
+    options = parse(Train, args[1:], f"train {name}", default)
     if options.dry_run:
-        return dry_run(name, options.experiment)
-    workdir = options.workdir or Path("runs") / name
+        parameters = prepare(options.experiment).parameters
+        return {"parameters": parameters, "name": name, "experiment": to_config(options.experiment)}
+    workdir = options.workdir
     result = run(name, options.experiment, workdir, resume=options.resume)
-    report = None if result.stopped else find_report(name)
     return {
         "run": str(workdir),
         "step": result.step,
@@ -59,20 +88,19 @@ def main(args: list[str]) -> dict[str, Any]:
         "held_out_loss": result.held_out_loss,
         "seconds": round(result.seconds, 1),
         "examples_per_second": round(result.images_per_second, 1),
-        **({} if report is None else report(open_run(workdir, data_mesh()))),
+        **({} if result.stopped else measured(name, workdir, result.step)),
     }
 
 
 def run(name: str, experiment: Experiment, workdir: Path, *, resume: bool) -> TrainResult:
     """Trains ``experiment`` in ``workdir`` and draws its training curve."""
-    source = experiment.data.load()
-    experiment.training.check(source, data_mesh())
+    source, learner, _ = prepare(experiment)
     config = {"name": name, "experiment": to_config(experiment)}
     if resume:
         directory = RunDirectory.resume(workdir, config, changeable=CHANGEABLE)
     else:
         directory = RunDirectory.create(workdir, config)
-    result = train(experiment.learner(source.shape), source, directory, experiment.training)
+    result = train(learner, source, directory, experiment.training)
     if jax.process_index() == 0:
         directory.pictures.mkdir(exist_ok=True)
         figures.curves(
@@ -83,9 +111,28 @@ def run(name: str, experiment: Experiment, workdir: Path, *, resume: bool) -> Tr
     return result
 
 
-def dry_run(name: str, experiment: Experiment) -> dict[str, Any]:
-    """The number of parameters, from shapes alone, and the configuration."""
-    shape = experiment.data.load().shape
-    shapes = jax.eval_shape(lambda key: experiment.model().init(key, shape), jax.random.key(0))
+def prepare(experiment: Experiment) -> Prepared:
+    """Loads the data and checks experiment, data and devices against each other.
+
+    Raises:
+      ValueError: if they do not fit.
+    """
+    source = experiment.data.load()
+    experiment.training.check(source, data_mesh())
+    learner = experiment.learner(source.shape)
+    shapes = jax.eval_shape(learner.init, jax.random.key(0)).params
     parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes))
-    return {"parameters": parameters, "name": name, "experiment": to_config(experiment)}
+    return Prepared(source, learner, parameters)
+
+
+def measured(name: str, workdir: Path, step: int) -> dict[str, Any]:
+    """What the experiment's ``report`` finds in a finished run, if it has one; found only once."""
+    report = find_report(name)
+    if report is None:
+        return {}
+    path = workdir / "report.json"
+    stored = json.loads(path.read_text()) if path.is_file() else {}
+    if stored.get("step") != step:
+        stored = {"step": step, "report": report(open_run(workdir, data_mesh()))}
+        write_json(path, stored)
+    return stored["report"]
