@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from tqdm import tqdm
@@ -69,13 +70,13 @@ def measure(
 
     result = jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts())
     dimensions, slope = math.prod(source.shape), source.scaling.log_det_per_dimension
-    nats = np.where(result.converged, result.nats, np.nan)
+    nats = jnp.where(result.converged, result.nats, jnp.nan)
     return Measured(
-        nats=nats + dimensions * slope,
+        nats=np.asarray(nats + dimensions * slope),
         bits_per_dim=np.asarray(bits_per_dimension(nats, dimensions, slope)),
         probe_stderr=result.probe_stderr / (dimensions * math.log(2)),
         nfe=result.nfe,
-        converged=np.isfinite(nats),
+        converged=np.isfinite(np.asarray(nats)),
     )
 
 
