@@ -29,6 +29,7 @@ usage: python -m experiments COMMAND [OPTIONS]
   quickstart          train on handwritten digits, sample, and measure, in minutes
 
 COMMAND --help explains every option. Results are one JSON object, the last line on stdout.
+Errors are one line; with `python -X dev -m experiments` they come with a traceback.
 """
 
 
@@ -46,6 +47,8 @@ def main(args: list[str]) -> int:
     except (NonFiniteError, OSError) as error:
         refuse(str(error), code=1)
     except (ValueError, RunError) as error:
+        if sys.flags.dev_mode:
+            raise
         refuse(str(error))
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):

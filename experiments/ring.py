@@ -79,7 +79,8 @@ def controls(key: PRNGKeyArray, data: Float[Array, "count 2"]) -> dict[str, Arra
     key_blob, key_fresh = jax.random.split(key)
     fresh = jax.vmap(Ring().sample)(jax.random.split(key_fresh, len(data))).x
     noise = jax.random.normal(key_blob, data.shape)
-    blob = data.mean(axis=0) + noise @ jnp.linalg.cholesky(jnp.cov(data, rowvar=False)).T
+    root = jnp.linalg.cholesky(jnp.cov(data, rowvar=False))
+    blob = data.mean(axis=0, keepdims=True) + noise @ root.T
     collapsed = data * jnp.where(data[:, :1] > 0, 1, -1)
     return {"fresh_data": fresh, "blob": blob, "collapsed": collapsed}
 
