@@ -1,0 +1,163 @@
+"""The probability-flow ODE: exact maps, tolerance, both directions, cost, frames."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import oracles
+import pytest
+from cases import (
+    DEVIATION,
+    MEAN,
+    SDES,
+    each_sde,
+    gaussian,
+    keys,
+    line_mixture,
+    plane_mixture,
+    plane_mixture_arrays,
+)
+
+from sde_jax.sampling import ProbabilityFlow, draw_prior
+from sde_jax.score import AdaptiveSolver, MixtureScore, gaussian_flow, quantile_flow
+
+T_MIN = 1e-3
+
+
+def decode(flow, mixture, sde, latents):
+    score = MixtureScore(mixture, sde)
+    return jax.jit(lambda latents: flow.decode(score, sde, latents))(latents)
+
+
+def sample(flow, mixture, sde, keys):
+    score, dimension = MixtureScore(mixture, sde), mixture.means.shape[1]
+    return jax.jit(lambda keys: flow(keys, score, sde, (dimension,)))(keys)
+
+
+@each_sde
+def test_decoding_a_mixture_keeps_quantiles(sde):
+    latents = sde.prior_scale * jnp.linspace(-2.5, 2.5, 11)
+    solution = decode(ProbabilityFlow(t_min=T_MIN), line_mixture(), sde, latents[:, None])
+    expected = quantile_flow(line_mixture(), sde, latents, jnp.asarray(1.0), jnp.asarray(T_MIN))
+    np.testing.assert_allclose(solution.y[:, 0], expected, atol=5e-4)
+    assert solution.converged.all()
+
+
+@pytest.mark.parametrize("name", ["vp", "ve"])
+def test_decoding_in_the_plane_agrees_with_scipy(name):
+    """In more than one dimension a solve in float64 at 1e-10 is the oracle."""
+    sde, data = SDES[name], oracles.Mixture(*plane_mixture_arrays())
+    latents = sde.prior_scale * np.array([[0.3, -1.0], [1.5, 0.4]])
+    solution = decode(ProbabilityFlow(t_min=0.01), plane_mixture(), sde, jnp.asarray(latents))
+    process = oracles.PROCESSES[name]
+    with jax.enable_x64(True):
+        alpha, sigma = jax.jit(sde.alpha), jax.jit(sde.sigma)
+        expected = oracles.probability_flow(
+            process, data, lambda t: (float(alpha(t)), float(sigma(t))), latents, 1.0, 0.01
+        )
+    np.testing.assert_allclose(solution.y, expected, atol=3e-4)
+
+
+@pytest.mark.parametrize("name", ["vp", "ve"])
+def test_the_error_follows_the_tolerance(name):
+    sde = SDES[name]
+    with jax.enable_x64(True):
+        latents = sde.prior_scale * jnp.asarray([[-1.3], [0.2], [1.7]])
+        expected = gaussian_flow(gaussian(), sde, latents, jnp.asarray(1.0), jnp.asarray(T_MIN))
+        errors = []
+        for tolerance in (1e-3, 1e-6, 1e-9):
+            solver = AdaptiveSolver(rtol=tolerance, atol=tolerance)
+            y = decode(ProbabilityFlow(solver=solver, t_min=T_MIN), gaussian(), sde, latents).y
+            errors.append(float(np.abs(y - expected).max()))
+        assert (np.array(errors) < 30 * np.array([1e-3, 1e-6, 1e-9])).all(), errors
+        assert (np.diff(np.log10(errors)) < -1.5).all(), errors
+
+
+@pytest.mark.parametrize("name", ["vp", "subvp", "ve"])
+def test_encode_and_decode_are_inverse(name, key):
+    sde, flow = SDES[name], ProbabilityFlow(t_min=T_MIN)
+    x = plane_mixture().sample(key, 8)
+    score = MixtureScore(plane_mixture(), sde)
+    latents = jax.jit(lambda x: flow.encode(score, sde, x))(x)
+    back = decode(flow, plane_mixture(), sde, latents.y)
+    assert latents.converged.all()
+    np.testing.assert_allclose(back.y, x, atol=1e-3)
+
+
+@each_sde
+def test_samples_have_the_datas_law(sde, key):
+    """Mean and deviation within 5 standard errors of 2000; the solve's error is below 1e-3."""
+    samples = sample(ProbabilityFlow(), gaussian(), sde, keys(key, 2000))
+    error = DEVIATION / np.sqrt(2000)
+    assert abs(samples.x.mean() - MEAN) < 5 * error + 1e-3
+    # denoising takes the end's noise out: its variance is that of the posterior mean
+    assert abs(samples.x.std() - DEVIATION) < 5 * error / np.sqrt(2) + 1e-3
+    assert samples.converged.all()
+
+
+def test_a_sample_is_the_decoded_prior_of_its_key(key):
+    sde, all_keys = SDES["vp"], keys(key, 4)
+    prior = draw_prior(jax.vmap(jax.random.split, out_axes=1)(all_keys)[0], sde, (2,))
+    decoded = decode(ProbabilityFlow(), plane_mixture(), sde, prior)
+    clean = sample(ProbabilityFlow(), plane_mixture(), sde, all_keys)
+    expected = plane_mixture().denoised(sde, decoded.y, sde.sampling_end)
+    np.testing.assert_allclose(clean.x, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("frames", "denoise"), [(0, True), (0, False), (3, True)])
+def test_nfe_is_the_number_of_calls(frames, denoise, key):
+    calls, sde = [], SDES["vp"]
+
+    def score(x, t):
+        jax.debug.callback(lambda: calls.append(None))
+        return line_mixture().score(sde, x, t)
+
+    flow = ProbabilityFlow(frames=frames, denoise=denoise)
+    samples = jax.jit(lambda keys: flow(keys, score, sde, (1,)))(keys(key, 1))
+    jax.effects_barrier()
+    np.testing.assert_array_equal(samples.nfe, [len(calls)])
+
+
+@pytest.mark.parametrize("name", ["vp", "ve"])
+def test_a_sample_and_its_cost_do_not_depend_on_the_batch(name, key):
+    sde = SDES[name]
+    score = MixtureScore(plane_mixture(), sde)
+    run = jax.jit(lambda keys: ProbabilityFlow()(keys, score, sde, (2,)))
+    together, alone = run(keys(key, 16)), run(keys(key, 16)[5:6])
+    np.testing.assert_allclose(alone.x[0], together.x[5], rtol=1e-4, atol=1e-5)
+    assert abs(int(alone.nfe[0]) - int(together.nfe[5])) <= 12
+    assert len(set(np.asarray(together.nfe))) > 1
+
+
+@pytest.mark.parametrize("denoise", [True, False])
+def test_frames_lead_from_the_prior_to_the_sample(denoise, key):
+    sde, all_keys = SDES["vp"], keys(key, 3)
+    samples = sample(ProbabilityFlow(frames=4, denoise=denoise), gaussian(2), sde, all_keys)
+    assert samples.trajectory.shape == (3, 5, 2)
+    times = jnp.linspace(1.0, sde.sampling_end, 5)
+    np.testing.assert_array_equal(samples.trajectory_times, np.tile(times, (3, 1)))
+    prior = draw_prior(jax.vmap(jax.random.split, out_axes=1)(all_keys)[0], sde, (2,))
+    np.testing.assert_array_equal(samples.trajectory[:, 0], prior)
+    np.testing.assert_array_equal(samples.trajectory[:, -1], samples.x)
+    for frame in (1, 2, 3):
+        expected = gaussian_flow(gaussian(2), sde, prior, jnp.asarray(1.0), times[frame])
+        np.testing.assert_allclose(samples.trajectory[:, frame], expected, atol=2e-4)
+    without = sample(ProbabilityFlow(denoise=denoise), gaussian(2), sde, all_keys)
+    assert without.trajectory is None
+    np.testing.assert_allclose(samples.x, without.x, atol=2e-4)
+
+
+def test_a_failed_solve_is_reported_for_its_sample_only():
+    sde = SDES["vp"]
+
+    def score(x, t):
+        broken = (x > 50) & (t < 0.9)
+        return jnp.where(broken, jnp.nan, gaussian().score(sde, x, t))
+
+    latents = jnp.asarray([[0.1], [1e4], [-0.3]])
+    solution = jax.jit(lambda latents: ProbabilityFlow().decode(score, sde, latents))(latents)
+    np.testing.assert_array_equal(solution.converged, [True, False, True])
+
+
+def test_wrong_settings_are_refused():
+    with pytest.raises(ValueError, match=r"^`frames` must not be negative: got frames=-2\.$"):
+        ProbabilityFlow(frames=-2)
