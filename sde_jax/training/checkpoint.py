@@ -14,8 +14,8 @@ import orbax.checkpoint as ocp
 from sde_jax.arrays import PyTree
 from sde_jax.training.errors import CheckpointError
 from sde_jax.training.fingerprint import checksum
-from sde_jax.training.orbax_noise import root_cause, without_orbax_noise
-from sde_jax.training.reporting import first_line, report
+from sde_jax.training.orbax_noise import reason_of, wait_for_threads, without_orbax_noise
+from sde_jax.training.reporting import report
 
 __all__ = ["Checkpoints", "Restored"]
 
@@ -53,12 +53,12 @@ class Checkpoints:
         self.directory = directory.absolute()
         self.keep = keep
         self.keep_best = keep_best
-        self._checkpointer = ocp.AsyncCheckpointer(ocp.CompositeCheckpointHandler())
+        self._checkpointer = new_checkpointer()
+        self._context = contextlib.ExitStack()
         self._saving: int | None = None
-        self._failure: CheckpointError | None = None
+        self._failure: str | None = None
 
     def __enter__(self) -> Self:
-        self._context = contextlib.ExitStack()
         self._context.enter_context(without_orbax_noise())
         return self
 
@@ -69,7 +69,8 @@ class Checkpoints:
         traceback: TracebackType | None,
     ) -> None:
         self.settle()
-        self._checkpointer.close()
+        self._report_failure()
+        self._close()
         self._context.close()
 
     def steps(self) -> list[int]:
@@ -87,12 +88,11 @@ class Checkpoints:
     def save(self, step: int, state: PyTree, notes: dict[str, Any]) -> None:
         """Starts writing ``state`` and ``notes`` (for JSON); returns when the arrays are copied.
 
-        It waits for the save before it. That the disk is full, here or there, is reported in a line
-        on stderr and raised by `wait`, not here; the checkpoints before it stay, what was written
-        of this one goes.
+        It waits for the save before it, and reports in a line on stderr if that failed. A failure
+        never raises here but in `wait`; it costs none of the checkpoints before.
         """
         self.settle()
-        self._failure = None
+        self._report_failure()
         self._saving = step
         try:
             self._checkpointer.save(
@@ -103,16 +103,16 @@ class Checkpoints:
                 ),
             )
         except Exception as error:
-            self._fail(error)
+            self._fail(reason_of(error))
 
     def settle(self) -> None:
-        """Waits for the save in progress and deletes old ones; a failure is only reported."""
+        """Waits for the save in progress and deletes old ones; does not say if it failed."""
         if self._saving is None:
             return
         try:
             self._checkpointer.wait_until_finished()
         except Exception as error:
-            self._fail(error)
+            self._fail(reason_of(error))
             return
         self._saving = None
         if jax.process_index() == 0:
@@ -125,8 +125,9 @@ class Checkpoints:
           CheckpointError: if it failed.
         """
         self.settle()
-        if self._failure is not None:
-            raise self._failure
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise CheckpointError(failure)
 
     def restore_newest(self, like: PyTree) -> Restored | None:
         """The newest checkpoint that can be read, or None where there is none at all.
@@ -160,24 +161,10 @@ class Checkpoints:
         Raises:
           CheckpointError: if it is not there or cannot be read.
         """
-        unreadable = f"the checkpoint of step {step} is unreadable"
-        try:
-            found = self._checkpointer.restore(
-                self.directory / str(step),
-                args=ocp.args.Composite(
-                    state=ocp.args.StandardRestore(like), notes=ocp.args.JsonRestore()
-                ),
-            )
-        except Exception as error:
-            cause = root_cause(error)
-            reason = f"{type(cause).__name__}: {first_line(cause)}"
-            raise CheckpointError(f"{unreadable}: {reason}") from None
-        notes = unseal(found.notes)
-        if notes is None:
-            raise CheckpointError(f"{unreadable}: its notes are not those that were saved")
-        if checksum(found.state) != notes["arrays"]:
-            raise CheckpointError(f"{unreadable}: its arrays are not those that were saved")
-        return Restored(step, found.state, notes)
+        found = self._read(step, like)
+        if isinstance(found, str):
+            raise CheckpointError(f"the checkpoint of step {step} is unreadable: {found}")
+        return found
 
     def prepare_to_continue(self, step: int, aside: Path) -> None:
         """Moves checkpoints after ``step``, all unreadable, ``aside``; deletes unfinished ones."""
@@ -190,16 +177,43 @@ class Checkpoints:
                 (self.directory / str(later)).rename(aside / str(later))
         self._remove_temporary()
 
-    def _fail(self, error: Exception) -> None:
+    def _read(self, step: int, like: PyTree) -> Restored | str:
+        """The checkpoint, or why it cannot be had."""
+        try:
+            found = self._checkpointer.restore(
+                self.directory / str(step),
+                args=ocp.args.Composite(
+                    state=ocp.args.StandardRestore(like), notes=ocp.args.JsonRestore()
+                ),
+            )
+        except Exception as error:
+            return reason_of(error)
+        notes = unseal(found.notes)
+        if notes is None:
+            return "its notes are not those that were saved"
+        if checksum(found.state) != notes["arrays"]:
+            return "its arrays are not those that were saved"
+        return Restored(step, found.state, notes)
+
+    def _fail(self, reason: str) -> None:
         step, self._saving = self._saving, None
         kept = self.steps()
         last = f"the last one is that of step {kept[-1]}" if kept else "there is none before it"
-        reason = first_line(root_cause(error))
-        self._failure = CheckpointError(
-            f"the checkpoint of step {step} could not be saved: {reason}; {last}"
-        )
-        report(str(self._failure))
+        self._failure = f"the checkpoint of step {step} could not be saved: {reason}; {last}"
+        self._close()
+        self._checkpointer = new_checkpointer()
         self._remove_temporary()
+
+    def _close(self) -> None:
+        """Ends orbax's threads; after a failed save it repeats errors that are known."""
+        with contextlib.suppress(Exception):
+            self._checkpointer.close()
+        wait_for_threads()
+
+    def _report_failure(self) -> None:
+        if self._failure is not None:
+            report(self._failure)
+        self._failure = None
 
     def _delete_old(self) -> None:
         steps = self.steps()
@@ -224,6 +238,11 @@ class Checkpoints:
         except (OSError, ValueError):
             return None
         return notes.get("held_out_loss") if notes.get("held_out_step") == step else None
+
+
+def new_checkpointer() -> ocp.AsyncCheckpointer:
+    """Saves and restores checkpoints of several items; after a failed save it is of no more use."""
+    return ocp.AsyncCheckpointer(ocp.CompositeCheckpointHandler())
 
 
 def seal(notes: dict[str, Any]) -> dict[str, Any]:

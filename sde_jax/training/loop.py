@@ -3,8 +3,7 @@
 import math
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -12,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 from tqdm import tqdm
 
-from sde_jax.data.source import Batch, DataSource
+from sde_jax.data.source import DataSource
 from sde_jax.training.checkpoint import Checkpoints
 from sde_jax.training.compiled import HeldOut, Updates
 from sde_jax.training.devices import batch_sharding, data_mesh
@@ -84,39 +83,32 @@ def train(
     """
     mesh = data_mesh() if mesh is None else mesh
     training.check(source, mesh)
-    keys = run_keys(training.seed)
-    with ExitStack() as stack:
-        stop = stack.enter_context(StopRequest())
-        checkpoints = stack.enter_context(
-            Checkpoints(
-                run.checkpoints, keep=training.keep_checkpoints, keep_best=training.keep_best
-            )
-        )
-        state, done = start(learner, checkpoints, mesh, keys.init)
+    keep, keep_best = training.keep_checkpoints, training.keep_best
+    with (
+        StopRequest() as stop,
+        Checkpoints(run.checkpoints, keep=keep, keep_best=keep_best) as checkpoints,
+    ):
+        state, done = start(learner, checkpoints, mesh, run_keys(training.seed).init)
         if done.step >= training.steps:
             return TrainResult(state, done.step, False, done.held_out_loss, 0.0, 0.0)
         checkpoints.prepare_to_continue(done.step, run.unreadable)
-        log = stack.enter_context(MetricsLog(run, done.step))
-        bar = stack.enter_context(progress_bar(training.steps, done.step, progress))
-        per_call = training.resolved_steps_per_call(mesh)
-        batches = source.stream(
-            keys.data,
-            "train",
-            training.batch_size,
-            start=done.step,
-            sharding=batch_sharding(mesh),
-        )
-        loop = Loop(
-            training=training,
-            updates=Updates(learner, mesh, keys.update, state, per_call),
-            held_out=HeldOut(learner, source, mesh, keys.evaluation, training),
-            checkpoints=checkpoints,
-            log=log,
-            bar=bar,
-            stop=stop,
-            done=done,
-        )
-        return loop.run(state, batches)
+        with (
+            MetricsLog(run, done.step) as log,
+            progress_bar(training.steps, done.step, progress) as bar,
+        ):
+            loop = Loop(
+                learner,
+                source,
+                training,
+                mesh,
+                state,
+                done,
+                checkpoints=checkpoints,
+                log=log,
+                bar=bar,
+                stop=stop,
+            )
+            return loop.run(state)
 
 
 def progress_bar(steps: int, done: int, shown: bool) -> tqdm:
@@ -136,32 +128,43 @@ class Loop:
 
     def __init__(
         self,
-        *,
+        learner: Learner,
+        source: DataSource,
         training: Training,
-        updates: Updates,
-        held_out: HeldOut,
+        mesh: Mesh,
+        state: TrainState,
+        done: Progress,
+        *,
         checkpoints: Checkpoints,
         log: MetricsLog,
         bar: tqdm,
         stop: StopRequest,
-        done: Progress,
     ) -> None:
+        keys = run_keys(training.seed)
+        per_call = training.resolved_steps_per_call(mesh)
         self.training = training
-        self.updates = updates
-        self.held_out = held_out
+        self.updates = Updates(learner, mesh, keys.update, state, per_call)
+        self.held_out = HeldOut(learner, source, mesh, keys.evaluation, training)
+        self.batches = source.stream(
+            keys.data,
+            "train",
+            training.batch_size,
+            start=done.step,
+            sharding=batch_sharding(mesh),
+        )
+        self.done = done
         self.checkpoints = checkpoints
         self.log = log
         self.bar = bar
         self.stop = stop
-        self.done = done
         self.timer = Timer()
 
-    def run(self, state: TrainState, batches: Iterator[Batch]) -> TrainResult:
+    def run(self, state: TrainState) -> TrainResult:
         """Updates ``state`` until the last step or a signal, and does what is due in between."""
         training, done = self.training, self.done
         started, seconds_before, saved = time.monotonic(), done.seconds, done.step
         while done.step < training.steps and not self.stop.requested:
-            state = self.update(state, batches)
+            state = self.update(state)
             done.seconds = seconds_before + time.monotonic() - started
             if training.due(training.log_every, done.step):
                 self.write_line()
@@ -186,7 +189,7 @@ class Loop:
             images_per_second=self.timer.overall() * training.batch_size,
         )
 
-    def update(self, state: TrainState, batches: Iterator[Batch]) -> TrainState:
+    def update(self, state: TrainState) -> TrainState:
         """Makes updates until something else is due or a signal comes, and collects their metrics.
 
         The host runs ahead of the device, by few enough dispatches that batches do not pile up
@@ -196,7 +199,7 @@ class Loop:
         queue: list[Metrics] = []
         self.timer.resume()
         while step < until and not self.stop.requested:
-            state, metrics, count = self.updates(state, batches, until - step)
+            state, metrics, count = self.updates(state, self.batches, until - step)
             step += count
             queue.append(metrics)
             self.timer.count(count, metrics)
@@ -207,9 +210,9 @@ class Loop:
         self.timer.pause()
         for name in fetched[0] if fetched else ():
             values = np.concatenate([metrics[name] for metrics in fetched]).tolist()
-            self.check_finite(name, values, self.done.step + 1)
             self.done.unlogged.setdefault(name, []).extend(values)
         self.done.step = step
+        self.check_finite(self.done.unlogged)
         return state
 
     def write_line(self) -> None:
@@ -218,14 +221,15 @@ class Loop:
         means = {name: float(np.mean(values)) for name, values in done.unlogged.items()}
         rate = self.timer.since_last() * self.training.batch_size
         self.log.write(done.step, {**means, "images_per_second": rate, "seconds": done.seconds})
-        self.bar.set_postfix({"loss": f"{means['loss']:.4g}"}, refresh=False)
+        losses = {name: f"{mean:.4g}" for name, mean in means.items() if "loss" in name}
+        self.bar.set_postfix(losses, refresh=False)
         done.unlogged = {}
 
     def evaluate(self, state: TrainState) -> bool:
         """Logs the held-out loss; returns whether it is the lowest so far."""
         loss = self.held_out(state)
         done = self.done
-        self.check_finite("held_out_loss", [loss], done.step)
+        self.check_finite({"held_out_loss": [loss]})
         self.log.write(done.step, {"held_out_loss": loss})
         done.held_out_loss, done.held_out_step = loss, done.step
         is_lowest = done.lowest_loss is None or loss < done.lowest_loss
@@ -240,11 +244,14 @@ class Loop:
         self.log.flush()
         self.checkpoints.save(self.done.step, state, self.done.to_notes())
 
-    def check_finite(self, name: str, values: list[float], first_step: int) -> None:
-        """Raises NonFiniteError for the first value that is not finite, one of each step."""
-        for step, value in enumerate(values, start=first_step):
-            if not math.isfinite(value):
-                raise self.non_finite(f"{name} is {value}", step)
+    def check_finite(self, values: Mapping[str, Sequence[float]]) -> None:
+        """Raises NonFiniteError for the first bad one of the steps up to this, a value each."""
+        rows = list(zip(*values.values(), strict=True))
+        for step, row in enumerate(rows, start=self.done.step - len(rows) + 1):
+            named = zip(values, row, strict=True)
+            bad = [f"{name} is {value}" for name, value in named if not math.isfinite(value)]
+            if bad:
+                raise self.non_finite(" and ".join(bad), step)
 
     def non_finite(self, what: str, step: int) -> NonFiniteError:
         """The error for step number ``step``, counted from 1."""

@@ -4,16 +4,17 @@ import json
 import math
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import jax
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.summary import scalar
 
-from sde_jax.training.reporting import first_line, report
+from sde_jax.training.reporting import report
 from sde_jax.training.run_directory import RunDirectory
 
 __all__ = ["MetricsLog"]
@@ -78,7 +79,7 @@ class MetricsLog:
                 os.fsync(file.fileno())
         except OSError as error:
             if not self._reported:
-                report(f"{self._path} cannot be written, and will be later: {first_line(error)}")
+                report(f"{self._path} cannot be written, and will be later: {error.strerror}")
             self._reported = True
             return
         self._size += len(self._waiting)
@@ -89,7 +90,7 @@ class MetricsLog:
             folder.mkdir(exist_ok=True)
             self._events = EventsWriter(str(folder / "events"), f".{time.time_ns()}")
         except OSError as error:
-            report(f"{folder} cannot be written, TensorBoard will see nothing: {first_line(error)}")
+            report(f"{folder} cannot be written, TensorBoard will see nothing: {error.strerror}")
             return
         start = SessionLog(status=SessionLog.START)
         self._write_events(
@@ -98,13 +99,13 @@ class MetricsLog:
             )
         )
 
-    def _write_events(self, action: Any) -> None:
+    def _write_events(self, action: Callable[[EventsWriter], object]) -> None:
         if self._events is None:
             return
         try:
             action(self._events)
         except OSError as error:
-            report(f"TensorBoard's log cannot be written and ends here: {first_line(error)}")
+            report(f"TensorBoard's log cannot be written and ends here: {error.strerror}")
             self._events = None
 
 

@@ -7,6 +7,8 @@ from tqdm import tqdm
 
 __all__ = ["first_line", "report"]
 
+LIMIT = 200
+
 
 def report(line: str) -> None:
     """Writes one line to stderr, above a progress bar if there is one; first process only."""
@@ -14,7 +16,7 @@ def report(line: str) -> None:
         tqdm.write(line, file=sys.stderr)
 
 
-def first_line(error: BaseException, limit: int = 200) -> str:
-    """What ``error`` says, in one line of at most ``limit`` characters."""
-    lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__)[:limit]
+def first_line(text: str) -> str:
+    """The first line of ``text``; a long one without its middle."""
+    line = next(iter(text.strip().splitlines()), "")
+    return line if len(line) <= LIMIT else f"{line[: LIMIT // 2]} ... {line[-LIMIT // 2 :]}"

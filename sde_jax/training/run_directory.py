@@ -9,7 +9,7 @@ from typing import Any, Self
 import jax
 
 from sde_jax.training.atomic import TEMPORARY_SUFFIX, write_json
-from sde_jax.training.errors import ConfigChangedError, NotARunError, RunExistsError
+from sde_jax.training.errors import ConfigChangedError, NotARunError, RunError, RunExistsError
 from sde_jax.training.versions import environment
 
 __all__ = ["RunDirectory"]
@@ -37,6 +37,7 @@ class RunDirectory:
 
         Raises:
           RunExistsError: if it is neither.
+          RunError: if nothing can be written there.
         """
         path = Path(path)
         if holds_anything(path):
@@ -56,12 +57,13 @@ class RunDirectory:
         """The run in ``path`` if there is one, else a new one.
 
         Args:
-          config: as `create` had it, but for the fields in ``changeable``, whose new values are
-          then written. changeable: dotted paths of fields, like ``"training.steps"``.
+          config: as `create` had it, but for the fields in ``changeable``, which it renews.
+          changeable: dotted paths of fields, like ``"training.steps"``.
 
         Raises:
           ConfigChangedError: if another field differs.
           RunExistsError: if the folder holds something that is no run.
+          RunError: as for `create`.
         """
         path = Path(path)
         if not (path / "config.json").is_file():
@@ -129,10 +131,14 @@ class RunDirectory:
         return [json.loads(line) for line in lines]
 
     def _write(self) -> Self:
-        if jax.process_index() == 0:
+        if jax.process_index():
+            return self
+        try:
             self.path.mkdir(parents=True, exist_ok=True)
             write_json(self.path / "config.json", self.config)
             self._write_versions(self.path / "versions.json")
+        except OSError as error:
+            raise RunError(f"{self.path} cannot be written: {error.strerror}") from error
         return self
 
     def _write_versions(self, path: Path) -> None:

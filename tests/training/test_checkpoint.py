@@ -1,4 +1,5 @@
 import itertools
+import resource
 import shutil
 
 import jax
@@ -194,11 +195,47 @@ def test_a_failed_save_is_reported_and_the_next_one_works(tmp_path, capsys):
         checkpoints.save(2, state_of(2), {"not JSON": object()})
         with pytest.raises(CheckpointError, match="of step 2 could not be saved: .* of step 1$"):
             checkpoints.wait()
-        assert capsys.readouterr().err.count("\n") == 1
+        assert capsys.readouterr().err == ""
+        checkpoints.save(2, state_of(2), {"not JSON": object()})
         checkpoints.save(3, state_of(3), {})
+        said = capsys.readouterr().err
+        assert said.count("\n") == said.count("of step 2 could not be saved: ") == 1
         checkpoints.wait()
         assert checkpoints.steps() == [1, 3]
         assert_same(checkpoints.restore(1, like(state_of(1))).state, state_of(1))
+
+
+@pytest.fixture
+def full_disk():
+    """A function that lets no file grow beyond 50 kB, or (False) ends that."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def limit(full):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000 if full else soft, hard))
+
+    yield limit
+    limit(False)
+
+
+def test_a_full_disk_costs_only_what_was_to_be_written_on_it(tmp_path, full_disk, key, capfd):
+    state = {"x": jax.random.normal(key, (100_000,))}
+    with Checkpoints(tmp_path, keep=3) as checkpoints:
+        checkpoints.save(1, state, {})
+        checkpoints.wait()
+        full_disk(True)
+        checkpoints.save(2, state, {})
+        checkpoints.save(3, state, {})
+        with pytest.raises(CheckpointError, match="of step 3 could not be saved: .* of step 1$"):
+            checkpoints.wait()
+        full_disk(False)
+        checkpoints.save(4, state, {})
+        checkpoints.wait()
+        assert checkpoints.steps() == [1, 4]
+        for step in (1, 4):
+            assert_same(checkpoints.restore(step, like(state)).state, state)
+    said = capfd.readouterr().err
+    assert said.count("\n") == said.count("of step 2 could not be saved: ") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "4"]
 
 
 def test_saves_follow_each_other_without_loss(tmp_path):

@@ -92,7 +92,8 @@ def test_a_full_disk_ends_the_run_in_a_line_and_costs_no_checkpoint(tmp_path):
     assert len(failures) > 2
     assert last.startswith("CheckpointError: the checkpoint of step 40 could not be saved: "), last
     assert last.endswith(f"; the last one is that of step {before[-1]}")
-    assert Checkpoints(tmp_path / "checkpoints").steps() == before
+    folders = [path.name for path in (tmp_path / "checkpoints").iterdir()]
+    assert sorted(map(int, folders)) == before
     assert contents(tmp_path).step == before[-1]
     output, _ = start(tmp_path).communicate()
     assert output == "40\n"

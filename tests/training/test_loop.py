@@ -70,6 +70,7 @@ def test_a_signal_saves_and_the_rest_follows_as_if_it_had_not_come(
     said = capsys.readouterr().err
     assert said == f"{signal.Signals(number).name}: stopping at step {batch + 1}; {SECOND}\n"
     resumed = run_toy(tmp_path)
+    assert signal.getsignal(number) is handler
     assert not resumed.stopped
     assert_bitwise(resumed, expected)
     assert lines(tmp_path) == lines(folder)
@@ -182,6 +183,13 @@ def test_the_best_is_kept(tmp_path):
     run_toy(tmp_path, **options)
     assert checkpoints.steps() == [20, 40]
     assert checkpoints.best_step() == 20
+
+
+def test_the_last_step_is_logged_evaluated_and_saved(tmp_path):
+    run_toy(tmp_path, steps=13)
+    steps = [json.loads(line)["step"] for line in lines(tmp_path)]
+    assert steps == [4, 8, 10, 12, 13, 13]
+    assert Checkpoints(tmp_path / "checkpoints").steps() == [12, 13]
 
 
 def test_no_evaluation_at_all(tmp_path):

@@ -34,6 +34,23 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, step, good):
     assert max(json.loads(line)["step"] for line in lines(tmp_path) or ['{"step": 0}']) < step
 
 
+def test_the_first_bad_step_is_named_whatever_is_bad(tmp_path):
+    """Of steps 5 and 6, fetched together: the loss at 5, the norm, which comes first, at 6."""
+    learner = toy_learner()
+
+    def update(state, key, batch):
+        new, metrics = learner.update(state, key, batch)
+        metrics = {
+            "grad_norm": jnp.where(state.step == 5, jnp.inf, metrics["grad_norm"]),
+            "loss": jnp.where(state.step == 4, jnp.nan, metrics["loss"]),
+        }
+        return new, metrics
+
+    broken = Learner(learner.init, update, learner.evaluate)
+    with pytest.raises(NonFiniteError, match="^loss is nan at step 5 "):
+        run_toy(tmp_path, learner=broken)
+
+
 def test_a_gradient_that_is_not_finite_stops_the_run(tmp_path):
     """The square root's gradient at zero is infinite though the loss is not."""
 

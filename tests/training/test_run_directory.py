@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from sde_jax.training import ConfigChangedError, NotARunError, RunDirectory, RunExistsError
+from sde_jax.training import (
+    ConfigChangedError,
+    NotARunError,
+    RunDirectory,
+    RunError,
+    RunExistsError,
+)
 from sde_jax.training.atomic import write_json
 from sde_jax.training.versions import environment, git_revision
 
@@ -114,6 +120,18 @@ def test_what_is_no_run_cannot_be_opened(tmp_path):
     for start in (RunDirectory.open, lambda path: RunDirectory.resume(path, CONFIG)):
         with pytest.raises(NotARunError, match=r"config\.json is damaged: it is not JSON$"):
             start(tmp_path)
+
+
+def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
+    def full(self, *arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    RunDirectory.create(tmp_path / "there", CONFIG)
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(RunError) as error:
+        RunDirectory.create(tmp_path / "new", CONFIG)
+    assert str(error.value) == f"{tmp_path / 'new'} cannot be written: No space left on device"
+    RunDirectory.resume(tmp_path / "there", CONFIG)
 
 
 def test_a_write_that_fails_keeps_the_old_file(tmp_path):
