@@ -3,7 +3,7 @@
 python -m experiments train digits_vp
 """
 
-from experiments.experiment import Experiment
+from experiments.experiment import Experiment, LikelihoodSettings
 from sde_jax.data.digits import Digits
 from sde_jax.nets.ncsnpp import NCSNppSpec
 from sde_jax.sde import VP
@@ -19,4 +19,5 @@ experiment = Experiment(
     optimizer=Adam(learning_rate=3e-3, warmup_steps=100, decay="cosine"),
     ema_decay=0.995,
     training=Training(steps=5000, batch_size=128),
+    likelihood=LikelihoodSettings(t_min=1e-3, tolerance=1e-4),
 )

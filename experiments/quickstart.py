@@ -11,7 +11,7 @@ from experiments.samplers import SamplerSettings
 
 experiment = dataclasses.replace(
     digits_vp,
-    training=dataclasses.replace(digits_vp.training, steps=1500, eval_every=500),
+    training=dataclasses.replace(digits_vp.training, steps=1500, eval_every=250, log_every=50),
     sampling=SamplerSettings(steps=500, tolerance=1e-3),
     likelihood=LikelihoodSettings(t_min=1e-3, tolerance=1e-3),
 )
