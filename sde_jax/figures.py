@@ -240,9 +240,10 @@ def _scatter(axes: Axes, points: Points, colour: str, extent: float, *, title: s
 
 
 def _extent(frames: Iterable[Points]) -> float:
-    """Half the side of the square that holds nearly all finite points of all frames."""
+    """Half the side of the square that holds nearly all finite points of all frames, if any."""
     coordinates = np.abs(np.concatenate([np.asarray(points).ravel() for points in frames]))
-    return 1.1 * float(np.quantile(coordinates[np.isfinite(coordinates)], 0.999))
+    finite = coordinates[np.isfinite(coordinates)]
+    return 1.1 * float(np.quantile(finite, 0.999)) if finite.size else 1.0
 
 
 def _save_image(image: PIL.Image.Image, path: str | os.PathLike[str]) -> None:

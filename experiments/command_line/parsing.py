@@ -50,14 +50,8 @@ def refuse(message: str, code: int = 2) -> NoReturn:
 
 
 PLAINER: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
-    (
-        r"Error parsing (--\S+): invalid literal for int\(\) .*: (.*)",
-        r"\1 takes an integer: got \2",
-    ),
-    (
-        r"Error parsing (--\S+): could not convert string to float: (.*)",
-        r"\1 takes a number: got \2",
-    ),
+    (r"Error parsing (--\S+): .*invalid literal for int.*: (.*)", r"\1 takes an integer: got \2"),
+    (r"Error parsing (--\S+): .*not convert string to float: (.*)", r"\1 takes a number: got \2"),
     (r"Error parsing \w+: (.*)", r"\1"),
     (r"Error parsing (?:experiment\.)?(\S+: .*)", r"\1"),
     (r"Missing value for argument '(.*)'\..*", r"\1 needs a value"),

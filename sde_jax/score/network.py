@@ -23,6 +23,7 @@ class ScaledTime:
     """``scale * t``: published VP and sub-VP networks are told 999 t whatever their step count."""
 
     scale: float = 999.0
+    """What the network is told at t = 1."""
 
     def __call__(self, sde: LinearSDE, t: Time) -> Time:
         """The time in the network's units."""
@@ -34,6 +35,7 @@ class LogNoiseLevel:
     """``scale * log(sigma / alpha)``: the same network then serves every SDE of one noise range."""
 
     scale: float = 1.0
+    """What the logarithm is multiplied by."""
 
     def __call__(self, sde: LinearSDE, t: Time) -> Time:
         """The noise level in the network's units."""

@@ -1,0 +1,58 @@
+"""Two tiny runs that the tests of the command line share; who changes one copies it."""
+
+import dataclasses
+import shutil
+
+import pytest
+from in_process import RING, run_command
+
+from experiments import quickstart, ring
+from experiments.experiment import LikelihoodSettings
+from experiments.samplers import SamplerSettings
+
+
+@pytest.fixture(scope="session")
+def ring_training(tmp_path_factory):
+    """The folder of a ring's run with checkpoints of steps 2 and 4, and how training it ended."""
+    folder = tmp_path_factory.mktemp("ring") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ring, "COUNT", 64)
+        patch.setattr(ring, "FRAMES", 8)
+        return folder, run_command("train", "ring", "--workdir", folder, "--resume", *RING)
+
+
+@pytest.fixture(scope="session")
+def ring_run(ring_training):
+    """The folder alone."""
+    return ring_training[0]
+
+
+@pytest.fixture
+def ring_copy(ring_run, tmp_path):
+    """A copy that may be changed."""
+    return shutil.copytree(ring_run, tmp_path / "copy")
+
+
+@pytest.fixture(scope="session")
+def miniature(tmp_path_factory):
+    """The folder of a quickstart with four steps of a small network, and how it ended."""
+    folder = tmp_path_factory.mktemp("quickstart") / "run"
+    whole = quickstart.experiment
+    small = dataclasses.replace(
+        whole,
+        network=dataclasses.replace(whole.network, channels=8, multipliers=(1,)),
+        training=dataclasses.replace(
+            whole.training, steps=4, batch_size=16, eval_every=2, eval_examples=16
+        ),
+        sampling=SamplerSettings(steps=6, tolerance=0.1),
+        likelihood=LikelihoodSettings(t_min=0.01, tolerance=0.1),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(quickstart, "experiment", small)
+        return folder, run_command("quickstart", "--workdir", folder)
+
+
+@pytest.fixture(scope="session")
+def digits_run(miniature):
+    """The folder of a run on images."""
+    return miniature[0]
