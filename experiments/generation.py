@@ -10,7 +10,7 @@ from sde_jax.arrays import Array, Key, PRNGKeyArray
 from sde_jax.sampling import Sampler, Samples
 from sde_jax.score import Score
 from sde_jax.sde import LinearSDE
-from sde_jax.training.devices import on_each_device
+from sde_jax.training.devices import on_each_device, replicated
 
 
 def example_keys(key: PRNGKeyArray, first: int, count: int) -> Key[Array, "count"]:
@@ -43,7 +43,7 @@ def generate(
     def draw(score: Score, keys: Key[Array, "batch"]) -> Samples:
         return sampler(keys, score, sde, shape)
 
-    compiled = jax.jit(on_each_device(draw, mesh))
+    compiled = jax.jit(on_each_device(draw, mesh), out_shardings=replicated(mesh))
     batch_size = whole_batches(batch_size, count, mesh)
     parts: list[Samples] = []
     with tqdm(total=count, unit=" samples", desc="sample") as progress:

@@ -18,7 +18,7 @@ from sde_jax.data.source import DataSource
 from sde_jax.likelihood import Likelihood, LogLikelihoods, bits_per_dimension
 from sde_jax.score import Score
 from sde_jax.sde import LinearSDE
-from sde_jax.training.devices import on_each_device, shard_batch
+from sde_jax.training.devices import on_each_device, replicated, shard_batch
 
 
 class Measured(NamedTuple):
@@ -57,7 +57,7 @@ def measure(
     def evaluate(score: Score, keys: Key[Array, "batch"], x: Float[Array, "..."]) -> LogLikelihoods:
         return likelihood(keys, score, sde, x)
 
-    compiled = jax.jit(on_each_device(evaluate, mesh))
+    compiled = jax.jit(on_each_device(evaluate, mesh), out_shardings=replicated(mesh))
 
     def parts() -> Iterator[LogLikelihoods]:
         with tqdm(total=total, unit=" examples", desc="likelihood") as progress:

@@ -40,7 +40,7 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
 
 def replicate(tree: PyTree, mesh: Mesh) -> PyTree:
     """``tree`` on every device of the mesh."""
-    return jax.device_put(tree, replicated(mesh))
+    return jax.jit(lambda tree: tree, out_shardings=replicated(mesh))(tree)
 
 
 def pad_batch(batch: PyTree, size: int) -> PyTree:
