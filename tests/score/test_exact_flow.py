@@ -9,6 +9,7 @@ from cases import SDES, each_name, each_sde, line_mixture, oracle_of, plane_mixt
 
 from sde_jax.score import GaussianMixture, gaussian_flow, quantile_flow
 
+quantiles = jax.jit(quantile_flow, static_argnums=1)
 COVARIANCE = np.array([[[0.20, 0.12], [0.12, 0.10]]])
 
 
@@ -35,7 +36,7 @@ def test_gaussian_flow(name, t, s):
         jnp.ones(1), jnp.asarray(mean), jnp.asarray(COVARIANCE)
     )
     x = np.array([[0.5, -1.0], [2.0, 0.3]])
-    carried = gaussian_flow(mixture, SDES[name], jnp.asarray(x), jnp.asarray(t), jnp.asarray(s))
+    carried = jax.jit(gaussian_flow, static_argnums=1)(mixture, SDES[name], x, t, s)
     expected = solve(name, oracles.Mixture(np.ones(1), mean, COVARIANCE), x, t, s)
     np.testing.assert_allclose(carried, expected, rtol=1e-7)
 
@@ -46,7 +47,7 @@ def test_quantile_flow(name, t, s):
     sde = SDES[name]
     scale = float(sde.alpha(jnp.asarray(t)) + sde.sigma(jnp.asarray(t)))
     x = np.array([-1.5, 0.1, 2.0]) * scale
-    carried = quantile_flow(line_mixture(), sde, jnp.asarray(x), jnp.asarray(t), jnp.asarray(s))
+    carried = quantiles(line_mixture(), sde, jnp.asarray(x), t, s)
     expected = solve(name, oracle_of(line_mixture()), x[:, None], t, s)[:, 0]
     np.testing.assert_allclose(carried, expected, rtol=1e-7, atol=1e-8)
 
@@ -57,15 +58,15 @@ def test_quantile_flow_of_one_component_is_the_gaussian_flow(sde):
     # Out to 12 deviations, where a quantile itself would round to 0 or 1.
     x, t, s = 12 * jnp.linspace(-1.0, 1.0, 9), jnp.asarray(0.7), jnp.asarray(0.1)
     expected = gaussian_flow(one, sde, x[:, None], t, s)[:, 0]
-    np.testing.assert_allclose(quantile_flow(one, sde, x, t, s), expected, rtol=1e-9)
+    np.testing.assert_allclose(quantiles(one, sde, x, t, s), expected, rtol=1e-9)
 
 
 @each_sde
 def test_flows_there_and_back_end_where_they_began(sde):
     mixture, x = line_mixture(), jnp.linspace(-2.0, 2.0, 9)
     t, s = jnp.asarray(0.05), jnp.asarray(1.0)
-    there = quantile_flow(mixture, sde, x, t, s)
-    np.testing.assert_allclose(quantile_flow(mixture, sde, there, s, t), x, rtol=1e-6, atol=1e-9)
+    there = quantiles(mixture, sde, x, t, s)
+    np.testing.assert_allclose(quantiles(mixture, sde, there, s, t), x, rtol=1e-6, atol=1e-9)
 
 
 def test_wrong_mixtures_are_refused():
