@@ -1,0 +1,68 @@
+"""What the README says, it does."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from sde_jax.sde import LinearSDE
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def run(block: str) -> dict:
+    namespace: dict = {"__name__": "readme"}
+    exec(compile(block, "README.md", "exec"), namespace)
+    return namespace
+
+
+def block_with(text: str) -> str:
+    (block,) = (block for block in BLOCKS if text in block)
+    return block
+
+
+def test_library_example_runs_in_fifteen_lines(capsys):
+    block = block_with("EulerMaruyama")
+    result = run(block)
+    assert len([line for line in block.splitlines() if line]) <= 17
+    # The mixture's mean is 0.3 * (-1, 0.5) + 0.7 * (1, 0); a mean of 1000 has an error of about .03.
+    assert result["samples"].x.mean(axis=0) == pytest.approx([0.4, 0.15], abs=0.15)
+    assert "501" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["Stripes", "PlainSpec"])
+def test_own_experiment_builds_a_learner_in_under_twenty_lines(text):
+    import jax
+
+    block = block_with(text)
+    assert len([line for line in block.splitlines() if line]) < 20
+    experiment = run(block)["experiment"]
+    source = experiment.data.load()
+    state = jax.eval_shape(experiment.learner(source.shape).init, jax.random.key(0))
+    assert jax.tree.leaves(state.params)
+
+
+def test_own_sde_is_one_in_under_twenty_lines():
+    import jax.numpy as jnp
+
+    block = block_with("ConstantVP")
+    lines = [
+        line for line in block.splitlines() if line and not line.startswith(("from", "import"))
+    ]
+    assert len(lines) < 20
+    sde = run(block)["ConstantVP"]()
+    assert isinstance(sde, LinearSDE)
+    assert sde.time_of(sde.noise_to_signal(jnp.asarray(0.3))) == pytest.approx(0.3, rel=1e-5)
+
+
+def test_continuous_integration_runs_the_test_command_of_the_readme():
+    commands = re.findall(r"^python3 -m venv .*$", README, re.MULTILINE)
+    assert len(commands) == 2
+    assert commands[1] in (ROOT / ".ci" / "run").read_text()
+
+
+@pytest.mark.parametrize("path", re.findall(r"\]\((?!http)([^)]+)\)", README))
+def test_files_that_it_points_to_are_there(path):
+    assert (ROOT / path).is_file()
