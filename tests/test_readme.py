@@ -9,6 +9,7 @@ from sde_jax.sde import LinearSDE
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+IMPORTS = ("from", "import")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
@@ -26,8 +27,8 @@ def block_with(text: str) -> str:
 def test_library_example_runs_in_fifteen_lines(capsys):
     block = block_with("EulerMaruyama")
     result = run(block)
-    assert len([line for line in block.splitlines() if line]) <= 17
-    # The mixture's mean is 0.3 * (-1, 0.5) + 0.7 * (1, 0); a mean of 1000 has an error of about .03.
+    assert len([line for line in block.splitlines() if line]) == 15
+    # The mixture's mean is 0.3 * (-1, 0.5) + 0.7 * (1, 0), that of 1000 has an error of .03.
     assert result["samples"].x.mean(axis=0) == pytest.approx([0.4, 0.15], abs=0.15)
     assert "501" in capsys.readouterr().out
 
