@@ -13,7 +13,7 @@ from sde_jax.training.settings import Training
 experiment = Experiment(
     data=TfdsImages(name="mnist", image_size=32),
     sde=VP(),
-    network=NCSNppSpec(channels=64, multipliers=(1, 2, 2), blocks_per_level=2),
+    network=NCSNppSpec(channels=32, multipliers=(1, 2, 2), blocks_per_level=2),
     optimizer=Adam(learning_rate=5e-4, warmup_steps=1000, decay="cosine"),
     ema_decay=0.9995,
     training=Training(steps=50_000, batch_size=128, eval_every=5000, checkpoint_every=5000),
