@@ -15,6 +15,9 @@ VectorField = Callable[[Any, PyTree], PyTree]
 # Of a time interval of about 1. A field that is not finite ends here after a dozen rejected steps,
 # not after `max_steps` of them.
 _SMALLEST_STEP = 1e-9
+# From one step to the next. Near the prior the drift nearly cancels and its error is rounding, on
+# which the steps, and through them the result, hang if they may grow by diffrax's ten at once.
+_LARGEST_GROWTH = 3.0
 
 
 class FlowSolution(NamedTuple):
@@ -75,6 +78,7 @@ class AdaptiveSolver:
                 stepsize_controller=diffrax.PIDController(
                     rtol=self.rtol,
                     atol=self.atol,
+                    factormax=_LARGEST_GROWTH,
                     dtmin=_SMALLEST_STEP,
                     force_dtmin=False,
                     norm=_largest_root_mean_square,

@@ -12,26 +12,29 @@ def decay(t, y):
     return jax.tree.map(lambda leaf: -3.0 * leaf, y)
 
 
-@pytest.mark.parametrize(("t0", "t1"), [(0.0, 1.0), (1.0, 0.0)])
-def test_an_exponential_forwards_and_backwards(t0, t1):
-    y0 = (jnp.asarray([1.0, -2.0]), jnp.asarray(5.0))
-    solution = AdaptiveSolver().solve(decay, y0, jnp.asarray(t0), jnp.asarray(t1))
-    factor = np.exp(-3.0 * (t1 - t0))
-    np.testing.assert_allclose(solution.y[0], factor * y0[0], rtol=1e-4)
-    np.testing.assert_allclose(solution.y[1], factor * 5.0, rtol=1e-4)
-    assert solution.converged
+def compiled(solver, field):
+    return jax.jit(lambda y0, t0, t1: solver.solve(field, y0, t0, t1))
+
+
+def test_an_exponential_forwards_and_backwards():
+    y0, solve = (jnp.asarray([1.0, -2.0]), jnp.asarray(5.0)), compiled(AdaptiveSolver(), decay)
+    for t0, t1 in [(0.0, 1.0), (1.0, 0.0)]:
+        solution = solve(y0, t0, t1)
+        factor = np.exp(-3.0 * (t1 - t0))
+        np.testing.assert_allclose(solution.y[0], factor * y0[0], rtol=1e-4)
+        np.testing.assert_allclose(solution.y[1], factor * 5.0, rtol=1e-4)
+        assert solution.converged
 
 
 def test_the_error_follows_the_tolerance():
     with jax.enable_x64(True):
         errors = []
-        for tolerance in (1e-4, 1e-6, 1e-8, 1e-10):
+        for tolerance in (1e-4, 1e-7, 1e-10):
             solver = AdaptiveSolver(rtol=tolerance, atol=tolerance)
-            field = lambda t, y: y * jnp.cos(7 * t)  # noqa: E731
-            y = solver.solve(field, jnp.ones(1), jnp.asarray(0.0), jnp.asarray(2.0)).y
+            y = compiled(solver, lambda t, y: y * jnp.cos(7 * t))(jnp.ones(1), 0.0, 2.0).y
             errors.append(abs(float(y[0]) - np.exp(np.sin(14.0) / 7)))
-        assert np.all(np.array(errors) < 10 * np.array([1e-4, 1e-6, 1e-8, 1e-10])), errors
-        assert np.all(np.diff(np.log(errors)) < 0), errors
+        assert np.all(np.array(errors) < 10 * np.array([1e-4, 1e-7, 1e-10])), errors
+        assert np.all(np.diff(np.log10(errors)) < -1.5), errors
 
 
 def test_a_number_beside_an_image_is_not_averaged_away():
@@ -41,20 +44,23 @@ def test_a_number_beside_an_image_is_not_averaged_away():
         return jnp.zeros_like(y[0]), y[1] * jnp.cos(7 * t)
 
     y0 = (jnp.zeros(4096), jnp.ones(1))
-    y = AdaptiveSolver(rtol=1e-4, atol=1e-4).solve(field, y0, jnp.asarray(0.0), jnp.asarray(2.0)).y
-    alone = AdaptiveSolver(rtol=1e-4, atol=1e-4).solve(
-        lambda t, y: field(t, (y0[0], y))[1], y0[1], jnp.asarray(0.0), jnp.asarray(2.0)
-    )
+    solver = AdaptiveSolver(rtol=1e-4, atol=1e-4)
+    y = compiled(solver, field)(y0, 0.0, 2.0).y
+    alone = compiled(solver, lambda t, y: field(t, (y0[0], y))[1])(y0[1], 0.0, 2.0)
     np.testing.assert_allclose(y[1], alone.y, rtol=1e-6)
 
 
 def test_solving_through_times_passes_the_exact_states():
     times = jnp.asarray([1.0, 0.8, 0.5, 0.1])
     solver = AdaptiveSolver()
-    solution = solver.solve_through(decay, jnp.asarray([2.0]), times)
+    y0, solve = jnp.asarray([2.0]), compiled(solver, decay)
+    solution = jax.jit(lambda y0, times: solver.solve_through(decay, y0, times))(y0, times)
     np.testing.assert_allclose(solution.y[:, 0], 2 * np.exp(-3 * (times - 1)), rtol=1e-4)
-    legs = [solver.solve(decay, jnp.asarray([2.0]), *times[i : i + 2]) for i in range(3)]
-    assert solution.nfe == sum(int(leg.nfe) for leg in legs)
+    nfe, state = 0, y0
+    for t0, t1 in zip(times, times[1:], strict=False):
+        leg = solve(state, t0, t1)
+        nfe, state = nfe + int(leg.nfe), leg.y
+    assert solution.nfe == nfe
     assert solution.converged
 
 
@@ -84,7 +90,7 @@ def test_a_field_that_is_not_finite_is_given_up_soon():
     def field(t, y):
         return jnp.where(t > 0.5, jnp.nan, -y)
 
-    solution = AdaptiveSolver().solve(field, jnp.ones(2), jnp.asarray(0.0), jnp.asarray(1.0))
+    solution = compiled(AdaptiveSolver(), field)(jnp.ones(2), 0.0, 1.0)
     assert not solution.converged
     assert solution.nfe < 600
 
