@@ -30,6 +30,13 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(pytest.mark.skip(reason="takes minutes; run with --slow"))
 
 
+@pytest.fixture(autouse=True, scope="module")
+def forget_programs():
+    """Drops compiled programs after each file of tests: they would fill gigabytes."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture
 def key(request):
     """A key that depends on the test's name only: the same on every day and in every order."""
