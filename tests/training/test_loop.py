@@ -210,6 +210,11 @@ def test_a_second_signal_stops_at_once(tmp_path):
         for _ in range(2):
             signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises(KeyboardInterrupt):
-        run_toy(tmp_path, source=at_batch(7, interrupt_twice))
+    # A shell that starts this in the background has SIGINT ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_toy(tmp_path, source=at_batch(7, interrupt_twice))
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert Checkpoints(tmp_path / "checkpoints").steps() == [6]
