@@ -2,6 +2,7 @@
 
 import json
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -41,7 +42,9 @@ def main(args: list[str]) -> int:
     if args[0] not in COMMANDS:
         refuse(f"no command {args[0]!r}: there are {', '.join(COMMANDS)}.")
     try:
-        results = COMMANDS[args[0]](args[1:])
+        with warnings.catch_warnings():
+            warnings.showwarning = show_warning
+            results = COMMANDS[args[0]](args[1:])
     except KeyboardInterrupt:
         refuse("interrupted.", code=130)
     except (NonFiniteError, OSError) as error:
@@ -58,6 +61,11 @@ def main(args: list[str]) -> int:
     if results.get("failed"):
         refuse(f"no result for example {listed(results['failed'])}: its solve failed.", code=1)
     return 0
+
+
+def show_warning(message: Warning | str, *where: Any, **source: Any) -> None:
+    """Prints a warning in one line, without the place in the code."""
+    print(f"warning: {message}", file=sys.stderr)
 
 
 def listed(numbers: list[int], limit: int = 20) -> str:

@@ -36,7 +36,9 @@ def parse(
     options: dict[str, Any] = {} if default is None else {"default": default}
     try:
         with contextlib.redirect_stderr(captured):
-            return tyro.cli(kind, args=args, prog=program, config=CONFIG, **options)
+            arguments = tyro.cli(kind, args=args, prog=program, config=CONFIG, **options)
+        sys.stderr.write(captured.getvalue())
+        return arguments
     except SystemExit as exit_:
         if exit_.code in (0, None):
             raise

@@ -9,11 +9,12 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import jax
 import numpy as np
 import pytest
-from in_process import RING, contents, refusal, succeed
+from in_process import RING, contents, refusal, run_command, succeed
 
 from experiments import ring
 from experiments.command_line import train
@@ -202,6 +203,15 @@ def test_options_are_refused(tmp_path, way, options, complaint):
     line = refusal("train", "ring", "--workdir", tmp_path / "run", *way, *options)
     assert complaint in line
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_prior_that_is_not_reached_is_warned_of_in_a_line():
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        outcome = run_command("train", "ring", "--dry-run", "--sde.beta", 1, "--sde.s", 1.4)
+    assert outcome.code == 0
+    (line,) = outcome.messages
+    assert line.startswith("warning: beta=1.0 leaves alpha(1) = 0.368 of the data")
 
 
 def test_a_network_that_does_not_fit_the_data_is_refused(tmp_path):
