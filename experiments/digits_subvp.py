@@ -1,6 +1,8 @@
 """Handwritten digits (8x8), sub-VP.
 
 python -m experiments train digits_subvp
+
+Two CPU cores, 9 minutes. Not run to its end yet.
 """
 
 import dataclasses

@@ -1,6 +1,8 @@
 """Handwritten digits (8x8), VE.
 
 python -m experiments train digits_ve
+
+Two CPU cores, 9 minutes. Not run to its end yet.
 """
 
 import dataclasses

@@ -1,6 +1,8 @@
 """MNIST (28x28 padded to 32x32), VP.
 
 python -m experiments train mnist_vp
+
+Meant for a GPU: two CPU cores take seconds for each of the 50,000 steps. Not run to its end yet.
 """
 
 from experiments.experiment import Experiment

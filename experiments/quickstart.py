@@ -1,6 +1,8 @@
 """Handwritten digits, VP, in minutes of two CPU cores.
 
 python -m experiments quickstart
+
+Two CPU cores, 4 minutes, 1.8 GB; 2.00 bits per dimension of held-out digits.
 """
 
 import dataclasses

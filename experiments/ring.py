@@ -1,6 +1,8 @@
 """A ring in the plane, Ornstein-Uhlenbeck: forward and reverse process, and their vector field.
 
 python -m experiments train ring
+
+Two CPU cores, 4 minutes; Wasserstein-1 distances of .01 in radius and .02 in angle.
 """
 
 from typing import Any
