@@ -138,15 +138,15 @@ def test_in_float32_the_batch_hardly_turns_a_step(name, key):
     """A step whose error is within rounding of the tolerance may be kept or not: seldom, and with
     a result within the tolerance. (With steps that grow tenfold, every other sample had one.)"""
     sde = SDES[name]
-    latents = draw_prior(keys(key, 24), sde, (2,))
+    latents = draw_prior(keys(key, 64), sde, (2,))
     score = MixtureScore(plane_mixture(), sde)
     run = jax.jit(lambda x: ProbabilityFlow().decode(score, sde, x))
     together, alone = run(latents), [run(x[None]) for x in latents]
     turned = [int(one.nfe[0]) != int(nfe) for one, nfe in zip(alone, together.nfe, strict=True)]
     difference = np.abs(np.concatenate([one.y for one in alone]) - together.y)
-    assert np.mean(turned) < 0.25
+    assert np.mean(turned) < 0.2
     assert np.median(difference) < 5e-6
-    assert difference.max() < 1e-3
+    assert difference.max() < 3e-3
 
 
 @pytest.mark.parametrize("denoise", [True, False])
