@@ -98,7 +98,7 @@ def draw(run: TrainedRun, count: int) -> Samples:
         run.experiment.sampling.build(frames=FRAMES),
         run.score,
         run.experiment.sde,
-        run.source.shape,
+        run.layout.shape,
         key=jax.random.key(0),
         count=count,
         batch_size=count,

@@ -1,5 +1,6 @@
 """A finished or unfinished run, opened to be used."""
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from jax.sharding import Mesh
 
 from experiments.configuration import ConfigurationError, find, from_config
 from experiments.experiment import Experiment
-from sde_jax.data.source import DataSource
+from sde_jax.data.source import DataSource, Layout
 from sde_jax.score import NetworkScore
 from sde_jax.training.checkpoint import Checkpoints
 from sde_jax.training.errors import NotARunError
@@ -22,10 +23,15 @@ class TrainedRun:
     directory: RunDirectory
     name: str
     experiment: Experiment
-    source: DataSource
+    layout: Layout
     score: NetworkScore
     step: int
     """Updates that the parameters have had."""
+
+    @functools.cached_property
+    def source(self) -> DataSource:
+        """The data, read when it is first asked for."""
+        return self.experiment.data.load()
 
 
 def open_run(path: Path, mesh: Mesh) -> TrainedRun:
@@ -38,14 +44,14 @@ def open_run(path: Path, mesh: Mesh) -> TrainedRun:
     """
     directory = RunDirectory.open(path)
     name, experiment = stored_experiment(directory)
-    source = experiment.data.load()
+    layout = experiment.data.layout()
     with Checkpoints(directory.checkpoints) as checkpoints:
-        like = abstract_state(experiment.learner(source.shape), mesh)
+        like = abstract_state(experiment.learner(layout.shape), mesh)
         restored = checkpoints.restore_newest(like) if checkpoints.steps() else None
     if restored is None:
         raise NotARunError(f"{path} has no checkpoint yet: train it first.")
     score = NetworkScore(restored.state.ema_params, experiment.model())
-    return TrainedRun(directory, name, experiment, source, score, int(restored.state.step))
+    return TrainedRun(directory, name, experiment, layout, score, int(restored.state.step))
 
 
 def stored_experiment(directory: RunDirectory) -> tuple[str, Experiment]:

@@ -67,7 +67,7 @@ def execute(run: TrainedRun, options: Likelihoods) -> dict[str, Any]:
     if out is not None:
         write_whole(out, lambda path: write_table(measured, path))
     return {
-        **summarize(measured, math.prod(run.source.shape)),
+        **summarize(measured, math.prod(run.layout.shape)),
         "split": options.split,
         "seconds": round(seconds, 2),
         "out": None if out is None else str(out),

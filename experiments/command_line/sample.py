@@ -94,7 +94,7 @@ def execute(run: TrainedRun, options: Sample) -> dict[str, Any]:
         settings.build(frames=FRAMES if options.trajectory else 0),
         run.score,
         run.experiment.sde,
-        run.source.shape,
+        run.layout.shape,
         key=jax.random.key(options.seed),
         count=options.count,
         batch_size=options.batch_size,
@@ -122,7 +122,7 @@ def usable(samples: Samples) -> np.ndarray:
 
 def write(run: TrainedRun, settings: SamplerSettings, samples: Samples, out: Path) -> list[Path]:
     """Writes the samples and their pictures, whose paths it returns."""
-    data = np.asarray(run.source.scaling.to_unit(samples.x), np.float32)
+    data = np.asarray(run.layout.scaling.to_unit(samples.x), np.float32)
 
     def save(path: Path) -> None:
         with path.open("wb") as file:
@@ -153,7 +153,7 @@ def draw_trajectory(
         return
     size = jnp.hypot(sde.alpha(times), sde.sigma(times)).reshape(-1, 1, 1, 1, 1)
     images = 0.5 + 0.5 * states[:, :SHOWN_TRAJECTORIES] / size
-    images = images.at[-1].set(run.source.scaling.to_unit(states[-1, :SHOWN_TRAJECTORIES]))
+    images = images.at[-1].set(run.layout.scaling.to_unit(states[-1, :SHOWN_TRAJECTORIES]))
     figures.trajectory(list(np.asarray(images)), times.tolist(), path)
 
 

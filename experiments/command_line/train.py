@@ -5,7 +5,7 @@ import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import jax
 import tyro
@@ -57,15 +57,6 @@ Trains the experiment NAME in a run directory. The experiments, whose options di
 """
 
 
-class Prepared(NamedTuple):
-    """What training needs, checked before anything is written."""
-
-    source: DataSource
-    learner: Learner
-    parameters: int
-    """How many numbers are learned."""
-
-
 def main(args: list[str]) -> dict[str, Any]:
     """Runs the command and returns its results."""
     if args[:1] in (["-h"], ["--help"]):
@@ -77,7 +68,7 @@ def main(args: list[str]) -> dict[str, Any]:
     default = Train(experiment=find(name), workdir=Path("runs") / name)
     options = parse(Train, args[1:], f"train {name}", default)
     if options.dry_run:
-        parameters = prepare(options.experiment).parameters
+        parameters = count_parameters(options.experiment)
         return {"parameters": parameters, "name": name, "experiment": to_config(options.experiment)}
     workdir = options.workdir
     result = run(name, options.experiment, workdir, resume=options.resume)
@@ -94,7 +85,7 @@ def main(args: list[str]) -> dict[str, Any]:
 
 def run(name: str, experiment: Experiment, workdir: Path, *, resume: bool) -> TrainResult:
     """Trains ``experiment`` in ``workdir`` and draws its training curve."""
-    source, learner, _ = prepare(experiment)
+    source, learner = prepare(experiment)
     config = {"name": name, "experiment": to_config(experiment)}
     if resume:
         directory = RunDirectory.resume(workdir, config, changeable=CHANGEABLE)
@@ -111,18 +102,30 @@ def run(name: str, experiment: Experiment, workdir: Path, *, resume: bool) -> Tr
     return result
 
 
-def prepare(experiment: Experiment) -> Prepared:
+def prepare(experiment: Experiment) -> tuple[DataSource, Learner]:
     """Loads the data and checks experiment, data and devices against each other.
 
     Raises:
       ValueError: if they do not fit.
     """
+    experiment.training.check_devices(data_mesh())
     source = experiment.data.load()
-    experiment.training.check(source, data_mesh())
+    experiment.training.check_data(source)
     learner = experiment.learner(source.shape)
-    shapes = jax.eval_shape(learner.init, jax.random.key(0)).params
-    parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes))
-    return Prepared(source, learner, parameters)
+    jax.eval_shape(learner.init, jax.random.key(0))
+    return source, learner
+
+
+def count_parameters(experiment: Experiment) -> int:
+    """How many numbers the network holds; needs no data where the spec states their shape.
+
+    Raises:
+      ValueError: if network, data and devices do not fit.
+    """
+    experiment.training.check_devices(data_mesh())
+    learner = experiment.learner(experiment.data.layout().shape)
+    params = jax.eval_shape(learner.init, jax.random.key(0)).params
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
 
 
 def measured(name: str, workdir: Path, step: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from sde_jax.arrays import Array, Float, Int, PRNGKeyArray, PyTree
 from sde_jax.data.scaling import Scaling
 
-__all__ = ["Batch", "DataSource", "DataSpec"]
+__all__ = ["Batch", "DataSource", "DataSpec", "Layout"]
 
 
 class Batch(NamedTuple):
@@ -23,6 +23,16 @@ class Batch(NamedTuple):
 
     label: Int[Array, "batch"] | None
     """Class of each example, where the data has classes."""
+
+
+class Layout(NamedTuple):
+    """What a model needs to know of data that it does not see."""
+
+    shape: tuple[int, ...]
+    """Shape of one example."""
+
+    scaling: Scaling
+    """Model coordinates to the data's own, with the log-determinant."""
 
 
 class DataSource(Protocol):
@@ -76,6 +86,11 @@ class DataSpec(abc.ABC):
     @abc.abstractmethod
     def load(self) -> DataSource:
         """Reads the data."""
+
+    def layout(self) -> Layout:
+        """Shape and scaling of the examples; reads the data unless the spec states them."""
+        source = self.load()
+        return Layout(source.shape, source.scaling)
 
 
 def check_request(sizes: Mapping[str, int], split: str, batch_size: int) -> int:

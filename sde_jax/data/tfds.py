@@ -10,7 +10,8 @@ import PIL.Image
 
 from sde_jax.data.array_source import ArraySource
 from sde_jax.data.preprocessing import pad_to_square
-from sde_jax.data.source import DataSpec
+from sde_jax.data.scaling import ImageScaling
+from sde_jax.data.source import DataSpec, Layout
 
 __all__ = ["DataNotFoundError", "TfdsImages"]
 
@@ -42,19 +43,36 @@ class TfdsImages(DataSpec):
     image_size: int | None = None
     """Side of the square in which smaller images are centred on zeros. By default as they are."""
 
+    channels: int | None = None
+    """Channels of the images. Stated along with ``image_size``, it makes the shape known without
+    the data; by default as they are."""
+
     flip: bool = False
     """Mirror training images left to right with probability one half."""
 
     def __post_init__(self) -> None:
         if self.image_size is not None and self.image_size < 1:
             raise ValueError(f"`image_size` must be positive: got {self.image_size}. None: as is.")
+        if self.channels not in (None, *PILLOW_MODES):
+            raise ValueError(f"`channels` must be 1, 3 or 4: got {self.channels}. None: as is.")
+
+    def layout(self) -> Layout:
+        """Shape and scaling, from the images themselves unless their size and channels are stated.
+
+        Raises:
+          DataNotFoundError, ValueError: as for `load`, if the data must be read.
+        """
+        if self.image_size is None or self.channels is None:
+            return super().layout()
+        return Layout((self.image_size, self.image_size, self.channels), ImageScaling())
 
     def load(self) -> ArraySource:
         """Reads and decodes both splits.
 
         Raises:
           DataNotFoundError: if the set is missing, not array_record, or lacks a split.
-          ValueError: if its images are not 8-bit of one size, or larger than ``image_size``.
+          ValueError: if its images are not 8-bit of one size, are larger than ``image_size``, or
+            have other ``channels``.
         """
         import tensorflow_datasets as tfds
 
@@ -111,6 +129,11 @@ class TfdsImages(DataSpec):
             raise ValueError(
                 f"`image_size` must be at least the {max(image.shape[:2])} pixels of "
                 f"{info.full_name}: got {self.image_size}"
+            )
+
+        if self.channels not in (None, image.shape[-1]):
+            raise ValueError(
+                f"`channels` must be the {image.shape[-1]} of {info.full_name}: got {self.channels}"
             )
 
     def _remedy(self) -> str:

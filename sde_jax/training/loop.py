@@ -82,7 +82,8 @@ def train(
       CheckpointError: if no checkpoint of the run can be read, or the last one cannot be written.
     """
     mesh = data_mesh() if mesh is None else mesh
-    training.check(source, mesh)
+    training.check_devices(mesh)
+    training.check_data(source)
     keep, keep_best = training.keep_checkpoints, training.keep_best
     with (
         StopRequest() as stop,

@@ -68,13 +68,16 @@ class Training:
         if not holds:
             raise ValueError(f"`{field}` must {rule}: got {field}={getattr(self, field)!r}")
 
-    def check(self, source: DataSource, mesh: Mesh) -> None:
-        """Raises ValueError where this cannot be done with that data on those devices."""
+    def check_devices(self, mesh: Mesh) -> None:
+        """Raises ValueError where this cannot be done on those devices."""
         self._require(
             self.batch_size % mesh.size == 0,
             "batch_size",
             f"be a multiple of the {mesh.size} devices",
         )
+
+    def check_data(self, source: DataSource) -> None:
+        """Raises ValueError where this cannot be done with that data."""
         self._require(
             self.eval_every == 0 or source.sizes.get("test", 0) > 0,
             "eval_every",

@@ -9,6 +9,7 @@ import PIL.Image
 import pytest
 import tensorflow_datasets as tfds
 
+from sde_jax.data.scaling import ImageScaling
 from sde_jax.data.tfds import DataNotFoundError, TfdsImages
 
 MODES = {1: "L", 3: "RGB"}
@@ -160,6 +161,9 @@ def test_what_cannot_be_read_is_refused_before_reading(tmp_path, monkeypatch):
     assert "`image_size` must be at least the 6 pixels of tiny/1.0.0: got 4" in error_of(
         ValueError, **fields, image_size=4
     )
+    assert "`channels` must be the 1 of tiny/1.0.0: got 3" in error_of(
+        ValueError, **fields, channels=3
+    )
     info.write_text(json.dumps(json.loads(info.read_text()) | {"fileFormat": "tfrecord"}))
     message = error_of(DataNotFoundError, **fields)
     assert "tiny/1.0.0 is prepared as tfrecord" in message
@@ -173,9 +177,18 @@ def test_images_of_many_sizes_are_refused(tmp_path):
     )
 
 
-def test_image_size_is_checked_at_once():
+def test_stated_size_and_channels_need_no_data(tmp_path):
+    prepare(tmp_path, shape=(6, 6, 1))
+    read = TfdsImages(name="tiny", data_dir=str(tmp_path), image_size=8).layout()
+    stated = TfdsImages(name="absent", image_size=8, channels=1).layout()
+    assert read == stated == ((8, 8, 1), ImageScaling())
+
+
+def test_image_size_and_channels_are_checked_at_once():
     with pytest.raises(ValueError, match="`image_size` must be positive: got 0"):
         TfdsImages(image_size=0)
+    with pytest.raises(ValueError, match="`channels` must be 1, 3 or 4: got 2"):
+        TfdsImages(channels=2)
 
 
 def test_mnist(shared):

@@ -79,17 +79,11 @@ def test_every_experiment_has_a_learner(name):
     assert jax.eval_shape(learner.evaluate, state, key, batch).shape == (4,)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if "mnist" not in name])
+@pytest.mark.parametrize("name", NAMES)
 def test_every_experiment_has_a_dry_run(name):
     results = succeed("train", name, "--dry-run")
     assert from_config(find(name), results["experiment"], "experiment") == find(name)
     assert results["parameters"] > 1000
-
-
-def test_a_dry_run_on_mnist(shared):
-    results = succeed("train", "mnist_ve", "--dry-run", "--data.data-dir", shared / "data/tfds")
-    assert results["experiment"]["data"]["data_dir"] == str(shared / "data" / "tfds")
-    assert results["parameters"] > 1_000_000
 
 
 def test_what_is_not_there_is_refused():
