@@ -10,15 +10,14 @@ from sde_jax.nets.embedding import GaussianFourierFeatures, LabelEmbedding, posi
 
 @pytest.mark.parametrize("width", [4, 7, 32])
 def test_positional_embedding_is_sines_then_cosines(width):
-    times = [0.0, 0.3, 17.0, 999.0]
+    # The same numbers in float32, which rounds angles of 999 by 3e-5.
+    times = [0.0, 0.375, 17.0, 999.0]
     half = width // 2
     angles = [[t * math.exp(-k * math.log(1e4) / (half - 1)) for k in range(half)] for t in times]
     expected = np.zeros((len(times), width))
     expected[:, :half], expected[:, half : 2 * half] = np.sin(angles), np.cos(angles)
     embedding = jax.jit(positional_embedding, static_argnums=1)(jnp.array(times), width)
-    # The rounding of an angle of 999 in float32 is 6e-5.
-    np.testing.assert_allclose(embedding, expected, atol=1e-4)
-    np.testing.assert_allclose(embedding[:3], expected[:3], atol=2e-6)
+    np.testing.assert_allclose(embedding, expected, atol=1e-6)
 
 
 def test_positional_embedding_takes_whole_numbers():
@@ -40,12 +39,25 @@ def test_fourier_features_are_of_fixed_gaussian_frequencies(key):
     # Standard errors: 16 / sqrt(5000) of the mean, 16 / sqrt(2 * 5000) of the deviation.
     assert abs(frequency.mean()) < 5 * 16 / math.sqrt(5000)
     assert abs(frequency.std() - 16) < 5 * 16 / math.sqrt(10_000)
-    angles = 2 * np.pi * np.outer(time, frequency)
-    features = module.apply(variables, time)
-    np.testing.assert_allclose(features[:, :5000], np.sin(angles), atol=2e-4)
-    np.testing.assert_allclose(features[:, 5000:], np.cos(angles), atol=2e-4)
+    # Float32 would round these angles, of up to 800, by 3e-5.
+    angles = 2 * np.pi * np.outer(np.float64(time), frequency)
+    for apply in (module.apply, jax.jit(module.apply)):
+        features = apply(variables, time)
+        np.testing.assert_allclose(features[:, :5000], np.sin(angles), atol=1e-6)
+        np.testing.assert_allclose(features[:, 5000:], np.cos(angles), atol=1e-6)
     gradient = jax.grad(lambda v: module.apply(v, time).sum())(variables)
     assert not np.any(gradient["params"]["W"])
+
+
+def test_embeddings_can_be_differentiated_by_time(key):
+    time = jnp.array([-1.5, 0.2, 2.0])
+    module = GaussianFourierFeatures(4)
+    variables = module.init(key, time)
+    frequency = 2 * np.pi * np.asarray(variables["params"]["W"], np.float64)
+    angles = np.outer(np.float64(time), frequency)
+    _, rates = jax.jvp(lambda time: module.apply(variables, time), (time,), (jnp.ones(3),))
+    np.testing.assert_allclose(rates[:, :4], frequency * np.cos(angles), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(rates[:, 4:], -frequency * np.sin(angles), rtol=1e-3, atol=1e-3)
 
 
 def test_label_embedding_adds_the_row_of_each_label(key):
