@@ -1,13 +1,8 @@
-"""The layers of DDPM++ and NCSN++ (Song et al. 2021, appendix H), on ``[batch, h, w, channels]``.
-
-Submodules are named by class and by order of construction, which is the order of the published
-code: in ``ResidualBlock`` GroupNorm_0, Conv_0, Dense_0, GroupNorm_1, Conv_1 and, for the
-shortcut, Dense_1; in ``AttentionBlock`` GroupNorm_0 and Dense_0 to Dense_3 (query, key, value,
-output).
-"""
+"""The layers of DDPM and NCSN++ (Song et al. 2021, appendix H), on ``[batch, h, w, channels]``."""
 
 import math
 from collections.abc import Callable
+from typing import Literal
 
 import flax.linen as nn
 import jax
@@ -17,9 +12,30 @@ from jax.typing import DTypeLike
 
 from sde_jax.arrays import Array, Float
 
-__all__ = ["AttentionBlock", "GroupNorm", "ResidualBlock", "convolution", "initializer"]
+__all__ = [
+    "ACTIVATIONS",
+    "Activation",
+    "AttentionBlock",
+    "Combine",
+    "GroupNorm",
+    "Image",
+    "ResidualBlock",
+    "add_shortcut",
+    "convolution",
+    "initializer",
+    "product",
+]
 
 Image = Float[Array, "batch height width channels"]
+Activation = Callable[[Array], Array]
+
+ACTIVATIONS: dict[str, Activation] = {
+    "swish": nn.swish,
+    "elu": nn.elu,
+    "relu": nn.relu,
+    "lrelu": lambda x: nn.leaky_relu(x, 0.2),
+}
+"""The activations, by the names that specs use; the slope of the leaky one is 0.2."""
 
 
 def initializer(scale: float = 1.0) -> nn.initializers.Initializer:
@@ -36,29 +52,49 @@ def convolution(
     )
 
 
+def product(
+    features: int,
+    dtype: DTypeLike,
+    precision: PrecisionLike,
+    scale: float = 1.0,
+    name: str | None = None,
+) -> nn.Dense:
+    """A product over channels, the same at every pixel."""
+    return nn.Dense(
+        features, kernel_init=initializer(scale), dtype=dtype, precision=precision, name=name
+    )
+
+
+def add_shortcut(x: Image, h: Image, rescale: bool) -> Image:
+    """The sum of a block and its shortcut, divided by sqrt(2) on demand."""
+    return (x + h) / math.sqrt(2) if rescale else x + h
+
+
 class GroupNorm(nn.Module):
-    """Normalizes ``min(channels // 4, 32)`` groups of channels, then scales and shifts channels.
+    """Normalizes groups of channels, then scales and shifts channels.
 
     Mean and variance, of a group's channels at all pixels, are computed in float32: first per
     channel, then over the channels of a group, which XLA does faster than both at once.
 
     Attributes:
+      groups: number of groups; None for ``min(channels // 4, 32)``.
       dtype: type of the output; parameters are float32.
 
     Raises:
       ValueError: if the channels do not divide into that many groups.
     """
 
+    groups: int | None = None
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: Image) -> Image:
         batch, channels = x.shape[0], x.shape[-1]
-        groups = min(channels // 4, 32)
+        groups = min(channels // 4, 32) if self.groups is None else self.groups
         if groups == 0 or channels % groups:
             raise ValueError(
                 f"group normalization cannot divide {channels} channels into {groups} groups: "
-                "use a multiple of 4, and above 128 of 32"
+                f"use a multiple of {self.groups or '4, and above 128 of 32'}"
             )
         scale = self.param("scale", nn.initializers.ones, (channels,))
         bias = self.param("bias", nn.initializers.zeros, (channels,))
@@ -74,17 +110,23 @@ class GroupNorm(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """A residual block of two convolutions that may also resample (the BigGAN kind).
+    """A residual block of two convolutions that may also resample (then it is the BigGAN kind).
 
-    ``h = conv(resample(swish(norm(x)))) + dense(embedding)``,
-    ``h = conv(dropout(swish(norm(h))))``, returns ``(shortcut(resample(x)) + h) / sqrt(2)``;
+    ``h = conv(resample(act(norm(x)))) + time(embedding)``,
+    ``h = conv(dropout(act(norm(h))))``, returns ``(shortcut(resample(x)) + h) / sqrt(2)``;
     the shortcut is a product over channels if the width changes or the image is resampled.
+
+    Submodules: GroupNorm_0, Conv_0, time, GroupNorm_1, Conv_1, shortcut.
 
     Attributes:
       features: width of the output.
       resample: doubles or halves height and width, or None to keep them.
       dropout: probability of dropping an activation before the second convolution.
       skip_rescale: divide the sum by sqrt(2).
+      activation: the nonlinearity.
+      groups: groups of the normalizations, as in ``GroupNorm``.
+      init_scale: scale of the second convolution at initialization, as in ``initializer``.
+      shortcut_scale: that of the shortcut.
       dtype: type of the computation; parameters are float32.
       precision: precision of every product.
     """
@@ -93,30 +135,34 @@ class ResidualBlock(nn.Module):
     resample: Callable[[Image], Image] | None = None
     dropout: float = 0.0
     skip_rescale: bool = True
+    activation: Activation = nn.swish
+    groups: int | None = None
+    init_scale: float = 0.0
+    shortcut_scale: float = 1.0
     dtype: DTypeLike = jnp.float32
     precision: PrecisionLike = None
 
     @nn.compact
     def __call__(
-        self, x: Image, embedding: Float[Array, "batch width"], *, deterministic: bool = True
+        self,
+        x: Image,
+        embedding: Float[Array, "batch width"] | None,
+        *,
+        deterministic: bool = True,
     ) -> Image:
-        h = nn.swish(GroupNorm(self.dtype)(x))
+        options = (self.features, self.dtype, self.precision)
+        h = self.activation(GroupNorm(self.groups, self.dtype)(x))
         if self.resample is not None:
             h, x = self.resample(h), self.resample(x)
-        h = convolution(self.features, self.dtype, self.precision)(h)
-        h = h + self._dense()(embedding)[:, None, None, :]
-        h = nn.swish(GroupNorm(self.dtype)(h))
+        h = convolution(*options)(h)
+        if embedding is not None:
+            h = h + product(*options, name="time")(embedding)[:, None, None, :]
+        h = self.activation(GroupNorm(self.groups, self.dtype)(h))
         h = nn.Dropout(self.dropout)(h, deterministic=deterministic)
-        h = convolution(self.features, self.dtype, self.precision, scale=0.0)(h)
+        h = convolution(*options, self.init_scale)(h)
         if self.resample is not None or x.shape[-1] != self.features:
-            x = self._dense()(x)
-        return (x + h) / math.sqrt(2) if self.skip_rescale else x + h
-
-    @nn.nowrap
-    def _dense(self) -> nn.Dense:
-        return nn.Dense(
-            self.features, kernel_init=initializer(), dtype=self.dtype, precision=self.precision
-        )
+            x = product(*options, self.shortcut_scale, name="shortcut")(x)
+        return add_shortcut(x, h, self.skip_rescale)
 
 
 class AttentionBlock(nn.Module):
@@ -124,21 +170,30 @@ class AttentionBlock(nn.Module):
 
     ``softmax(q k^T / sqrt(channels)) v`` of the normalized input, the softmax in float32.
 
+    Submodules: GroupNorm_0, query, key, value, output.
+
     Attributes:
       skip_rescale: divide the sum by sqrt(2).
+      groups: groups of the normalization, as in ``GroupNorm``.
+      init_scale: scale of the last product at initialization, as in ``initializer``.
       dtype: type of the computation; parameters are float32.
       precision: precision of every product.
     """
 
     skip_rescale: bool = True
+    groups: int | None = None
+    init_scale: float = 0.0
     dtype: DTypeLike = jnp.float32
     precision: PrecisionLike = None
 
     @nn.compact
     def __call__(self, x: Image) -> Image:
         batch, height, width, channels = x.shape
-        h = GroupNorm(self.dtype)(x).reshape(batch, height * width, channels)
-        query, key, value = (self._dense(channels, scale=0.1)(h) for _ in range(3))
+        options = (channels, self.dtype, self.precision)
+        h = GroupNorm(self.groups, self.dtype)(x).reshape(batch, height * width, channels)
+        query, key, value = (
+            product(*options, 0.1, name=name)(h) for name in ("query", "key", "value")
+        )
         logits = jnp.einsum(
             "bqc,bkc->bqk",
             query,
@@ -148,11 +203,24 @@ class AttentionBlock(nn.Module):
         )
         weights = nn.softmax(logits / math.sqrt(channels)).astype(self.dtype)
         h = jnp.einsum("bqk,bkc->bqc", weights, value, precision=self.precision)
-        h = self._dense(channels, scale=0.0)(h).reshape(x.shape)
-        return (x + h) / math.sqrt(2) if self.skip_rescale else x + h
+        h = product(*options, self.init_scale, name="output")(h).reshape(x.shape)
+        return add_shortcut(x, h, self.skip_rescale)
 
-    @nn.nowrap
-    def _dense(self, features: int, scale: float) -> nn.Dense:
-        return nn.Dense(
-            features, kernel_init=initializer(scale), dtype=self.dtype, precision=self.precision
-        )
+
+class Combine(nn.Module):
+    """Joins a second image of the same size to ``h``, by a product over channels (Dense_0).
+
+    Attributes:
+      method: add the product, or concatenate it in front of ``h``, which doubles the width.
+      dtype: type of the computation; parameters are float32.
+      precision: precision of the product.
+    """
+
+    method: Literal["sum", "cat"]
+    dtype: DTypeLike = jnp.float32
+    precision: PrecisionLike = None
+
+    @nn.compact
+    def __call__(self, image: Image, h: Image) -> Image:
+        image = product(h.shape[-1], self.dtype, self.precision)(image)
+        return image + h if self.method == "sum" else jnp.concatenate([image, h], axis=-1)

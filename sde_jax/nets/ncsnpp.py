@@ -1,28 +1,29 @@
-"""The U-Net of Song et al. 2021 (appendix H), in the setting that they call DDPM++."""
+"""NCSN++, the U-Net of Song et al. 2021 (appendix H), called DDPM++ in its default setting."""
 
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
 from flax.typing import PrecisionLike
 from jax.typing import DTypeLike
 
-from sde_jax.arrays import Array, Float, Int
+from sde_jax.arrays import Array, Float, expand_like
 from sde_jax.nets.blocks import (
     AttentionBlock,
+    Combine,
     GroupNorm,
     Image,
     ResidualBlock,
+    add_shortcut,
     convolution,
-    initializer,
 )
 from sde_jax.nets.condition import Condition
-from sde_jax.nets.embedding import GaussianFourierFeatures, LabelEmbedding, positional_embedding
-from sde_jax.nets.resampling import downsample_mean, upsample_nearest
-from sde_jax.nets.spec import NetworkSpec
+from sde_jax.nets.embedding import GaussianFourierFeatures, positional_embedding
+from sde_jax.nets.resampling import Downsample, Upsample, downsample, upsample
+from sde_jax.nets.unet import UNetSpec, require_one_of, time_layers, unet_input
 
 __all__ = ["NCSNpp", "NCSNppSpec"]
 
@@ -30,57 +31,49 @@ Block = Callable[..., Image]
 
 
 @dataclass(frozen=True, kw_only=True)
-class NCSNppSpec(NetworkSpec):
+class NCSNppSpec(UNetSpec):
     """The shape of an ``NCSNpp`` network; the defaults are DDPM++ as published for CIFAR-10."""
 
-    channels: int = 128
-    """Width of the first level; the other widths are multiples of it."""
-    multipliers: tuple[int, ...] = (1, 2, 2, 2)
-    """Width of each level in units of `channels`; each further level halves the image."""
-    blocks_per_level: int = 4
-    """Residual blocks of each level on the way down; on the way up there is one more."""
-    attention_resolutions: tuple[int, ...] = (16,)
-    """Image sizes at which blocks attend; the middle always does. Sizes that do not occur are
-    passed over."""
-    dropout: float = 0.1
-    """Probability of dropping an activation inside a residual block, in training."""
     embedding: Literal["positional", "fourier"] = "positional"
     """How the time is embedded: sines of fixed frequencies, for times in about [0, 1000], or of
     random ones, for the logarithm of a noise level."""
     fourier_scale: float = 16.0
     """Standard deviation of the random frequencies."""
+    block: Literal["biggan", "ddpm"] = "biggan"
+    """What halves and doubles the image: residual blocks, or layers between them."""
+    resampling_filter: tuple[int, ...] | None = None
+    """Taps of the filter that goes with halving and doubling, such as (1, 3, 3, 1); None to average
+    and repeat pixels."""
+    progressive_input: Literal["none", "input_skip", "residual"] = "none"
+    """How each level sees the halved input: not at all, by a product over channels, or convolved
+    and summed with the features, level after level."""
+    progressive_output: Literal["none", "output_skip", "residual"] = "none"
+    """How each level adds to the output: not at all but the last, by an image of its own, or by its
+    features, convolved and summed level after level."""
+    combine: Literal["sum", "cat"] = "sum"
+    """How input_skip joins that product to the features: added, or concatenated."""
     skip_rescale: bool = True
     """Divide the sum of a block and its shortcut by sqrt(2)."""
-    classes: int | None = None
-    """Number of classes, for a network that is told the label."""
+    init_scale: float = 0.0
+    """Scale, at initialization, of the last layer of each block and of the output."""
 
     def __post_init__(self) -> None:
-        if self.channels < 4:
-            raise ValueError(f"`channels` must be at least 4: got {self.channels}")
-        if not self.multipliers or min(self.multipliers) < 1:
-            raise ValueError(
-                "`multipliers` must be one positive integer for each level, such as (1, 2, 2): "
-                f"got {self.multipliers}"
-            )
-        if self.blocks_per_level < 1:
-            raise ValueError(f"`blocks_per_level` must be at least 1: got {self.blocks_per_level}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"`dropout` must be in [0, 1): got {self.dropout}")
-        if self.embedding not in ("positional", "fourier"):
-            raise ValueError(
-                f"`embedding` must be 'positional' or 'fourier': got {self.embedding!r}"
-            )
+        super().__post_init__()
+        require_one_of("embedding", self.embedding, "positional", "fourier")
+        require_one_of("block", self.block, "biggan", "ddpm")
+        for way in ("input", "output"):
+            field = f"progressive_{way}"
+            require_one_of(field, getattr(self, field), "none", f"{way}_skip", "residual")
+        require_one_of("combine", self.combine, "sum", "cat")
         if self.fourier_scale <= 0:
             raise ValueError(f"`fourier_scale` must be positive: got {self.fourier_scale}")
-        if self.classes is not None and self.classes < 1:
+        if self.init_scale < 0:
+            raise ValueError(f"`init_scale` must not be negative: got {self.init_scale}")
+        if self.resampling_filter is not None and not sum(self.resampling_filter):
             raise ValueError(
-                f"`classes` must be at least 1, or None for no label: got {self.classes}"
+                "`resampling_filter` must have a sum to divide by, such as (1, 3, 3, 1), or be "
+                f"None: got {self.resampling_filter}"
             )
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Width of each level, from the image's own size down."""
-        return tuple(self.channels * multiplier for multiplier in self.multipliers)
 
     def build(self) -> "NCSNpp":
         """The network of this shape."""
@@ -88,21 +81,22 @@ class NCSNppSpec(NetworkSpec):
 
 
 class NCSNpp(nn.Module):
-    """A time-conditional U-Net for square images of any size that its levels can halve.
+    """A U-Net for square images of any size that its levels can halve.
 
     Called as ``(x, time, condition=None, *, deterministic=True)`` with ``x`` of shape
     ``[batch, size, size, channels]`` and ``time`` of shape ``[batch]`` in the units of the
-    embedding; returns float32 like ``x``. Dropout needs ``rngs={"dropout": key}``. The last
-    convolution starts near zero, and so does the output.
+    embedding; returns float32 like ``x``. Dropout needs ``rngs={"dropout": key}``. If `init_scale`
+    is 0, the last convolution starts near zero, and so does the output.
 
     Submodules are named by class and by order of construction, which is the order of the calls
-    and of the published ``all_modules`` list: the k-th convolution, residual block, attention
-    block, dense layer or normalization at the top is Conv_k, ResidualBlock_k, AttentionBlock_k,
-    Dense_k, GroupNorm_k. The order: [Fourier features], two dense layers, [label], first
-    convolution; level by level down: (block, [attention]) ``blocks_per_level`` times, halving
-    block unless last; middle: block, attention, block; level by level up:
-    ``blocks_per_level + 1`` blocks, [attention], doubling block unless last; normalization,
-    last convolution.
+    and of the published ``all_modules`` list: the k-th layer of a class at the top is Dense_k,
+    Conv_k, ResidualBlock_k, AttentionBlock_k, Downsample_k, Upsample_k, Combine_k, GroupNorm_k,
+    GaussianFourierFeatures_k. The order: [Fourier features], two dense layers, [label], first
+    convolution; level by level down: unless first, halving block or Downsample, and [Combine, or
+    Downsample of the input]; (block, [attention]) ``blocks_per_level`` times; middle: block,
+    attention, block; level by level up: ``blocks_per_level + 1`` blocks, [attention],
+    [normalization and convolution, or Upsample of the output], doubling block or Upsample unless
+    last; normalization and last convolution, unless the output is a pyramid of images.
 
     Attributes:
       spec: the shape of the network.
@@ -123,38 +117,41 @@ class NCSNpp(nn.Module):
         *,
         deterministic: bool = True,
     ) -> Image:
+        spec = self.spec
         condition = Condition() if condition is None else condition
-        self._check(x, condition)
-        embedding = self._embed(time, condition.label)
-        inputs = x if condition.image is None else jnp.concatenate([x, condition.image], axis=-1)
+        inputs = unet_input(spec, x, condition)
+        features = self._features(time)
+        embedding = time_layers(spec, features, condition.label, **self._numerics())
 
         def block(h: Image, width: int, resample: Callable[[Image], Image] | None = None) -> Image:
             layer = ResidualBlock(
                 width,
                 resample,
-                dropout=self.spec.dropout,
-                skip_rescale=self.spec.skip_rescale,
-                dtype=self.dtype,
-                precision=self.precision,
+                dropout=spec.dropout,
+                skip_rescale=spec.skip_rescale,
+                activation=spec.activate,
+                init_scale=spec.init_scale,
+                shortcut_scale=1.0 if spec.block == "biggan" else 0.1,
+                **self._numerics(),
             )
             return layer(h, embedding, deterministic=deterministic)
 
-        skips = self._down(self._convolution(inputs, self.spec.channels), block)
+        skips = self._down(inputs, block)
         h = self._middle(skips[-1], block)
-        h = self._up(h, skips, block)
-        h = nn.swish(GroupNorm(self.dtype)(h))
-        return self._convolution(h, x.shape[-1], scale=0.0).astype(jnp.float32)
+        output = self._up(h, skips, block, x.shape[-1])
+        return output / expand_like(self._sigma(time), output) if spec.scale_by_sigma else output
 
     @nn.nowrap
-    def _down(self, h: Image, block: Block) -> list[Image]:
-        skips = [h]
-        for level, width in enumerate(self.spec.widths):
+    def _down(self, inputs: Image, block: Block) -> list[Image]:
+        spec = self.spec
+        skips, pyramid = [convolution(spec.channels, **self._numerics())(inputs)], inputs
+        for level, width in enumerate(spec.widths):
             if level > 0:
-                h = block(h, h.shape[-1], downsample_mean)
+                h = self._halve(skips[-1], block)
+                h, pyramid = self._join_input(h, pyramid)
                 skips.append(h)
-            for _ in range(self.spec.blocks_per_level):
-                h = self._attend_if_listed(block(h, width))
-                skips.append(h)
+            for _ in range(spec.blocks_per_level):
+                skips.append(self._attend_if_listed(block(skips[-1], width)))
         return skips
 
     @nn.nowrap
@@ -163,56 +160,106 @@ class NCSNpp(nn.Module):
         return block(h, h.shape[-1])
 
     @nn.nowrap
-    def _up(self, h: Image, skips: list[Image], block: Block) -> Image:
+    def _up(self, h: Image, skips: list[Image], block: Block, channels: int) -> Image:
+        pyramid = None
         for level, width in reversed(list(enumerate(self.spec.widths))):
             for _ in range(self.spec.blocks_per_level + 1):
                 h = block(jnp.concatenate([h, skips.pop()], axis=-1), width)
             h = self._attend_if_listed(h)
+            h, pyramid = self._join_output(h, pyramid, channels)
             if level > 0:
-                h = block(h, width, upsample_nearest)
-        return h
+                h = self._double(h, block)
+        if pyramid is None or self.spec.progressive_output == "residual":
+            return self._image(h, channels)
+        return pyramid
 
     @nn.nowrap
-    def _embed(self, time: Float[Array, "batch"], label: Int[Array, "batch"] | None) -> Array:
-        """The vector that every block is given, activated."""
-        spec, width = self.spec, 4 * self.spec.channels
-        if spec.embedding == "fourier":
-            h = GaussianFourierFeatures(spec.channels, spec.fourier_scale)(time)
-        else:
-            h = positional_embedding(time, spec.channels)
-        dense = functools.partial(
-            nn.Dense, width, kernel_init=initializer(), dtype=self.dtype, precision=self.precision
+    def _join_input(self, h: Image, pyramid: Image) -> tuple[Image, Image]:
+        """The features with the input pyramid, and the pyramid, halved to their size."""
+        match self.spec.progressive_input:
+            case "input_skip":
+                pyramid = downsample(pyramid, self.spec.resampling_filter, self.precision)
+                return Combine(self.spec.combine, **self._numerics())(pyramid, h), pyramid
+            case "residual":
+                h = add_shortcut(self._downsample(pyramid, h.shape[-1]), h, self.spec.skip_rescale)
+                return h, h
+        return h, pyramid
+
+    @nn.nowrap
+    def _join_output(
+        self, h: Image, pyramid: Image | None, channels: int
+    ) -> tuple[Image, Image | None]:
+        """The features, and the output pyramid, doubled to their size, with them."""
+        spec = self.spec
+        match spec.progressive_output:
+            case "output_skip":
+                image = self._image(h, channels)
+                if pyramid is None:
+                    return h, image
+                return h, upsample(pyramid, spec.resampling_filter, self.precision) + image
+            case "residual":
+                if pyramid is None:
+                    return h, self._project(h, h.shape[-1])
+                h = add_shortcut(self._upsample(pyramid, h.shape[-1]), h, spec.skip_rescale)
+                return h, h
+        return h, None
+
+    @nn.nowrap
+    def _halve(self, h: Image, block: Block) -> Image:
+        spec, width = self.spec, h.shape[-1]
+        resample = functools.partial(
+            downsample, taps=spec.resampling_filter, precision=self.precision
         )
-        h = nn.swish(dense()(h))
-        h = dense()(h)
-        return nn.swish(LabelEmbedding(spec.classes)(h, label))
+        if spec.block == "biggan":
+            return block(h, width, resample)
+        return self._downsample(h, width) if spec.resample_with_convolution else resample(h)
 
     @nn.nowrap
-    def _convolution(self, x: Image, features: int, scale: float = 1.0) -> Image:
-        return convolution(features, self.dtype, self.precision, scale)(x)
+    def _double(self, h: Image, block: Block) -> Image:
+        spec, width = self.spec, h.shape[-1]
+        resample = functools.partial(
+            upsample, taps=spec.resampling_filter, precision=self.precision
+        )
+        if spec.block == "biggan":
+            return block(h, width, resample)
+        return self._upsample(h, width) if spec.resample_with_convolution else resample(h)
+
+    @nn.nowrap
+    def _downsample(self, h: Image, width: int) -> Image:
+        return Downsample(width, self.spec.resampling_filter, **self._numerics())(h)
+
+    @nn.nowrap
+    def _upsample(self, h: Image, width: int) -> Image:
+        return Upsample(width, self.spec.resampling_filter, **self._numerics())(h)
+
+    @nn.nowrap
+    def _project(self, h: Image, features: int, scale: float = 1.0) -> Image:
+        h = self.spec.activate(GroupNorm(dtype=self.dtype)(h))
+        return convolution(features, **self._numerics(), scale=scale)(h)
+
+    @nn.nowrap
+    def _image(self, h: Image, channels: int) -> Image:
+        return self._project(h, channels, self.spec.init_scale).astype(jnp.float32)
 
     @nn.nowrap
     def _attend(self, h: Image) -> Image:
-        return AttentionBlock(self.spec.skip_rescale, self.dtype, self.precision)(h)
+        spec = self.spec
+        return AttentionBlock(spec.skip_rescale, init_scale=spec.init_scale, **self._numerics())(h)
 
     @nn.nowrap
     def _attend_if_listed(self, h: Image) -> Image:
         return self._attend(h) if h.shape[1] in self.spec.attention_resolutions else h
 
     @nn.nowrap
-    def _check(self, x: Image, condition: Condition) -> None:
-        if x.ndim != 4 or x.shape[1] != x.shape[2]:
-            raise ValueError(
-                f"images must be square, [batch, size, size, channels]: got shape {x.shape}"
-            )
-        levels, factor = len(self.spec.multipliers), 2 ** (len(self.spec.multipliers) - 1)
-        if x.shape[1] % factor:
-            raise ValueError(
-                f"image size {x.shape[1]} must be divisible by {factor}: {levels} levels halve it "
-                f"{levels - 1} times. Pad the images or use fewer `multipliers`."
-            )
-        if condition.image is not None and condition.image.shape[:3] != x.shape[:3]:
-            raise ValueError(
-                "the conditioning image must have the batch, height and width of x: got shapes "
-                f"{condition.image.shape} and {x.shape}"
-            )
+    def _features(self, time: Float[Array, "batch"]) -> Float[Array, "batch features"]:
+        if self.spec.embedding == "fourier":
+            return GaussianFourierFeatures(self.spec.channels, self.spec.fourier_scale)(time)
+        return positional_embedding(time, self.spec.channels)
+
+    @nn.nowrap
+    def _sigma(self, time: Float[Array, "batch"]) -> Float[Array, "batch"]:
+        return jnp.exp(time) if self.spec.embedding == "fourier" else self.spec.noise_level(time)
+
+    @nn.nowrap
+    def _numerics(self) -> dict[str, Any]:
+        return {"dtype": self.dtype, "precision": self.precision}

@@ -1,24 +1,151 @@
-"""Doubling and halving of images without parameters: ``[batch, height, width, channels]``."""
+"""Doubling and halving of images: ``[batch, height, width, channels]``.
 
+Without a filter, pixels are repeated and averaged. A filter is a tuple of ``n`` taps, such as
+(1, 3, 3, 1); its outer product with itself, divided by its sum, is convolved with each channel, as
+in StyleGAN2 (Karras et al. 2020, arXiv:1912.04958) and NCSN++::
+
+    downsample  pad n - 2 zeros, filter, keep every second pixel
+    upsample    put a zero between pixels, pad n zeros, filter, times 4
+    Downsample  pad n zeros, filter, 3x3 convolution of stride 2 without padding
+    Upsample    put a zero between pixels, 3x3 convolution with 2 zeros on every side,
+                pad n - 2 zeros, filter, times 4, add the bias
+
+Of ``p`` zeros ``(p + 1) // 2`` stand before the image and ``p // 2`` behind; -1 crops it behind.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
 import jax.numpy as jnp
+import numpy as np
+from flax.typing import PrecisionLike
+from jax.typing import DTypeLike
 
 from sde_jax.arrays import Array, Float
+from sde_jax.nets.blocks import Image, convolution, initializer
 
-__all__ = ["downsample_mean", "upsample_nearest"]
+__all__ = ["Downsample", "Upsample", "downsample", "upsample"]
+
+Taps = tuple[int, ...]
 
 
-def upsample_nearest(
+def upsample(
     x: Float[Array, "batch height width channels"],
+    taps: Taps | None = None,
+    precision: PrecisionLike = None,
 ) -> Float[Array, "batch 2*height 2*width channels"]:
-    """Repeats every pixel twice in height and twice in width."""
+    """Doubles height and width, without parameters: repeats every pixel, or filters."""
+    if taps is not None:
+        return _filter(x, taps, len(taps), gain=4, dilation=2, precision=precision)
     batch, height, width, channels = x.shape
     repeated = jnp.broadcast_to(x[:, :, None, :, None, :], (batch, height, 2, width, 2, channels))
     return repeated.reshape(batch, 2 * height, 2 * width, channels)
 
 
-def downsample_mean(
+def downsample(
     x: Float[Array, "batch height width channels"],
+    taps: Taps | None = None,
+    precision: PrecisionLike = None,
 ) -> Float[Array, "batch height/2 width/2 channels"]:
-    """Averages every two by two pixels; height and width are even."""
+    """Halves height and width, which are even: averages two by two pixels, or filters."""
+    if taps is not None:
+        return _filter(x, taps, len(taps) - 2, stride=2, precision=precision)
     batch, height, width, channels = x.shape
     return x.reshape(batch, height // 2, 2, width // 2, 2, channels).mean(axis=(2, 4))
+
+
+class Upsample(nn.Module):
+    """Doubles height and width with a 3x3 convolution, Conv_0: of the repeated pixels, or filtered.
+
+    Attributes:
+      features: width of the output.
+      taps: the filter, or None.
+      dtype: type of the computation; parameters are float32.
+      precision: precision of every product.
+    """
+
+    features: int
+    taps: Taps | None = None
+    dtype: DTypeLike = jnp.float32
+    precision: PrecisionLike = None
+
+    @nn.compact
+    def __call__(self, x: Image) -> Image:
+        taps, precision = self.taps, self.precision
+        if taps is None:
+            return convolution(self.features, self.dtype, precision)(upsample(x))
+
+        def convolve_and_filter(*args: Any, **options: Any) -> Array:
+            h = jax.lax.conv_general_dilated(*args, **options)
+            return _filter(h, taps, len(taps) - 2, gain=4, precision=precision)
+
+        return nn.Conv(
+            self.features,
+            (3, 3),
+            padding=2,
+            input_dilation=2,
+            kernel_init=initializer(),
+            dtype=self.dtype,
+            precision=precision,
+            conv_general_dilated=convolve_and_filter,
+        )(x)
+
+
+class Downsample(nn.Module):
+    """Halves height and width with a 3x3 convolution of stride 2, Conv_0: of the filtered image, or
+    of the image with a row of zeros below and a column on the right.
+
+    Attributes:
+      features: width of the output.
+      taps: the filter, or None.
+      dtype: type of the computation; parameters are float32.
+      precision: precision of every product.
+    """
+
+    features: int
+    taps: Taps | None = None
+    dtype: DTypeLike = jnp.float32
+    precision: PrecisionLike = None
+
+    @nn.compact
+    def __call__(self, x: Image) -> Image:
+        padding = ((0, 1), (0, 1))
+        if self.taps is not None:
+            x = _filter(x, self.taps, len(self.taps), precision=self.precision)
+            padding = ((0, 0), (0, 0))
+        return nn.Conv(
+            self.features,
+            (3, 3),
+            strides=2,
+            padding=padding,
+            kernel_init=initializer(),
+            dtype=self.dtype,
+            precision=self.precision,
+        )(x)
+
+
+def _filter(
+    x: Image,
+    taps: Taps,
+    padding: int,
+    *,
+    gain: float = 1.0,
+    stride: int = 1,
+    dilation: int = 1,
+    precision: PrecisionLike,
+) -> Image:
+    """A depthwise convolution of ``x``, dilated and padded, with the outer product of ``taps``."""
+    kernel = np.outer(taps[::-1], taps[::-1])
+    kernel = (gain * kernel / kernel.sum()).astype(x.dtype)[:, :, None, None]
+    channels = x.shape[-1]
+    return jax.lax.conv_general_dilated(
+        x,
+        jnp.broadcast_to(kernel, (*kernel.shape[:3], channels)),
+        window_strides=(stride, stride),
+        padding=[((padding + 1) // 2, padding // 2)] * 2,
+        lhs_dilation=(dilation, dilation),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=channels,
+        precision=precision,
+    )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sde_jax.nets.blocks import AttentionBlock, GroupNorm, ResidualBlock, initializer
-from sde_jax.nets.resampling import downsample_mean, upsample_nearest
+from sde_jax.nets.resampling import downsample, upsample
 
 
 def perturbed(params, key):
@@ -51,14 +51,14 @@ def test_initializer_has_the_variance_of_the_mean_fan(scale, key):
 
 
 @pytest.mark.parametrize("skip_rescale", [True, False])
-@pytest.mark.parametrize("resample", [None, upsample_nearest, downsample_mean])
+@pytest.mark.parametrize("resample", [None, upsample, downsample])
 def test_residual_block_starts_as_its_shortcut(resample, skip_rescale, key):
     x = jax.random.normal(key, (2, 4, 4, 8))
     module = ResidualBlock(8, resample, skip_rescale=skip_rescale)
     params = module.init(key, x, jnp.ones((2, 16)))["params"]
     expected = np.asarray(x)
     if resample is not None:
-        expected = np.asarray(resample(x)) @ np.asarray(params["Dense_1"]["kernel"])
+        expected = np.asarray(resample(x)) @ np.asarray(params["shortcut"]["kernel"])
     expected = expected / np.sqrt(2) if skip_rescale else expected
     output = module.apply({"params": params}, x, jnp.ones((2, 16)))
     np.testing.assert_allclose(output, expected, atol=1e-3)
@@ -87,11 +87,11 @@ def test_attention_block(skip_rescale, key):
     norm = GroupNorm().apply({"params": params["GroupNorm_0"]}, x)
     h = np.asarray(norm, np.float64).reshape(2, 9, 8)
     query, key_, value = (
-        h @ np.asarray(params[f"Dense_{i}"]["kernel"]) + np.asarray(params[f"Dense_{i}"]["bias"])
-        for i in range(3)
+        h @ np.asarray(params[name]["kernel"]) + np.asarray(params[name]["bias"])
+        for name in ("query", "key", "value")
     )
     weights = np.exp(query @ key_.transpose(0, 2, 1) / np.sqrt(8))
     h = (weights / weights.sum(axis=2, keepdims=True)) @ value
-    h = h @ np.asarray(params["Dense_3"]["kernel"]) + np.asarray(params["Dense_3"]["bias"])
+    h = h @ np.asarray(params["output"]["kernel"]) + np.asarray(params["output"]["bias"])
     expected = (np.asarray(x) + h.reshape(x.shape)) / (np.sqrt(2) if skip_rescale else 1)
     np.testing.assert_allclose(module.apply({"params": params}, x), expected, atol=1e-5)

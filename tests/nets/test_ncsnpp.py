@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 
 import jax
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 
 from sde_jax.nets.condition import Condition
+from sde_jax.nets.ddpm import DDPM, DDPMSpec
 from sde_jax.nets.mlp import MLP, MLPSpec
 from sde_jax.nets.ncsnpp import NCSNpp, NCSNppSpec
 
@@ -18,18 +20,30 @@ SPEC = NCSNppSpec(
     classes=3,
 )
 NETWORK = NCSNpp(SPEC)
+FILTERED = NCSNppSpec(
+    channels=8,
+    multipliers=(1, 2),
+    blocks_per_level=1,
+    resampling_filter=(1, 3, 3, 1),
+    progressive_input="residual",
+    progressive_output="output_skip",
+)
 SMALLEST = NCSNpp(
     NCSNppSpec(channels=8, multipliers=(1,), blocks_per_level=1, attention_resolutions=())
 )
 
 
-@pytest.fixture(scope="module")
-def params():
-    """Parameters of `NETWORK`, none of them zero."""
+def random_parameters(network):
+    """Parameters of which none is zero."""
     x, time = jnp.zeros((1, 8, 8, 2)), jnp.zeros(1)
-    shapes = jax.eval_shape(NETWORK.init, jax.random.key(0), x, time)["params"]
+    shapes = jax.eval_shape(network.init, jax.random.key(0), x, time)["params"]
     rng = np.random.default_rng(0)
     return jax.tree.map(lambda leaf: rng.normal(scale=0.15, size=leaf.shape).astype("f4"), shapes)
+
+
+@pytest.fixture(scope="module")
+def params():
+    return random_parameters(NETWORK)
 
 
 @pytest.fixture
@@ -44,6 +58,27 @@ def apply(network, params, *args, **kwargs):
 
 def relative_difference(a, b):
     return np.abs(a - b).max() / np.abs(b).max()
+
+
+def test_initial_scales(key):
+    """Layers start with variance 1 / fan; but .1 / fan before attention, 0 where blocks end."""
+    spec = NCSNppSpec(channels=32, multipliers=(1,), blocks_per_level=1, init_scale=0.25)
+
+    def scales(spec):
+        params = spec.build().init(key, jnp.zeros((1, 4, 4, 3)), jnp.zeros(1))["params"]
+        found = {}
+        for path, leaf in jax.tree.leaves_with_path(params):
+            if path[-1].key == "kernel" and min(leaf.shape[-2:]) > 8:
+                fan = np.prod(leaf.shape[:-2]) * np.mean(leaf.shape[-2:])
+                found.setdefault(path[-2].key, []).append(fan * leaf.var())
+        return {name: np.mean(values) for name, values in found.items()}
+
+    expected = {"Conv_0": 1, "Conv_1": 0.25, "time": 1, "shortcut": 1, "Dense_0": 1, "Dense_1": 1}
+    expected |= {"query": 0.1, "key": 0.1, "value": 0.1, "output": 0.25}
+    assert scales(spec) == pytest.approx(expected, rel=0.1)
+    ddpm = DDPMSpec(channels=32, multipliers=(1,), blocks_per_level=1)
+    ends = {"Conv_1": 1e-10, "output": 1e-10, "shortcut": 0.1}
+    assert scales(ddpm) == pytest.approx(expected | ends, rel=0.1)
 
 
 @pytest.mark.parametrize(
@@ -94,6 +129,23 @@ def test_time_label_and_image_change_the_output(params, inputs, key):
     assert relative_difference(conditioned, output[..., :1]) < 1e-5
 
 
+def test_uncentered_images_are_shown_from_minus_one_to_one(params, inputs):
+    x, time = inputs
+    image = Condition(image=x[..., 1:])
+    last = params["Conv_1"]
+    grey = params | {"Conv_1": {"kernel": last["kernel"][..., :1], "bias": last["bias"][:1]}}
+    uncentered = NCSNpp(dataclasses.replace(SPEC, centered=False))
+    output = apply(uncentered, grey, x[..., :1], time, image)
+    expected = apply(NETWORK, grey, 2 * x[..., :1] - 1, time, image)
+    assert relative_difference(output, expected) < 1e-6
+
+
+def test_noise_levels_descend_geometrically():
+    spec = NCSNppSpec(sigma_min=0.1, sigma_max=1000.0, num_scales=5)
+    levels = spec.noise_level(jnp.array([0.0, 1.9, 4.0, 5.0]))
+    np.testing.assert_allclose(levels, [1000, 100, 0.1, np.nan], rtol=1e-6)
+
+
 def test_dropout_acts_only_when_not_deterministic(inputs, key):
     params = SMALLEST.init(key, *inputs)["params"]
     params = jax.tree.map(lambda leaf: leaf + 0.1, params)
@@ -108,20 +160,25 @@ def test_dropout_acts_only_when_not_deterministic(inputs, key):
     assert relative_difference(output(1, False), output(1, True)) > 1e-2
 
 
-def test_bfloat16_is_close_and_returns_float32(params, inputs):
-    output = apply(NCSNpp(SPEC, dtype=jnp.bfloat16), params, *inputs)
+@pytest.mark.parametrize("spec", [SPEC, FILTERED])
+def test_bfloat16_is_close_and_returns_float32(spec, inputs):
+    params = random_parameters(NCSNpp(spec))
+    output = apply(NCSNpp(spec, dtype=jnp.bfloat16), params, *inputs)
     assert output.dtype == jnp.float32
-    assert 1e-4 < relative_difference(output, apply(NETWORK, params, *inputs)) < 0.1
+    assert 1e-4 < relative_difference(output, apply(NCSNpp(spec), params, *inputs)) < 0.1
 
 
 @pytest.mark.parametrize(
-    "network, shape",
+    "network, shape, filters",
     [
-        (NCSNpp(SPEC, precision="highest"), (2, 8, 8, 2)),
-        (MLP(MLPSpec(), precision="highest"), (2, 2)),
+        (NCSNpp(SPEC, precision="highest"), (2, 8, 8, 2), 0),
+        # Of the features and the shortcut, halved and doubled, and of the two pyramids.
+        (NCSNpp(FILTERED, precision="highest"), (2, 8, 8, 2), 6),
+        (DDPM(DDPMSpec(channels=32), precision="highest"), (2, 8, 8, 2), 0),
+        (MLP(MLPSpec(), precision="highest"), (2, 2), 0),
     ],
 )
-def test_precision_reaches_every_product(network, shape, key):
+def test_precision_reaches_every_product(network, shape, filters, key):
     x, time = jnp.zeros(shape), jnp.zeros(2)
     params = jax.eval_shape(network.init, key, x, time)
     program = jax.make_jaxpr(network.apply)(params, x, time)
@@ -129,7 +186,7 @@ def test_precision_reaches_every_product(network, shape, key):
     found = [equation for equation in program.eqns if equation.primitive.name in products]
     kernels = sum(path[-1].key == "kernel" for path, _ in jax.tree.leaves_with_path(params))
     attentions = sum("Attention" in name for name in params["params"])
-    assert len(found) == kernels + 2 * attentions
+    assert len(found) == kernels + 2 * attentions + filters
     highest = jax.lax.Precision.HIGHEST
     assert all(equation.params["precision"] == (highest, highest) for equation in found)
 
@@ -158,11 +215,40 @@ def test_specs_and_networks_are_values():
         ("embedding", "learned", "`embedding` must be 'positional' or 'fourier': got 'learned'"),
         ("fourier_scale", 0.0, "`fourier_scale` must be positive: got 0.0"),
         ("classes", 0, "`classes` must be at least 1, or None for no label: got 0"),
+        (
+            "activation",
+            "gelu",
+            "`activation` must be 'swish', 'elu', 'relu' or 'lrelu': got 'gelu'",
+        ),
+        ("sigma_min", 60.0, "`sigma_min` must be positive and below `sigma_max`: got sigma_min=60"),
+        ("num_scales", 1, "`num_scales` must be at least 2: got 1"),
+        ("block", "resnet", "`block` must be 'biggan' or 'ddpm': got 'resnet'"),
+        (
+            "progressive_input",
+            "output_skip",
+            "`progressive_input` must be 'none', 'input_skip' or 'residual': got 'output_skip'",
+        ),
+        (
+            "progressive_output",
+            "input_skip",
+            "`progressive_output` must be 'none', 'output_skip' or 'residual': got 'input_skip'",
+        ),
+        ("combine", "product", "`combine` must be 'sum' or 'cat': got 'product'"),
+        ("init_scale", -1.0, "`init_scale` must not be negative: got -1.0"),
+        ("resampling_filter", (), r"`resampling_filter` must have a sum to divide by.*: got \(\)"),
+        ("resampling_filter", (1, -1), r"or be None: got \(1, -1\)"),
     ],
 )
 def test_spec_errors(field, value, message):
     with pytest.raises(ValueError, match=message):
         NCSNppSpec(**{field: value})
+
+
+def test_spec_errors_of_two_fields():
+    with pytest.raises(ValueError, match="`classes` must be None if `conditional` is False"):
+        NCSNppSpec(conditional=False, classes=10)
+    with pytest.raises(ValueError, match="`channels` must be a multiple of 32, .*: got 48"):
+        DDPMSpec(channels=48)
 
 
 @pytest.mark.parametrize(

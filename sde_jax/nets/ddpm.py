@@ -1,0 +1,154 @@
+"""The U-Net of Ho et al. 2020 (arXiv:2006.11239), as Song et al. 2021 trained it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import flax.linen as nn
+import jax.numpy as jnp
+from flax.typing import PrecisionLike
+from jax.typing import DTypeLike
+
+from sde_jax.arrays import Array, Float, expand_like
+from sde_jax.nets.blocks import AttentionBlock, GroupNorm, Image, ResidualBlock, convolution
+from sde_jax.nets.condition import Condition
+from sde_jax.nets.embedding import positional_embedding
+from sde_jax.nets.resampling import Downsample, Upsample, downsample, upsample
+from sde_jax.nets.unet import UNetSpec, time_layers, unet_input
+
+__all__ = ["DDPM", "DDPMSpec"]
+
+Block = Callable[[Image, int], Image]
+
+GROUPS = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class DDPMSpec(UNetSpec):
+    """The shape of a ``DDPM`` network; the defaults are those published for CIFAR-10."""
+
+    blocks_per_level: int = 2
+    """Residual blocks of each level on the way down; on the way up there is one more."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.channels % GROUPS:
+            raise ValueError(
+                f"`channels` must be a multiple of {GROUPS}, the number of groups that are "
+                f"normalized: got {self.channels}"
+            )
+
+    def build(self) -> "DDPM":
+        """The network of this shape."""
+        return DDPM(self)
+
+
+class DDPM(nn.Module):
+    """A U-Net for square images of any size that its levels can halve.
+
+    Called as ``(x, time, condition=None, *, deterministic=True)`` with ``x`` of shape
+    ``[batch, size, size, channels]`` and ``time`` of shape ``[batch]`` in about [0, 1000]; returns
+    float32 like ``x``. Dropout needs ``rngs={"dropout": key}``. The last convolution starts near
+    zero, and so does the output.
+
+    Submodules are named by class and by order of construction, which is the order of the calls
+    and of the published ``all_modules`` list: the k-th layer of a class at the top is Dense_k,
+    Conv_k, ResidualBlock_k, AttentionBlock_k, Downsample_k, Upsample_k, GroupNorm_k. The order: two
+    dense layers, [label], first convolution; level by level down: Downsample unless first, (block,
+    [attention]) ``blocks_per_level`` times; middle: block, attention, block; level by level up:
+    ``blocks_per_level + 1`` blocks, [attention], Upsample unless last; normalization, last
+    convolution.
+
+    Attributes:
+      spec: the shape of the network.
+      dtype: type of the computation; parameters and output are float32.
+      precision: precision of every product; None follows ``jax.default_matmul_precision``.
+    """
+
+    spec: DDPMSpec
+    dtype: DTypeLike = jnp.float32
+    precision: PrecisionLike = None
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Image,
+        time: Float[Array, "batch"],
+        condition: Condition | None = None,
+        *,
+        deterministic: bool = True,
+    ) -> Image:
+        spec, numerics = self.spec, (self.dtype, self.precision)
+        condition = Condition() if condition is None else condition
+        inputs = unet_input(spec, x, condition)
+        features = positional_embedding(time, spec.channels)
+        embedding = time_layers(spec, features, condition.label, *numerics)
+
+        def block(h: Image, width: int) -> Image:
+            layer = ResidualBlock(
+                width,
+                dropout=spec.dropout,
+                skip_rescale=False,
+                activation=spec.activate,
+                groups=GROUPS,
+                shortcut_scale=0.1,
+                dtype=self.dtype,
+                precision=self.precision,
+            )
+            return layer(h, embedding, deterministic=deterministic)
+
+        skips = self._down(convolution(spec.channels, *numerics)(inputs), block)
+        h = self._middle(skips[-1], block)
+        h = self._up(h, skips, block)
+        h = spec.activate(GroupNorm(GROUPS, self.dtype)(h))
+        output = convolution(x.shape[-1], *numerics, scale=0.0)(h).astype(jnp.float32)
+        if spec.scale_by_sigma:
+            output = output / expand_like(spec.noise_level(time), output)
+        return output
+
+    @nn.nowrap
+    def _down(self, h: Image, block: Block) -> list[Image]:
+        spec, skips = self.spec, [h]
+        for level, width in enumerate(spec.widths):
+            if level > 0:
+                skips.append(self._halve(skips[-1]))
+            for _ in range(spec.blocks_per_level):
+                skips.append(self._attend_if_listed(block(skips[-1], width)))
+        return skips
+
+    @nn.nowrap
+    def _middle(self, h: Image, block: Block) -> Image:
+        h = self._attend(block(h, h.shape[-1]))
+        return block(h, h.shape[-1])
+
+    @nn.nowrap
+    def _up(self, h: Image, skips: list[Image], block: Block) -> Image:
+        for level, width in reversed(list(enumerate(self.spec.widths))):
+            for _ in range(self.spec.blocks_per_level + 1):
+                h = block(jnp.concatenate([h, skips.pop()], axis=-1), width)
+            h = self._attend_if_listed(h)
+            if level > 0:
+                h = self._double(h)
+        return h
+
+    @nn.nowrap
+    def _halve(self, h: Image) -> Image:
+        if not self.spec.resample_with_convolution:
+            return downsample(h)
+        return Downsample(h.shape[-1], dtype=self.dtype, precision=self.precision)(h)
+
+    @nn.nowrap
+    def _double(self, h: Image) -> Image:
+        if not self.spec.resample_with_convolution:
+            return upsample(h)
+        return Upsample(h.shape[-1], dtype=self.dtype, precision=self.precision)(h)
+
+    @nn.nowrap
+    def _attend(self, h: Image) -> Image:
+        layer = AttentionBlock(
+            skip_rescale=False, groups=GROUPS, dtype=self.dtype, precision=self.precision
+        )
+        return layer(h)
+
+    @nn.nowrap
+    def _attend_if_listed(self, h: Image) -> Image:
+        return self._attend(h) if h.shape[1] in self.spec.attention_resolutions else h
