@@ -31,7 +31,7 @@ def from_config(default: Any, config: Any, path: str = "") -> Any:
       ConfigurationError: if a field or a type differs, or a value is out of range.
     """
     if not dataclasses.is_dataclass(default) or isinstance(default, type):
-        return tuple(config) if isinstance(default, tuple) else config
+        return tuple(config) if isinstance(config, list) else config
     names = {"type", *(field.name for field in dataclasses.fields(default))}
     where = f"`{path}`" if path else "the configuration"
     if not isinstance(config, Mapping):

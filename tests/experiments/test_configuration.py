@@ -50,7 +50,9 @@ def test_changed_values_come_back():
     changed = dataclasses.replace(
         default,
         sde=dataclasses.replace(default.sde, beta_max=12.5),
-        network=dataclasses.replace(default.network, multipliers=(1, 3, 2), dropout=0.0),
+        network=dataclasses.replace(
+            default.network, multipliers=(1, 3, 2), dropout=0.0, resampling_filter=(1, 3, 3, 1)
+        ),
         optimizer=dataclasses.replace(default.optimizer, clip_norm=None, decay="constant"),
         training=dataclasses.replace(default.training, eval_examples=7, keep_best=True),
         normalize_input=True,
