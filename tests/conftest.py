@@ -10,12 +10,14 @@ os.environ["XLA_FLAGS"] = (
 )
 
 import jax
+import numpy as np
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_threefry_partitionable", True)
 
 SHARED = pathlib.Path(__file__).parents[2] / "shared"
+KEPT = pathlib.Path(__file__).parent / "data" / "parity"
 
 
 def pytest_addoption(parser):
@@ -49,3 +51,21 @@ def shared():
     if not SHARED.is_dir():
         pytest.skip("the reference data folder is not beside this checkout")
     return SHARED
+
+
+@pytest.fixture
+def parity():
+    """Opens a file that the published implementation computed, by name and without its suffix.
+
+    It is one of those kept beside the tests, or else of the reference data; the test is skipped
+    where it is in neither.
+    """
+
+    def load(name):
+        for folder in (KEPT, SHARED / "parity"):
+            if (folder / f"{name}.npz").is_file():
+                with np.load(folder / f"{name}.npz") as file:
+                    return dict(file)
+        return pytest.skip(f"{name}.npz is not in the reference data beside this checkout")
+
+    return load

@@ -12,7 +12,7 @@ from sde_jax.sampling.predictor_corrector import PredictorCorrector
 from sde_jax.sampling.predictors import Ancestral, EulerMaruyama, Predictor, ReverseDiffusion, Step
 from sde_jax.sampling.probability_flow import ProbabilityFlow
 from sde_jax.sampling.protocol import Sampler, Samples, draw_prior
-from sde_jax.sampling.times import TimeGrid, UniformGrid
+from sde_jax.sampling.times import PublishedGrid, TimeGrid, UniformGrid
 
 __all__ = [
     "Ancestral",
@@ -23,6 +23,7 @@ __all__ = [
     "Predictor",
     "PredictorCorrector",
     "ProbabilityFlow",
+    "PublishedGrid",
     "ReverseDiffusion",
     "SampleNormStep",
     "Sampler",

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from sde_jax.arrays import Array, Float, expand_like, sum_except_batch
 from sde_jax.sampling.predictors import Move, Step
 from sde_jax.score import Score
-from sde_jax.sde import LinearSDE
+from sde_jax.sde import ExactTransition, LinearSDE, TransitionRule
 
 
 class Corrector(Move, Protocol):
@@ -21,66 +21,63 @@ class Corrector(Move, Protocol):
 
 
 class StepSize(Protocol):
-    """The Langevin step, one number or one for each sample."""
+    """The Langevin step before its factor ``a``, one number or one for each sample."""
 
     def __call__(
-        self, snr: float, noise: Array, score: Array, sde: LinearSDE, t: Array, s: Array
+        self, snr: float, noise: Array, score: Array, sde: LinearSDE, t: Array
     ) -> Float[Array, "*batch"]: ...
-
-
-def _scale(sde: LinearSDE, t: Array, s: Array) -> Array:
-    """``(alpha(t) / alpha(s))^2`` over one grid step: 1 for VE; ``1 - beta_i`` to O(h^2) for VP."""
-    return jnp.exp(2 * (sde.log_alpha(t) - sde.log_alpha(s)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduledStep:
-    """``2 a (snr sigma(t))^2`` with ``a = (alpha(t) / alpha(s))^2``: a function of time alone.
+    """``2 (snr sigma(t))^2``: a function of time alone.
 
     No sample depends on another, and no norm of a score, which has no mean reciprocal square in one
     or two dimensions, is divided by.
     """
 
     def __call__(
-        self, snr: float, noise: Array, score: Array, sde: LinearSDE, t: Array, s: Array
-    ) -> Float[Array, ""]:
+        self, snr: float, noise: Array, score: Array, sde: LinearSDE, t: Array
+    ) -> Float[Array, "*batch"]:
         """The step at ``t``."""
-        return 2 * _scale(sde, t, s) * (snr * sde.sigma(t)) ** 2
+        return 2 * (snr * sde.sigma(t)) ** 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class SampleNormStep:
-    """``2 a (snr |noise| / |score|)^2`` with the norms of each sample; biased in few dimensions."""
+    """``2 (snr |noise| / |score|)^2`` with the norms of each sample; biased in few dimensions."""
 
     def __call__(
-        self, snr: float, noise: Array, score: Array, sde: LinearSDE, t: Array, s: Array
+        self, snr: float, noise: Array, score: Array, sde: LinearSDE, t: Array
     ) -> Float[Array, "batch"]:
         """The step of each sample at ``t``."""
         ratio = jnp.sqrt(sum_except_batch(noise**2) / sum_except_batch(score**2))
-        return 2 * _scale(sde, t, s) * (snr * ratio) ** 2
+        return 2 * (snr * ratio) ** 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchNormStep:
-    """``2 a (snr |noise| / |score|)^2`` with norms averaged over the batch, as published.
+    """``2 (snr |noise| / |score|)^2`` with norms averaged over the batch, as published.
 
     Song et al. 2021, alg. 4 and 5. A sample then depends on the batch that it is drawn in.
     """
 
     def __call__(
-        self, snr: float, noise: Array, score: Array, sde: LinearSDE, t: Array, s: Array
+        self, snr: float, noise: Array, score: Array, sde: LinearSDE, t: Array
     ) -> Float[Array, ""]:
         """The one step of the batch at ``t``."""
         noise_norm = jnp.sqrt(sum_except_batch(noise**2)).mean()
         score_norm = jnp.sqrt(sum_except_batch(score**2)).mean()
-        return 2 * _scale(sde, t, s) * (snr * noise_norm / score_norm) ** 2
+        return 2 * (snr * noise_norm / score_norm) ** 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Langevin:
     """Langevin dynamics, ``x' = x + e score + sqrt(2 e) noise`` (Song et al. 2021, alg. 4 and 5).
 
-    At a fixed time, on a Gaussian of variance V, it settles at variance ``V / (1 - e / (2 V))``.
+    The step is ``e = a step_size`` with ``a = c^2`` of the transition ``x_t = c x_s + ...`` over
+    one grid step: 1 for VE, ``1 - beta_i`` of the published code for VP with its `DDPMChain`. At a
+    fixed time, on a Gaussian of variance V, it settles at variance ``V / (1 - e / (2 V))``.
 
     Raises:
       ValueError: unless ``snr`` is positive and ``steps`` at least 1.
@@ -91,6 +88,8 @@ class Langevin:
     steps: int = 1
     """Langevin steps at each time."""
     step_size: StepSize = ScheduledStep()
+    transition: TransitionRule = ExactTransition()
+    """The exact transition along the grid, or that of a published chain."""
 
     def __post_init__(self) -> None:
         if not self.snr > 0:
@@ -103,6 +102,7 @@ class Langevin:
     ) -> Step:
         """One Langevin step at ``t``."""
         gradient = score(x, t)
-        size = expand_like(self.step_size(self.snr, noise, gradient, sde, t, s), x)
+        factor = self.transition(sde, s, t).scale ** 2
+        size = expand_like(factor * self.step_size(self.snr, noise, gradient, sde, t), x)
         mean = x + size * gradient
         return Step(mean + jnp.sqrt(2 * size) * noise, mean)

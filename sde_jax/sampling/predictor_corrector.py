@@ -1,6 +1,7 @@
 """The one loop of all samplers that step along a fixed grid."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -8,11 +9,13 @@ import numpy as np
 
 from sde_jax.arrays import Array, Float, Key
 from sde_jax.sampling.correctors import Corrector
-from sde_jax.sampling.predictors import Move, Predictor
+from sde_jax.sampling.predictors import Move, Predictor, Step
 from sde_jax.sampling.protocol import Samples, draw_prior
 from sde_jax.sampling.times import TimeGrid
 from sde_jax.score import Score, denoised
 from sde_jax.sde import LinearSDE
+
+End = Literal["denoised", "mean", "state"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,14 +26,17 @@ class PredictorCorrector:
     half with n the noise of the n-th move.
 
     Raises:
-      ValueError: if there is neither a predictor nor a corrector, or ``frames`` is negative.
+      ValueError: if there is neither a predictor nor a corrector, ``end`` is not one of those
+        listed, or ``frames`` is negative.
     """
 
     grid: TimeGrid
     predictor: Predictor | None
     corrector: Corrector | None = None
-    denoise: bool = True
-    """Whether to end with the posterior mean (one more evaluation), rid of the last noise."""
+    end: End = "denoised"
+    """What to return. denoised: the posterior mean of the last state, rid of its noise, for one
+    more evaluation; mean: that of the last move, the state before its noise is added, as published;
+    state: the last state itself."""
     frames: int = 0
     """States to keep on the way, besides the prior; 0 keeps none."""
 
@@ -38,6 +44,10 @@ class PredictorCorrector:
         if self.predictor is None and self.corrector is None:
             raise ValueError(
                 "`predictor` and `corrector` must not both be None: nothing would move."
+            )
+        if self.end not in get_args(End):
+            raise ValueError(
+                f"`end` must be one of {', '.join(get_args(End))}: got end={self.end}."
             )
         if self.frames < 0:
             raise ValueError(f"`frames` must not be negative: got frames={self.frames}.")
@@ -63,14 +73,17 @@ class PredictorCorrector:
 
         def advance(carry: tuple[Array, Array], step: Array) -> tuple[tuple[Array, Array], None]:
             x, trajectory = carry
-            x = self._advance(key_noise, score, sde, x, step, times[step], times[step + 1])
+            moved = self._advance(key_noise, score, sde, x, step, times[step], times[step + 1])
+            x = moved.x
+            if self.end == "mean":
+                x = jnp.where(step == steps - 1, moved.mean, x)
             return (x, trajectory.at[slots[step + 1]].set(x)), None
 
         (x, trajectory), _ = jax.lax.scan(advance, (x, trajectory), jnp.arange(steps))
-        if self.denoise:
+        if self.end == "denoised":
             x = denoised(score, sde, x, times[-1])
             trajectory = trajectory.at[slots[steps]].set(x)
-        nfe = jnp.full(keys.shape, steps * self.evaluations + int(self.denoise))
+        nfe = jnp.full(keys.shape, steps * self.evaluations + int(self.end == "denoised"))
         samples = Samples(x, nfe, jnp.ones(keys.shape, bool))
         if not self.frames:
             return samples
@@ -94,16 +107,17 @@ class PredictorCorrector:
         step: Array,
         t: Array,
         s: Array,
-    ) -> Float[Array, "batch *shape"]:
+    ) -> Step:
         moves: list[Move] = []
         if self.corrector is not None:
             moves += [self.corrector] * self.corrector.steps
         if self.predictor is not None:
             moves += [self.predictor]
+        moved = Step(x, x)
         for position, move in enumerate(moves):
             noise = _noise(keys, step * len(moves) + position, x.shape[1:])
-            x = move(noise, score, sde, x, t, s).x
-        return x
+            moved = move(noise, score, sde, moved.x, t, s)
+        return moved
 
 
 def _noise(keys: Key[Array, "batch"], count: Array, shape: tuple[int, ...]) -> Array:

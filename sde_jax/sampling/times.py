@@ -11,7 +11,7 @@ from sde_jax.sde import LinearSDE
 
 
 class TimeGrid(Protocol):
-    """Decreasing times from 1 to the end of sampling; a step leads from each to the next."""
+    """Times from 1 down to the end of sampling; a step leads from each to the next."""
 
     def __call__(self, sde: LinearSDE) -> Float[Array, "times"]: ...
 
@@ -30,13 +30,45 @@ class UniformGrid:
     """Where sampling ends; None for ``sde.sampling_end``. Published: 1e-3 for VP, 1e-5 for VE."""
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"`steps` must be at least 1: got steps={self.steps}.")
+        check_steps(self.steps)
         check_end(self.t_min)
 
     def __call__(self, sde: LinearSDE) -> Float[Array, "times"]:
         """The ``steps + 1`` times for ``sde``."""
         return jnp.linspace(1.0, end_time(sde, self.t_min), self.steps + 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedGrid:
+    """``steps`` times equally spaced from 1 down to ``t_min``, both included, each of them stepped
+    from, as in the published code.
+
+    That code's own rules, such as `DDPMChain`, step from ``t_min``, too. Rules that follow the grid
+    stay there: its last two times are both ``t_min``.
+
+    Raises:
+      ValueError: unless ``steps`` is at least 1 and ``t_min`` is in [0, 1).
+    """
+
+    steps: int
+    """Number of steps, and of different times."""
+    t_min: float | None = None
+    """Where sampling ends; None for ``sde.sampling_end``. Published: 1e-3 for VP, 1e-5 for VE."""
+
+    def __post_init__(self) -> None:
+        check_steps(self.steps)
+        check_end(self.t_min)
+
+    def __call__(self, sde: LinearSDE) -> Float[Array, "times"]:
+        """The ``steps`` times for ``sde``, and the last once more."""
+        end = end_time(sde, self.t_min)
+        return jnp.append(jnp.linspace(1.0, end, self.steps), end)
+
+
+def check_steps(steps: int) -> None:
+    """Raises `ValueError` unless ``steps`` is at least 1."""
+    if steps < 1:
+        raise ValueError(f"`steps` must be at least 1: got steps={steps}.")
 
 
 def check_end(t_min: float | None) -> None:

@@ -1,6 +1,7 @@
 """The Gaussian transition of a linear SDE between two times."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import jax.numpy as jnp
 
@@ -12,6 +13,14 @@ class Transition(NamedTuple):
 
     scale: Time
     variance: Time
+    posterior_variance: Time
+    """Of ``x_s`` where both ``x_t`` and the data ``x_0`` are known."""
+
+
+class TransitionRule(Protocol):
+    """What a sampler takes for the transition of ``sde`` from time ``s`` to a later time ``t``."""
+
+    def __call__(self, sde: LinearSDE, s: Time, t: Time) -> Transition: ...
 
 
 def transition(sde: LinearSDE, s: Time, t: Time) -> Transition:
@@ -20,11 +29,21 @@ def transition(sde: LinearSDE, s: Time, t: Time) -> Transition:
     ::
 
         scale = alpha(t) / alpha(s)     variance = alpha(t)^2 (r(t)^2 - r(s)^2),  r = sigma / alpha
+        posterior_variance = variance sigma(s)^2 / sigma(t)^2
 
-    (Kingma et al. 2021, arXiv:2107.00630, eq. 20.) The difference of squares is taken as a product,
-    which loses least in float32.
+    (Kingma et al. 2021, arXiv:2107.00630, eq. 20; the posterior by Bayes' rule.) The difference of
+    squares is taken as a product, which loses least in float32.
     """
     earlier, later = sde.noise_to_signal(s), sde.noise_to_signal(t)
     scale = jnp.exp(sde.log_alpha(t) - sde.log_alpha(s))
     variance = sde.alpha(t) ** 2 * (later - earlier) * (later + earlier)
-    return Transition(scale, variance)
+    return Transition(scale, variance, variance * (sde.sigma(s) / sde.sigma(t)) ** 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExactTransition:
+    """The rule `transition`: exact for every SDE and every step, on the sampler's own grid."""
+
+    def __call__(self, sde: LinearSDE, s: Time, t: Time) -> Transition:
+        """The transition from ``s`` to ``t``."""
+        return transition(sde, s, t)

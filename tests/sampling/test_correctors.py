@@ -49,25 +49,24 @@ def test_one_step_is_langevin(sde, key):
     t, s = jnp.asarray(0.5), jnp.asarray(0.49)
     score = MixtureScore(gaussian(4), sde)
     step = Langevin(snr=0.2)(noise, score, sde, x, t, s)
-    size = ScheduledStep()(0.2, noise, score(x, t), sde, t, s)
+    size = (sde.alpha(t) / sde.alpha(s)) ** 2 * ScheduledStep()(0.2, noise, x, sde, t)
     np.testing.assert_allclose(step.mean, x + size * score(x, t), rtol=1e-5)
     np.testing.assert_allclose(step.x - step.mean, np.sqrt(2 * size) * noise, atol=1e-4)
 
 
 @each_sde
 def test_sizes_of_the_three_rules(sde):
-    """``2 a (snr q)^2`` with q = sigma, or |noise| / |score| of each sample, or of batch means."""
-    t, s, snr = jnp.asarray(0.5), jnp.asarray(0.4), 0.3
+    """``2 (snr q)^2`` with q = sigma, or |noise| / |score| of each sample, or of batch means."""
+    t, snr = jnp.asarray(0.5), 0.3
     noise = jnp.asarray([[3.0, 4.0], [0.0, 1.0]])
     score = jnp.asarray([[2.0, 0.0], [0.0, 8.0]])
-    a = float(sde.alpha(t) / sde.alpha(s)) ** 2
     expected = {
-        ScheduledStep(): 2 * a * (snr * float(sde.sigma(t))) ** 2,
-        SampleNormStep(): 2 * a * (snr * np.array([5 / 2, 1 / 8])) ** 2,
-        BatchNormStep(): 2 * a * (snr * (5 + 1) / (2 + 8)) ** 2,
+        ScheduledStep(): 2 * (snr * float(sde.sigma(t))) ** 2,
+        SampleNormStep(): 2 * (snr * np.array([5 / 2, 1 / 8])) ** 2,
+        BatchNormStep(): 2 * (snr * (5 + 1) / (2 + 8)) ** 2,
     }
     for rule, size in expected.items():
-        np.testing.assert_allclose(rule(snr, noise, score, sde, t, s), size, rtol=1e-5)
+        np.testing.assert_allclose(rule(snr, noise, score, sde, t), size, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -108,10 +107,10 @@ def deviation(rule, dimension, count, key):
 
 @each_rule
 def test_norms_are_over_all_dimensions_of_an_image(rule):
-    t, s, sde = jnp.asarray(0.5), jnp.asarray(0.4), SDES["vp"]
+    t, sde = jnp.asarray(0.5), SDES["vp"]
     noise, score = jnp.arange(1.0, 13.0).reshape(2, 3, 2), jnp.ones((2, 3, 2))
-    flat = rule(0.1, noise.reshape(2, 6), score.reshape(2, 6), sde, t, s)
-    np.testing.assert_allclose(rule(0.1, noise, score, sde, t, s), flat, rtol=1e-6)
+    flat = rule(0.1, noise.reshape(2, 6), score.reshape(2, 6), sde, t)
+    np.testing.assert_allclose(rule(0.1, noise, score, sde, t), flat, rtol=1e-6)
 
 
 def test_wrong_settings_are_refused():

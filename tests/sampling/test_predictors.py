@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from cases import DEVIATION, MEAN, each_sde, gaussian
 
-from sde_jax.sampling import Ancestral, EulerMaruyama, ReverseDiffusion, UniformGrid
+from sde_jax.sampling import Ancestral, EulerMaruyama, Langevin, ReverseDiffusion, UniformGrid
 from sde_jax.score import MixtureScore
-from sde_jax.sde import OrnsteinUhlenbeck
+from sde_jax.sde import EulerChain, OrnsteinUhlenbeck, probability_flow_drift, transition
 
 PREDICTORS = [EulerMaruyama(), ReverseDiffusion(), Ancestral()]
+FLOW = ReverseDiffusion(probability_flow=True)
 each_predictor = pytest.mark.parametrize("predictor", PREDICTORS, ids=lambda p: type(p).__name__)
 
 
@@ -75,6 +76,15 @@ def test_the_weak_error_is_of_first_order(predictor, sde):
 
 
 @each_sde
+def test_the_flow_is_of_first_order_too(sde):
+    """Its errors do not decay on the way, as those of noisy steps do, and are larger."""
+    with jax.enable_x64(True):
+        errors = np.abs(weak_errors(FLOW, sde, [4000, 8000], t_min=0.05))
+    assert errors[1].max() < 0.01
+    np.testing.assert_allclose(errors[0, 1] / errors[1, 1], 2, atol=0.05)
+
+
+@each_sde
 @each_predictor
 def test_the_weak_error_at_five_hundred_steps_is_small(predictor, sde):
     """Below .02 of a deviation of .4; the ancestral step of OU ends on a step from .1 to .01."""
@@ -129,3 +139,63 @@ def test_a_predictor_counts_its_evaluations(predictor, sde):
 
     predictor(jnp.ones((1, 1)), score, sde, jnp.ones((1, 1)), jnp.asarray(0.5), jnp.asarray(0.4))
     assert len(calls) == predictor.evaluations
+
+
+@each_sde
+def test_euler_maruyama_follows_the_flow_too(sde):
+    """With the published step 1 / N: Euler's step of the ODE, without noise."""
+    rng = np.random.default_rng(0)
+    x, noise = (jnp.asarray(array, jnp.float32) for array in rng.normal(size=(2, 2, 3)))
+    score, t, s = MixtureScore(gaussian(3), sde), jnp.asarray(0.6), jnp.asarray(0.0)
+    move = ReverseDiffusion(transition=EulerChain(steps=100), probability_flow=True)
+    step = move(noise, score, sde, x, t, s)
+    expected = x - probability_flow_drift(sde, x, t, score(x, t)) / 100
+    np.testing.assert_allclose(step.x, expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(step.x, step.mean)
+
+
+@each_sde
+def test_euler_maruyama_steps_as_far_as_its_grid(sde):
+    """Where the published step is the grid's, it is the published move; elsewhere it is not."""
+    rng = np.random.default_rng(0)
+    x, noise = (jnp.asarray(array, jnp.float32) for array in rng.normal(size=(2, 2, 3)))
+    score, t = MixtureScore(gaussian(3), sde), jnp.asarray(0.6)
+    published = ReverseDiffusion(transition=EulerChain(steps=100))
+    for s, same in [(t - 0.01, True), (t - 0.02, False)]:
+        ours = EulerMaruyama()(noise, score, sde, x, t, s)
+        theirs = published(noise, score, sde, x, t, s)
+        for one, other in zip(ours, theirs, strict=True):
+            assert np.allclose(one, other, rtol=1e-4, atol=1e-4) == same
+
+
+@each_sde
+def test_ancestral_noise_is_of_the_posterior_or_of_the_transition(sde):
+    score, x = MixtureScore(gaussian(2), sde), jnp.asarray([[0.3, -1.0]])
+    t, s = jnp.asarray(0.6), jnp.asarray(0.5)
+    expected = transition(sde, s, t)
+    for name, variance in [("posterior", expected.posterior_variance), ("beta", expected.variance)]:
+        step = Ancestral(variance=name)(jnp.ones((1, 2)), score, sde, x, t, s)
+        # of a state of hundreds, for VE
+        np.testing.assert_allclose(step.x - step.mean, np.sqrt(variance), rtol=1e-4, atol=1e-5)
+
+
+@each_sde
+@pytest.mark.parametrize("move", [*PREDICTORS, FLOW, Langevin()], ids=str)
+def test_each_state_may_have_a_time_of_its_own(move, sde):
+    rng = np.random.default_rng(0)
+    x, noise = (jnp.asarray(array, jnp.float32) for array in rng.normal(size=(2, 2, 3, 3, 1)))
+    t, s = jnp.asarray([0.9, 0.3]), jnp.asarray([0.8, 0.29])
+
+    def score(x, t):
+        return -x
+
+    together = move(noise, score, sde, x, t, s)
+    for j in range(2):
+        alone = move(noise[j : j + 1], score, sde, x[j : j + 1], t[j], s[j])
+        for one, other in zip(alone, together, strict=True):
+            np.testing.assert_allclose(one[0], other[j], rtol=1e-5, atol=1e-5)
+
+
+def test_an_unknown_variance_is_refused():
+    with pytest.raises(ValueError, match=r"^`variance` must be .posterior. or .beta.: got "):
+        Ancestral(variance="alpha")

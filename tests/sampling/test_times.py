@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from cases import SDES, each_sde
 
-from sde_jax.sampling import ProbabilityFlow, UniformGrid
+from sde_jax.sampling import ProbabilityFlow, PublishedGrid, UniformGrid
 
 
 @each_sde
@@ -17,6 +17,14 @@ def test_a_uniform_grid_leads_from_one_to_the_end(sde):
     assert times[-1] == sde.sampling_end
     np.testing.assert_allclose(np.diff(times), -(1 - sde.sampling_end) / 10, rtol=1e-4)
     assert UniformGrid(steps=3, t_min=0.25)(sde)[-1] == 0.25
+
+
+@each_sde
+def test_a_published_grid_steps_from_its_end_as_well(sde):
+    times = PublishedGrid(steps=10)(sde)
+    np.testing.assert_allclose(times[:-1], np.linspace(1.0, sde.sampling_end, 10), atol=1e-7)
+    assert times[-1] == times[-2] == sde.sampling_end
+    assert PublishedGrid(steps=3, t_min=0.25)(sde)[-1] == 0.25
 
 
 @pytest.mark.parametrize("name", ["ve", "cosine"])
@@ -34,11 +42,12 @@ def test_zero_is_refused_where_the_score_is_singular(name):
             call(jnp.zeros(()))
 
 
-def test_wrong_grids_are_refused():
+@pytest.mark.parametrize("grid", [UniformGrid, PublishedGrid])
+def test_wrong_grids_are_refused(grid):
     with pytest.raises(ValueError, match=r"^`steps` must be at least 1: got steps=0\.$"):
-        UniformGrid(steps=0)
+        grid(steps=0)
     message = r"^`t_min` must be None or in \[0, 1\): got t_min=1\.0\.$"
     with pytest.raises(ValueError, match=message):
-        UniformGrid(steps=1, t_min=1.0)
+        grid(steps=1, t_min=1.0)
     with pytest.raises(ValueError, match=message):
         ProbabilityFlow(t_min=1.0)

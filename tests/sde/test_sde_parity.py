@@ -14,8 +14,8 @@ RTOL = 1e-12
 
 
 @pytest.fixture(params=["vp", "subvp", "ve"])
-def published(request, shared):
-    file = np.load(shared / "parity" / "sde" / f"{request.param}.npz")
+def published(request, parity):
+    file = parity(f"sde/{request.param}")
     sde = SDES[request.param]
     assert vars(sde) == json.loads(str(file["meta"]))["params"]
     return sde, file
@@ -56,17 +56,17 @@ def test_reversed_drifts(published):
     np.testing.assert_allclose(flow, file["reverse_ode_drift_f64"], rtol=1e-9, atol=1e-12)
 
 
-def test_transition_is_the_discretized_step(shared):
+def test_the_default_is_the_published_step_to_second_order(parity):
     """The reference's steps between N noise levels: the same for VE, to O(1 / N^2) for VP."""
-    ve = np.load(shared / "parity" / "sde" / "ve.npz")
+    ve, vp = parity("sde/ve"), parity("sde/vp")
     levels = jnp.linspace(0.0, 1.0, 1000)
     index = ve["discretize_index"][ve["discretize_index"] > 0]
     step = transition(SDES["ve"], levels[index - 1], levels[index])
     published_step = ve["discretize_G"][ve["discretize_index"] > 0]
     np.testing.assert_allclose(jnp.sqrt(step.variance), published_step, rtol=2e-5)
-    vp = np.load(shared / "parity" / "sde" / "vp.npz")
     i = np.arange(1000)
     step = transition(SDES["vp"], jnp.asarray(i / 1000), jnp.asarray((i + 1) / 1000))
     # the reference takes beta at i / (N - 1) for the whole step, and 1 - beta for exp(-beta)
     np.testing.assert_allclose(step.variance, vp["discrete_betas"], rtol=0.02, atol=1.1e-5)
+    # the factor a of the corrector's step
     np.testing.assert_allclose(step.scale**2, vp["alphas"], atol=2.5e-4)

@@ -24,7 +24,7 @@ def test_transitions_compose(sde):
 def test_a_transition_carries_the_marginal_forward(sde):
     with jax.enable_x64(True):
         s, t = jnp.asarray(0.2), jnp.asarray(0.9)
-        scale, variance = transition(sde, s, t)
+        scale, variance, _ = transition(sde, s, t)
         np.testing.assert_allclose(scale * sde.alpha(s), sde.alpha(t), rtol=1e-12)
         carried = scale**2 * sde.sigma(s) ** 2 + variance
         np.testing.assert_allclose(carried, sde.sigma(t) ** 2, rtol=1e-12)
@@ -34,7 +34,7 @@ def test_a_transition_carries_the_marginal_forward(sde):
 def test_a_transition_agrees_with_numerical_integration(name):
     process, s, t = oracles.PROCESSES[name], 0.3, 0.6
     with jax.enable_x64(True):
-        scale, variance = transition(SDES[name], jnp.asarray(s), jnp.asarray(t))
+        scale, variance, _ = transition(SDES[name], jnp.asarray(s), jnp.asarray(t))
 
     def added(u):
         return np.exp(2 * quad(process.rate, u, t)[0]) * process.diffusion_squared(u)
@@ -47,7 +47,7 @@ def test_a_transition_agrees_with_numerical_integration(name):
 def test_float32_transition_over_one_step_of_a_thousand(sde):
     t = jnp.linspace(0.002, 1.0, 400)
     s = t - 0.001
-    scale, variance = transition(sde, s, t)
+    scale, variance, _ = transition(sde, s, t)
     with jax.enable_x64(True):
         wide_t, wide_s = jnp.asarray(np.float64(t)), jnp.asarray(np.float64(s))
         exact = transition(sde, wide_s, wide_t)
