@@ -11,5 +11,5 @@ from experiments.digits_vp import experiment as digits_vp
 from sde_jax.sde import VE
 
 experiment = dataclasses.replace(
-    digits_vp, sde=VE(sigma_min=0.01, sigma_max=10.0), normalize_input=True
+    digits_vp, sde=VE(sigma_min=0.01, sigma_max=10.0), data_deviation=1.0
 )

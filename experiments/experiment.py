@@ -1,6 +1,7 @@
 """What an experiment is: a value that decides a result, and nothing else."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from experiments.samplers import SamplerSettings
 from sde_jax.arrays import Array, Float, PRNGKeyArray, PyTree
@@ -9,8 +10,12 @@ from sde_jax.likelihood import Hutchinson, Likelihood
 from sde_jax.nets.spec import NetworkSpec
 from sde_jax.objectives import (
     DenoisingScoreMatching,
+    DiscreteTimes,
+    EDMWeighting,
     LikelihoodTimes,
     LikelihoodWeighting,
+    LogNormalNoise,
+    MinSNRWeighting,
     NoiseWeighting,
     StratifiedTimes,
     UniformTimes,
@@ -18,14 +23,17 @@ from sde_jax.objectives import (
 from sde_jax.score import (
     AdaptiveSolver,
     DataPrediction,
+    DescendingIndex,
+    EDMPrediction,
     LogNoiseLevel,
+    LogScaledTime,
     NoisePrediction,
     ScaledTime,
     ScoreModel,
     ScorePrediction,
     VelocityPrediction,
 )
-from sde_jax.sde import LinearSDE
+from sde_jax.sde import DDPMChain, LinearSDE
 from sde_jax.training.learner import Learner, gradient_learner
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
@@ -61,17 +69,27 @@ class Experiment:
     data: DataSpec
     sde: LinearSDE
     network: NetworkSpec
-    parameterization: NoisePrediction | DataPrediction | VelocityPrediction | ScorePrediction = (
-        NoisePrediction()
+    parameterization: (
+        NoisePrediction | DataPrediction | VelocityPrediction | ScorePrediction | EDMPrediction
+    ) = NoisePrediction()
+    time_condition: ScaledTime | LogScaledTime | LogNoiseLevel | DescendingIndex = ScaledTime()
+    noise_levels: DDPMChain | None = None
+    """The chain whose noise levels the network is trained on; None: those of the SDE."""
+    data_deviation: float | None = None
+    """Deviation d of the data: show the network x / sqrt(alpha^2 d^2 + sigma^2) instead of x."""
+    times: StratifiedTimes | UniformTimes | LikelihoodTimes | DiscreteTimes | LogNormalNoise = (
+        StratifiedTimes()
     )
-    time_condition: ScaledTime | LogNoiseLevel = ScaledTime()
-    normalize_input: bool = False
-    """Show the network x / sqrt(alpha^2 + sigma^2) instead of x."""
-    times: StratifiedTimes | UniformTimes | LikelihoodTimes = StratifiedTimes()
-    weighting: NoiseWeighting | LikelihoodWeighting = NoiseWeighting()
+    weighting: NoiseWeighting | LikelihoodWeighting | EDMWeighting | MinSNRWeighting = (
+        NoiseWeighting()
+    )
+    reduction: Literal["mean", "half_sum"] = "mean"
+    """Mean of the squared errors of an example, or half of their sum."""
     optimizer: Adam
     ema_decay: float
     """Decay of the running average of the parameters, which is what is sampled and measured."""
+    ema_warmup: bool = True
+    """Let the decay rise as (1 + n) / (10 + n) with the number n of updates, up to ema_decay."""
     training: Training
     sampling: SamplerSettings = SamplerSettings()
     likelihood: LikelihoodSettings = LikelihoodSettings()
@@ -83,13 +101,16 @@ class Experiment:
             sde=self.sde,
             parameterization=self.parameterization,
             time_condition=self.time_condition,
-            normalize_input=self.normalize_input,
+            noise_levels=self.noise_levels,
+            data_deviation=self.data_deviation,
         )
 
     def learner(self, shape: tuple[int, ...]) -> Learner:
         """What the training loop trains, for examples of ``shape``."""
         model = self.model()
-        objective = DenoisingScoreMatching(model=model, times=self.times, weighting=self.weighting)
+        objective = DenoisingScoreMatching(
+            model=model, times=self.times, weighting=self.weighting, reduction=self.reduction
+        )
 
         def init_params(key: PRNGKeyArray) -> PyTree:
             return model.init(key, shape)
@@ -100,4 +121,10 @@ class Experiment:
             return objective.losses(params, key, batch.x, deterministic=deterministic)
 
         optimizer = self.optimizer.build(self.training.steps)
-        return gradient_learner(init_params, losses, optimizer, ema_decay=self.ema_decay)
+        return gradient_learner(
+            init_params,
+            losses,
+            optimizer,
+            ema_decay=self.ema_decay,
+            ema_warmup=self.ema_warmup,
+        )

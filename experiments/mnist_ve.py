@@ -11,5 +11,5 @@ from experiments.mnist_vp import experiment as mnist_vp
 from sde_jax.sde import VE
 
 experiment = dataclasses.replace(
-    mnist_vp, sde=VE(sigma_min=0.01, sigma_max=50.0), normalize_input=True
+    mnist_vp, sde=VE(sigma_min=0.01, sigma_max=50.0), data_deviation=1.0
 )

@@ -1,11 +1,12 @@
 """Denoising score matching."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float, PRNGKeyArray, PyTree, expand_like
+from sde_jax.arrays import Array, Float, PRNGKeyArray, PyTree
 from sde_jax.objectives.time_sampling import StratifiedTimes, TimeSampler
 from sde_jax.objectives.weighting import NoiseWeighting, Weighting
 from sde_jax.score import ScoreModel
@@ -14,18 +15,31 @@ from sde_jax.sde.base import Time
 
 @dataclass(frozen=True, kw_only=True)
 class DenoisingScoreMatching:
-    """The loss ``E[w(t) |sigma(t) score(x_t, t) + noise|^2]``, as a mean over the D dimensions.
+    """The loss ``E[w(t) |sigma(t) score(x_t, t) + noise|^2]``.
 
     Song et al. 2021 (arXiv:2011.13456), eq. 7, with ``x_t = alpha x_0 + sigma noise`` and t uniform
-    on [t_min, 1] or importance sampled. For the likelihood weighting, D / 2 times its integral over
-    time bounds the negative log likelihood up to a constant. The error is taken between the
-    network's output and its target, scaled by what ``to_score`` makes of a unit of output, so that
-    nothing cancels at small t.
+    on [t_min, 1], importance sampled, or drawn as part of the loss; alpha and sigma are those of
+    the model. For the likelihood weighting, the integral of the half sum over time bounds the
+    negative log likelihood up to a constant. The error is taken between the network's output and
+    its target, scaled by what ``to_score`` makes of a unit of output, so that nothing cancels at
+    small t.
+
+    Raises:
+      ValueError: unless ``reduction`` is "mean" or "half_sum".
     """
 
     model: ScoreModel
     times: TimeSampler = StratifiedTimes()
     weighting: Weighting = NoiseWeighting()
+    reduction: Literal["mean", "half_sum"] = "mean"
+    """What is taken of the squares of an example: their mean over its D dimensions, or half of
+    their sum, D / 2 times as much. Adam follows either, clipping does not."""
+
+    def __post_init__(self) -> None:
+        if self.reduction not in ("mean", "half_sum"):
+            raise ValueError(
+                f'`reduction` must be "mean" or "half_sum": got reduction={self.reduction!r}.'
+            )
 
     def losses(
         self,
@@ -63,12 +77,14 @@ class DenoisingScoreMatching:
         dropout_key: PRNGKeyArray | None = None,
     ) -> Float[Array, "batch"]:
         """Each example's weighted loss at the given times and noise."""
-        sde, parameterization = self.model.sde, self.model.parameterization
-        alpha, sigma = expand_like(sde.alpha(t), x0), expand_like(sde.sigma(t), x0)
+        parameterization = self.model.parameterization
+        alpha, sigma = self.model.coefficients(t, x0)
         x = alpha * x0 + sigma * noise
         output = self.model.predict(params, x, t, condition, dropout_key=dropout_key)
         error = output - parameterization.target(x0, noise, alpha, sigma)
         one, zero = jnp.ones_like(alpha), jnp.zeros_like(alpha)
         score_per_output = parameterization.to_score(one, zero, alpha, sigma)
-        squares = (sigma * score_per_output * error) ** 2
-        return self.weighting(sde, t) * squares.reshape(x0.shape[0], -1).mean(axis=1)
+        squares = ((sigma * score_per_output * error) ** 2).reshape(x0.shape[0], -1)
+        mean = self.reduction == "mean"
+        reduced = squares.mean(axis=1) if mean else 0.5 * squares.sum(axis=1)
+        return self.weighting(self.model.sde, t) * reduced

@@ -5,9 +5,11 @@ from typing import NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from sde_jax.arrays import Array, Float, PRNGKeyArray
 from sde_jax.sde import LinearSDE
+from sde_jax.sde.discrete import check_levels
 
 
 class SampledTimes(NamedTuple):
@@ -18,7 +20,10 @@ class SampledTimes(NamedTuple):
 
 
 class TimeSampler(Protocol):
-    """Draws training times; the mean of ``importance * f(t)`` estimates the mean of f over time."""
+    """Draws training times; the mean of ``importance * f(t)`` estimates the mean of f over time.
+
+    A sampler whose density belongs to the loss says so; its importance is 1.
+    """
 
     def __call__(self, key: PRNGKeyArray, sde: LinearSDE, count: int) -> SampledTimes: ...
 
@@ -107,6 +112,57 @@ class LikelihoodTimes:
     def _log_range(self, sde: LinearSDE) -> tuple[Array, Array]:
         ends = jnp.log(sde.noise_to_signal(jnp.asarray([self.t_min, 1.0])))
         return ends[0], ends[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiscreteTimes:
+    """Independent times, uniform among the N times ``i / (N - 1)``: the levels of a chain.
+
+    The losses of DDPM and SMLD are taken there. The first is t = 0, where the weight
+    ``g^2 / sigma^2`` of a VP process is infinite.
+
+    Raises:
+      ValueError: unless ``levels`` is at least 2.
+    """
+
+    levels: int = 1000
+    """Noise levels, N."""
+
+    def __post_init__(self) -> None:
+        check_levels(self.levels)
+
+    def __call__(self, key: PRNGKeyArray, sde: LinearSDE, count: int) -> SampledTimes:
+        """Draws ``count`` times."""
+        times = jnp.asarray(np.arange(self.levels) / (self.levels - 1), jnp.result_type(float))
+        t = times[jax.random.randint(key, (count,), 0, self.levels)]
+        return SampledTimes(t, jnp.ones_like(t))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogNormalNoise:
+    """Times at which the logarithm of noise_to_signal is normal (Karras et al. 2022, table 1).
+
+    The density is a part of the loss, not a way to estimate a mean over uniform times: the
+    importance is 1. Noise levels are drawn as they are. Where the process does not reach one in
+    [0, 1], t lies outside, and its coefficients go on.
+
+    Raises:
+      ValueError: unless ``deviation`` is positive.
+    """
+
+    mean: float = -1.2
+    """Mean of the logarithm; the default is for data of deviation 0.5."""
+    deviation: float = 1.2
+    """Standard deviation of the logarithm."""
+
+    def __post_init__(self) -> None:
+        if not self.deviation > 0:
+            raise ValueError(f"`deviation` must be positive: got deviation={self.deviation}.")
+
+    def __call__(self, key: PRNGKeyArray, sde: LinearSDE, count: int) -> SampledTimes:
+        """Draws ``count`` independent times."""
+        level = jnp.exp(self.mean + self.deviation * jax.random.normal(key, (count,)))
+        return SampledTimes(sde.time_of(level), jnp.ones_like(level))
 
 
 def _stratified_uniforms(key: PRNGKeyArray, count: int) -> Float[Array, "count"]:

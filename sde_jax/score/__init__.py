@@ -5,14 +5,18 @@ from sde_jax.score.exact import GaussianMixture, MixtureScore
 from sde_jax.score.exact_flow import gaussian_flow, quantile_flow
 from sde_jax.score.flow import AdaptiveSolver, FlowSolution
 from sde_jax.score.network import (
+    DescendingIndex,
     LogNoiseLevel,
+    LogScaledTime,
     NetworkScore,
+    NoiseLevels,
     ScaledTime,
     ScoreModel,
     TimeCondition,
 )
 from sde_jax.score.parameterization import (
     DataPrediction,
+    EDMPrediction,
     NoisePrediction,
     Parameterization,
     ScorePrediction,
@@ -24,11 +28,15 @@ __all__ = [
     "AdaptiveSolver",
     "DataPrediction",
     "DenoiserScore",
+    "DescendingIndex",
+    "EDMPrediction",
     "FlowSolution",
     "GaussianMixture",
     "LogNoiseLevel",
+    "LogScaledTime",
     "MixtureScore",
     "NetworkScore",
+    "NoiseLevels",
     "NoisePrediction",
     "Parameterization",
     "ScaledTime",

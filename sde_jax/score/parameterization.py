@@ -71,3 +71,46 @@ class ScorePrediction:
 
     def to_score(self, output: Array, x: Array, alpha: Array, sigma: Array) -> Array:
         return output
+
+
+@dataclass(frozen=True, kw_only=True)
+class EDMPrediction:
+    """The network predicts the F of Karras et al. 2022 (arXiv:2206.00364, table 1), for any SDE.
+
+    In ``y = x / alpha`` and ``r = sigma / alpha``, the sigma of that paper, the data are
+    ``c_skip y + c_out F``, with d the data's deviation and
+
+    ::
+
+        c_skip = d^2 / (r^2 + d^2)        c_out = r d / sqrt(r^2 + d^2)
+
+    The rest of the table is for `ScoreModel` to say: ``data_deviation`` gives c_in, and
+    `LogNoiseLevel` of scale 0.25 c_noise.
+
+    Raises:
+      ValueError: unless ``data_deviation`` is positive.
+    """
+
+    data_deviation: float = 0.5
+    """Standard deviation d of the data."""
+
+    def __post_init__(self) -> None:
+        check_deviation(self.data_deviation)
+
+    def target(self, x0: Array, noise: Array, alpha: Array, sigma: Array) -> Array:
+        d = self.data_deviation
+        return (sigma * x0 - alpha * d**2 * noise) / (d * self._size(alpha, sigma))
+
+    def to_score(self, output: Array, x: Array, alpha: Array, sigma: Array) -> Array:
+        size = self._size(alpha, sigma)
+        return alpha * self.data_deviation / (sigma * size) * output - x / size**2
+
+    def _size(self, alpha: Array, sigma: Array) -> Array:
+        """The deviation of x."""
+        return ((alpha * self.data_deviation) ** 2 + sigma**2) ** 0.5
+
+
+def check_deviation(data_deviation: float) -> None:
+    """Raises `ValueError` unless ``data_deviation`` is positive."""
+    if not data_deviation > 0:
+        raise ValueError(f"`data_deviation` must be positive: got data_deviation={data_deviation}.")

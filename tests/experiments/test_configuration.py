@@ -55,7 +55,7 @@ def test_changed_values_come_back():
         ),
         optimizer=dataclasses.replace(default.optimizer, clip_norm=None, decay="constant"),
         training=dataclasses.replace(default.training, eval_examples=7, keep_best=True),
-        normalize_input=True,
+        data_deviation=0.5,
     )
     assert from_config(default, stored(changed)) == changed
     assert from_config(changed, stored(default)) == default

@@ -18,6 +18,7 @@ from sde_jax.objectives import (
 )
 from sde_jax.score import (
     DataPrediction,
+    EDMPrediction,
     LogNoiseLevel,
     NoisePrediction,
     ScaledTime,
@@ -27,7 +28,13 @@ from sde_jax.score import (
 )
 from sde_jax.sde import LinearSDE
 
-PARAMETERIZATIONS = [NoisePrediction(), DataPrediction(), VelocityPrediction(), ScorePrediction()]
+PARAMETERIZATIONS = [
+    NoisePrediction(),
+    DataPrediction(),
+    VelocityPrediction(),
+    ScorePrediction(),
+    EDMPrediction(data_deviation=0.3),
+]
 
 
 class ExactGaussian(nn.Module):
@@ -157,6 +164,21 @@ def constant_weight(sde):
     """For VE ``g^2 / sigma^2`` does not depend on t: uniform times are the likelihood's already."""
     weights = LikelihoodWeighting()(sde, jnp.asarray([0.1, 0.9]))
     return bool(jnp.isclose(*weights))
+
+
+@each_sde
+def test_half_the_sum_is_d_over_two_means(sde, key):
+    x0, params = jax.random.normal(key, (4, 3, 2, 1)), {"gain": 0.7, "shift": 0.1}
+    losses = [
+        DenoisingScoreMatching(model=exact_model(sde), reduction=reduction).losses(params, key, x0)
+        for reduction in ("mean", "half_sum")
+    ]
+    np.testing.assert_allclose(losses[1], 3 * losses[0], rtol=1e-5)
+
+
+def test_an_unknown_reduction_is_refused():
+    with pytest.raises(ValueError, match=r"^`reduction` must be .mean. or .half_sum.: got "):
+        DenoisingScoreMatching(model=exact_model(SDES["vp"]), reduction="sum")
 
 
 def test_losses_draw_times_noise_and_dropout_from_the_key(key):

@@ -7,9 +7,15 @@ import oracles
 import pytest
 from cases import SDES, each_name, each_sde
 from scipy.integrate import quad
-from scipy.stats import kstest
+from scipy.stats import chisquare, kstest
 
-from sde_jax.objectives import LikelihoodTimes, StratifiedTimes, UniformTimes
+from sde_jax.objectives import (
+    DiscreteTimes,
+    LikelihoodTimes,
+    LogNormalNoise,
+    StratifiedTimes,
+    UniformTimes,
+)
 
 T_MIN = 1e-5
 EVERY = [UniformTimes(), StratifiedTimes(), LikelihoodTimes()]
@@ -104,3 +110,34 @@ def test_times_stay_between_t_min_and_one(times, sde, key):
 def test_wrong_ends_are_refused(times, t_min):
     with pytest.raises(ValueError, match=r"`t_min` must lie between 0 and 1: got t_min=.* usual\."):
         type(times)(t_min=t_min)
+
+
+@pytest.mark.parametrize("levels", [2, 50])
+def test_discrete_times_are_those_of_the_levels_alike(levels, key):
+    t, importance = DiscreteTimes(levels=levels)(key, SDES["vp"], 200 * levels)
+    expected = (np.arange(levels) / (levels - 1)).astype(np.float32)
+    times, counts = np.unique(t, return_counts=True)
+    np.testing.assert_array_equal(times, expected)
+    assert chisquare(counts).pvalue > 1e-3
+    np.testing.assert_array_equal(importance, np.ones_like(t))
+
+
+@each_sde
+def test_log_normal_noise_has_that_law_in_every_process(sde, key):
+    """Of noise_to_signal, beyond the ends of the process, too; nothing is weighted."""
+    times = LogNormalNoise(mean=-1.0, deviation=2.0)
+    t, importance = times(key, sde, 2000)
+    standardized = (np.log(sde.noise_to_signal(t)) + 1.0) / 2.0
+    assert kstest(standardized, "norm").pvalue > 1e-3
+    np.testing.assert_array_equal(importance, np.ones(2000))
+
+
+def test_the_published_noise_is_the_default():
+    assert LogNormalNoise() == LogNormalNoise(mean=-1.2, deviation=1.2)
+
+
+def test_wrong_settings_are_refused():
+    with pytest.raises(ValueError, match=r"^`deviation` must be positive: got deviation=0\.0\.$"):
+        LogNormalNoise(deviation=0.0)
+    with pytest.raises(ValueError, match=r"^`levels` must be at least 2: got levels=1\.$"):
+        DiscreteTimes(levels=1)

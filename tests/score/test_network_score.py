@@ -7,15 +7,20 @@ import numpy as np
 import pytest
 from cases import DEVIATION, MEAN, SDES, each_sde, gaussian
 
+from sde_jax.sampling import PredictorCorrector, ReverseDiffusion, UniformGrid
 from sde_jax.score import (
     DataPrediction,
     DenoiserScore,
+    DescendingIndex,
     LogNoiseLevel,
+    LogScaledTime,
     NetworkScore,
     ScaledTime,
     ScoreModel,
+    ScorePrediction,
     denoised,
 )
+from sde_jax.sde import DDPMChain
 
 
 class Affine(nn.Module):
@@ -66,14 +71,109 @@ def test_what_the_network_is_told_of_time(name):
     np.testing.assert_allclose(ScaledTime(scale=10.0)(sde, t), 10 * t, rtol=1e-6)
     levels = np.log(np.asarray(sde.sigma(t)) / np.asarray(sde.alpha(t)))
     np.testing.assert_allclose(LogNoiseLevel(scale=0.25)(sde, t), 0.25 * levels, rtol=1e-4)
+    np.testing.assert_allclose(LogScaledTime()(sde, t), np.log(999 * np.asarray(t)), rtol=1e-6)
+    np.testing.assert_array_equal(DescendingIndex(levels=101)(sde, t), [70, 20])
+
+
+@pytest.mark.parametrize("levels", [2, 50, 1000, 2000])
+def test_a_level_is_told_as_a_whole_number(levels):
+    """Every one: in float32, 49 (i / 49) alone is not i for four of them."""
+    i = np.arange(levels)
+    t = jnp.asarray((i / (levels - 1)).astype(np.float32))
+    for told, expected in [
+        (ScaledTime(scale=levels - 1), i),
+        (DescendingIndex(levels=levels), levels - 1 - i),
+    ]:
+        for evaluate in (told, jax.jit(told, static_argnums=0)):
+            np.testing.assert_array_equal(evaluate(SDES["vp"], t), expected)
+
+
+def test_between_two_levels_the_even_index_is_told():
+    t = jnp.asarray([0.125, 0.375, 0.625, 0.3])
+    np.testing.assert_array_equal(DescendingIndex(levels=5)(SDES["ve"], t), [4, 2, 2, 3])
+
+
+def test_between_two_levels_the_time_is_told_as_it_is():
+    t = jnp.asarray([0.3001, 0.9999])
+    np.testing.assert_allclose(ScaledTime(scale=999.0)(SDES["vp"], t), [299.7999, 998.9001])
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "labels"),
+    [
+        ("vp", ScaledTime(), "cont"),
+        ("subvp", ScaledTime(), "cont"),
+        ("vp", ScaledTime(scale=999.0), "disc"),
+        ("ve", DescendingIndex(), "disc"),
+    ],
+)
+def test_networks_are_told_the_published_labels(name, told, labels, parity):
+    file = parity(f"sde/{name}")
+    ours = told(SDES[name], jnp.asarray(file["t"]))
+    np.testing.assert_allclose(ours, file[f"score_fn_labels_{labels}"], rtol=2e-7)
+
+
+def test_published_fourier_features_are_told_logarithms(parity):
+    """Their networks take the logarithm of the label themselves: sigma, or 999 t."""
+    ve, vp = parity("sde/ve"), parity("sde/vp")
+    for sde, told, file in [("ve", LogNoiseLevel(), ve), ("vp", LogScaledTime(), vp)]:
+        label = jnp.exp(told(SDES[sde], jnp.asarray(file["t"])))
+        np.testing.assert_allclose(label, file["score_fn_labels_cont"], rtol=2e-6)
+
+
+class Ones(nn.Module):
+    @nn.compact
+    def __call__(self, x, time, condition=None, *, deterministic):
+        return jnp.ones_like(x)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "key"),
+    [
+        ("vp", {}, "cont"),
+        ("subvp", {}, "cont"),
+        ("vp", {"noise_levels": DDPMChain()}, "disc"),
+        ("ve", {"parameterization": ScorePrediction()}, "cont"),
+        ("ve", {"parameterization": ScorePrediction()}, "disc"),
+    ],
+)
+def test_outputs_are_read_as_the_published_scores(name, settings, key, parity):
+    """Of a network that returns ones; the reference's float32 sigma is wrong at small times."""
+    file, model = parity(f"sde/{name}"), ScoreModel(network=Ones(), sde=SDES[name], **settings)
+    t = jnp.asarray(file["t"])
+    score = NetworkScore({}, model)(jnp.zeros((t.size, 2)), t)
+    tolerance = np.where(t < 2e-3, 0.013, 2e-5)
+    published = file[f"score_fn_of_ones_{key}"]
+    assert (np.abs(score[:, 0] - published) <= tolerance * np.abs(published)).all()
+
+
+@pytest.mark.parametrize("steps", [7, 1000])
+def test_the_levels_are_the_models_and_not_the_samplers(steps, key):
+    """A model of N levels is told 999 t however many steps there are."""
+    told = []
+
+    class Recording(nn.Module):
+        @nn.compact
+        def __call__(self, x, time, condition=None, *, deterministic):
+            jax.debug.callback(lambda time: told.append(float(time[0])), time, ordered=True)
+            return jnp.zeros_like(x)
+
+    model = ScoreModel(network=Recording(), sde=SDES["vp"], noise_levels=DDPMChain(levels=1000))
+    grid = UniformGrid(steps=steps, t_min=1e-3)
+    sampler = PredictorCorrector(grid=grid, predictor=ReverseDiffusion(), end="state")
+    score = NetworkScore({}, model)
+    jax.block_until_ready(sampler(jax.random.split(key, 1), score, SDES["vp"], (1,)).x)
+    jax.effects_barrier()
+    np.testing.assert_allclose(told, 999 * np.asarray(grid(SDES["vp"]))[:-1], rtol=1e-6)
 
 
 @each_sde
-def test_normalized_input_has_unit_size(sde):
+@pytest.mark.parametrize("deviation", [1.0, 0.4])
+def test_normalized_input_has_unit_size(sde, deviation):
     t = jnp.asarray([0.1, 0.5])
-    model = ScoreModel(network=Affine(), sde=sde, normalize_input=True)
+    model = ScoreModel(network=Affine(), sde=sde, data_deviation=deviation)
     params = {"weight": 1.0, "bias": 0.0, "slope": 0.0}
-    size = jnp.hypot(sde.alpha(t), sde.sigma(t))[:, None]
+    size = jnp.sqrt((deviation * sde.alpha(t)) ** 2 + sde.sigma(t) ** 2)[:, None]
     np.testing.assert_allclose(model.predict(params, 3 * size, t), [[3.0], [3.0]], rtol=1e-6)
 
 
@@ -105,6 +205,19 @@ def test_dropout_is_on_where_there_is_a_key():
     np.testing.assert_array_equal(model.predict({}, x, t), x)
     dropped = model.predict({}, x, t, dropout_key=jax.random.key(0))
     assert set(np.unique(dropped)) == {0.0, 2.0}
+
+
+@pytest.mark.parametrize("deviation", [0.0, -1.0, float("nan")])
+def test_a_wrong_deviation_is_refused(deviation):
+    with pytest.raises(
+        ValueError, match=r"^`data_deviation` must be positive: got data_deviation="
+    ):
+        ScoreModel(network=Affine(), sde=SDES["vp"], data_deviation=deviation)
+
+
+def test_one_level_is_refused():
+    with pytest.raises(ValueError, match=r"^`levels` must be at least 2: got levels=1\.$"):
+        DescendingIndex(levels=1)
 
 
 def test_models_are_values():

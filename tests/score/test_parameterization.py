@@ -10,13 +10,20 @@ from sde_jax.arrays import expand_like
 from sde_jax.score import (
     DataPrediction,
     DenoiserScore,
+    EDMPrediction,
     NoisePrediction,
     ScorePrediction,
     VelocityPrediction,
     score_of_denoised,
 )
 
-ALL = [NoisePrediction(), DataPrediction(), VelocityPrediction(), ScorePrediction()]
+ALL = [
+    NoisePrediction(),
+    DataPrediction(),
+    VelocityPrediction(),
+    ScorePrediction(),
+    EDMPrediction(data_deviation=0.4),
+]
 each_parameterization = pytest.mark.parametrize(
     "parameterization", ALL, ids=lambda p: type(p).__name__
 )
@@ -64,6 +71,24 @@ def test_velocity_is_salimans_and_hos_for_a_unit_variance():
     np.testing.assert_allclose(
         alpha * (alpha * x0 + sigma * noise) - sigma * velocity, x0, rtol=1e-5
     )
+
+
+@each_sde
+def test_edm_is_karras_preconditioning(sde):
+    """``D = c_skip y + c_out F`` with ``y = x / alpha``, ``r = sigma / alpha`` (their table 1)."""
+    with jax.enable_x64(True):
+        _, output, x, alpha, sigma, t = noised(sde, np.float64)
+        d, y, r = 0.4, np.asarray(x / alpha), np.asarray(sigma / alpha)
+        c_skip, c_out = d**2 / (r**2 + d**2), r * d / np.sqrt(r**2 + d**2)
+        score = EDMPrediction(data_deviation=d).to_score(output, x, alpha, sigma)
+        expected = score_of_denoised(sde, c_skip * y + c_out * output, x, t)
+        np.testing.assert_allclose(score, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("deviation", [0.0, -0.5, float("nan")])
+def test_edm_needs_a_positive_deviation(deviation):
+    with pytest.raises(ValueError, match=r"^`data_deviation` must be positive: got data_dev"):
+        EDMPrediction(data_deviation=deviation)
 
 
 @each_sde
