@@ -66,12 +66,14 @@ def gradient_learner(
     optimizer: optax.GradientTransformation,
     *,
     ema_decay: float,
+    ema_warmup: bool = True,
 ) -> Learner:
     """A learner that minimizes the mean of ``losses`` by gradient descent.
 
-    After each update, ``ema <- d * ema + (1 - d) * params`` with ``d`` from `ema_decay_at`. The
-    metrics are ``loss``, ``grad_norm`` (the global norm before clipping) and, where the optimizer's
-    state holds one, ``learning_rate``.
+    After each update, ``ema <- d * ema + (1 - d) * params``, with ``d`` from `ema_decay_at` or,
+    without ``ema_warmup``, ``ema_decay`` from the start. The metrics are ``loss``, ``grad_norm``
+    (the global norm before clipping) and, where the optimizer's state holds one,
+    ``learning_rate``.
 
     Raises:
       ValueError: if ``ema_decay`` lies outside [0, 1).
@@ -96,7 +98,7 @@ def gradient_learner(
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         step = state.step + 1
-        decay = ema_decay_at(ema_decay, step)
+        decay = ema_decay_at(ema_decay, step) if ema_warmup else ema_decay
         ema_params = jax.tree.map(
             lambda ema, new: (ema + (1 - decay) * (new - ema)).astype(ema.dtype),
             state.ema_params,

@@ -4,10 +4,11 @@ import dataclasses
 import math
 from typing import Literal
 
+import jax
 import jax.numpy as jnp
 import optax
 
-from sde_jax.arrays import Array
+from sde_jax.arrays import Array, PyTree
 
 __all__ = ["Adam"]
 
@@ -16,9 +17,10 @@ __all__ = ["Adam"]
 class Adam:
     """Adam (Kingma and Ba 2015), its gradients clipped by their global norm.
 
-    The learning rate of step ``n = 0, 1, ...`` is ``learning_rate * min((n + 1) / warmup_steps, 1)
-    * d(n)``, never zero at the first step, where ``d`` is 1, or for "cosine" ``(1 + cos(pi p)) /
-    2`` with ``p`` from 0 at the end of the warm-up to 1 at ``total_steps``.
+    The learning rate of step ``n = 0, 1, ...`` is ``learning_rate * d(n) * min((n + warmup_start) /
+    warmup_steps, 1)``, where ``d`` is 1, or for "cosine" ``(1 + cos(pi p)) / 2`` with ``p`` from 0
+    at the end of the warm-up to 1 at ``total_steps``. Gradients ``g`` of norm ``|g|`` are scaled by
+    ``min(clip_norm / (|g| + clip_eps), 1)``.
 
     Raises:
       ValueError: if a field is out of range.
@@ -30,11 +32,17 @@ class Adam:
     warmup_steps: int = 0
     """Steps over which the learning rate rises linearly; 0: none."""
 
+    warmup_start: Literal[0, 1] = 1
+    """What the first step counts as in the warm-up. 0, as published: it has no learning rate."""
+
     decay: Literal["constant", "cosine"] = "constant"
     """The learning rate after the warm-up: it stays, or falls to zero at the last step."""
 
     clip_norm: float | None = 1.0
     """Largest norm of all gradients as one vector; longer ones are scaled to it. None: any."""
+
+    clip_eps: float = 0.0
+    """Added to the norm where gradients are clipped: 1e-6 in PyTorch, nothing in JAX."""
 
     b1: float = 0.9
     """Decay of the mean of the gradients."""
@@ -48,12 +56,14 @@ class Adam:
     def __post_init__(self) -> None:
         self._require(0 < self.learning_rate < math.inf, "learning_rate", "be positive and finite")
         self._require(self.warmup_steps >= 0, "warmup_steps", "be at least 0 (0: no warm-up)")
+        self._require(self.warmup_start in (0, 1), "warmup_start", "be 0 or 1")
         self._require(self.decay in ("constant", "cosine"), "decay", 'be "constant" or "cosine"')
         self._require(
             self.clip_norm is None or self.clip_norm > 0,
             "clip_norm",
             "be positive, or None for no clipping",
         )
+        self._require(self.clip_eps >= 0, "clip_eps", "be at least 0")
         self._require(0 <= self.b1 < 1, "b1", "lie in [0, 1)")
         self._require(0 <= self.b2 < 1, "b2", "lie in [0, 1)")
         self._require(self.adam_eps > 0, "adam_eps", "be positive")
@@ -65,9 +75,10 @@ class Adam:
     def schedule(self, total_steps: int) -> optax.Schedule:
         """The learning rate as a function of the number of steps already made."""
         decaying_steps = max(total_steps - self.warmup_steps, 1)
+        first = self.warmup_start if self.warmup_steps else 1
 
         def learning_rate(step: Array) -> Array:
-            rise = jnp.minimum((step + 1) / max(self.warmup_steps, 1), 1.0)
+            rise = jnp.minimum((step + first) / max(self.warmup_steps, 1), 1.0)
             if self.decay == "constant":
                 return self.learning_rate * rise
             progress = jnp.clip((step - self.warmup_steps) / decaying_steps, 0.0, 1.0)
@@ -82,4 +93,9 @@ class Adam:
         )
         if self.clip_norm is None:
             return adam
-        return optax.chain(optax.clip_by_global_norm(self.clip_norm), adam)
+        return optax.chain(optax.stateless(self._clip), adam)
+
+    def _clip(self, gradients: PyTree, params: PyTree | None) -> PyTree:
+        norm = optax.tree.norm(gradients) + self.clip_eps
+        factor = jnp.minimum(self.clip_norm / norm, 1.0)
+        return jax.tree.map(lambda gradient: gradient * factor, gradients)

@@ -54,6 +54,8 @@ def test_changed_values_come_back():
             default.network, multipliers=(1, 3, 2), dropout=0.0, resampling_filter=(1, 3, 3, 1)
         ),
         optimizer=dataclasses.replace(default.optimizer, clip_norm=None, decay="constant"),
+        reduction="half_sum",
+        ema_warmup=False,
         training=dataclasses.replace(default.training, eval_examples=7, keep_best=True),
         data_deviation=0.5,
     )

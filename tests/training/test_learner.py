@@ -8,7 +8,7 @@ from sde_jax.data.source import Batch
 from sde_jax.training import Adam, gradient_learner
 
 
-def linear_learner(ema_decay, optimizer=None):
+def linear_learner(ema_decay, optimizer=None, **settings):
     """The loss of example x is x * w: the gradient is the mean of x, whatever w is."""
 
     def losses(params, key, batch, *, deterministic):
@@ -17,11 +17,13 @@ def linear_learner(ema_decay, optimizer=None):
     def init_params(key):
         return {"w": jnp.float32(1.0)}
 
-    return gradient_learner(init_params, losses, optimizer or optax.sgd(0.5), ema_decay=ema_decay)
+    optimizer = optimizer or optax.sgd(0.5)
+    return gradient_learner(init_params, losses, optimizer, ema_decay=ema_decay, **settings)
 
 
-def test_update_descends_the_mean_and_averages_with_warm_up(key):
-    learner = linear_learner(ema_decay=0.3)
+@pytest.mark.parametrize("ema_warmup", [True, False])
+def test_update_descends_the_mean_and_averages_with_warm_up(ema_warmup, key):
+    learner = linear_learner(ema_decay=0.3, ema_warmup=ema_warmup)
     state = learner.init(key)
     w = ema = 1.0
     for n, x in enumerate(([1.0, 3.0], [-2.0, -4.0], [0.5, 0.5], [1.0, 1.0]), start=1):
@@ -30,7 +32,7 @@ def test_update_descends_the_mean_and_averages_with_warm_up(key):
         np.testing.assert_allclose(metrics["loss"], np.mean(x) * w + 100, rtol=1e-6)
         np.testing.assert_allclose(metrics["grad_norm"], abs(np.mean(x)), rtol=1e-6)
         w -= 0.5 * np.mean(x)
-        decay = min(0.3, (1 + n) / (10 + n))
+        decay = min(0.3, (1 + n) / (10 + n)) if ema_warmup else 0.3
         ema = decay * ema + (1 - decay) * w
         np.testing.assert_allclose(state.params["w"], w, rtol=1e-6)
         np.testing.assert_allclose(state.ema_params["w"], ema, rtol=1e-6)
