@@ -1,0 +1,1 @@
+"""Published checkpoints in, ours out, without the libraries that wrote them."""

@@ -1,0 +1,129 @@
+"""The files of `torch.save`, read and written without PyTorch.
+
+A zip archive whose entries are stored, not compressed: ``<folder>/data.pkl``, a pickle of
+everything but the numbers, and ``<folder>/data/<key>``, the values of each storage.
+"""
+
+import os
+import struct
+import zipfile
+from os import PathLike
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from sde_jax.interop.errors import CheckpointFileError
+from sde_jax.interop.torch_pickling import pickle_tensors
+from sde_jax.interop.torch_unpickling import unpickle
+
+__all__ = ["read_torch_file", "write_torch_file"]
+
+LARGEST_PICKLE = 2**23
+"""Bytes; a network of a thousand tensors, with its optimizer, takes a twentieth of that."""
+
+DAMAGE = (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    RuntimeError,
+    EOFError,
+    OSError,
+    struct.error,
+)
+"""What `zipfile` raises over a damaged file."""
+
+HOW_TO_CONVERT = (
+    "with PyTorch, `torch.save(torch.load(old, map_location='cpu', weights_only=True), new)` "
+    "converts it"
+)
+
+
+def read_torch_file(path: str | PathLike[str]) -> Any:
+    """What was saved: dicts, lists, tuples, numbers, strings; tensors as read-only arrays.
+
+    Nothing in the file is executed; see `unpickle` for what is refused.
+
+    Raises:
+      CheckpointFileError: if it is none of these files, damaged, or holds anything else.
+      OSError: if there is no such file.
+    """
+    with open(path, "rb") as file:
+        try:
+            if not zipfile.is_zipfile(file):
+                raise ValueError(what_it_is(file))
+            with zipfile.ZipFile(file) as archive:
+                check_sizes(archive, os.path.getsize(path))
+                return _read(archive)
+        except DAMAGE as error:
+            raise CheckpointFileError(path, f"the file is damaged: {error}") from error
+        except ValueError as error:
+            raise CheckpointFileError(path, str(error)) from error
+
+
+def write_torch_file(path: str | PathLike[str], value: Any) -> None:
+    """Writes ``value`` so that `torch.load` reads it, with ``weights_only=True``, too.
+
+    The same value gives the same bytes under the same name. See `pickle_tensors` for what can be
+    written.
+    """
+    data, storages = pickle_tensors(value)
+    folder = Path(path).stem
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+
+        def write(name: str, content: bytes) -> None:
+            archive.writestr(zipfile.ZipInfo(f"{folder}/{name}"), content)
+
+        write("data.pkl", data)
+        write("byteorder", b"little")
+        for key, array in enumerate(storages):
+            write(f"data/{key}", array.tobytes())
+        write("version", b"3\n")
+
+
+def what_it_is(file: BinaryIO) -> str:
+    """Why a file that is no zip archive cannot be read."""
+    file.seek(0)
+    start = file.read(512)
+    is_pickle = start[:1] == b"\x80" and start[1:2] <= b"\5"
+    if is_pickle or start[257:262] == b"ustar":
+        return f"it is of the format of PyTorch before 1.6, which is not read; {HOW_TO_CONVERT}"
+    if start.startswith(b"PK"):
+        return "the file is damaged: it begins like a zip archive and does not end like one"
+    return "it is no file of `torch.save`, which would be a zip archive"
+
+
+def check_sizes(archive: zipfile.ZipFile, size: int) -> None:
+    """Refuses entries that would be larger than the file."""
+    entries = archive.infolist()
+    for entry in entries:
+        if entry.compress_type != zipfile.ZIP_STORED:
+            raise ValueError(f"{entry.filename} is compressed, which `torch.save` never does")
+    if sum(entry.file_size for entry in entries) > size:
+        raise ValueError("the file is damaged: its entries are larger than itself")
+
+
+def _read(archive: zipfile.ZipFile) -> Any:
+    names = set(archive.namelist())
+    folders = [name.removesuffix("/data.pkl") for name in names if name.endswith("/data.pkl")]
+    if len(folders) != 1:
+        raise ValueError(f"it holds {len(folders)} files data.pkl: a file of `torch.save` has one")
+    (folder,) = folders
+    if f"{folder}/byteorder" in names and archive.read(f"{folder}/byteorder") != b"little":
+        raise ValueError("its numbers are big-endian, which are not read")
+    if archive.getinfo(f"{folder}/data.pkl").file_size > LARGEST_PICKLE:
+        raise ValueError(f"its pickle is larger than {LARGEST_PICKLE} bytes: refused")
+    storages: dict[str, bytes] = {}
+
+    def read_storage(key: str, dtype: np.dtype, count: int) -> np.ndarray:
+        if key not in storages:
+            if f"{folder}/data/{key}" not in names:
+                raise ValueError(f"the file is damaged: it lacks data/{key}")
+            storages[key] = archive.read(f"{folder}/data/{key}")
+        data = storages[key]
+        if len(data) != count * dtype.itemsize:
+            raise ValueError(
+                f"the file is damaged: data/{key} has {len(data)} bytes, not {count} {dtype}"
+            )
+        return np.frombuffer(data, dtype)
+
+    return unpickle(archive.read(f"{folder}/data.pkl"), read_storage)

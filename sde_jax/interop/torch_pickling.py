@@ -1,0 +1,101 @@
+"""Writes the pickles that `torch.load` reads, without PyTorch."""
+
+import pickle
+import struct
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from sde_jax.interop.torch_unpickling import STORAGE_TYPES
+
+__all__ = ["pickle_tensors"]
+
+TYPE_NAMES = {dtype: name for name, dtype in STORAGE_TYPES.items()}
+
+
+def pickle_tensors(value: Any) -> tuple[bytes, list[np.ndarray]]:
+    """A pickle of protocol 2, and the storages ``"0"``, ``"1"``, ... that it refers to.
+
+    Args:
+      value: None, bools, integers, floats, strings, tuples, lists, dicts and ``OrderedDict``s;
+        arrays become tensors, numpy scalars plain numbers.
+
+    Raises:
+      TypeError: for anything else, and for arrays of a type that PyTorch lacks.
+    """
+    writer = _Writer()
+    writer.write(value)
+    return pickle.PROTO + b"\2" + bytes(writer.out) + pickle.STOP, writer.storages
+
+
+class _Writer:
+    """The instructions so far, and the storages."""
+
+    def __init__(self) -> None:
+        self.out = bytearray()
+        self.storages: list[np.ndarray] = []
+
+    def write(self, value: Any) -> None:
+        """Instructions that put ``value`` on the stack."""
+        match value:
+            case np.ndarray():
+                self.tensor(value)
+            case np.generic():
+                self.write(value.item())
+            case None | bool():
+                codes = {None: pickle.NONE, True: pickle.NEWTRUE, False: pickle.NEWFALSE}
+                self.out += codes[value]
+            case int():
+                data = pickle.encode_long(value)
+                self.out += pickle.LONG1 + struct.pack("<B", len(data)) + data
+            case float():
+                self.out += pickle.BINFLOAT + struct.pack(">d", value)
+            case str():
+                data = value.encode()
+                self.out += pickle.BINUNICODE + struct.pack("<I", len(data)) + data
+            case tuple():
+                self.items(pickle.MARK, value, pickle.TUPLE)
+            case list():
+                self.items(pickle.EMPTY_LIST + pickle.MARK, value, pickle.APPENDS)
+            case OrderedDict():
+                self.name("collections", "OrderedDict")
+                start = pickle.EMPTY_TUPLE + pickle.REDUCE + pickle.MARK
+                self.items(start, pairs(value), pickle.SETITEMS)
+            case dict():
+                self.items(pickle.EMPTY_DICT + pickle.MARK, pairs(value), pickle.SETITEMS)
+            case _:
+                raise TypeError(f"cannot write a {type(value).__name__} for PyTorch")
+
+    def tensor(self, array: np.ndarray) -> None:
+        """A tensor with a storage of its own."""
+        if array.dtype not in TYPE_NAMES:
+            raise TypeError(f"cannot write an array of {array.dtype} for PyTorch")
+        array = np.asarray(array, order="C")
+        strides = tuple(step // array.itemsize for step in array.strides)
+        self.name("torch._utils", "_rebuild_tensor_v2")
+        self.out += pickle.MARK + pickle.MARK
+        self.write("storage")
+        self.name("torch", TYPE_NAMES[array.dtype])
+        self.items(b"", (str(len(self.storages)), "cpu", array.size), pickle.TUPLE)
+        self.out += pickle.BINPERSID
+        self.items(b"", (0, array.shape, strides, False, OrderedDict()), pickle.TUPLE)
+        self.out += pickle.REDUCE
+        self.storages.append(array)
+
+    def items(self, start: bytes, values: Iterable[Any], end: bytes) -> None:
+        """The values between two instructions."""
+        self.out += start
+        for value in values:
+            self.write(value)
+        self.out += end
+
+    def name(self, module: str, name: str) -> None:
+        """A function or class by its name."""
+        self.out += pickle.GLOBAL + f"{module}\n{name}\n".encode()
+
+
+def pairs(mapping: dict[Any, Any]) -> Iterable[Any]:
+    """Key, value, key, value, ..."""
+    return (part for pair in mapping.items() for part in pair)
