@@ -28,11 +28,12 @@ class Scaling(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ImageScaling:
-    """Images of whole-numbered grey levels, dequantized uniformly to [-1, 1].
+    """Images of whole-numbered grey levels, dequantized uniformly to [-1, 1], or to [0, 1].
 
-    A level ``k`` in 0..L-1 becomes ``x = 2 (k + u) / L - 1`` with ``u ~ U[0, 1)`` (Theis et al.,
-    arXiv:1511.01844, section 3.1): a level's mass is the density's integral over its unit bin.
-    For L = 256 the log-determinant is the 7 bits of the published convention.
+    A level ``k`` in 0..L-1 becomes ``x = 2 (k + u) / L - 1`` with ``u ~ U[0, 1)``, not `centered`
+    ``(k + u) / L`` (Theis et al., arXiv:1511.01844, section 3.1): a level's mass is the density's
+    integral over its unit bin. For L = 256 the log-determinant is the 7 bits of the published
+    convention, 8 in [0, 1].
 
     Raises:
       ValueError: if ``levels`` is not in 2..65536.
@@ -40,6 +41,8 @@ class ImageScaling:
 
     levels: int = 256
     """Number of grey levels L: 256 for 8-bit images."""
+    centered: bool = True
+    """Whether model coordinates are [-1, 1]; [0, 1] is that of published VE models."""
 
     def __post_init__(self) -> None:
         if not 2 <= self.levels <= 65536:
@@ -47,23 +50,34 @@ class ImageScaling:
 
     @property
     def log_det_per_dimension(self) -> float:
-        """``log(2 / L)``."""
-        return math.log(2.0 / self.levels)
+        """``log(2 / L)``, not centered ``log(1 / L)``."""
+        return math.log(self._width / self.levels)
 
     def dequantize(self, levels: Int[Array, "..."], u: Float[Array, "..."]) -> Float[Array, "..."]:
-        """``2 (levels + u) / L - 1`` in float32.
+        """``2 (levels + u) / L - 1``, not centered ``(levels + u) / L``, in float32.
 
         ``u`` in [0, 1) is kept from both ends by the rounding error of this map and its inverse
         (6e-5 for L = 256), so that ``to_levels`` gives back exactly the level that went in.
         """
         rounding = self.levels * 2.0**-22
         u = jnp.clip(u, rounding, 1.0 - rounding)
-        return (levels.astype(jnp.float32) + u) * (2.0 / self.levels) - 1.0
+        return (levels.astype(jnp.float32) + u) * (self._width / self.levels) + self._lowest
 
     def to_levels(self, x: Float[Array, "..."]) -> Int[Array, "..."]:
-        """``floor(L (x + 1) / 2)`` clipped to 0..L-1: what was dequantized to ``x``."""
-        levels = jnp.floor((x + 1.0) * (self.levels / 2.0))
+        """``floor(L (x + 1) / 2)``, not centered ``floor(L x)``, clipped to 0..L-1.
+
+        This is the level that was dequantized to ``x``.
+        """
+        levels = jnp.floor((x - self._lowest) * (self.levels / self._width))
         return jnp.clip(levels, 0, self.levels - 1).astype(jnp.int32)
+
+    @property
+    def _lowest(self) -> float:
+        return -1.0 if self.centered else 0.0
+
+    @property
+    def _width(self) -> float:
+        return 2.0 if self.centered else 1.0
 
     def to_unit(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         """``to_levels(x) / (L - 1)``: images in [0, 1] with the dequantization removed."""

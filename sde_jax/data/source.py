@@ -19,7 +19,7 @@ class Batch(NamedTuple):
     """Examples as the model sees them."""
 
     x: Float[Array, "batch *shape"]
-    """Model coordinates: images in [-1, 1], dequantized; points as they are."""
+    """Model coordinates: images in [-1, 1] or [0, 1], dequantized; points as they are."""
 
     label: Int[Array, "batch"] | None
     """Class of each example, where the data has classes."""

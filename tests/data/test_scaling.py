@@ -8,15 +8,16 @@ import pytest
 from sde_jax.data.scaling import ImageScaling, PointScaling
 
 
+@pytest.mark.parametrize("centered", [True, False])
 @pytest.mark.parametrize("levels", [2, 17, 256, 65536])
-def test_every_level_survives_dequantization(levels, key):
-    scaling = ImageScaling(levels=levels)
+def test_every_level_survives_dequantization(levels, centered, key):
+    scaling = ImageScaling(levels=levels, centered=centered)
     grey = jnp.arange(levels)
     below_one = np.nextafter(np.float32(1), np.float32(0))
     for u in [jnp.zeros(levels), jnp.full(levels, below_one), jax.random.uniform(key, (levels,))]:
         x = scaling.dequantize(grey, u)
         assert x.dtype == jnp.float32
-        assert x.min() >= -1 and x.max() <= 1
+        assert x.min() >= (-1 if centered else 0) and x.max() <= 1
         np.testing.assert_array_equal(scaling.to_levels(x), grey)
 
 
@@ -30,9 +31,20 @@ def test_dequantization_fills_the_interval_evenly(key):
     assert abs((x**2).mean() - 1 / 3) < 5 * math.sqrt(4 / 45 / n)
 
 
+@pytest.mark.parametrize("centered", [True, False])
+def test_a_level_is_its_bin(centered):
+    """The middle of bin ``k`` of [-1, 1], or of [0, 1]."""
+    scaling, grey = ImageScaling(levels=8, centered=centered), jnp.arange(8)
+    middles = (np.arange(8) + 0.5) / 8
+    x = scaling.dequantize(grey, jnp.full(8, 0.5))
+    np.testing.assert_allclose(x, 2 * middles - 1 if centered else middles)
+    np.testing.assert_allclose(scaling.to_unit(x), np.arange(8) / 7, rtol=1e-6)
+
+
+@pytest.mark.parametrize("centered", [True, False])
 @pytest.mark.parametrize("levels", [17, 256])
-def test_log_determinant_is_that_of_the_map(levels):
-    scaling = ImageScaling(levels=levels)
+def test_log_determinant_is_that_of_the_map(levels, centered):
+    scaling = ImageScaling(levels=levels, centered=centered)
     # Moving a level by one and moving the noise by one are the same; the noise is differentiable.
     slope = jax.grad(scaling.dequantize, argnums=1)(jnp.asarray(levels // 2), 0.3)
     np.testing.assert_allclose(scaling.log_det_per_dimension, jnp.log(slope), rtol=1e-6)
@@ -40,8 +52,10 @@ def test_log_determinant_is_that_of_the_map(levels):
     np.testing.assert_allclose(slope, step, rtol=1e-5)
 
 
-def test_the_published_offset_is_seven_bits():
-    assert ImageScaling(levels=256).log_det_per_dimension / math.log(2) == pytest.approx(-7)
+@pytest.mark.parametrize("centered, bits", [(True, 7), (False, 8)])
+def test_the_published_offsets(centered, bits):
+    scaling = ImageScaling(levels=256, centered=centered)
+    assert scaling.log_det_per_dimension / math.log(2) == pytest.approx(-bits)
 
 
 def test_uniform_density_over_the_cube_costs_log2_levels_bits():
