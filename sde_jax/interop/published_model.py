@@ -1,0 +1,296 @@
+"""One model of score_sde, by the names of its configuration files."""
+
+import dataclasses
+import difflib
+import json
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from sde_jax.data.scaling import ImageScaling
+from sde_jax.interop.typed_fields import typed_fields
+from sde_jax.nets.ddpm import DDPMSpec
+from sde_jax.nets.ncsnpp import NCSNppSpec
+from sde_jax.score import LogNoiseLevel, NoisePrediction, ScaledTime, ScoreModel, ScorePrediction
+from sde_jax.sde import VE, VP, LinearSDE, SubVP
+
+__all__ = ["PublishedModel"]
+
+POSITIVE = (
+    *("image_size", "num_channels", "nf", "num_res_blocks", "num_scales", "fourier_scale"),
+    *("sigma_min", "beta_min", "batch_size", "n_iters", "log_freq", "eval_freq", "snapshot_freq"),
+    *("snapshot_freq_for_preemption", "n_steps_each", "snr", "lr", "eps"),
+)
+NOT_NEGATIVE = ("init_scale", "weight_decay", "warmup", "seed")
+BELOW_ONE = ("dropout", "ema_rate", "beta1")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PublishedModel:
+    """A model of Song et al. 2021: network, SDE, data, training and sampling, as published.
+
+    Fields are those of the `data`, `model`, `training`, `sampling` and `optim` sections of a
+    configuration, and its `seed`; those that change nothing are left out. Lists become tuples. The
+    defaults are vp/cifar10_ddpmpp_continuous.
+
+    Raises:
+      ValueError: if a field is of the wrong type or out of range, or two contradict each other.
+    """
+
+    dataset: str = "CIFAR10"
+    """CIFAR10, CELEBA, LSUN, CelebAHQ or FFHQ; of other data any name."""
+    category: str | None = None
+    """The part of LSUN: bedroom or church_outdoor."""
+    image_size: int = 32
+    """Height and width."""
+    num_channels: int = 3
+    """1 for grey images, 3 for colour."""
+    centered: bool = True
+    """Whether the model's coordinates are [-1, 1], not [0, 1]."""
+    random_flip: bool = True
+    """Whether images are mirrored at random in training."""
+    uniform_dequantization: bool = False
+    """Whether grey levels are spread over their bins in training."""
+
+    name: Literal["ncsnpp", "ddpm"] = "ncsnpp"
+    """The network. ddpm has 32 groups, positional embeddings, and ignores what follows `dropout`
+    up to `fourier_scale`."""
+    nf: int = 128
+    """Width of the first level."""
+    ch_mult: tuple[int, ...] = (1, 2, 2, 2)
+    """Width of each level in units of `nf`."""
+    num_res_blocks: int = 4
+    """Residual blocks of each level."""
+    attn_resolutions: tuple[int, ...] = (16,)
+    """Image sizes at which there is attention."""
+    nonlinearity: Literal["swish", "elu", "relu", "lrelu"] = "swish"
+    """The activation."""
+    normalization: Literal["GroupNorm"] = "GroupNorm"
+    """The normalization."""
+    resamp_with_conv: bool = True
+    """Whether images are halved and doubled by convolutions, where no residual block does it."""
+    conditional: bool = True
+    """Whether the network is told the time."""
+    scale_by_sigma: bool = False
+    """Whether the output is divided by the noise level."""
+    dropout: float = 0.1
+    """Probability of dropping an activation in training."""
+    fir: bool = False
+    """Whether images are filtered when they are halved and doubled."""
+    fir_kernel: tuple[int, ...] = (1, 3, 3, 1)
+    """The filter."""
+    skip_rescale: bool = True
+    """Whether sums of a block and its shortcut are divided by sqrt(2)."""
+    resblock_type: Literal["biggan", "ddpm"] = "biggan"
+    """The residual block; that of biggan also halves and doubles."""
+    progressive: Literal["none", "output_skip", "residual"] = "none"
+    """The pyramid of outputs."""
+    progressive_input: Literal["none", "input_skip", "residual"] = "none"
+    """The pyramid of inputs."""
+    progressive_combine: Literal["sum", "cat"] = "sum"
+    """How input_skip joins the pyramid of inputs."""
+    init_scale: float = 0.0
+    """Scale of the last layers at initialization."""
+    embedding_type: Literal["fourier", "positional"] = "positional"
+    """How the time is embedded; Fourier features are for continuous training."""
+    fourier_scale: float = 16.0
+    """Deviation of the frequencies of Fourier features."""
+    num_scales: int = 1000
+    """Number N of noise levels: of the chain, or of steps in sampling."""
+    sigma_min: float = 0.01
+    """Lowest noise level of VE."""
+    sigma_max: float = 50.0
+    """Highest noise level of VE."""
+    beta_min: float = 0.1
+    """Noise rate of VP and sub-VP at t = 0."""
+    beta_max: float = 20.0
+    """Noise rate of VP and sub-VP at t = 1."""
+    ema_rate: float = 0.9999
+    """Decay of the running average of the parameters."""
+
+    sde: Literal["vpsde", "subvpsde", "vesde"] = "vpsde"
+    """The process."""
+    continuous: bool = True
+    """Whether the network is trained at all times, or at those of a chain of N levels."""
+    reduce_mean: bool = True
+    """Whether the loss is a mean over pixels, not half their sum."""
+    likelihood_weighting: bool = False
+    """Whether the loss is weighted by g(t)^2."""
+    batch_size: int = 128
+    """Examples in each update."""
+    n_iters: int = 1_300_001
+    """Updates in all, and one."""
+    log_freq: int = 50
+    """Updates between lines in the log."""
+    eval_freq: int = 100
+    """Updates between evaluations."""
+    snapshot_freq: int = 50_000
+    """Updates between checkpoints that are kept; the n-th is file checkpoint_n."""
+    snapshot_freq_for_preemption: int = 10_000
+    """Updates between checkpoints for resuming."""
+
+    method: Literal["pc", "ode"] = "pc"
+    """The sampler: predictor and corrector, or the probability flow."""
+    predictor: Literal["euler_maruyama", "reverse_diffusion", "ancestral_sampling", "none"] = (
+        "euler_maruyama"
+    )
+    """The predictor."""
+    corrector: Literal["langevin", "ald", "none"] = "none"
+    """The corrector."""
+    n_steps_each: int = 1
+    """Steps of the corrector at each time."""
+    snr: float = 0.16
+    """Signal-to-noise ratio of the corrector's steps."""
+    noise_removal: bool = True
+    """Whether the last step adds no noise."""
+    probability_flow: bool = False
+    """Whether the predictor follows the probability flow."""
+
+    optimizer: Literal["Adam"] = "Adam"
+    """The optimizer."""
+    lr: float = 2e-4
+    """Learning rate after the warm-up."""
+    beta1: float = 0.9
+    """Decay of the mean of the gradients."""
+    eps: float = 1e-8
+    """Added to the root of the mean of squares."""
+    weight_decay: float = 0.0
+    """Multiple of the parameters that is added to their gradients."""
+    warmup: int = 5000
+    """Updates over which the learning rate rises."""
+    grad_clip: float = 1.0
+    """Largest norm of the gradients; negative: any."""
+    seed: int = 42
+    """Seed of everything random."""
+
+    def __post_init__(self) -> None:
+        for field, value in typed_fields(self).items():
+            object.__setattr__(self, field, value)
+        for field in POSITIVE:
+            self._require(getattr(self, field) > 0, field, "be positive")
+        for field in NOT_NEGATIVE:
+            self._require(getattr(self, field) >= 0, field, "not be negative")
+        for field in BELOW_ONE:
+            self._require(0 <= getattr(self, field) < 1, field, "be in [0, 1)")
+        factor = 2 ** (len(self.ch_mult) - 1)
+        rule = f"be divisible by {factor}: `ch_mult` has {len(self.ch_mult)} levels"
+        self._require(self.image_size % factor == 0, "image_size", rule)
+        self._check_continuous()
+        _ = self.score_model
+
+    def _require(self, holds: bool, field: str, rule: str) -> None:
+        if not holds:
+            raise ValueError(f"`{field}` must {rule}: got {field}={getattr(self, field)!r}")
+
+    def _check_continuous(self) -> None:
+        """Raises ValueError where only continuous training is defined."""
+        reasons = {
+            "`sde` is subvpsde, of which there is no chain": self.sde == "subvpsde",
+            "`embedding_type` is fourier": self._fourier,
+            "`likelihood_weighting` is on": self.likelihood_weighting,
+        }
+        for reason, holds in reasons.items():
+            self._require(self.continuous or not holds, "continuous", f"be true if {reason}")
+
+    @property
+    def _fourier(self) -> bool:
+        return self.name == "ncsnpp" and self.embedding_type == "fourier"
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of an image."""
+        return (self.image_size, self.image_size, self.num_channels)
+
+    @property
+    def scaling(self) -> ImageScaling:
+        """Grey levels to the model's coordinates."""
+        return ImageScaling(centered=self.centered)
+
+    @property
+    def process(self) -> LinearSDE:
+        """The SDE that `sde` names."""
+        if self.sde == "vesde":
+            return VE(sigma_min=self.sigma_min, sigma_max=self.sigma_max)
+        kind = VP if self.sde == "vpsde" else SubVP
+        return kind(beta_min=self.beta_min, beta_max=self.beta_max)
+
+    @property
+    def noise_levels(self) -> np.ndarray:
+        """The `sigmas` that PyTorch files hold: `num_scales` from `sigma_max` down to `sigma_min`.
+
+        In float64, logarithms evenly spaced.
+        """
+        ends = np.log(self.sigma_max), np.log(self.sigma_min)
+        return np.exp(np.linspace(*ends, self.num_scales))
+
+    @property
+    def network_spec(self) -> DDPMSpec | NCSNppSpec:
+        """The network."""
+        common: dict[str, Any] = {
+            "channels": self.nf,
+            "multipliers": self.ch_mult,
+            "blocks_per_level": self.num_res_blocks,
+            "attention_resolutions": self.attn_resolutions,
+            "dropout": self.dropout,
+            "activation": self.nonlinearity,
+            "resample_with_convolution": self.resamp_with_conv,
+            "conditional": self.conditional,
+            "centered": self.centered,
+            "scale_by_sigma": self.scale_by_sigma,
+            "sigma_min": self.sigma_min,
+            "sigma_max": self.sigma_max,
+            "num_scales": self.num_scales,
+        }
+        if self.name == "ddpm":
+            return DDPMSpec(**common)
+        return NCSNppSpec(
+            **common,
+            embedding=self.embedding_type,
+            fourier_scale=self.fourier_scale,
+            block=self.resblock_type,
+            resampling_filter=self.fir_kernel if self.fir else None,
+            progressive_input=self.progressive_input,
+            progressive_output=self.progressive,
+            combine=self.progressive_combine,
+            skip_rescale=self.skip_rescale,
+            init_scale=self.init_scale,
+        )
+
+    @property
+    def score_model(self) -> ScoreModel:
+        """How the network is read as a score (Song et al. 2021, app. C and G)."""
+        network = self.network_spec.build()
+        if self.sde == "vesde":
+            return ScoreModel(
+                network=network,
+                sde=self.process,
+                parameterization=ScorePrediction(),
+                time_condition=LogNoiseLevel(),
+            )
+        return ScoreModel(
+            network=network,
+            sde=self.process,
+            parameterization=NoisePrediction(),
+            time_condition=ScaledTime(scale=999.0),
+        )
+
+    def to_json(self) -> str:
+        """All fields as a JSON object."""
+        return json.dumps(dataclasses.asdict(self), indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The model that `to_json` wrote; fields that the text lacks have their default.
+
+        Raises:
+          ValueError: if it is no JSON object, or has another field or value.
+        """
+        fields = json.loads(text)
+        if not isinstance(fields, dict):
+            raise ValueError(f"a model must be a JSON object of its fields: got {text[:40]!r}")
+        known = {field.name for field in dataclasses.fields(cls)}
+        if unknown := sorted(set(fields) - known):
+            near = difflib.get_close_matches(unknown[0], known, n=3)
+            hint = f": similar are {', '.join(near)}" if near else ""
+            raise ValueError(f"a model has no field {', '.join(unknown)}{hint}")
+        return cls(**fields)
