@@ -1,0 +1,55 @@
+"""Weights as safetensors, with the configuration that says what they are."""
+
+import json
+from collections.abc import Mapping
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from sde_jax.arrays import PyTree
+from sde_jax.interop.errors import CheckpointFileError
+from sde_jax.interop.gathering import flatten, insert
+
+__all__ = ["read_safetensors", "write_safetensors"]
+
+
+def write_safetensors(
+    path: str | PathLike[str], params: PyTree, configuration: Mapping[str, Any]
+) -> None:
+    """Writes parameters under their paths, such as ``Conv_0.kernel``.
+
+    Args:
+      path: the file.
+      params: nested dicts of arrays.
+      configuration: what they belong to, for JSON; kept as ``configuration`` in the metadata.
+    """
+    arrays = {".".join(names): np.asarray(value, order="C") for names, value in flatten(params)}
+    metadata = {"format": "sde_jax", "configuration": json.dumps(configuration)}
+    save_file(arrays, fspath(path), metadata)
+
+
+def read_safetensors(path: str | PathLike[str]) -> tuple[PyTree, dict[str, Any]]:
+    """Parameters and configuration that `write_safetensors` wrote.
+
+    Raises:
+      CheckpointFileError: if the file is damaged or was not written so.
+      OSError: if there is no such file.
+    """
+    params: dict[str, Any] = {}
+    try:
+        with safe_open(Path(path), framework="numpy") as file:
+            metadata = file.metadata() or {}
+            for name in file.keys():  # noqa: SIM118
+                insert(params, tuple(name.split(".")), file.get_tensor(name))
+        configuration = json.loads(metadata["configuration"])
+    except SafetensorError as error:
+        raise CheckpointFileError(path, f"it is no file of safetensors: {error}") from error
+    except (KeyError, ValueError, AttributeError) as error:
+        raise CheckpointFileError(
+            path, f"it was not written with a `configuration`: {error!r}"
+        ) from error
+    return params, configuration

@@ -1,0 +1,112 @@
+"""Checkpoints of score_sde (JAX) and score_sde_pytorch, of Song et al. 2021, in and out.
+
+Usage::
+
+    score = load_checkpoint("checkpoint_8.pth", published("vp/cifar10_ddpmpp_continuous"))
+    score = load_checkpoint("checkpoint_26", published("ve/cifar10_ncsnpp_continuous"))
+
+Other models are described by a `PublishedModel`. PyTorch is not needed, and nothing in a file is
+executed.
+"""
+
+from os import PathLike
+from pathlib import Path
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+
+from sde_jax.interop.configurations import published, published_names
+from sde_jax.interop.errors import CheckpointFileError
+from sde_jax.interop.flax_checkpoint import FlaxCheckpoint
+from sde_jax.interop.flax_file import read_flax_file
+from sde_jax.interop.layout import layout_of
+from sde_jax.interop.published_model import PublishedModel
+from sde_jax.interop.torch_checkpoint import TorchCheckpoint, torch_content
+from sde_jax.interop.torch_file import read_torch_file, write_torch_file
+from sde_jax.interop.training_state import AdamMoments, PublishedState
+from sde_jax.score import NetworkScore
+
+__all__ = [
+    "AdamMoments",
+    "CheckpointFileError",
+    "PublishedModel",
+    "PublishedState",
+    "load_checkpoint",
+    "published",
+    "published_names",
+    "read_checkpoint",
+    "save_checkpoint",
+]
+
+
+def load_checkpoint(
+    path: str | PathLike[str], model: PublishedModel, weights: Literal["ema", "raw"] = "ema"
+) -> NetworkScore:
+    """The score of a published checkpoint, of PyTorch or Flax.
+
+    Args:
+      path: the file.
+      model: what it holds.
+      weights: the running average of the parameters, or those being optimized.
+
+    Raises:
+      CheckpointFileError: if the file cannot be read, or does not fit the model; it lists all that
+        does not.
+      OSError: if there is no such file.
+      ValueError: for other ``weights``.
+    """
+    if weights not in ("ema", "raw"):
+        raise ValueError(f"`weights` must be 'ema' or 'raw': got {weights!r}")
+    checkpoint = _open(path, model)
+    params = checkpoint.ema_params() if weights == "ema" else checkpoint.params
+    _require_fit(path, checkpoint.problems)
+    return NetworkScore(jax.tree.map(jnp.asarray, params), model.score_model)
+
+
+def read_checkpoint(path: str | PathLike[str], model: PublishedModel) -> PublishedState:
+    """All that a published run needs to go on, of PyTorch or Flax.
+
+    Raises:
+      CheckpointFileError: as `load_checkpoint`.
+      OSError: if there is no such file.
+    """
+    checkpoint = _open(path, model)
+    state = PublishedState(
+        checkpoint.step, checkpoint.params, checkpoint.ema_params(), checkpoint.moments()
+    )
+    _require_fit(path, checkpoint.problems)
+    return state
+
+
+def save_checkpoint(
+    path: str | PathLike[str], model: PublishedModel, state: PublishedState
+) -> None:
+    """Writes what score_sde_pytorch would have saved: the inverse of `read_checkpoint`.
+
+    Parameters that PyTorch has and nothing uses, those of the time in networks that are not told
+    it, are zero.
+
+    Raises:
+      KeyError: if a parameter is missing.
+    """
+    write_torch_file(path, torch_content(model, layout_of(model), state))
+
+
+def _open(path: str | PathLike[str], model: PublishedModel) -> TorchCheckpoint | FlaxCheckpoint:
+    """The checkpoint, of the kind that name or first bytes say."""
+    with open(path, "rb") as file:
+        start = file.read(2)
+    layout = layout_of(model)
+    # In msgpack, what begins a pickle would be an empty dict.
+    if Path(path).suffix in (".pth", ".pt") or start == b"PK" or start[:1] == b"\x80":
+        content = read_torch_file(path)
+        if not isinstance(content, dict):
+            raise CheckpointFileError(path, "it holds no dict, as a checkpoint does")
+        return TorchCheckpoint(content, model, layout)
+    return FlaxCheckpoint(read_flax_file(path), layout)
+
+
+def _require_fit(path: str | PathLike[str], problems: list[str]) -> None:
+    if problems:
+        raise CheckpointFileError(path, ["it does not fit the model", *dict.fromkeys(problems)])
