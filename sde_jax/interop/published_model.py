@@ -5,14 +5,22 @@ import difflib
 import json
 from typing import Any, Literal, Self
 
-import numpy as np
-
 from sde_jax.data.scaling import ImageScaling
 from sde_jax.interop.typed_fields import typed_fields
 from sde_jax.nets.ddpm import DDPMSpec
 from sde_jax.nets.ncsnpp import NCSNppSpec
-from sde_jax.score import LogNoiseLevel, NoisePrediction, ScaledTime, ScoreModel, ScorePrediction
-from sde_jax.sde import VE, VP, LinearSDE, SubVP
+from sde_jax.score import (
+    DescendingIndex,
+    LogNoiseLevel,
+    LogScaledTime,
+    NoiseLevel,
+    NoisePrediction,
+    ScaledTime,
+    ScoreModel,
+    ScorePrediction,
+    TimeCondition,
+)
+from sde_jax.sde import VE, VP, DDPMChain, LinearSDE, SubVP
 
 __all__ = ["PublishedModel"]
 
@@ -215,15 +223,6 @@ class PublishedModel:
         return kind(beta_min=self.beta_min, beta_max=self.beta_max)
 
     @property
-    def noise_levels(self) -> np.ndarray:
-        """The `sigmas` that PyTorch files hold: `num_scales` from `sigma_max` down to `sigma_min`.
-
-        In float64, logarithms evenly spaced.
-        """
-        ends = np.log(self.sigma_max), np.log(self.sigma_min)
-        return np.exp(np.linspace(*ends, self.num_scales))
-
-    @property
     def network_spec(self) -> DDPMSpec | NCSNppSpec:
         """The network."""
         common: dict[str, Any] = {
@@ -259,20 +258,25 @@ class PublishedModel:
     @property
     def score_model(self) -> ScoreModel:
         """How the network is read as a score (Song et al. 2021, app. C and G)."""
-        network = self.network_spec.build()
-        if self.sde == "vesde":
-            return ScoreModel(
-                network=network,
-                sde=self.process,
-                parameterization=ScorePrediction(),
-                time_condition=LogNoiseLevel(),
-            )
+        predicts_score = self.sde == "vesde"
+        discrete_vp = self.sde == "vpsde" and not self.continuous
         return ScoreModel(
-            network=network,
+            network=self.network_spec.build(),
             sde=self.process,
-            parameterization=NoisePrediction(),
-            time_condition=ScaledTime(scale=999.0),
+            parameterization=ScorePrediction() if predicts_score else NoisePrediction(),
+            time_condition=self._time_condition,
+            noise_levels=DDPMChain(levels=self.num_scales) if discrete_vp else None,
         )
+
+    @property
+    def _time_condition(self) -> TimeCondition:
+        if self.sde == "vesde":
+            if not self.continuous:
+                return DescendingIndex(levels=self.num_scales)
+            return LogNoiseLevel() if self._fourier else NoiseLevel()
+        if not self.continuous:
+            return ScaledTime(scale=self.num_scales - 1)
+        return LogScaledTime(scale=999.0) if self._fourier else ScaledTime(scale=999.0)
 
     def to_json(self) -> str:
         """All fields as a JSON object."""

@@ -48,7 +48,7 @@ def read_safetensors(path: str | PathLike[str]) -> tuple[PyTree, dict[str, Any]]
         configuration = json.loads(metadata["configuration"])
     except SafetensorError as error:
         raise CheckpointFileError(path, f"it is no file of safetensors: {error}") from error
-    except (KeyError, ValueError, AttributeError) as error:
+    except (LookupError, ValueError, AttributeError) as error:
         raise CheckpointFileError(
             path, f"it was not written with a `configuration`: {error!r}"
         ) from error

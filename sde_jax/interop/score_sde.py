@@ -9,19 +9,25 @@ Other models are described by a `PublishedModel`. PyTorch is not needed, and not
 executed.
 """
 
+import dataclasses
+import json
 from os import PathLike
 from pathlib import Path
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from sde_jax.arrays import PyTree
 from sde_jax.interop.configurations import published, published_names
 from sde_jax.interop.errors import CheckpointFileError
 from sde_jax.interop.flax_checkpoint import FlaxCheckpoint
 from sde_jax.interop.flax_file import read_flax_file
+from sde_jax.interop.gathering import Slot, flatten, gather
 from sde_jax.interop.layout import layout_of
 from sde_jax.interop.published_model import PublishedModel
+from sde_jax.interop.safetensors_file import read_safetensors, write_safetensors
 from sde_jax.interop.torch_checkpoint import TorchCheckpoint, torch_content
 from sde_jax.interop.torch_file import read_torch_file, write_torch_file
 from sde_jax.interop.training_state import AdamMoments, PublishedState
@@ -33,10 +39,12 @@ __all__ = [
     "PublishedModel",
     "PublishedState",
     "load_checkpoint",
+    "load_weights",
     "published",
     "published_names",
     "read_checkpoint",
     "save_checkpoint",
+    "save_weights",
 ]
 
 
@@ -91,6 +99,35 @@ def save_checkpoint(
       KeyError: if a parameter is missing.
     """
     write_torch_file(path, torch_content(model, layout_of(model), state))
+
+
+def save_weights(path: str | PathLike[str], model: PublishedModel, params: PyTree) -> None:
+    """Writes parameters as safetensors, with the model in the metadata."""
+    write_safetensors(path, params, dataclasses.asdict(model))
+
+
+def load_weights(path: str | PathLike[str]) -> NetworkScore:
+    """The score whose parameters `save_weights` wrote.
+
+    Raises:
+      CheckpointFileError: if the file cannot be read, or does not fit the model that it names.
+      OSError: if there is no such file.
+    """
+    arrays, configuration = read_safetensors(path)
+    try:
+        model = PublishedModel.from_json(json.dumps(configuration))
+    except ValueError as error:
+        raise CheckpointFileError(path, f"its `configuration` is no model: {error}") from error
+    problems: list[str] = []
+    named = {".".join(names): value for names, value in flatten(arrays)}
+    slots = {
+        ".".join(tensor.path): Slot(tensor.path, (tensor.shape,), np.asarray)
+        for tensor in layout_of(model)
+        if tensor.path is not None
+    }
+    params = gather("it", named, slots, problems)
+    _require_fit(path, problems)
+    return NetworkScore(jax.tree.map(jnp.asarray, params), model.score_model)
 
 
 def _open(path: str | PathLike[str], model: PublishedModel) -> TorchCheckpoint | FlaxCheckpoint:

@@ -98,7 +98,7 @@ class TorchCheckpoint:
         return gather(f"`optimizer` {key}", values, used, self.problems)
 
     def _check_noise_levels(self, found: Any) -> None:
-        expected = self.model.noise_levels
+        expected = noise_levels(self.model)
         if not isinstance(found, np.ndarray) or found.ndim != 1 or not found.size:
             self.problems.append(f"`model` lacks sigmas, {described(expected)}")
         elif found.shape != expected.shape or not np.allclose(found, expected, rtol=1e-5):
@@ -106,6 +106,12 @@ class TorchCheckpoint:
                 f"the sigmas in `model` are {described(found)}; those of `num_scales`, `sigma_max` "
                 f"and `sigma_min` are {described(expected)}"
             )
+
+
+def noise_levels(model: PublishedModel) -> np.ndarray:
+    """`num_scales` of them, from `sigma_max` down to `sigma_min` in geometric progression."""
+    ends = np.log(model.sigma_max), np.log(model.sigma_min)
+    return np.exp(np.linspace(*ends, model.num_scales))
 
 
 def described(noise_levels: np.ndarray) -> str:
@@ -150,7 +156,7 @@ def torch_content(
             "state": states,
             "param_groups": [{**adam_settings(model, state.step), "params": [*range(len(layout))]}],
         },
-        "model": OrderedDict({PREFIX + "sigmas": model.noise_levels, **named}),
+        "model": OrderedDict({PREFIX + "sigmas": noise_levels(model), **named}),
         "ema": {
             "decay": model.ema_rate,
             "num_updates": state.step,

@@ -63,6 +63,15 @@ class LogNoiseLevel:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NoiseLevel:
+    """``sigma / alpha``: told to VE networks with positional features, trained at all times."""
+
+    def __call__(self, sde: LinearSDE, t: Time) -> Time:
+        """The noise level itself."""
+        return sde.noise_to_signal(t)
+
+
+@dataclass(frozen=True, kw_only=True)
 class DescendingIndex:
     """The nearest of N levels at the times ``i / (N - 1)``, counted down from 0 at t = 1.
 

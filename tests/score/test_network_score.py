@@ -15,6 +15,7 @@ from sde_jax.score import (
     LogNoiseLevel,
     LogScaledTime,
     NetworkScore,
+    NoiseLevel,
     ScaledTime,
     ScoreModel,
     ScorePrediction,
@@ -69,8 +70,10 @@ def test_what_the_network_is_told_of_time(name):
     sde, t = SDES[name], jnp.asarray([0.3, 0.8])
     np.testing.assert_allclose(ScaledTime()(sde, t), 999 * t, rtol=1e-6)
     np.testing.assert_allclose(ScaledTime(scale=10.0)(sde, t), 10 * t, rtol=1e-6)
-    levels = np.log(np.asarray(sde.sigma(t)) / np.asarray(sde.alpha(t)))
-    np.testing.assert_allclose(LogNoiseLevel(scale=0.25)(sde, t), 0.25 * levels, rtol=1e-4)
+    levels = np.asarray(sde.sigma(t)) / np.asarray(sde.alpha(t))
+    np.testing.assert_allclose(NoiseLevel()(sde, t), levels, rtol=1e-4)
+    quarters = 0.25 * np.log(levels)
+    np.testing.assert_allclose(LogNoiseLevel(scale=0.25)(sde, t), quarters, rtol=1e-4)
     np.testing.assert_allclose(LogScaledTime()(sde, t), np.log(999 * np.asarray(t)), rtol=1e-6)
     np.testing.assert_array_equal(DescendingIndex(levels=101)(sde, t), [70, 20])
 
