@@ -3,17 +3,17 @@
 Modules are numbered: in PyTorch by their place in the list, in Flax and here by their place among
 those of one class. Inside a module, and for the bare layers among them:
 
-==================  ====================  =========================  ===============
-layer               PyTorch               Flax                       here
-==================  ====================  =========================  ===============
-Conv, Combine       weight [O, I, H, W]   kernel [H, W, I, O]        kernel [H, W, I, O]
-filtered Conv2d     weight [O, I, H, W]   weight [H, W, I, O]        kernel [H, W, I, O]
-convolution of 1x1  weight [O, I, 1, 1]   kernel [1, 1, I, O]        kernel [I, O]
-Linear              weight [O, I]         kernel [I, O]              kernel [I, O]
-NIN                 W [I, O], b           W [I, O], b                kernel [I, O], bias
-GroupNorm           weight [C], bias      scale [C] or [1, 1, 1, C]  scale [C], bias
-Fourier features    W [F]                 W [F]                      W [F]
-==================  ====================  =========================  ===============
+===================  ===================  =========================  ===================
+layer                PyTorch              Flax                       here
+===================  ===================  =========================  ===================
+convolution          weight [O, I, H, W]  kernel [H, W, I, O]        kernel [H, W, I, O]
+with a filter        weight [O, I, H, W]  weight [H, W, I, O]        kernel [H, W, I, O]
+of size 1            weight [O, I, 1, 1]  kernel [1, 1, I, O]        kernel [I, O]
+Linear               weight [O, I]        kernel [I, O]              kernel [I, O]
+NIN                  W [I, O], b          W [I, O], b                kernel [I, O], bias
+GroupNorm            weight [C], bias     scale [C] or [1, 1, 1, C]  scale [C], bias
+Fourier features     W [F]                W [F]                      W [F]
+===================  ===================  =========================  ===================
 """
 
 from collections import Counter

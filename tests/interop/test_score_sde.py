@@ -154,6 +154,14 @@ def test_before_the_first_update_there_are_no_moments(tmp_path):
     assert saved["optimizer"]["param_groups"][0]["lr"] == 0
 
 
+def test_learning_rate_of_the_last_update(tmp_path):
+    """That of update 51 follows 50: 50 / 5000 of the whole; of update 6000 it is the whole."""
+    arrays, meta, model = network_of(FOURIER)
+    for step, share in {51: 0.01, 6000: 1.0}.items():
+        saved, _ = resaved(tmp_path, torch_content(arrays, meta, step=step), model)
+        assert saved["optimizer"]["param_groups"][0]["lr"] == pytest.approx(2e-4 * share)
+
+
 def spoiled_content():
     """A checkpoint with one fault of each kind, and the lines that report them."""
     arrays, meta, model = network_of(FOURIER)
