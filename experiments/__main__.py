@@ -8,7 +8,16 @@ from typing import Any
 
 import jax
 
-from experiments.command_line import likelihood, listing, quickstart, sample, train
+from experiments.command_line import (
+    exporting,
+    importing,
+    likelihood,
+    listing,
+    quickstart,
+    sample,
+    train,
+)
+from experiments.command_line.output import listed
 from experiments.command_line.parsing import refuse
 from sde_jax.training.errors import NonFiniteError, RunError
 
@@ -17,6 +26,8 @@ COMMANDS: dict[str, Callable[[list[str]], dict[str, Any]]] = {
     "train": train.main,
     "sample": sample.main,
     "likelihood": likelihood.main,
+    "import": importing.main,
+    "export": exporting.main,
     "quickstart": quickstart.main,
 }
 
@@ -27,6 +38,8 @@ usage: python -m experiments COMMAND [OPTIONS]
   train NAME          train an experiment in a run directory
   sample RUN          draw samples from a run
   likelihood RUN      measure the likelihood of data under a run
+  import FILE         make a run of a published checkpoint
+  export RUN          write a run's weights for other programs
   quickstart          train on handwritten digits, sample, and measure, in minutes
 
 COMMAND --help explains every option. Results are one JSON object, the last line on stdout.
@@ -59,19 +72,14 @@ def main(args: list[str]) -> int:
         refuse("the device's memory is too small for this batch size or network.", code=1)
     print(json.dumps(results))
     if results.get("failed"):
-        refuse(f"no result for example {listed(results['failed'])}: its solve failed.", code=1)
+        failed = listed(results["failed"], separator=", ")
+        refuse(f"no result for example {failed}: its solve failed.", code=1)
     return 0
 
 
 def show_warning(message: Warning | str, *where: Any, **source: Any) -> None:
     """Prints a warning in one line, without the place in the code."""
     print(f"warning: {message}", file=sys.stderr)
-
-
-def listed(numbers: list[int], limit: int = 20) -> str:
-    """The numbers, in words; of many, the first."""
-    shown = ", ".join(map(str, numbers[:limit]))
-    return shown if len(numbers) <= limit else f"{shown} and {len(numbers) - limit} more"
 
 
 if __name__ == "__main__":

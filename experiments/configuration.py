@@ -1,17 +1,52 @@
-"""Experiments to JSON and back."""
+"""Experiments by their names, to JSON and back."""
 
 import dataclasses
 import importlib
+import json
 import pkgutil
 from collections.abc import Callable, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import experiments
 from experiments.experiment import Experiment
+from experiments.published import published_experiment
+from sde_jax.interop.score_sde import PublishedModel, published, published_names
 
 
 class ConfigurationError(ValueError):
     """A stored configuration does not fit the experiment that it names."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Named:
+    """An experiment and what it is called; of a published model, the model, too."""
+
+    name: str
+    experiment: Experiment
+    model: PublishedModel | None = None
+
+    def config(self) -> dict[str, Any]:
+        """All of it, for the configuration of a run."""
+        model = {} if self.model is None else {"model": dataclasses.asdict(self.model)}
+        return {"name": self.name, **model, "experiment": to_config(self.experiment)}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """The inverse of `config`.
+
+        Raises:
+          ConfigurationError: if it is not the configuration of an experiment.
+        """
+        try:
+            name, stored, model = config["name"], config["experiment"], config.get("model")
+        except (KeyError, TypeError, AttributeError):
+            raise ConfigurationError("it has no `name` and `experiment`") from None
+        if model is None:
+            default = find(name)
+        else:
+            default = of_model(name, PublishedModel.from_json(json.dumps(model)))
+        return cls(name, from_config(default.experiment, stored, "experiment"), default.model)
 
 
 def to_config(spec: Any) -> Any:
@@ -59,19 +94,51 @@ def names() -> list[str]:
     return sorted(name for name in modules if isinstance(_value(name), Experiment))
 
 
-def find(name: str) -> Experiment:
-    """The experiment of this name.
+def find(name: str) -> Named:
+    """The experiment of this name, or of the published model of this name, or in a file of one.
 
     Raises:
       ConfigurationError: if there is none.
     """
-    if name not in names():
-        raise ConfigurationError(f"no experiment {name!r}: there are {', '.join(names())}.")
-    return _value(name)
+    if name in names():
+        return Named(name, _value(name))
+    if "/" in name or name.endswith(".json"):
+        return of_model(*find_model(name))
+    raise ConfigurationError(
+        f"no experiment {name!r}: there are {', '.join(names())}, and published models such as "
+        f"{published_names()[0]}: `list` shows them."
+    )
+
+
+def find_model(name: str) -> tuple[str, PublishedModel]:
+    """The published model of this name, or that of a .json file, called like the file.
+
+    Raises:
+      ConfigurationError: if there is none, or the file is not one of a `PublishedModel`.
+    """
+    if not name.endswith(".json"):
+        try:
+            return name, published(name)
+        except ValueError as error:
+            raise ConfigurationError(str(error)) from None
+    path = Path(name)
+    try:
+        return path.stem, PublishedModel.from_json(path.read_text())
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}.") from None
+    except ValueError as error:
+        raise ConfigurationError(f"{path} does not describe a published model: {error}") from None
+
+
+def of_model(name: str, model: PublishedModel) -> Named:
+    """The experiment of a published model."""
+    return Named(name, published_experiment(model), model)
 
 
 def find_report(name: str) -> Callable[[Any], dict[str, Any]] | None:
     """The function ``report`` of the experiment's module, which measures a trained run, if any."""
+    if name not in names():
+        return None
     return getattr(importlib.import_module(f"experiments.{name}"), "report", None)
 
 

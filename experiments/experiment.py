@@ -27,6 +27,7 @@ from sde_jax.score import (
     EDMPrediction,
     LogNoiseLevel,
     LogScaledTime,
+    NoiseLevel,
     NoisePrediction,
     ScaledTime,
     ScoreModel,
@@ -72,7 +73,9 @@ class Experiment:
     parameterization: (
         NoisePrediction | DataPrediction | VelocityPrediction | ScorePrediction | EDMPrediction
     ) = NoisePrediction()
-    time_condition: ScaledTime | LogScaledTime | LogNoiseLevel | DescendingIndex = ScaledTime()
+    time_condition: ScaledTime | LogScaledTime | NoiseLevel | LogNoiseLevel | DescendingIndex = (
+        ScaledTime()
+    )
     noise_levels: DDPMChain | None = None
     """The chain whose noise levels the network is trained on; None: those of the SDE."""
     data_deviation: float | None = None

@@ -95,7 +95,7 @@ def held_out(run: TrainedRun, count: int) -> Array:
 def draw(run: TrainedRun, count: int) -> Samples:
     """Samples with their trajectories."""
     return generate(
-        run.experiment.sampling.build(frames=FRAMES),
+        run.sampler(run.experiment.sampling, frames=FRAMES),
         run.score,
         run.experiment.sde,
         run.layout.shape,

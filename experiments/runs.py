@@ -1,32 +1,61 @@
 """A finished or unfinished run, opened to be used."""
 
+import dataclasses
 import functools
 from dataclasses import dataclass
 from pathlib import Path
 
 from jax.sharding import Mesh
 
-from experiments.configuration import ConfigurationError, find, from_config
+from experiments.configuration import ConfigurationError, Named
 from experiments.experiment import Experiment
+from experiments.samplers import SamplerSettings
 from sde_jax.data.source import DataSource, Layout
+from sde_jax.interop.published_sampler import published_sampler
+from sde_jax.sampling import Sampler
 from sde_jax.score import NetworkScore
 from sde_jax.training.checkpoint import Checkpoints
 from sde_jax.training.errors import NotARunError
+from sde_jax.training.learner import TrainState
 from sde_jax.training.run_directory import RunDirectory
 from sde_jax.training.start import abstract_state
 
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """What a run directory holds, and the score of its averaged parameters."""
+    """What a run directory holds."""
 
     directory: RunDirectory
-    name: str
-    experiment: Experiment
+    named: Named
     layout: Layout
-    score: NetworkScore
-    step: int
-    """Updates that the parameters have had."""
+    state: TrainState
+
+    @property
+    def experiment(self) -> Experiment:
+        """What was trained."""
+        return self.named.experiment
+
+    @property
+    def score(self) -> NetworkScore:
+        """The score of the averaged parameters."""
+        return NetworkScore(self.state.ema_params, self.experiment.model())
+
+    @property
+    def step(self) -> int:
+        """Updates that the parameters have had."""
+        return int(self.state.step)
+
+    def sampler(self, settings: SamplerSettings, frames: int = 0) -> Sampler:
+        """The sampler of ``settings``, keeping ``frames`` states on the way.
+
+        Raises:
+          ValueError: if it is to be the published one, and the run is of no published model.
+        """
+        if settings.sampler != "published":
+            return settings.build(frames)
+        if self.named.model is None:
+            raise ValueError("`sampler` must not be published: the run is of no published model.")
+        return dataclasses.replace(published_sampler(self.named.model), frames=frames)
 
     @functools.cached_property
     def source(self) -> DataSource:
@@ -43,28 +72,24 @@ def open_run(path: Path, mesh: Mesh) -> TrainedRun:
       ConfigurationError: if its configuration does not fit its experiment.
     """
     directory = RunDirectory.open(path)
-    name, experiment = stored_experiment(directory)
-    layout = experiment.data.layout()
+    named = stored_experiment(directory)
+    layout = named.experiment.data.layout()
     with Checkpoints(directory.checkpoints) as checkpoints:
-        like = abstract_state(experiment.learner(layout.shape), mesh)
+        like = abstract_state(named.experiment.learner(layout.shape), mesh)
         restored = checkpoints.restore_newest(like) if checkpoints.steps() else None
     if restored is None:
         raise NotARunError(f"{path} has no checkpoint yet: train it first.")
-    score = NetworkScore(restored.state.ema_params, experiment.model())
-    return TrainedRun(directory, name, experiment, layout, score, int(restored.state.step))
+    return TrainedRun(directory, named, layout, restored.state)
 
 
-def stored_experiment(directory: RunDirectory) -> tuple[str, Experiment]:
-    """Name and value of the experiment that a run directory was made by.
+def stored_experiment(directory: RunDirectory) -> Named:
+    """The experiment that a run directory was made by.
 
     Raises:
       ConfigurationError: if its configuration is not that of an experiment.
     """
     try:
-        name, config = directory.config["name"], directory.config["experiment"]
-        return name, from_config(find(name), config, "experiment")
-    except (KeyError, TypeError):
-        problem = "it has no `name` and `experiment`"
-    except ConfigurationError as error:
-        problem = str(error)
-    raise ConfigurationError(f"{directory.path / 'config.json'} cannot be used: {problem}")
+        return Named.from_config(directory.config)
+    except ValueError as error:
+        path = directory.path / "config.json"
+        raise ConfigurationError(f"{path} cannot be used: {error}") from error

@@ -17,7 +17,7 @@ from sde_jax.sampling import (
 )
 from sde_jax.score import AdaptiveSolver
 
-SamplerName = Literal["em", "reverse-diffusion", "ancestral", "pc", "ode"]
+SamplerName = Literal["em", "reverse-diffusion", "ancestral", "pc", "ode", "published"]
 
 TITLES: dict[SamplerName, str] = {
     "em": "Euler-Maruyama",
@@ -25,6 +25,7 @@ TITLES: dict[SamplerName, str] = {
     "ancestral": "ancestral",
     "pc": "predictor-corrector",
     "ode": "probability flow",
+    "published": "as published",
 }
 
 
@@ -34,7 +35,8 @@ class SamplerSettings:
 
     sampler: SamplerName = "em"
     """em: Euler-Maruyama; reverse-diffusion and ancestral: these predictors; pc: reverse diffusion
-    with a Langevin corrector; ode: adaptive probability flow."""
+    with a Langevin corrector; ode: adaptive probability flow; published: of a published model,
+    predictor, corrector and steps by the published rules, whatever the settings here."""
     steps: int = 1000
     """Steps of the grid; all samplers but ode."""
     snr: float = 0.16

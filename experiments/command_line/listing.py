@@ -5,6 +5,7 @@ from typing import Any
 
 from experiments.command_line.parsing import parse
 from experiments.configuration import description, names
+from sde_jax.interop.score_sde import published, published_names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +17,17 @@ def main(args: list[str]) -> dict[str, Any]:
     """Prints a line for each experiment and returns their names."""
     parse(List, args, "list")
     headlines = {name: description(name).strip().partition("\n")[0] for name in names()}
+    headlines |= {name: published_headline(name) for name in published_names()}
     width = max(map(len, headlines))
     for name, headline in headlines.items():
         print(f"{name:{width}}  {headline}")
     return {"experiments": list(headlines)}
+
+
+def published_headline(name: str) -> str:
+    """What a published model is, in a line."""
+    model = published(name)
+    data = model.dataset if model.category is None else f"{model.dataset} {model.category}"
+    times = "continuous" if model.continuous else f"{model.num_scales} levels"
+    size = f"{model.image_size}x{model.image_size}"
+    return f"{data} ({size}), {type(model.process).__name__}, {times}, as published."

@@ -1,4 +1,4 @@
-"""Files that a command writes for its user: nothing is written over, and each is whole."""
+"""What a command tells its user, and files that it writes: none over another, and each whole."""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -49,3 +49,9 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def listed(items: Sequence[object], *, separator: str = "; ", limit: int = 20) -> str:
+    """The items, in words; of many, the first."""
+    shown = separator.join(map(str, items[:limit]))
+    return shown if len(items) <= limit else f"{shown} and {len(items) - limit} more"

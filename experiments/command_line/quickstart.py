@@ -31,7 +31,7 @@ def main(args: list[str]) -> dict[str, Any]:
     """Runs the command and returns its results."""
     workdir = parse(Quickstart, args, "quickstart").workdir
     started = time.perf_counter()
-    trained = train.run("quickstart", find("quickstart"), workdir, resume=True)
+    trained = train.run(find("quickstart"), workdir, resume=True)
     if trained.stopped:
         return {"run": str(workdir), "step": trained.step, "stopped": True}
     run = open_run(workdir, data_mesh())

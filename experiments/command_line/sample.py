@@ -37,7 +37,8 @@ class Sample:
     """The run directory."""
     sampler: Annotated[SamplerName | None, option("NAME", "the experiment's")] = None
     """em: Euler-Maruyama; reverse-diffusion, ancestral: these predictors; pc: reverse diffusion
-    with a Langevin corrector; ode: adaptive probability flow."""
+    with a Langevin corrector; ode: adaptive probability flow; published: of a published model,
+    predictor, corrector and steps by the published rules."""
     steps: Annotated[int | None, option("INT", "the experiment's")] = None
     """Steps of the grid; all samplers but ode."""
     snr: Annotated[float | None, option("FLOAT", "the experiment's")] = None
@@ -73,7 +74,8 @@ class Sample:
         given: dict[str, Any] = {
             name: value for name, value in options.items() if value is not None
         }
-        known = {"ode": {"tolerance"}, "pc": {"steps", "snr"}}.get(chosen, {"steps"})
+        options_of = {"ode": {"tolerance"}, "pc": {"steps", "snr"}, "published": set()}
+        known = options_of.get(chosen, {"steps"})
         for name in set(given) - known:
             raise UsageError(f"--{name} does not apply to --sampler {chosen}.")
         return dataclasses.replace(default, sampler=chosen, **given)
@@ -88,10 +90,11 @@ def main(args: list[str]) -> dict[str, Any]:
 def execute(run: TrainedRun, options: Sample) -> dict[str, Any]:
     """Draws and writes what ``options`` ask for."""
     settings = options.settings(run.experiment.sampling)
+    sampler = run.sampler(settings, frames=FRAMES if options.trajectory else 0)
     out = output_path(run, settings, options)
     started = time.perf_counter()
     samples = generate(
-        settings.build(frames=FRAMES if options.trajectory else 0),
+        sampler,
         run.score,
         run.experiment.sde,
         run.layout.shape,
@@ -168,6 +171,7 @@ def output_path(run: TrainedRun, settings: SamplerSettings, options: Sample) -> 
     how = {
         "ode": f"tolerance{settings.tolerance:g}",
         "pc": f"steps{settings.steps}-snr{settings.snr:g}",
+        "published": "rules",
     }.get(settings.sampler, f"steps{settings.steps}")
     name = f"{settings.sampler}-{how}-at{run.step}-seed{options.seed}-count{options.count}.npz"
     return writable(run.directory.path / "samples" / name)

@@ -1,5 +1,6 @@
 """``python -m experiments train NAME``."""
 
+import dataclasses
 import json
 import math
 import sys
@@ -11,11 +12,12 @@ import jax
 import tyro
 
 from experiments.command_line.parsing import Switch, UsageError, parse
-from experiments.configuration import find, find_report, names, to_config
+from experiments.configuration import Named, find, find_report, names
 from experiments.experiment import Experiment
 from experiments.runs import open_run
 from sde_jax import figures
 from sde_jax.data.source import DataSource
+from sde_jax.interop.score_sde import published_names
 from sde_jax.training.atomic import write_json
 from sde_jax.training.devices import data_mesh
 from sde_jax.training.learner import Learner
@@ -49,9 +51,14 @@ class Train:
 HELP = """\
 usage: python -m experiments train NAME [OPTIONS]
 
-Trains the experiment NAME in a run directory. The experiments, whose options differ:
+Trains the experiment NAME in a run directory, or a published model by its name or from the .json
+file that `export` writes. The experiments, whose options differ:
 
   {names}
+
+and the published models:
+
+  {published}
 
 `list` says what they are, `train NAME --help` explains every option.
 """
@@ -60,18 +67,20 @@ Trains the experiment NAME in a run directory. The experiments, whose options di
 def main(args: list[str]) -> dict[str, Any]:
     """Runs the command and returns its results."""
     if args[:1] in (["-h"], ["--help"]):
-        print(HELP.format(names="\n  ".join(names())), end="")
+        shown = {"names": names(), "published": published_names()}
+        print(HELP.format(**{key: "\n  ".join(value) for key, value in shown.items()}), end="")
         sys.exit()
     if not args or args[0].startswith("-"):
         raise UsageError("train needs the NAME of an experiment first: `list` shows them.")
     name = args[0]
-    default = Train(experiment=find(name), workdir=Path("runs") / name)
+    named = find(name)
+    default = Train(experiment=named.experiment, workdir=Path("runs") / named.name)
     options = parse(Train, args[1:], f"train {name}", default)
+    named = dataclasses.replace(named, experiment=options.experiment)
     if options.dry_run:
-        parameters = count_parameters(options.experiment)
-        return {"parameters": parameters, "name": name, "experiment": to_config(options.experiment)}
+        return {"parameters": count_parameters(named.experiment), **named.config()}
     workdir = options.workdir
-    result = run(name, options.experiment, workdir, resume=options.resume)
+    result = run(named, workdir, resume=options.resume)
     return {
         "run": str(workdir),
         "step": result.step,
@@ -79,19 +88,18 @@ def main(args: list[str]) -> dict[str, Any]:
         "held_out_loss": result.held_out_loss,
         "seconds": round(result.seconds, 1),
         "examples_per_second": round(result.images_per_second, 1),
-        **({} if result.stopped else measured(name, workdir, result.step)),
+        **({} if result.stopped else measured(named.name, workdir, result.step)),
     }
 
 
-def run(name: str, experiment: Experiment, workdir: Path, *, resume: bool) -> TrainResult:
-    """Trains ``experiment`` in ``workdir`` and draws its training curve."""
-    source, learner = prepare(experiment)
-    config = {"name": name, "experiment": to_config(experiment)}
+def run(named: Named, workdir: Path, *, resume: bool) -> TrainResult:
+    """Trains the experiment in ``workdir`` and draws its training curve."""
+    source, learner = prepare(named.experiment)
     if resume:
-        directory = RunDirectory.resume(workdir, config, changeable=CHANGEABLE)
+        directory = RunDirectory.resume(workdir, named.config(), changeable=CHANGEABLE)
     else:
-        directory = RunDirectory.create(workdir, config)
-    result = train(learner, source, directory, experiment.training)
+        directory = RunDirectory.create(workdir, named.config())
+    result = train(learner, source, directory, named.experiment.training)
     if jax.process_index() == 0:
         directory.pictures.mkdir(exist_ok=True)
         figures.curves(

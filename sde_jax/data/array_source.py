@@ -37,6 +37,8 @@ class ArraySource:
       scaling: the grey levels, by default 256; every value must lie below ``scaling.levels``.
       flip: whether ``stream`` mirrors each image left to right with probability one half;
         ``batches`` never does.
+      dequantize: whether ``stream`` spreads each grey level over its bin, or places it by
+        `ImageScaling.place`; ``batches`` always spreads, since densities need it.
 
     Raises:
       ValueError: if an array is not as described.
@@ -49,11 +51,13 @@ class ArraySource:
         *,
         scaling: ImageScaling | None = None,
         flip: bool = False,
+        dequantize: bool = True,
     ) -> None:
         self.images = dict(images)
         self.labels = None if labels is None else dict(labels)
         self.scaling = scaling or ImageScaling()
         self.flip = flip
+        self.dequantize = dequantize
         self._check()
         self._placed: dict[tuple[str, NamedSharding | None], tuple[Array, Array | None]] = {}
 
@@ -87,6 +91,7 @@ class ArraySource:
                 jax.random.fold_in(key, step),
                 slots,
                 flip=self.flip,
+                dequantize=self.dequantize,
                 sharding=sharding,
             )
             for step in itertools.count(start)
@@ -104,7 +109,9 @@ class ArraySource:
         """See `DataSource.batches`."""
         size = check_request(self.sizes, split, batch_size)
         return (
-            self._batch(split, indices, key, indices, flip=False, sharding=sharding)
+            self._batch(
+                split, indices, key, indices, flip=False, dequantize=True, sharding=sharding
+            )
             for indices in ordered_indices(size, batch_size, count)
         )
 
@@ -116,6 +123,7 @@ class ArraySource:
         noise_ids: np.ndarray,
         *,
         flip: bool,
+        dequantize: bool,
         sharding: NamedSharding | None,
     ) -> Batch:
         sharding_of_batch = partial_sharding(sharding, len(indices))
@@ -126,6 +134,7 @@ class ArraySource:
             put(picks, sharding_of_batch),
             scaling=self.scaling,
             flip=flip,
+            dequantize=dequantize,
             sharding=sharding_of_batch,
         )
 
@@ -187,7 +196,7 @@ def stream_indices(
     return np.concatenate(pieces)
 
 
-@functools.partial(jax.jit, static_argnames=("scaling", "flip", "sharding"))
+@functools.partial(jax.jit, static_argnames=("scaling", "flip", "dequantize", "sharding"))
 def _gather(
     split: tuple[Int[Array, "count height width channels"], Int[Array, "count"] | None],
     key: Key[Array, ""],
@@ -195,9 +204,10 @@ def _gather(
     *,
     scaling: ImageScaling,
     flip: bool,
+    dequantize: bool,
     sharding: NamedSharding | None,
 ) -> Batch:
-    """Example ``picks[b, 0]`` flipped and dequantized by ``fold_in(key, picks[b, 1])``."""
+    """Example ``picks[b, 0]``, flipped and dequantized by ``fold_in(key, picks[b, 1])``."""
 
     def example(split: PyTree, pick: Int[Array, "2"]) -> Batch:
         (images, labels), key = split
@@ -205,7 +215,10 @@ def _gather(
         image = images[pick[0]]
         if flip:
             image = jnp.where(jax.random.bernoulli(key_flip), image[:, ::-1], image)
-        x = scaling.dequantize(image, jax.random.uniform(key_noise, image.shape))
+        if dequantize:
+            x = scaling.dequantize(image, jax.random.uniform(key_noise, image.shape))
+        else:
+            x = scaling.place(image)
         return Batch(x, None if labels is None else labels[pick[0]])
 
     return map_examples(example, (split, key), picks, sharding)

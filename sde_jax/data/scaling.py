@@ -63,6 +63,10 @@ class ImageScaling:
         u = jnp.clip(u, rounding, 1.0 - rounding)
         return (levels.astype(jnp.float32) + u) * (self._width / self.levels) + self._lowest
 
+    def place(self, levels: Int[Array, "..."]) -> Float[Array, "..."]:
+        """``2 levels / (L - 1) - 1``, not centered ``levels / (L - 1)``: without dequantization."""
+        return levels.astype(jnp.float32) * (self._width / (self.levels - 1)) + self._lowest
+
     def to_levels(self, x: Float[Array, "..."]) -> Int[Array, "..."]:
         """``floor(L (x + 1) / 2)``, not centered ``floor(L x)``, clipped to 0..L-1.
 

@@ -50,6 +50,12 @@ class TfdsImages(DataSpec):
     flip: bool = False
     """Mirror training images left to right with probability one half."""
 
+    dequantize: bool = True
+    """Spread grey levels over their bins in training; published models were trained without."""
+
+    centered: bool = True
+    """Whether model coordinates are [-1, 1]; [0, 1] is that of published VE models."""
+
     def __post_init__(self) -> None:
         if self.image_size is not None and self.image_size < 1:
             raise ValueError(f"`image_size` must be positive: got {self.image_size}. None: as is.")
@@ -64,7 +70,8 @@ class TfdsImages(DataSpec):
         """
         if self.image_size is None or self.channels is None:
             return super().layout()
-        return Layout((self.image_size, self.image_size, self.channels), ImageScaling())
+        shape = (self.image_size, self.image_size, self.channels)
+        return Layout(shape, ImageScaling(centered=self.centered))
 
     def load(self) -> ArraySource:
         """Reads and decodes both splits.
@@ -86,7 +93,13 @@ class TfdsImages(DataSpec):
             if self.image_size is not None:
                 images[split] = pad_to_square(images[split], self.image_size)
         labelled = "label" in builder.info.features
-        return ArraySource(images, labels if labelled else None, flip=self.flip)
+        return ArraySource(
+            images,
+            labels if labelled else None,
+            scaling=ImageScaling(centered=self.centered),
+            flip=self.flip,
+            dequantize=self.dequantize,
+        )
 
     def _version_folder(self) -> pathlib.Path:
         """The folder of the asked or newest version."""

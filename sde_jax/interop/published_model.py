@@ -22,7 +22,7 @@ from sde_jax.score import (
 )
 from sde_jax.sde import VE, VP, DDPMChain, LinearSDE, SubVP
 
-__all__ = ["PublishedModel"]
+__all__ = ["NETWORK_FIELDS", "PublishedModel"]
 
 POSITIVE = (
     *("image_size", "num_channels", "nf", "num_res_blocks", "num_scales", "fourier_scale"),
@@ -31,6 +31,31 @@ POSITIVE = (
 )
 NOT_NEGATIVE = ("init_scale", "weight_decay", "warmup", "seed")
 BELOW_ONE = ("dropout", "ema_rate", "beta1")
+
+NETWORK_FIELDS = {
+    "nf": "channels",
+    "ch_mult": "multipliers",
+    "num_res_blocks": "blocks_per_level",
+    "attn_resolutions": "attention_resolutions",
+    "dropout": "dropout",
+    "nonlinearity": "activation",
+    "resamp_with_conv": "resample_with_convolution",
+    "conditional": "conditional",
+    "centered": "centered",
+    "scale_by_sigma": "scale_by_sigma",
+    "sigma_min": "sigma_min",
+    "sigma_max": "sigma_max",
+    "num_scales": "num_scales",
+    "embedding_type": "embedding",
+    "fourier_scale": "fourier_scale",
+    "resblock_type": "block",
+    "progressive_input": "progressive_input",
+    "progressive": "progressive_output",
+    "progressive_combine": "combine",
+    "skip_rescale": "skip_rescale",
+    "init_scale": "init_scale",
+}
+"""Names of the reference and, for what they name, of `NCSNppSpec` and `DDPMSpec`."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -225,35 +250,14 @@ class PublishedModel:
     @property
     def network_spec(self) -> DDPMSpec | NCSNppSpec:
         """The network."""
-        common: dict[str, Any] = {
-            "channels": self.nf,
-            "multipliers": self.ch_mult,
-            "blocks_per_level": self.num_res_blocks,
-            "attention_resolutions": self.attn_resolutions,
-            "dropout": self.dropout,
-            "activation": self.nonlinearity,
-            "resample_with_convolution": self.resamp_with_conv,
-            "conditional": self.conditional,
-            "centered": self.centered,
-            "scale_by_sigma": self.scale_by_sigma,
-            "sigma_min": self.sigma_min,
-            "sigma_max": self.sigma_max,
-            "num_scales": self.num_scales,
+        kind = DDPMSpec if self.name == "ddpm" else NCSNppSpec
+        known = {field.name for field in dataclasses.fields(kind)}
+        fields: dict[str, Any] = {
+            ours: getattr(self, theirs) for theirs, ours in NETWORK_FIELDS.items() if ours in known
         }
-        if self.name == "ddpm":
-            return DDPMSpec(**common)
-        return NCSNppSpec(
-            **common,
-            embedding=self.embedding_type,
-            fourier_scale=self.fourier_scale,
-            block=self.resblock_type,
-            resampling_filter=self.fir_kernel if self.fir else None,
-            progressive_input=self.progressive_input,
-            progressive_output=self.progressive,
-            combine=self.progressive_combine,
-            skip_rescale=self.skip_rescale,
-            init_scale=self.init_scale,
-        )
+        if "resampling_filter" in known:
+            fields["resampling_filter"] = self.fir_kernel if self.fir else None
+        return kind(**fields)
 
     @property
     def score_model(self) -> ScoreModel:

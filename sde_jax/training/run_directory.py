@@ -39,12 +39,17 @@ class RunDirectory:
           RunExistsError: if it is neither.
           RunError: if nothing can be written there.
         """
+        cls.check_free(path)
+        return cls(Path(path), normal(config))._write()
+
+    @staticmethod
+    def check_free(path: str | Path) -> None:
+        """Raises RunExistsError unless a new run can be made in ``path``."""
         path = Path(path)
         if holds_anything(path):
             if (path / "config.json").is_file():
                 raise RunExistsError(f"{path} holds a run already: --resume continues it")
             raise RunExistsError(f"{path} is not empty and holds no run: choose another folder")
-        return cls(path, normal(config))._write()
 
     @classmethod
     def resume(

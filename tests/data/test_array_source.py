@@ -48,6 +48,16 @@ def take(iterator, count):
     return list(itertools.islice(iterator, count))
 
 
+def test_only_the_stream_can_be_without_noise(source, key):
+    plain = ArraySource(source.images, scaling=source.scaling, dequantize=False)
+    (streamed,), (noisy,) = (take(which.stream(key, "train", 10), 1) for which in (plain, source))
+    np.testing.assert_allclose(streamed.x, source.scaling.place(levels(source, noisy)), atol=1e-6)
+    for ours, theirs in zip(
+        plain.batches(key, "test", 10), source.batches(key, "test", 10), strict=True
+    ):
+        np.testing.assert_array_equal(ours.x, theirs.x)
+
+
 @pytest.mark.parametrize("batch_size", [7, 10, 50, 120])
 def test_every_example_once_in_each_epoch(source, key, batch_size):
     epochs = 3

@@ -21,6 +21,14 @@ def test_every_level_survives_dequantization(levels, centered, key):
         np.testing.assert_array_equal(scaling.to_levels(x), grey)
 
 
+@pytest.mark.parametrize("centered", [True, False])
+def test_levels_without_noise_are_spread_from_end_to_end(centered):
+    scaling = ImageScaling(levels=17, centered=centered)
+    placed = scaling.place(jnp.arange(17))
+    np.testing.assert_allclose(placed, np.linspace(-1 if centered else 0, 1, 17), atol=1e-6)
+    np.testing.assert_array_equal(scaling.to_levels(placed), np.arange(17))
+
+
 def test_dequantization_fills_the_interval_evenly(key):
     """Uniform levels and noise give a uniform x: mean 0, variance 1/3."""
     key_level, key_noise = jax.random.split(key)

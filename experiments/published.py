@@ -1,0 +1,108 @@
+"""The published models of score_sde as experiments."""
+
+import dataclasses
+import itertools
+from typing import Any
+
+from experiments.experiment import Experiment
+from experiments.samplers import SamplerSettings
+from sde_jax.data.tfds import TfdsImages
+from sde_jax.interop.published_model import NETWORK_FIELDS, PublishedModel
+from sde_jax.objectives import DiscreteTimes, LikelihoodWeighting, NoiseWeighting, UniformTimes
+from sde_jax.training.optimizer import Adam
+from sde_jax.training.settings import Training
+
+TFDS_NAMES = {
+    "CIFAR10": "cifar10",
+    "CELEBA": "celeb_a",
+    "CelebAHQ": "celeb_a_hq",
+    "LSUN": "lsun",
+    "FFHQ": "ffhq",
+}
+"""What the data sets are called in tensorflow_datasets, of which FFHQ is not one."""
+
+
+def published_experiment(model: PublishedModel) -> Experiment:
+    """How a model was trained and sampled, with the optimizer's rules of the PyTorch code.
+
+    Raises:
+      ValueError: if the model asks for what is not built here; it names the field.
+    """
+    if model.weight_decay:
+        raise ValueError(f"`weight_decay` must be 0: got weight_decay={model.weight_decay}")
+    score: Any = model.score_model
+    return Experiment(
+        data=data_spec(model),
+        sde=model.process,
+        network=model.network_spec,
+        parameterization=score.parameterization,
+        time_condition=score.time_condition,
+        noise_levels=score.noise_levels,
+        times=UniformTimes() if model.continuous else DiscreteTimes(levels=model.num_scales),
+        weighting=LikelihoodWeighting() if model.likelihood_weighting else NoiseWeighting(),
+        reduction="mean" if model.reduce_mean else "half_sum",
+        optimizer=Adam(
+            learning_rate=model.lr,
+            warmup_steps=model.warmup,
+            warmup_start=0,
+            clip_norm=model.grad_clip if model.grad_clip >= 0 else None,
+            clip_eps=1e-6,
+            b1=model.beta1,
+            adam_eps=model.eps,
+        ),
+        ema_decay=model.ema_rate,
+        training=Training(
+            steps=model.n_iters,
+            batch_size=model.batch_size,
+            seed=model.seed,
+            log_every=model.log_freq,
+            checkpoint_every=model.snapshot_freq_for_preemption,
+        ),
+        sampling=SamplerSettings(sampler="ode" if model.method == "ode" else "published"),
+    )
+
+
+def data_spec(model: PublishedModel) -> TfdsImages:
+    """The data, as tensorflow_datasets has them."""
+    name = TFDS_NAMES.get(model.dataset, model.dataset)
+    return TfdsImages(
+        name=name if model.category is None else f"{name}/{model.category}",
+        image_size=model.image_size,
+        channels=model.num_channels,
+        flip=model.random_flip,
+        dequantize=model.uniform_dequantization,
+        centered=model.centered,
+    )
+
+
+def model_of(experiment: Experiment, shape: tuple[int, ...]) -> PublishedModel:
+    """The published model that would be trained to be the same score, of images of ``shape``.
+
+    Raises:
+      ValueError: if there is none.
+    """
+    if len(shape) != 3:
+        raise ValueError("only networks for images were published.")
+    known = {field.name for field in dataclasses.fields(PublishedModel)}
+    process = dataclasses.asdict(experiment.sde)
+    fields = network_fields(experiment.network) | {k: v for k, v in process.items() if k in known}
+    fields |= {"image_size": shape[0], "num_channels": shape[2], "ema_rate": experiment.ema_decay}
+    wanted = experiment.model()
+    for sde, continuous in itertools.product(("vpsde", "subvpsde", "vesde"), (True, False)):
+        kind: dict[str, Any] = {"sde": sde, "continuous": continuous}
+        try:
+            model = PublishedModel(**fields, **kind)
+        except (TypeError, ValueError):
+            continue
+        if model.score_model == wanted:
+            return model
+    raise ValueError("no published network, SDE and parameterization are these.")
+
+
+def network_fields(spec: Any) -> dict[str, Any]:
+    """The fields of a published model that describe a network, as far as they do."""
+    fields = dataclasses.asdict(spec)
+    common = {theirs: fields[ours] for theirs, ours in NETWORK_FIELDS.items() if ours in fields}
+    taps = fields.get("resampling_filter")
+    filtering = {} if taps is None else {"fir": True, "fir_kernel": taps}
+    return {"name": "ncsnpp" if "block" in fields else "ddpm"} | common | filtering

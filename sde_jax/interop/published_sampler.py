@@ -1,0 +1,64 @@
+"""The sampler that a model was published with, by explicit rules."""
+
+from sde_jax.interop.published_model import PublishedModel
+from sde_jax.sampling import (
+    Ancestral,
+    BatchNormStep,
+    Langevin,
+    Predictor,
+    PredictorCorrector,
+    PublishedGrid,
+    ReverseDiffusion,
+    ScheduledStep,
+)
+from sde_jax.sde import DDPMChain, EulerChain, SMLDChain, TransitionRule
+
+__all__ = ["published_sampler"]
+
+
+def published_sampler(model: PublishedModel) -> PredictorCorrector:
+    """Predictor and corrector as published (Song et al. 2021, app. F and G, and their code).
+
+    There are `num_scales` steps from times equally spaced between 1 and 1e-3, for VE 1e-5, both
+    included. Each corrects, then predicts, by the chain of `num_scales` levels; the last leaves out
+    its noise if `noise_removal`.
+
+    Raises:
+      ValueError: if the model has neither predictor nor corrector.
+    """
+    chain = _chain(model)
+    step_size = BatchNormStep() if model.corrector == "langevin" else ScheduledStep()
+    corrector = Langevin(
+        snr=model.snr, steps=model.n_steps_each, step_size=step_size, transition=chain
+    )
+    return PredictorCorrector(
+        grid=PublishedGrid(steps=model.num_scales, t_min=1e-5 if model.sde == "vesde" else 1e-3),
+        predictor=_predictor(model, chain),
+        corrector=None if model.corrector == "none" else corrector,
+        end="mean" if model.noise_removal else "state",
+    )
+
+
+def _chain(model: PublishedModel) -> TransitionRule:
+    """The chain that discretizes the model's SDE."""
+    match model.sde:
+        case "vpsde":
+            return DDPMChain(levels=model.num_scales)
+        case "vesde":
+            return SMLDChain(levels=model.num_scales)
+    return EulerChain(steps=model.num_scales)
+
+
+def _predictor(model: PublishedModel, chain: TransitionRule) -> Predictor | None:
+    """The predictor; the variance of ancestral steps is the posterior's for VE alone."""
+    match model.predictor:
+        case "euler_maruyama":
+            euler = EulerChain(steps=model.num_scales)
+            return ReverseDiffusion(transition=euler, probability_flow=model.probability_flow)
+        case "reverse_diffusion":
+            return ReverseDiffusion(transition=chain, probability_flow=model.probability_flow)
+        case "ancestral_sampling":
+            return Ancestral(
+                transition=chain, variance="beta" if model.sde == "vpsde" else "posterior"
+            )
+    return None
