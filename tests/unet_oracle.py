@@ -67,9 +67,9 @@ def convolution(x, layer):
     return correlate(pad(x, 1, 1), layer["kernel"]) + layer["bias"]
 
 
-def convolve_downsample(x, layer, taps):
+def convolve_downsample(x, layer, taps, before=0):
     if taps is None:
-        return correlate(pad(x, 0, 1), layer["kernel"], stride=2) + layer["bias"]
+        return correlate(pad(x, before, 1), layer["kernel"], stride=2) + layer["bias"]
     p = len(taps) - 2 + 2
     x = upfirdn(x, square(taps), before=(p + 1) // 2, after=p // 2)
     return correlate(x, layer["kernel"], stride=2) + layer["bias"]
@@ -91,11 +91,11 @@ def product(x, layer):
     return x @ layer["kernel"] + layer["bias"]
 
 
-def group_norm(x, layer, groups):
+def group_norm(x, layer, groups, epsilon=1e-6):
     batch, height, width, channels = x.shape
     grouped = x.reshape(batch, height * width, groups or min(channels // 4, 32), -1)
     mean = grouped.mean(axis=(1, 3), keepdims=True)
-    deviation = np.sqrt(grouped.var(axis=(1, 3), keepdims=True) + 1e-6)
+    deviation = np.sqrt(grouped.var(axis=(1, 3), keepdims=True) + epsilon)
     return ((grouped - mean) / deviation).reshape(x.shape) * layer["scale"] + layer["bias"]
 
 
@@ -111,6 +111,7 @@ class UNet:
         self.biggan = not ddpm and spec.block == "biggan"
         self.taps = None if ddpm else spec.resampling_filter
         self.fourier = not ddpm and spec.embedding == "fourier"
+        self.epsilon = spec.norm_epsilon if ddpm else 1e-6
         self.inward = "none" if ddpm else spec.progressive_input
         self.outward = "none" if ddpm else spec.progressive_output
 
@@ -127,7 +128,8 @@ class UNet:
             angle = 2 * np.pi * np.outer(time, self.next("GaussianFourierFeatures")["W"])
         else:
             half = self.spec.channels // 2
-            angle = np.outer(time, np.exp(-np.arange(half) * np.log(10_000) / (half - 1)))
+            period = self.spec.max_period if self.ddpm else 10_000
+            angle = np.outer(time, np.exp(-np.arange(half) * np.log(period) / (half - 1)))
         embedded = np.concatenate([np.sin(angle), np.cos(angle)], axis=1)
         if not self.spec.conditional:
             return None
@@ -137,24 +139,31 @@ class UNet:
 
     def block(self, x, embedding, resample=None):
         layer = self.next("ResidualBlock")
-        h = self.act(group_norm(x, layer["GroupNorm_0"], self.groups))
+        h = self.act(group_norm(x, layer["GroupNorm_0"], self.groups, self.epsilon))
         if resample is not None:
             h, x = resample(h, self.taps), resample(x, self.taps)
         h = convolution(h, layer["Conv_0"])
         if embedding is not None:
             h = h + product(self.act(embedding), layer["time"])[:, None, None]
-        h = self.act(group_norm(h, layer["GroupNorm_1"], self.groups))
+        h = self.act(group_norm(h, layer["GroupNorm_1"], self.groups, self.epsilon))
         h = convolution(h, layer["Conv_1"])
         return self.add(product(x, layer["shortcut"]) if "shortcut" in layer else x, h)
 
     def attention(self, x):
         layer = self.next("AttentionBlock")
         batch, height, width, channels = x.shape
-        h = group_norm(x, layer["GroupNorm_0"], self.groups).reshape(batch, -1, channels)
+        h = group_norm(x, layer["GroupNorm_0"], self.groups, self.epsilon).reshape(
+            batch, -1, channels
+        )
         query, key, value = (product(h, layer[name]) for name in ("query", "key", "value"))
-        logits = query @ key.transpose(0, 2, 1) / np.sqrt(channels)
-        weights = np.exp(logits - logits.max(axis=2, keepdims=True))
-        h = weights / weights.sum(axis=2, keepdims=True) @ value
+        width = channels if not self.ddpm else self.spec.head_channels or channels
+        heads = []
+        for start in range(0, channels, width):
+            q, k, v = (array[:, :, start : start + width] for array in (query, key, value))
+            logits = q @ k.transpose(0, 2, 1) / np.sqrt(width)
+            weights = np.exp(logits - logits.max(axis=2, keepdims=True))
+            heads.append(weights / weights.sum(axis=2, keepdims=True) @ v)
+        h = np.concatenate(heads, axis=2)
         return self.add(x, product(h, layer["output"]).reshape(x.shape))
 
     def resample(self, h, embedding, naive, module, convolving):
@@ -165,8 +174,11 @@ class UNet:
         return convolving(h, self.next(module)["Conv_0"], self.taps)
 
     def project(self, h):
-        h = self.act(group_norm(h, self.next("GroupNorm"), self.groups))
+        h = self.act(group_norm(h, self.next("GroupNorm"), self.groups, self.epsilon))
         return convolution(h, self.next("Conv"))
+
+    def convolve_down(self, x, layer, taps):
+        return convolve_downsample(x, layer, taps, self.ddpm and self.spec.pad_every_side)
 
     def attends(self, h):
         return h.shape[1] in self.spec.attention_resolutions
@@ -179,7 +191,7 @@ class UNet:
                 skips.append(self.attention(h) if self.attends(h) else h)
             if level == len(self.spec.multipliers) - 1:
                 break
-            h = self.resample(skips[-1], embedding, downsample, "Downsample", convolve_downsample)
+            h = self.resample(skips[-1], embedding, downsample, "Downsample", self.convolve_down)
             if self.inward == "input_skip":
                 pyramid = downsample(pyramid, self.taps)
                 y = product(pyramid, self.next("Combine")["Dense_0"])
@@ -191,11 +203,12 @@ class UNet:
         return skips
 
     def up(self, h, skips, embedding):
-        pyramid = None
+        pyramid, every = None, self.ddpm and self.spec.attending_up == "every"
         for level in reversed(range(len(self.spec.multipliers))):
             for _ in range(self.spec.blocks_per_level + 1):
                 h = self.block(np.concatenate([h, skips.pop()], axis=3), embedding)
-            h = self.attention(h) if self.attends(h) else h
+                h = self.attention(h) if self.attends(h) and every else h
+            h = self.attention(h) if self.attends(h) and not every else h
             if self.outward != "none" and pyramid is None:
                 pyramid = self.project(h)
             elif self.outward == "output_skip":

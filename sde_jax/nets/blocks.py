@@ -78,6 +78,7 @@ class GroupNorm(nn.Module):
 
     Attributes:
       groups: number of groups; None for ``min(channels // 4, 32)``.
+      epsilon: added to the variance.
       dtype: type of the output; parameters are float32.
 
     Raises:
@@ -85,6 +86,7 @@ class GroupNorm(nn.Module):
     """
 
     groups: int | None = None
+    epsilon: float = 1e-6
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -105,7 +107,7 @@ class GroupNorm(nn.Module):
 
         x = x.astype(jnp.float32)
         x = x - group_mean(x)
-        factor = jax.lax.rsqrt(group_mean(x**2) + 1e-6) * scale[None, None, None, :]
+        factor = jax.lax.rsqrt(group_mean(x**2) + self.epsilon) * scale[None, None, None, :]
         return (x * factor + bias[None, None, None, :]).astype(self.dtype)
 
 
@@ -125,6 +127,7 @@ class ResidualBlock(nn.Module):
       skip_rescale: divide the sum by sqrt(2).
       activation: the nonlinearity.
       groups: groups of the normalizations, as in ``GroupNorm``.
+      epsilon: that of the normalizations.
       init_scale: scale of the second convolution at initialization, as in ``initializer``.
       shortcut_scale: that of the shortcut.
       dtype: type of the computation; parameters are float32.
@@ -137,6 +140,7 @@ class ResidualBlock(nn.Module):
     skip_rescale: bool = True
     activation: Activation = nn.swish
     groups: int | None = None
+    epsilon: float = 1e-6
     init_scale: float = 0.0
     shortcut_scale: float = 1.0
     dtype: DTypeLike = jnp.float32
@@ -151,13 +155,14 @@ class ResidualBlock(nn.Module):
         deterministic: bool = True,
     ) -> Image:
         options = (self.features, self.dtype, self.precision)
-        h = self.activation(GroupNorm(self.groups, self.dtype)(x))
+        normalization = (self.groups, self.epsilon, self.dtype)
+        h = self.activation(GroupNorm(*normalization)(x))
         if self.resample is not None:
             h, x = self.resample(h), self.resample(x)
         h = convolution(*options)(h)
         if embedding is not None:
             h = h + product(*options, name="time")(embedding)[:, None, None, :]
-        h = self.activation(GroupNorm(self.groups, self.dtype)(h))
+        h = self.activation(GroupNorm(*normalization)(h))
         h = nn.Dropout(self.dropout)(h, deterministic=deterministic)
         h = convolution(*options, self.init_scale)(h)
         if self.resample is not None or x.shape[-1] != self.features:
@@ -166,22 +171,30 @@ class ResidualBlock(nn.Module):
 
 
 class AttentionBlock(nn.Module):
-    """Single-head attention of every pixel to every pixel, with a shortcut.
+    """Attention of every pixel to every pixel, with a shortcut.
 
-    ``softmax(q k^T / sqrt(channels)) v`` of the normalized input, the softmax in float32.
+    ``softmax(q k^T / sqrt(width)) v`` of the normalized input, the softmax in float32; each head
+    does so with its own part of the channels, of that width.
 
     Submodules: GroupNorm_0, query, key, value, output.
 
     Attributes:
       skip_rescale: divide the sum by sqrt(2).
       groups: groups of the normalization, as in ``GroupNorm``.
+      epsilon: that of the normalization.
+      head_channels: width of a head; None for one head.
       init_scale: scale of the last product at initialization, as in ``initializer``.
       dtype: type of the computation; parameters are float32.
       precision: precision of every product.
+
+    Raises:
+      ValueError: if the channels do not divide into heads of that width.
     """
 
     skip_rescale: bool = True
     groups: int | None = None
+    epsilon: float = 1e-6
+    head_channels: int | None = None
     init_scale: float = 0.0
     dtype: DTypeLike = jnp.float32
     precision: PrecisionLike = None
@@ -189,21 +202,28 @@ class AttentionBlock(nn.Module):
     @nn.compact
     def __call__(self, x: Image) -> Image:
         batch, height, width, channels = x.shape
+        head_width = self.head_channels or channels
+        if channels % head_width:
+            raise ValueError(
+                f"attention cannot divide {channels} channels into heads of {head_width}"
+            )
         options = (channels, self.dtype, self.precision)
-        h = GroupNorm(self.groups, self.dtype)(x).reshape(batch, height * width, channels)
+        h = GroupNorm(self.groups, self.epsilon, self.dtype)(x)
+        h = h.reshape(batch, height * width, channels)
         query, key, value = (
-            product(*options, 0.1, name=name)(h) for name in ("query", "key", "value")
+            product(*options, 0.1, name=name)(h).reshape(*h.shape[:2], -1, head_width)
+            for name in ("query", "key", "value")
         )
         logits = jnp.einsum(
-            "bqc,bkc->bqk",
+            "bqhc,bkhc->bhqk",
             query,
             key,
             precision=self.precision,
             preferred_element_type=jnp.float32,
         )
-        weights = nn.softmax(logits / math.sqrt(channels)).astype(self.dtype)
-        h = jnp.einsum("bqk,bkc->bqc", weights, value, precision=self.precision)
-        h = product(*options, self.init_scale, name="output")(h).reshape(x.shape)
+        weights = nn.softmax(logits / math.sqrt(head_width)).astype(self.dtype)
+        h = jnp.einsum("bhqk,bkhc->bqhc", weights, value, precision=self.precision)
+        h = product(*options, self.init_scale, name="output")(h.reshape(x.shape))
         return add_shortcut(x, h, self.skip_rescale)
 
 

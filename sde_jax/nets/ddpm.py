@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -13,7 +14,7 @@ from sde_jax.nets.blocks import AttentionBlock, GroupNorm, Image, ResidualBlock,
 from sde_jax.nets.condition import Condition
 from sde_jax.nets.embedding import positional_embedding
 from sde_jax.nets.resampling import Downsample, Upsample, downsample, upsample
-from sde_jax.nets.unet import UNetSpec, time_layers, unet_input
+from sde_jax.nets.unet import UNetSpec, require_one_of, time_layers, unet_input
 
 __all__ = ["DDPM", "DDPMSpec"]
 
@@ -28,9 +29,30 @@ class DDPMSpec(UNetSpec):
 
     blocks_per_level: int = 2
     """Residual blocks of each level on the way down; on the way up there is one more."""
+    attending_up: Literal["last", "every"] = "last"
+    """Which block of a level attends on the way up, if the level does: the last, as Song et al.
+    trained it, or every one, as Ho et al. On the way down every one does."""
+    head_channels: int | None = None
+    """Width of a head that attends, which must divide that of its level; None for one head."""
+    pad_every_side: bool = False
+    """Whether convolutions that halve an image see zeros on every side of it, or else, as
+    published, below it and on the right only."""
+    max_period: float = 10_000.0
+    """What the slowest wave of the time's embedding takes for one radian."""
+    norm_epsilon: float = 1e-6
+    """Added to the variance in normalizations."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require_one_of("attending_up", self.attending_up, "last", "every")
+        if self.head_channels is not None and self.head_channels < 1:
+            raise ValueError(
+                "`head_channels` must be at least 1, or None for one head: got "
+                f"{self.head_channels}"
+            )
+        for field in ("max_period", "norm_epsilon"):
+            if not getattr(self, field) > 0:
+                raise ValueError(f"`{field}` must be positive: got {getattr(self, field)}")
         if self.channels % GROUPS:
             raise ValueError(
                 f"`channels` must be a multiple of {GROUPS}, the number of groups that are "
@@ -55,8 +77,8 @@ class DDPM(nn.Module):
     Conv_k, ResidualBlock_k, AttentionBlock_k, Downsample_k, Upsample_k, GroupNorm_k. The order: two
     dense layers, [label], first convolution; level by level down: Downsample unless first, (block,
     [attention]) ``blocks_per_level`` times; middle: block, attention, block; level by level up:
-    ``blocks_per_level + 1`` blocks, [attention], Upsample unless last; normalization, last
-    convolution.
+    ``blocks_per_level + 1`` blocks, [attention] after the last or every one, Upsample unless last;
+    normalization, last convolution.
 
     Attributes:
       spec: the shape of the network.
@@ -80,7 +102,7 @@ class DDPM(nn.Module):
         spec, numerics = self.spec, (self.dtype, self.precision)
         condition = Condition() if condition is None else condition
         inputs = unet_input(spec, x, condition)
-        features = positional_embedding(time, spec.channels)
+        features = positional_embedding(time, spec.channels, spec.max_period)
         embedding = time_layers(spec, features, condition.label, *numerics)
 
         def block(h: Image, width: int) -> Image:
@@ -90,6 +112,7 @@ class DDPM(nn.Module):
                 skip_rescale=False,
                 activation=spec.activate,
                 groups=GROUPS,
+                epsilon=spec.norm_epsilon,
                 shortcut_scale=0.1,
                 dtype=self.dtype,
                 precision=self.precision,
@@ -99,7 +122,7 @@ class DDPM(nn.Module):
         skips = self._down(convolution(spec.channels, *numerics)(inputs), block)
         h = self._middle(skips[-1], block)
         h = self._up(h, skips, block)
-        h = spec.activate(GroupNorm(GROUPS, self.dtype)(h))
+        h = spec.activate(GroupNorm(GROUPS, spec.norm_epsilon, self.dtype)(h))
         output = convolution(x.shape[-1], *numerics, scale=0.0)(h).astype(jnp.float32)
         if spec.scale_by_sigma:
             output = output / expand_like(spec.noise_level(time), output)
@@ -125,7 +148,8 @@ class DDPM(nn.Module):
         for level, width in reversed(list(enumerate(self.spec.widths))):
             for _ in range(self.spec.blocks_per_level + 1):
                 h = block(jnp.concatenate([h, skips.pop()], axis=-1), width)
-            h = self._attend_if_listed(h)
+                h = self._attend_if_listed(h) if self.spec.attending_up == "every" else h
+            h = self._attend_if_listed(h) if self.spec.attending_up == "last" else h
             if level > 0:
                 h = self._double(h)
         return h
@@ -134,7 +158,13 @@ class DDPM(nn.Module):
     def _halve(self, h: Image) -> Image:
         if not self.spec.resample_with_convolution:
             return downsample(h)
-        return Downsample(h.shape[-1], dtype=self.dtype, precision=self.precision)(h)
+        layer = Downsample(
+            h.shape[-1],
+            pad_every_side=self.spec.pad_every_side,
+            dtype=self.dtype,
+            precision=self.precision,
+        )
+        return layer(h)
 
     @nn.nowrap
     def _double(self, h: Image) -> Image:
@@ -145,7 +175,12 @@ class DDPM(nn.Module):
     @nn.nowrap
     def _attend(self, h: Image) -> Image:
         layer = AttentionBlock(
-            skip_rescale=False, groups=GROUPS, dtype=self.dtype, precision=self.precision
+            skip_rescale=False,
+            groups=GROUPS,
+            epsilon=self.spec.norm_epsilon,
+            head_channels=self.spec.head_channels,
+            dtype=self.dtype,
+            precision=self.precision,
         )
         return layer(h)
 

@@ -94,26 +94,28 @@ class Upsample(nn.Module):
 
 class Downsample(nn.Module):
     """Halves height and width with a 3x3 convolution of stride 2, Conv_0: of the filtered image, or
-    of the image with a row of zeros below and a column on the right.
+    of the image with a row of zeros below and a column on the right, or with zeros on every side.
 
     Attributes:
       features: width of the output.
       taps: the filter, or None.
+      pad_every_side: whether, without a filter, zeros stand on every side.
       dtype: type of the computation; parameters are float32.
       precision: precision of every product.
     """
 
     features: int
     taps: Taps | None = None
+    pad_every_side: bool = False
     dtype: DTypeLike = jnp.float32
     precision: PrecisionLike = None
 
     @nn.compact
     def __call__(self, x: Image) -> Image:
-        padding = ((0, 1), (0, 1))
+        padding = ((int(self.pad_every_side), 1),) * 2
         if self.taps is not None:
             x = _filter(x, self.taps, len(self.taps), precision=self.precision)
-            padding = ((0, 0), (0, 0))
+            padding = ((0, 0),) * 2
         return nn.Conv(
             self.features,
             (3, 3),

@@ -249,6 +249,13 @@ def test_spec_errors_of_two_fields():
         NCSNppSpec(conditional=False, classes=10)
     with pytest.raises(ValueError, match="`channels` must be a multiple of 32, .*: got 48"):
         DDPMSpec(channels=48)
+    with pytest.raises(ValueError, match="`attending_up` must be 'last' or 'every': got 'first'"):
+        DDPMSpec(attending_up="first")
+    with pytest.raises(ValueError, match="`head_channels` must be at least 1, .*: got 0"):
+        DDPMSpec(head_channels=0)
+    for field in ("max_period", "norm_epsilon"):
+        with pytest.raises(ValueError, match=f"`{field}` must be positive: got 0"):
+            DDPMSpec(**{field: 0.0})
 
 
 @pytest.mark.parametrize(

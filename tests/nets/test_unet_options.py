@@ -35,7 +35,15 @@ NCSNPP = COMMON | {
     "skip_rescale": [True, False],
 }
 
-DDPM = COMMON | {"multipliers": [(1, 2), (2, 1, 1)], "activation": ["swish", "elu"]}
+DDPM = COMMON | {
+    "multipliers": [(1, 2), (2, 1, 1)],
+    "activation": ["swish", "elu"],
+    "attending_up": ["last", "every"],
+    "head_channels": [None, 8],
+    "pad_every_side": [False, True],
+    "max_period": [10_000.0, 541.0],
+    "norm_epsilon": [1e-6, 0.1],
+}
 
 
 def pairs_of(choice):
