@@ -1,6 +1,5 @@
 """``python -m experiments export RUN``."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,17 +8,18 @@ import jax
 import numpy as np
 import optax
 import tyro
-from safetensors.numpy import save_file
 
 from experiments.command_line.output import checked_output, write_whole
 from experiments.command_line.parsing import UsageError, parse
 from experiments.published import model_of
 from experiments.runs import TrainedRun, open_run
+from sde_jax.interop.safetensors_file import write_safetensors
 from sde_jax.interop.score_sde import (
     AdamMoments,
     PublishedModel,
     PublishedState,
     save_checkpoint,
+    save_weights,
 )
 from sde_jax.training.devices import data_mesh
 
@@ -44,7 +44,7 @@ def main(args: list[str]) -> dict[str, Any]:
     results = {"run": str(options.run), "step": run.step}
     if options.format == "safetensors":
         out = checked_output(options.out, ".safetensors")
-        write_whole(out, lambda path: write_safetensors(run, path))
+        write_whole(out, lambda path: write_weights(run, path))
         return {**results, "out": str(out)}
     out = checked_output(options.out, ".pth", beside=[".json"])
     model = published_model(run)
@@ -54,14 +54,13 @@ def main(args: list[str]) -> dict[str, Any]:
     return {**results, "out": str(out), "model": str(described)}
 
 
-def write_safetensors(run: TrainedRun, path: Path) -> None:
-    """Writes the averaged weights, each under the names on its way joined by dots."""
-    leaves = jax.tree_util.tree_leaves_with_path(run.state.ema_params)
-    tensors = {
-        ".".join(key.key for key in keys): np.ascontiguousarray(leaf) for keys, leaf in leaves
-    }
-    config = {**run.named.config(), "step": run.step}
-    save_file(tensors, path, metadata={"sde_jax": json.dumps(config)})
+def write_weights(run: TrainedRun, path: Path) -> None:
+    """Writes the averaged weights, a published model's so that `load_weights` reads them."""
+    params = run.state.ema_params
+    if run.named.model is not None:
+        save_weights(path, run.named.model, params)
+    else:
+        write_safetensors(path, params, run.named.config())
 
 
 def published_model(run: TrainedRun) -> PublishedModel:

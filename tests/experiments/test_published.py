@@ -2,13 +2,14 @@
 
 import dataclasses
 import json
+import shutil
+from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import numpy as np
 import pytest
 from in_process import contents, refusal, succeed
-from safetensors import safe_open
-from safetensors.numpy import load_file
 
 from experiments import published as published_experiments
 from experiments.command_line.exporting import published_state
@@ -17,7 +18,15 @@ from experiments.published import model_of, published_experiment
 from experiments.runs import open_run
 from sde_jax.data.array_source import ArraySource
 from sde_jax.data.source import DataSpec
-from sde_jax.interop.score_sde import PublishedModel, load_checkpoint, published_names
+from sde_jax.interop.safetensors_file import read_safetensors
+from sde_jax.interop.score_sde import (
+    PublishedModel,
+    load_checkpoint,
+    load_weights,
+    published_names,
+    read_checkpoint,
+)
+from sde_jax.interop.torch_file import read_torch_file
 from sde_jax.training.devices import data_mesh
 
 MODEL = PublishedModel(
@@ -35,7 +44,6 @@ MODEL = PublishedModel(
     n_iters=4,
     snapshot_freq_for_preemption=2,
 )
-UNEVALUATED = ("--training.eval-every", 0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,13 +53,32 @@ class Tiny(DataSpec):
         return ArraySource({"train": images[:40], "test": images[40:]}, dequantize=False)
 
 
-@pytest.fixture
-def model_file(tmp_path, monkeypatch):
-    """The file of a small model, of data without a folder."""
-    monkeypatch.setattr(published_experiments, "data_spec", lambda model: Tiny())
-    path = tmp_path / "small.json"
-    path.write_text(MODEL.to_json())
-    return path
+class Runs(NamedTuple):
+    model: Path
+    """A small model's file."""
+    whole: Path
+    """A run of four updates."""
+    exported: Path
+    """What it was after two, as a checkpoint of score_sde_pytorch."""
+    imported: Path
+    """A run made of that."""
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Runs of a small model, of data without a folder."""
+    folder = tmp_path_factory.mktemp("published")
+    paths = Runs(*(folder / name for name in ("small.json", "whole", "two.pth", "imported")))
+    paths.model.write_text(MODEL.to_json())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(published_experiments, "data_spec", lambda model: Tiny())
+        succeed("train", paths.model, "--workdir", paths.whole)
+        half = shutil.copytree(paths.whole, folder / "half")
+        shutil.rmtree(half / "checkpoints" / "4")
+        succeed("export", half, "--format", "score-sde", "--out", paths.exported)
+        arguments = ["--model", paths.model, "--workdir", paths.imported]
+        assert succeed("import", paths.exported, *arguments)["step"] == 2
+        yield paths
 
 
 def stored(run):
@@ -73,50 +100,40 @@ def test_a_dry_run_prints_a_published_model():
     assert results["model"]["nf"] == results["experiment"]["network"]["channels"] == 128
 
 
-def test_a_run_goes_through_the_published_format_and_on_as_if_it_had_not(tmp_path, model_file):
-    whole, half = tmp_path / "whole", tmp_path / "half"
-    succeed("train", model_file, "--workdir", whole, *UNEVALUATED)
-    succeed("train", model_file, "--workdir", half, *UNEVALUATED, "--training.steps", 2)
-    exported = succeed(
-        "export", half, "--format", "score-sde", "--out", tmp_path / "checkpoint_2.pth"
-    )
-    assert PublishedModel.from_json((tmp_path / "checkpoint_2.json").read_text()) == MODEL
-    (tmp_path / "again").mkdir()
-    described = tmp_path / "again" / "small.json"
-    (tmp_path / "checkpoint_2.json").rename(described)
-    other = tmp_path / "other"
-    results = succeed("import", exported["out"], "--model", described, "--workdir", other)
-    assert results["step"] == 2
-    jax.tree.map(np.testing.assert_array_equal, stored(half), stored(other))
-    succeed("train", described, "--workdir", other, "--resume")
-    jax.tree.map(np.testing.assert_array_equal, stored(whole), stored(other))
+def test_a_run_goes_through_the_published_format_and_on_as_if_it_had_not(runs, tmp_path):
+    assert PublishedModel.from_json(runs.exported.with_suffix(".json").read_text()) == MODEL
+    run = shutil.copytree(runs.imported, tmp_path / "run")
+    results = succeed("train", runs.model, "--workdir", run, "--resume")
+    assert results["step"] == 4
+    jax.tree.map(np.testing.assert_array_equal, stored(runs.whole), stored(run))
 
 
-def test_an_imported_run_is_sampled_and_measured(tmp_path, model_file):
-    run = tmp_path / "run"
-    succeed("train", model_file, "--workdir", run, *UNEVALUATED, "--training.steps", 1)
-    succeed("export", run, "--format", "score-sde", "--out", tmp_path / "file.pth")
-    imported = tmp_path / "imported"
-    succeed("import", tmp_path / "file.pth", "--model", model_file, "--workdir", imported)
-    drawn = succeed("sample", imported, "--count", 2)
+def test_an_imported_run_is_sampled_and_measured(runs):
+    drawn = succeed("sample", runs.imported, "--count", 2)
     assert (drawn["sampler"], drawn["nfe"]) == ("published", MODEL.num_scales)
-    other = succeed("sample", imported, "--count", 2, "--sampler", "em", "--steps", 3)
-    assert other["nfe"] == 4
-    measured = succeed("likelihood", imported, "--count", 2, "--tolerance", 0.1)
+    measured = succeed("likelihood", runs.imported, "--count", 2, "--tolerance", 0.1)
     assert measured["dimensions"] == 64
+
+
+def test_an_imported_run_is_exported_as_it_came(runs, tmp_path):
+    out = tmp_path / "again.pth"
+    succeed("export", runs.imported, "--format", "score-sde", "--out", out)
+    assert read_torch_file(out).keys() == read_torch_file(runs.exported).keys()
+    states = (read_checkpoint(path, MODEL) for path in (out, runs.exported))
+    jax.tree.map(np.testing.assert_array_equal, *states)
+    weights = succeed("export", runs.imported, "--format", "safetensors", "--out", tmp_path / "w")
+    loaded = load_weights(weights["out"])
+    jax.tree.map(np.testing.assert_array_equal, loaded.params, stored(runs.imported).ema_params)
+    assert loaded.model == MODEL.score_model
 
 
 def test_safetensors_hold_the_averaged_weights_and_the_configuration(tmp_path, digits_run):
     results = succeed("export", digits_run, "--format", "safetensors", "--out", tmp_path / "w")
     assert results["out"] == str(tmp_path / "w.safetensors")
-    tensors = load_file(results["out"])
-    averaged = stored(digits_run).ema_params
-    np.testing.assert_array_equal(tensors["Conv_0.kernel"], averaged["Conv_0"]["kernel"])
-    assert len(tensors) == len(jax.tree.leaves(averaged))
-    with safe_open(results["out"], "numpy") as file:
-        config = json.loads(file.metadata()["sde_jax"])
-    assert config["name"] == "quickstart"
-    assert config["experiment"]["network"]["channels"] == 8
+    params, configuration = read_safetensors(results["out"])
+    jax.tree.map(np.testing.assert_array_equal, params, stored(digits_run).ema_params)
+    assert configuration["name"] == "quickstart"
+    assert configuration["experiment"]["network"]["channels"] == 8
 
 
 def test_our_own_runs_are_described_in_published_terms_where_they_can_be(
@@ -133,23 +150,19 @@ def test_our_own_runs_are_described_in_published_terms_where_they_can_be(
     assert "--format score-sde does not apply to ring: only networks for images" in line
 
 
-def test_what_cannot_be_imported_leaves_nothing(tmp_path, model_file, digits_run):
-    succeed("export", digits_run, "--format", "score-sde", "--out", tmp_path / "w.pth")
-    before = contents(tmp_path)
+def test_what_cannot_be_imported_leaves_nothing(tmp_path, runs):
     out = ["--workdir", tmp_path / "run"]
     for args, complaint in [
-        ([tmp_path / "none.pth", "--model", model_file], "none.pth"),
-        ([model_file, "--model", model_file], "small.json: "),
-        ([tmp_path / "w.pth", "--model", "vp/cifar10"], "no published model is called"),
-        ([tmp_path / "w.pth", "--model", tmp_path / "m.json"], "m.json cannot be read"),
-        ([tmp_path / "w.pth", "--model", "vp/ddpm/cifar10"], "it does not fit the model"),
+        ([tmp_path / "none.pth", "--model", runs.model], "none.pth cannot be read: No such file"),
+        ([runs.model, "--model", runs.model], "small.json: "),
+        ([runs.exported, "--model", "vp/cifar10"], "no published model is called 'vp/cifar10'"),
+        ([runs.exported, "--model", tmp_path / "m.json"], "m.json cannot be read"),
+        ([runs.exported, "--model", "vp/ddpm/cifar10"], "it does not fit the model; "),
     ]:
-        assert complaint in refusal("import", *args, *out)[:3000]
-    assert contents(tmp_path) == before
-    line = refusal(
-        "import", tmp_path / "w.pth", "--model", tmp_path / "w.json", "--workdir", digits_run
-    )
-    assert "holds a run already" in line
+        assert complaint in refusal("import", *args, *out)
+    assert contents(tmp_path) == {}
+    described = ["--model", runs.model, "--workdir", runs.whole]
+    assert "holds a run already" in refusal("import", runs.exported, *described)
 
 
 def test_only_published_models_have_a_sampler_of_their_own(tmp_path, digits_run):
