@@ -7,9 +7,36 @@ A file holds the `meta` data of one network (JSON), its flat state dictionary un
 import json
 
 import numpy as np
+from cases import SDES
 
 from sde_jax.nets.ddpm import DDPMSpec
 from sde_jax.nets.ncsnpp import NCSNppSpec
+from sde_jax.score import (
+    DescendingIndex,
+    LogNoiseLevel,
+    NetworkScore,
+    NoisePrediction,
+    ScaledTime,
+    ScoreModel,
+    ScorePrediction,
+)
+from sde_jax.sde import DDPMChain
+
+READINGS = {
+    "vp_cont": {"parameterization": NoisePrediction(), "time_condition": ScaledTime()},
+    "subvp_cont": {"parameterization": NoisePrediction(), "time_condition": ScaledTime()},
+    "ve_cont": {"parameterization": ScorePrediction(), "time_condition": LogNoiseLevel()},
+    "vp_disc": {
+        "parameterization": NoisePrediction(),
+        "time_condition": ScaledTime(scale=999.0),
+        "noise_levels": DDPMChain(levels=1000),
+    },
+    "ve_disc": {
+        "parameterization": ScorePrediction(),
+        "time_condition": DescendingIndex(levels=1000),
+    },
+}
+"""How the published code reads a network under each process, with continuous or discrete times."""
 
 CLASSES = {
     "GaussianFourierProjection": "GaussianFourierFeatures",
@@ -74,28 +101,45 @@ def spec_of(model, data):
     )
 
 
+def score_of(arrays, meta, reading):
+    """The score that a stored network is by one of the `READINGS`, its products exact."""
+    network = spec_of(meta["model"], meta["data"]).build().clone(precision="highest")
+    model = ScoreModel(network=network, sde=SDES[reading.split("_")[0]], **READINGS[reading])
+    return NetworkScore(parameters_of(arrays, meta), model)
+
+
 def parameters_of(arrays, meta):
     """Our parameter tree: the k-th module of a class is <Class>_k."""
+    tree = {}
+    for path, (_, value) in leaves_of(arrays, meta).items():
+        node = tree
+        for layer in path[:-1]:
+            node = node.setdefault(layer, {})
+        node[path[-1]] = value
+    return tree
+
+
+def leaves_of(arrays, meta):
+    """The published name and our array of each leaf of our parameter tree."""
     classes = {row["i"]: CLASSES[row["type"]] for row in meta["trace_rows"]}
     modules = {}
     for name, value in arrays.items():
         if name.startswith("param/all_modules."):
             _, index, *path = name.split(".")
             modules.setdefault(int(index), []).append((path, value))
-    tree, counts = {}, {}
+    leaves, counts = {}, {}
     for index, tensors in sorted(modules.items()):
         kind = classes[index]
-        module = tree.setdefault(f"{kind}_{counts.setdefault(kind, 0)}", {})
+        module = f"{kind}_{counts.setdefault(kind, 0)}"
         counts[kind] += 1
         for (*layers, leaf), value in tensors:
             if layers == ["Dense_0"] and not meta["model"]["conditional"]:
                 continue  # stored, but never used
-            node = module
-            for layer in layers:
-                node = node.setdefault(LAYERS.get(kind, {}).get(layer, layer), {})
+            name = ".".join(["all_modules", str(index), *layers, leaf])
+            ours = [LAYERS.get(kind, {}).get(layer, layer) for layer in layers]
             leaf, value = our_leaf(leaf, value)
-            node[leaf] = value
-    return tree
+            leaves[(module, *ours, leaf)] = (name, value)
+    return leaves
 
 
 def our_leaf(name, value):
