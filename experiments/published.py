@@ -7,7 +7,8 @@ from typing import Any
 from experiments.experiment import Experiment
 from experiments.samplers import SamplerSettings
 from sde_jax.data.tfds import TfdsImages
-from sde_jax.interop.published_model import NETWORK_FIELDS, PublishedModel
+from sde_jax.interop.network_fields import NETWORK_FIELDS
+from sde_jax.interop.published_model import PublishedModel
 from sde_jax.objectives import DiscreteTimes, LikelihoodWeighting, NoiseWeighting, UniformTimes
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training

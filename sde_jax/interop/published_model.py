@@ -6,6 +6,7 @@ import json
 from typing import Any, Literal, Self
 
 from sde_jax.data.scaling import ImageScaling
+from sde_jax.interop.network_fields import NETWORK_FIELDS
 from sde_jax.interop.typed_fields import typed_fields
 from sde_jax.nets.ddpm import DDPMSpec
 from sde_jax.nets.ncsnpp import NCSNppSpec
@@ -22,7 +23,7 @@ from sde_jax.score import (
 )
 from sde_jax.sde import VE, VP, DDPMChain, LinearSDE, SubVP
 
-__all__ = ["NETWORK_FIELDS", "PublishedModel"]
+__all__ = ["PublishedModel"]
 
 POSITIVE = (
     *("image_size", "num_channels", "nf", "num_res_blocks", "num_scales", "fourier_scale"),
@@ -31,31 +32,6 @@ POSITIVE = (
 )
 NOT_NEGATIVE = ("init_scale", "weight_decay", "warmup", "seed")
 BELOW_ONE = ("dropout", "ema_rate", "beta1")
-
-NETWORK_FIELDS = {
-    "nf": "channels",
-    "ch_mult": "multipliers",
-    "num_res_blocks": "blocks_per_level",
-    "attn_resolutions": "attention_resolutions",
-    "dropout": "dropout",
-    "nonlinearity": "activation",
-    "resamp_with_conv": "resample_with_convolution",
-    "conditional": "conditional",
-    "centered": "centered",
-    "scale_by_sigma": "scale_by_sigma",
-    "sigma_min": "sigma_min",
-    "sigma_max": "sigma_max",
-    "num_scales": "num_scales",
-    "embedding_type": "embedding",
-    "fourier_scale": "fourier_scale",
-    "resblock_type": "block",
-    "progressive_input": "progressive_input",
-    "progressive": "progressive_output",
-    "progressive_combine": "combine",
-    "skip_rescale": "skip_rescale",
-    "init_scale": "init_scale",
-}
-"""Names of the reference and, for what they name, of `NCSNppSpec` and `DDPMSpec`."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
