@@ -65,10 +65,12 @@ def from_config(default: Any, config: Any, path: str = "") -> Any:
     Raises:
       ConfigurationError: if a field or a type differs, or a value is out of range.
     """
+    where = f"`{path}`" if path else "the configuration"
     if not dataclasses.is_dataclass(default) or isinstance(default, type):
+        if isinstance(config, Mapping):
+            raise ConfigurationError(f"{where} must not be an object: got {config!r}.")
         return tuple(config) if isinstance(config, list) else config
     names = {"type", *(field.name for field in dataclasses.fields(default))}
-    where = f"`{path}`" if path else "the configuration"
     if not isinstance(config, Mapping):
         raise ConfigurationError(f"{where} must be an object: got {config!r}.")
     for name in sorted(names ^ set(config)):

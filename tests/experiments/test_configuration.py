@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from in_process import refusal, run_command, succeed
 
+from experiments import digits_vp
 from experiments.configuration import (
     ConfigurationError,
     description,
@@ -17,6 +18,16 @@ from experiments.configuration import (
 )
 from experiments.experiment import Experiment
 from sde_jax.data.source import Batch
+from sde_jax.objectives import DiscreteTimes, EDMWeighting, LogNormalNoise, MinSNRWeighting
+from sde_jax.score import (
+    DescendingIndex,
+    EDMPrediction,
+    LogNoiseLevel,
+    LogScaledTime,
+    ScaledTime,
+    ScorePrediction,
+)
+from sde_jax.sde import DDPMChain
 
 NAMES = [
     *("digits_subvp", "digits_ve", "digits_vp"),
@@ -61,6 +72,71 @@ def test_changed_values_come_back():
     )
     assert from_config(default, stored(changed)) == changed
     assert from_config(changed, stored(default)) == default
+
+
+def discrete_ddpm():
+    """The training of Ho et al. 2020."""
+    return dataclasses.replace(
+        find("digits_vp"),
+        noise_levels=DDPMChain(levels=100),
+        time_condition=ScaledTime(scale=99.0),
+        times=DiscreteTimes(levels=100),
+        reduction="half_sum",
+    )
+
+
+def discrete_smld():
+    """The training of Song and Ermon 2020."""
+    return dataclasses.replace(
+        find("digits_ve"),
+        parameterization=ScorePrediction(),
+        time_condition=DescendingIndex(levels=100),
+        data_deviation=None,
+        times=DiscreteTimes(levels=100),
+    )
+
+
+def edm():
+    """The training of Karras et al. 2022."""
+    return dataclasses.replace(
+        find("digits_ve"),
+        parameterization=EDMPrediction(),
+        time_condition=LogNoiseLevel(scale=0.25),
+        data_deviation=0.5,
+        times=LogNormalNoise(),
+        weighting=EDMWeighting(),
+    )
+
+
+def min_snr():
+    """The training of Hang et al. 2023."""
+    return dataclasses.replace(
+        find("digits_vp"), time_condition=LogScaledTime(), weighting=MinSNRWeighting()
+    )
+
+
+@pytest.mark.parametrize("make", [discrete_ddpm, discrete_smld, edm, min_snr])
+def test_published_trainings_are_experiments(make, monkeypatch):
+    """They are trained, stored, and offered as options."""
+    monkeypatch.setattr(digits_vp, "experiment", make())
+    experiment = find("digits_vp")
+    assert from_config(experiment, stored(experiment)) == experiment
+    learner, key = experiment.learner((8, 8, 1)), jax.random.key(0)
+    batch = Batch(jax.ShapeDtypeStruct((4, 8, 8, 1), np.float32), None)
+    state, _ = jax.eval_shape(learner.update, jax.eval_shape(learner.init, key), key, batch)
+    assert state.step.shape == ()
+    results = succeed("train", "digits_vp", "--dry-run")
+    assert from_config(experiment, results["experiment"], "experiment") == experiment
+
+
+def test_a_chain_where_there_is_none_is_refused():
+    plain = find("digits_vp")
+    chained = dataclasses.replace(plain, noise_levels=DDPMChain())
+    message = r"`noise_levels` must not be an object: got \{'type': 'DDPMChain'"
+    with pytest.raises(ConfigurationError, match=message):
+        from_config(plain, stored(chained))
+    with pytest.raises(ConfigurationError, match="`noise_levels` must be an object: got None"):
+        from_config(chained, stored(plain))
 
 
 def test_a_configuration_of_another_experiment_is_refused():
