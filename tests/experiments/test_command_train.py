@@ -81,7 +81,7 @@ def test_training_prints_its_results_and_leaves_a_run(ring_training):
 def test_options_are_what_is_trained(ring_run):
     config = json.loads((ring_run / "config.json").read_text())
     assert config["name"] == "ring"
-    expected = to_config(find("ring"))
+    expected = to_config(find("ring").experiment)
     expected["network"] |= {"width": 16, "depth": 1}
     expected["sampling"]["steps"] = 8
     expected["training"] |= {
@@ -168,7 +168,7 @@ def test_a_run_that_stops_before_its_first_line_ends_well(tmp_path, monkeypatch)
 
 
 def test_more_steps_data_folder_and_intervals_may_change(tmp_path):
-    experiment = find("mnist_vp")
+    experiment = find("mnist_vp").experiment
     training = dataclasses.replace(experiment.training, steps=60_000, checkpoint_every=7)
     data = dataclasses.replace(experiment.data, data_dir="/elsewhere")
     changed = dataclasses.replace(experiment, training=training, data=data)

@@ -11,6 +11,7 @@ from in_process import refusal, run_command, succeed
 from experiments import digits_vp
 from experiments.configuration import (
     ConfigurationError,
+    Named,
     description,
     find,
     from_config,
@@ -18,6 +19,7 @@ from experiments.configuration import (
 )
 from experiments.experiment import Experiment
 from sde_jax.data.source import Batch
+from sde_jax.interop.score_sde import published_names
 from sde_jax.objectives import DiscreteTimes, EDMWeighting, LogNormalNoise, MinSNRWeighting
 from sde_jax.score import (
     DescendingIndex,
@@ -36,6 +38,10 @@ NAMES = [
 SHAPES = {"digits": (8, 8, 1), "quickstart": (8, 8, 1), "mnist": (32, 32, 1), "ring": (2,)}
 
 
+def value_of(name):
+    return find(name).experiment
+
+
 def stored(experiment):
     """What is in the file."""
     return json.loads(json.dumps(to_config(experiment)))
@@ -44,20 +50,21 @@ def stored(experiment):
 def test_list_names_every_experiment_with_a_line():
     outcome = run_command("list")
     assert outcome.code == 0
-    assert outcome.results == {"experiments": NAMES}
-    assert [line.split()[0] for line in outcome.stdout.splitlines()[:-1]] == NAMES
+    names = [*NAMES, *published_names()]
+    assert outcome.results == {"experiments": names}
+    assert [line.split()[0] for line in outcome.stdout.splitlines()[:-1]] == names
     assert all(len(line.split()) > 2 for line in outcome.stdout.splitlines()[:-1])
     assert outcome.stderr == ""
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_experiment_comes_back_from_its_configuration(name):
-    experiment = find(name)
+    experiment = value_of(name)
     assert from_config(experiment, stored(experiment)) == experiment
 
 
 def test_changed_values_come_back():
-    default = find("digits_vp")
+    default = value_of("digits_vp")
     changed = dataclasses.replace(
         default,
         sde=dataclasses.replace(default.sde, beta_max=12.5),
@@ -77,7 +84,7 @@ def test_changed_values_come_back():
 def discrete_ddpm():
     """The training of Ho et al. 2020."""
     return dataclasses.replace(
-        find("digits_vp"),
+        value_of("digits_vp"),
         noise_levels=DDPMChain(levels=100),
         time_condition=ScaledTime(scale=99.0),
         times=DiscreteTimes(levels=100),
@@ -88,7 +95,7 @@ def discrete_ddpm():
 def discrete_smld():
     """The training of Song and Ermon 2020."""
     return dataclasses.replace(
-        find("digits_ve"),
+        value_of("digits_ve"),
         parameterization=ScorePrediction(),
         time_condition=DescendingIndex(levels=100),
         data_deviation=None,
@@ -99,7 +106,7 @@ def discrete_smld():
 def edm():
     """The training of Karras et al. 2022."""
     return dataclasses.replace(
-        find("digits_ve"),
+        value_of("digits_ve"),
         parameterization=EDMPrediction(),
         time_condition=LogNoiseLevel(scale=0.25),
         data_deviation=0.5,
@@ -111,7 +118,7 @@ def edm():
 def min_snr():
     """The training of Hang et al. 2023."""
     return dataclasses.replace(
-        find("digits_vp"), time_condition=LogScaledTime(), weighting=MinSNRWeighting()
+        value_of("digits_vp"), time_condition=LogScaledTime(), weighting=MinSNRWeighting()
     )
 
 
@@ -119,7 +126,7 @@ def min_snr():
 def test_published_trainings_are_experiments(make, monkeypatch):
     """They are trained, stored, and offered as options."""
     monkeypatch.setattr(digits_vp, "experiment", make())
-    experiment = find("digits_vp")
+    experiment = value_of("digits_vp")
     assert from_config(experiment, stored(experiment)) == experiment
     learner, key = experiment.learner((8, 8, 1)), jax.random.key(0)
     batch = Batch(jax.ShapeDtypeStruct((4, 8, 8, 1), np.float32), None)
@@ -130,7 +137,7 @@ def test_published_trainings_are_experiments(make, monkeypatch):
 
 
 def test_a_chain_where_there_is_none_is_refused():
-    plain = find("digits_vp")
+    plain = value_of("digits_vp")
     chained = dataclasses.replace(plain, noise_levels=DDPMChain())
     message = r"`noise_levels` must not be an object: got \{'type': 'DDPMChain'"
     with pytest.raises(ConfigurationError, match=message):
@@ -141,12 +148,12 @@ def test_a_chain_where_there_is_none_is_refused():
 
 def test_a_configuration_of_another_experiment_is_refused():
     with pytest.raises(ConfigurationError, match="`sde` must be a SubVP: got VP"):
-        from_config(find("digits_subvp"), stored(find("digits_vp")))
+        from_config(value_of("digits_subvp"), stored(value_of("digits_vp")))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_experiment_has_a_learner(name):
-    experiment = find(name)
+    experiment = value_of(name)
     assert isinstance(experiment, Experiment)
     assert f"python -m experiments {'' if name == 'quickstart' else 'train '}{name}" in description(
         name
@@ -162,7 +169,7 @@ def test_every_experiment_has_a_learner(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_experiment_has_a_dry_run(name):
     results = succeed("train", name, "--dry-run")
-    assert from_config(find(name), results["experiment"], "experiment") == find(name)
+    assert Named.from_config(results).experiment == value_of(name)
     assert results["parameters"] > 1000
 
 

@@ -29,7 +29,8 @@ def test_every_option_is_explained_and_its_default_shown(command):
 def test_help_on_commands():
     outcome = run_command("--help")
     assert outcome.code == 0
-    for command in ("list", "train NAME", "sample RUN", "likelihood RUN", "quickstart"):
+    commands = ("list", "train NAME", "sample RUN", "likelihood RUN", "quickstart")
+    for command in (*commands, "import FILE", "export RUN"):
         assert re.search(rf"^  {command} +\w+", outcome.stdout, re.MULTILINE)
     assert run_command().code == 2
     names = run_command("train", "--help")
