@@ -103,7 +103,10 @@ def test_samples_that_are_not_finite_are_named(ring_run, tmp_path):
         (["--sampler", "ode", "--steps", 5], "--steps does not apply to --sampler ode"),
         (["--sampler", "em", "--snr", 0.1], "--snr does not apply to --sampler em"),
         (["--tolerance", 0.1], "--tolerance does not apply to --sampler em"),
-        (["--sampler", "euler"], "--sampler must be one of ancestral, em, ode, pc, reverse-"),
+        (
+            ["--sampler", "euler"],
+            "--sampler must be one of ancestral, em, ode, pc, published, reverse-",
+        ),
         (["--steps", 0], "`steps` must be positive"),
         (["--steps", 2.5], "--steps takes an integer: got '2.5'"),
         (["--sampler", "pc", "--snr", -1], "`snr` must be positive"),
