@@ -10,10 +10,18 @@ import dataclasses
 from experiments.digits_vp import experiment as digits_vp
 from experiments.experiment import LikelihoodSettings
 from experiments.samplers import SamplerSettings
+from sde_jax.nets.ncsnpp import NCSNppSpec
 
 experiment = dataclasses.replace(
     digits_vp,
-    training=dataclasses.replace(digits_vp.training, steps=1500, eval_every=250, log_every=50),
-    sampling=SamplerSettings(steps=500, tolerance=1e-3),
+    network=NCSNppSpec(
+        channels=24,
+        multipliers=(1, 2),
+        blocks_per_level=1,
+        attention_resolutions=(4,),
+        dropout=0.0,
+    ),
+    training=dataclasses.replace(digits_vp.training, steps=1200, eval_every=200, log_every=50),
+    sampling=SamplerSettings(steps=300, tolerance=1e-3),
     likelihood=LikelihoodSettings(t_min=1e-3, tolerance=1e-3),
 )
