@@ -21,7 +21,7 @@ experiment = dataclasses.replace(
         attention_resolutions=(4,),
         dropout=0.0,
     ),
-    training=dataclasses.replace(digits_vp.training, steps=1200, eval_every=200, log_every=50),
+    training=dataclasses.replace(digits_vp.training, steps=1000, eval_every=200, log_every=50),
     sampling=SamplerSettings(steps=300, tolerance=1e-3),
     likelihood=LikelihoodSettings(t_min=1e-3, tolerance=1e-3),
 )
