@@ -18,6 +18,7 @@ from experiments.configuration import (
     to_config,
 )
 from experiments.experiment import Experiment
+from sde_jax.data.scaling import ImageScaling
 from sde_jax.data.source import Batch
 from sde_jax.interop.score_sde import published_names
 from sde_jax.objectives import DiscreteTimes, EDMWeighting, LogNormalNoise, MinSNRWeighting
@@ -164,6 +165,11 @@ def test_every_experiment_has_a_learner(name):
     state = jax.eval_shape(learner.init, key)
     batch = Batch(jax.ShapeDtypeStruct((4, *shape), np.float32), None)
     assert jax.eval_shape(learner.evaluate, state, key, batch).shape == (4,)
+
+
+@pytest.mark.parametrize("name", ["mnist_vp", "mnist_subvp", "mnist_ve"])
+def test_images_are_centred_as_their_prior_is(name):
+    assert value_of(name).data.layout().scaling == ImageScaling(centered=True)
 
 
 @pytest.mark.parametrize("name", NAMES)

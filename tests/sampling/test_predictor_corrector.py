@@ -1,6 +1,6 @@
 """The loop of predictor and corrector: laws of its samples, cost, frames, keys."""
 
-from dataclasses import dataclass
+import dataclasses
 
 import jax
 import jax.numpy as jnp
@@ -145,7 +145,7 @@ def test_nfe_is_the_number_of_calls(predictor, corrector, end, key):
     np.testing.assert_array_equal(samples.nfe, np.full(5, len(calls)))
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Affine:
     """A move whose result is known: ``gain x + shift``, whatever the time."""
 
@@ -168,7 +168,7 @@ def test_corrections_come_before_the_prediction(key):
 def test_the_end_is_the_state_or_its_mean(key):
     """Of moves that add 2 to a mean of ``x + 1``: three corrections and three predictions."""
 
-    @dataclass(frozen=True)
+    @dataclasses.dataclass(frozen=True)
     class Noisy(Affine):
         def __call__(self, noise, score, sde, x, t, s):
             return Step(x + 3, x + 1)
@@ -187,7 +187,7 @@ def test_the_end_is_the_state_or_its_mean(key):
 def test_moves_are_told_the_time_and_the_next(key):
     times = []
 
-    @dataclass(frozen=True)
+    @dataclasses.dataclass(frozen=True)
     class Record(Affine):
         def __call__(self, noise, score, sde, x, t, s):
             jax.debug.callback(lambda *ts: times.append(tuple(map(float, ts))), t, s, ordered=True)
@@ -251,6 +251,20 @@ def test_the_published_step_size_does_depend_on_the_batch(key):
     run = jax.jit(lambda keys: spec(keys, score, SDES["vp"], (2,)).x)
     all_keys = keys(key, 64)
     assert not np.allclose(run(all_keys[:1]), run(all_keys)[:1], rtol=1e-4, atol=1e-5)
+
+
+def test_samples_can_be_differentiated(key):
+    """Samples of a Gaussian are affine in its mean: difference quotients are derivatives."""
+    sde, spec = SDES["vp"], sampler(EulerMaruyama(), steps=20, corrector=Langevin())
+
+    @jax.jit
+    def coordinate(mean):
+        data = dataclasses.replace(gaussian(2), means=mean[None])
+        return spec(keys(key, 1), MixtureScore(data, sde), sde, (2,)).x[0, 1]
+
+    mean = jnp.array([0.7, -0.2])
+    quotients = [(coordinate(mean + e) - coordinate(mean - e)) / 2 for e in jnp.eye(2)]
+    np.testing.assert_allclose(jax.grad(coordinate)(mean), quotients, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,14 @@ def test_what_is_saved_is_restored_on_other_devices(tmp_path):
         )
 
 
+def test_step_zero_is_a_step_like_any_other(tmp_path):
+    assert write(tmp_path, {0: {"seconds": 0.0}}) == [0]
+    with Checkpoints(tmp_path) as checkpoints:
+        restored = checkpoints.restore_newest(like(state_of(0)))
+    assert restored.step == 0
+    assert_same(restored.state, state_of(0))
+
+
 def test_sharded_arrays_can_be_saved_and_restored_whole(tmp_path):
     x = jax.device_put(jnp.arange(64.0), batch_sharding(data_mesh()))
     with Checkpoints(tmp_path) as checkpoints:
