@@ -14,16 +14,18 @@ MATHEMATICS = {"arrays", "sde", "score"}
 MAY_IMPORT = {
     "__init__": set(),
     "arrays": set(),
+    "atomic": set(),
+    "reporting": set(),
     "sde": {"arrays"},
     "score": {"arrays", "sde"},
     "objectives": MATHEMATICS,
     "sampling": MATHEMATICS,
     "likelihood": MATHEMATICS,
     "nets": {"arrays"},
-    "data": {"arrays"},
+    "data": {"arrays", "atomic", "reporting"},
     "metrics": {"arrays"},
     "figures": {"arrays"},
-    "training": {"arrays", "data.source"},
+    "training": {"arrays", "atomic", "reporting", "data.source"},
 }
 MAY_IMPORT |= {"baselines": set(MAY_IMPORT), "interop": set(MAY_IMPORT)}
 

@@ -16,9 +16,9 @@ from experiments.configuration import Named, find, find_report, names
 from experiments.experiment import Experiment
 from experiments.runs import open_run
 from sde_jax import figures
+from sde_jax.atomic import write_json
 from sde_jax.data.source import DataSource
 from sde_jax.interop.score_sde import published_names
-from sde_jax.training.atomic import write_json
 from sde_jax.training.devices import data_mesh
 from sde_jax.training.learner import Learner
 from sde_jax.training.loop import TrainResult, train

@@ -2,16 +2,15 @@
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
-from numpy.random import Generator, Philox, SeedSequence
 
 from sde_jax.arrays import Array, Int, Key, PRNGKeyArray, PyTree
 from sde_jax.data.scaling import ImageScaling
+from sde_jax.data.shuffle import Shuffle
 from sde_jax.data.source import (
     Batch,
     check_request,
@@ -19,7 +18,9 @@ from sde_jax.data.source import (
     ordered_indices,
     partial_sharding,
     put,
+    seed_of,
 )
+from sde_jax.data.treatment import treat
 
 __all__ = ["ArraySource"]
 
@@ -80,14 +81,14 @@ class ArraySource:
         start: int = 0,
         sharding: NamedSharding | None = None,
     ) -> Iterator[Batch]:
-        """See `DataSource.stream`; numpy's Philox orders an epoch, seeded by key and epoch."""
+        """See `DataSource.stream`; `Shuffle`, seeded by the key, orders the examples."""
         size = check_request(self.sizes, split, batch_size)
-        order = epoch_orders(key, size)
+        shuffle = Shuffle(seed_of(key), size)
         slots = np.arange(batch_size, dtype=np.uint32)
         return (
             self._batch(
                 split,
-                stream_indices(order, size, step * batch_size, batch_size),
+                shuffle.indices(step * batch_size, batch_size),
                 jax.random.fold_in(key, step),
                 slots,
                 flip=self.flip,
@@ -172,30 +173,6 @@ class ArraySource:
                 )
 
 
-def epoch_orders(key: PRNGKeyArray, size: int) -> Callable[[int], np.ndarray]:
-    """A function from the epoch to its permutation of ``range(size)``; keeps the last two."""
-    seed = np.asarray(jax.random.key_data(key)).ravel().tolist()
-
-    @functools.lru_cache(maxsize=2)
-    def order(epoch: int) -> np.ndarray:
-        bits = Philox(SeedSequence([*seed, epoch]))
-        return Generator(bits).permutation(size).astype(np.uint32)
-
-    return order
-
-
-def stream_indices(
-    order: Callable[[int], np.ndarray], size: int, first: int, count: int
-) -> np.ndarray:
-    """``count`` examples from place ``first`` on of all epochs, one after the other."""
-    pieces = []
-    while count:
-        epoch, place = divmod(first, size)
-        pieces.append(order(epoch)[place : place + count])
-        first, count = first + len(pieces[-1]), count - len(pieces[-1])
-    return np.concatenate(pieces)
-
-
 @functools.partial(jax.jit, static_argnames=("scaling", "flip", "dequantize", "sharding"))
 def _gather(
     split: tuple[Int[Array, "count height width channels"], Int[Array, "count"] | None],
@@ -211,14 +188,7 @@ def _gather(
 
     def example(split: PyTree, pick: Int[Array, "2"]) -> Batch:
         (images, labels), key = split
-        key_noise, key_flip = jax.random.split(jax.random.fold_in(key, pick[1]))
-        image = images[pick[0]]
-        if flip:
-            image = jnp.where(jax.random.bernoulli(key_flip), image[:, ::-1], image)
-        if dequantize:
-            x = scaling.dequantize(image, jax.random.uniform(key_noise, image.shape))
-        else:
-            x = scaling.place(image)
+        x = treat(images[pick[0]], key, pick[1], scaling=scaling, flip=flip, dequantize=dequantize)
         return Batch(x, None if labels is None else labels[pick[0]])
 
     return map_examples(example, (split, key), picks, sharding)

@@ -102,6 +102,11 @@ def check_request(sizes: Mapping[str, int], split: str, batch_size: int) -> int:
     return sizes[split]
 
 
+def seed_of(key: PRNGKeyArray) -> list[int]:
+    """The whole numbers that ``key`` consists of."""
+    return np.asarray(jax.random.key_data(key)).ravel().tolist()
+
+
 def ordered_indices(size: int, batch_size: int, count: int | None) -> Iterator[np.ndarray]:
     """0, 1, ... in batches up to the smaller of ``size`` and ``count``, the last one partial."""
     end = size if count is None else min(size, count)

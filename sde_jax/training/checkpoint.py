@@ -12,10 +12,10 @@ import jax
 import orbax.checkpoint as ocp
 
 from sde_jax.arrays import PyTree
+from sde_jax.reporting import report
 from sde_jax.training.errors import CheckpointError
 from sde_jax.training.fingerprint import checksum
 from sde_jax.training.orbax_noise import reason_of, wait_for_threads, without_orbax_noise
-from sde_jax.training.reporting import report
 
 __all__ = ["Checkpoints", "Restored"]
 

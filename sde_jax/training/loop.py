@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from tqdm import tqdm
 
 from sde_jax.data.source import DataSource
+from sde_jax.reporting import report
 from sde_jax.training.checkpoint import Checkpoints
 from sde_jax.training.compiled import HeldOut, Updates
 from sde_jax.training.devices import batch_sharding, data_mesh
@@ -19,7 +20,6 @@ from sde_jax.training.errors import NonFiniteError
 from sde_jax.training.fingerprint import all_finite
 from sde_jax.training.learner import Learner, Metrics, TrainState
 from sde_jax.training.metrics_log import MetricsLog
-from sde_jax.training.reporting import report
 from sde_jax.training.run_directory import RunDirectory
 from sde_jax.training.settings import Training
 from sde_jax.training.signals import StopRequest

@@ -14,7 +14,7 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.summary import scalar
 
-from sde_jax.training.reporting import report
+from sde_jax.reporting import report
 from sde_jax.training.run_directory import RunDirectory
 
 __all__ = ["MetricsLog"]

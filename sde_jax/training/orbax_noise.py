@@ -8,7 +8,7 @@ import threading
 import types
 from collections.abc import Iterator
 
-from sde_jax.training.reporting import first_line
+from sde_jax.reporting import first_line
 
 __all__ = ["reason_of", "wait_for_threads", "without_orbax_noise"]
 

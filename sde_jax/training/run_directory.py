@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import jax
 
-from sde_jax.training.atomic import TEMPORARY_SUFFIX, write_json
+from sde_jax.atomic import TEMPORARY_SUFFIX, write_json
 from sde_jax.training.errors import ConfigChangedError, NotARunError, RunError, RunExistsError
 from sde_jax.training.versions import environment
 

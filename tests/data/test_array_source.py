@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from sde_jax.data import array_source
+from sde_jax.data import array_source, shuffle
 from sde_jax.data.array_source import ArraySource
 from sde_jax.data.scaling import ImageScaling
 
@@ -91,7 +91,7 @@ def test_a_far_start_costs_no_more_than_two_epochs(source, key, monkeypatch):
         made.append(bits)
         return np.random.Generator(bits)
 
-    monkeypatch.setattr(array_source, "Generator", counting)
+    monkeypatch.setattr(shuffle, "Generator", counting)
     next(source.stream(key, "train", 16, start=10**7))
     assert 1 <= len(made) <= 2
 

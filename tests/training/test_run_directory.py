@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from sde_jax.atomic import write_json
 from sde_jax.training import (
     ConfigChangedError,
     NotARunError,
@@ -12,7 +13,6 @@ from sde_jax.training import (
     RunError,
     RunExistsError,
 )
-from sde_jax.training.atomic import write_json
 from sde_jax.training.versions import environment, git_revision
 
 CONFIG = {
