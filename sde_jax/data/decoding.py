@@ -130,7 +130,8 @@ def read_ahead(
     """``rows.read(pick)`` for each pick, in order, read before they are asked for.
 
     By ``threads`` of this process, or by ``processes``, to which ``rows`` is pickled. These start
-    afresh (no fork: JAX has threads), leave signals to this process, and end with it.
+    afresh (no fork: JAX has threads), leave signals to this process, and end with it. Batches come
+    from them through pipes: the shared memory of a container is often too small.
     """
     import grain
 
@@ -138,6 +139,8 @@ def read_ahead(
     batches = grain.MapDataset.source(_Batches(rows=rows, picks=picks)).to_iter_dataset(options)
     if processes:
         _let_grain_read_flags()
+        options = grain.experimental.DatasetOptions(min_shm_size=sys.maxsize)
+        batches = grain.experimental.WithOptionsIterDataset(batches, options)
         workers = grain.MultiprocessingOptions(
             num_workers=processes, per_worker_buffer_size=-(-BATCHES_AHEAD // processes)
         )

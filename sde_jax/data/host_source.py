@@ -169,12 +169,9 @@ def local_places(sharding: NamedSharding | None, count: int) -> np.ndarray:
 
 
 def put_local(rows: np.ndarray, count: int, sharding: NamedSharding | None) -> Array:
-    """A batch of ``count`` on the devices, of which this process has its `local_places`.
-
-    The rows are copied: their memory may be grain's, which is used again.
-    """
+    """A batch of ``count`` on the devices, of which ``rows`` are this process's `local_places`."""
     if sharding is None:
-        return jnp.array(rows)
+        return jnp.asarray(rows)
     places = local_places(sharding, count)
 
     def part(index: tuple[slice, ...] | None) -> np.ndarray:

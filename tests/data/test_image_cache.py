@@ -1,0 +1,111 @@
+import errno
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import image_process
+import numpy as np
+import pytest
+from png_records import pictures, png_records
+
+from sde_jax.data.image_cache import ImageCache
+
+ROOT = Path(__file__).parents[2]
+IMAGES = pictures(9)
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return ImageCache(folder=tmp_path / "cache", threads=2)
+
+
+def files(cache, suffix):
+    return list(cache.folder.glob(f"*{suffix}"))
+
+
+def test_good_ones_in_order_and_broken_ones_by_name(cache):
+    records = png_records(IMAGES, broken=[0, 5])
+    broken = {0: "picture 0: cut short", 5: "picture 5: cut short"}
+    assert cache.check(records) == broken and not cache.holds(records)
+    for _ in range(2):
+        rows, found = cache.rows(records)
+        assert found == broken and cache.holds(records)
+        np.testing.assert_array_equal(rows.images, np.delete(IMAGES, [0, 5], axis=0))
+        np.testing.assert_array_equal(rows.read(np.array([3, 0])), IMAGES[[4, 1]])
+    rows, broken = cache.rows(png_records(IMAGES, broken=range(9), fingerprint="broken"))
+    assert len(rows) == 0 and len(broken) == 9
+
+
+def test_each_fingerprint_has_its_own_file(cache):
+    others = pictures(9, seed=1)
+    for fingerprint, images in (("one", IMAGES), ("two/../two", others), ("one", IMAGES)):
+        rows, _ = cache.rows(png_records(images, fingerprint=fingerprint))
+        np.testing.assert_array_equal(rows.images, images)
+    assert len(files(cache, ".uint8")) == 2
+
+
+def test_a_file_of_another_size_is_made_anew(cache):
+    records = png_records(IMAGES)
+    cache.rows(records)
+    (path,) = files(cache, ".uint8")
+    os.truncate(path, path.stat().st_size - 1)
+    assert not cache.holds(records)
+    np.testing.assert_array_equal(cache.rows(records)[0].images, IMAGES)
+
+
+def start_writer(cache):
+    return subprocess.Popen(
+        [sys.executable, image_process.__file__, "cache", str(cache.folder)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_killed_writer_leaves_nothing_and_the_next_one_waits_for_it(cache):
+    """The first of two processes is killed while it writes; the second makes the whole file."""
+    records = image_process.slow_records()
+    first = start_writer(cache)
+    deadline = time.monotonic() + 120
+    while not files(cache, ".tmp") and time.monotonic() < deadline:
+        time.sleep(0.001)
+    second = start_writer(cache)
+    first.kill()
+    first.communicate()
+    assert not cache.holds(records)
+    _, errors = second.communicate()
+    assert second.returncode == 0, errors
+    assert cache.holds(records) and not files(cache, ".tmp")
+    good = np.delete(image_process.IMAGES, image_process.BROKEN, axis=0)
+    np.testing.assert_array_equal(cache.rows(records)[0].images, good)
+
+
+def test_a_full_disk_is_one_line(cache):
+    records = png_records(IMAGES)
+    cache.check(records)
+    (about,) = files(cache, ".json")
+    temporary = about.with_suffix(".uint8.tmp")
+    temporary.symlink_to("/dev/full")
+    with pytest.raises(OSError) as caught:
+        cache.rows(records)
+    assert caught.value.errno == errno.ENOSPC
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "No space left on device for 0.000216 MB of decoded images. Name another `folder`" in (
+        message
+    )
+    assert str(cache.folder) in message
+    assert not cache.holds(records) and not files(cache, ".tmp")
+    np.testing.assert_array_equal(cache.rows(records)[0].images, IMAGES)
+
+
+def test_an_error_of_the_records_is_left_as_it_is(cache):
+    class Gone(image_process.PngRecords):
+        def read(self, indices):
+            raise PermissionError(errno.EACCES, "no more", "picture 3")
+
+    with pytest.raises(PermissionError, match="no more: 'picture 3'"):
+        cache.rows(Gone(**vars(png_records(IMAGES))))
+    assert not files(cache, ".uint8") and not files(cache, ".tmp")

@@ -1,0 +1,92 @@
+"""Streams that processes of their own decode."""
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import image_process
+import jax
+import numpy as np
+import pytest
+from image_process import BATCH, SEED
+
+from sde_jax.data.array_source import ArraySource
+from sde_jax.data.decoding import DecodedRows, ShuffledPicks, read_ahead
+from sde_jax.data.shuffle import Shuffle
+
+ROOT = Path(__file__).parents[2]
+COUNT = 60
+DEADLINE = 60
+
+
+def expected_hashes(count):
+    good = np.delete(image_process.IMAGES, image_process.BROKEN, axis=0)
+    source = ArraySource({"train": good}, flip=True)
+    batches = source.stream(jax.random.key(SEED), "train", BATCH)
+    return [image_process.hash_of(np.asarray(b.x)) for b in itertools.islice(batches, count)]
+
+
+def start(folder, first, count):
+    return subprocess.Popen(
+        [sys.executable, image_process.__file__, "stream", str(folder), str(first), str(count)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def has_ended(pid):
+    """Whether a process is gone, or is about to be buried by whoever took it over."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked up in /proc")
+def test_a_killed_stream_goes_on_at_the_exact_example(tmp_path):
+    """The signal that a scheduler sends to all does not end those who decode; a kill does."""
+    expected = expected_hashes(COUNT + 3)
+    process = start(tmp_path, 0, 10**6)
+    workers = [int(pid) for pid in process.stdout.readline().split()]
+    assert len(workers) == image_process.WORKERS
+    os.killpg(process.pid, signal.SIGTERM)
+    seen = [process.stdout.readline().strip() for _ in range(COUNT)]
+    process.kill()
+    process.stdout.close()
+    process.stderr.close()
+    process.wait()
+    assert seen == expected[:COUNT]
+    deadline = time.monotonic() + DEADLINE
+    while not all(map(has_ended, workers)):
+        assert time.monotonic() < deadline, "a process that decodes outlived its parent"
+        time.sleep(0.05)
+    output, errors = start(tmp_path, COUNT, 3).communicate()
+    workers, *hashes = output.splitlines()
+    assert hashes == expected[COUNT:]
+    assert errors.count("\n") == 1 + len(image_process.BROKEN) + 1, errors
+    assert all(map(has_ended, workers.split()))
+
+
+@pytest.mark.slow
+def test_memory_is_flat_over_a_thousand_steps():
+    """That of this process; batches are of 3 MB, so that ten forgotten ones are seen."""
+    images = image_process.pictures(64, (128, 128, 3))
+    rows = DecodedRows(records=image_process.png_records(images), good=np.arange(64))
+    picks = ShuffledPicks(shuffle=Shuffle([1], 64), batch_size=64, start=0, places=np.arange(64))
+    megabytes = []
+    for number, _ in enumerate(itertools.islice(read_ahead(rows, picks, processes=2), 1000)):
+        if number % 100 == 99:
+            megabytes.append(resident_megabytes())
+    assert max(megabytes[3:]) - megabytes[2] < 30, megabytes
+
+
+def resident_megabytes():
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
