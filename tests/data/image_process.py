@@ -1,8 +1,8 @@
 """What a process of its own does with images, to be killed; imports no JAX until it needs it.
 
 ``python image_process.py cache FOLDER`` decodes slowly into the cache in FOLDER.
-``python image_process.py stream FOLDER START COUNT`` prints a hash of each batch of a stream, once
-it has printed the processes that it has started.
+``python image_process.py stream FOLDER START COUNT WORKERS`` prints a hash of each batch of a
+stream, once it has printed the processes that it has started.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from sde_jax.data.image_cache import ImageCache
 
 IMAGES = pictures(400)
 BROKEN = (1, 399)
-BATCH, WORKERS, SEED = 16, 2, 5
+BATCH, SEED = 16, 5
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -39,7 +39,7 @@ def hash_of(batch):
     return hashlib.sha256(bytes(memoryview(batch))).hexdigest()
 
 
-def stream(folder, start, count):
+def stream(folder, start, count, workers):
     import jax
     import numpy as np
 
@@ -49,7 +49,7 @@ def stream(folder, start, count):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     source = open_images(
         {"train": slow_records()},
-        storage=Storage(keep="stream", folder=folder, workers=WORKERS),
+        storage=Storage(keep="stream", folder=folder, workers=workers),
         scaling=ImageScaling(),
         flip=True,
         dequantize=True,

@@ -1,6 +1,7 @@
 """Streams that processes of their own decode."""
 
 import itertools
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -15,11 +16,12 @@ import pytest
 from image_process import BATCH, SEED
 
 from sde_jax.data.array_source import ArraySource
-from sde_jax.data.decoding import DecodedRows, ShuffledPicks, read_ahead
-from sde_jax.data.shuffle import Shuffle
+from sde_jax.data.decoding import DecodedRows
+from sde_jax.data.host_source import HostSource
+from sde_jax.data.scaling import ImageScaling
 
 ROOT = Path(__file__).parents[2]
-COUNT = 60
+COUNT, WORKERS = 60, 2
 DEADLINE = 60
 
 
@@ -30,9 +32,9 @@ def expected_hashes(count):
     return [image_process.hash_of(np.asarray(b.x)) for b in itertools.islice(batches, count)]
 
 
-def start(folder, first, count):
+def start(folder, *numbers):
     return subprocess.Popen(
-        [sys.executable, image_process.__file__, "stream", str(folder), str(first), str(count)],
+        [sys.executable, image_process.__file__, "stream", str(folder), *map(str, numbers)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -53,9 +55,9 @@ def has_ended(pid):
 def test_a_killed_stream_goes_on_at_the_exact_example(tmp_path):
     """The signal that a scheduler sends to all does not end those who decode; a kill does."""
     expected = expected_hashes(COUNT + 3)
-    process = start(tmp_path, 0, 10**6)
+    process = start(tmp_path, 0, 10**6, WORKERS)
     workers = [int(pid) for pid in process.stdout.readline().split()]
-    assert len(workers) == image_process.WORKERS
+    assert len(workers) == WORKERS
     os.killpg(process.pid, signal.SIGTERM)
     seen = [process.stdout.readline().strip() for _ in range(COUNT)]
     process.kill()
@@ -67,7 +69,7 @@ def test_a_killed_stream_goes_on_at_the_exact_example(tmp_path):
     while not all(map(has_ended, workers)):
         assert time.monotonic() < deadline, "a process that decodes outlived its parent"
         time.sleep(0.05)
-    output, errors = start(tmp_path, COUNT, 3).communicate()
+    output, errors = start(tmp_path, COUNT, 3, 1).communicate()
     workers, *hashes = output.splitlines()
     assert hashes == expected[COUNT:]
     assert errors.count("\n") == 1 + len(image_process.BROKEN) + 1, errors
@@ -75,18 +77,32 @@ def test_a_killed_stream_goes_on_at_the_exact_example(tmp_path):
 
 
 @pytest.mark.slow
-def test_memory_is_flat_over_a_thousand_steps():
-    """That of this process; batches are of 3 MB, so that ten forgotten ones are seen."""
-    images = image_process.pictures(64, (128, 128, 3))
+@pytest.mark.parametrize("processes", [0, 2])
+def test_memory_is_flat_over_a_thousand_steps(processes):
+    """Of this process and those that decode; the batches would fill 400 MB as uint8."""
+    images = image_process.pictures(64, (64, 64, 3))
     rows = DecodedRows(records=image_process.png_records(images), good=np.arange(64))
-    picks = ShuffledPicks(shuffle=Shuffle([1], 64), batch_size=64, start=0, places=np.arange(64))
+    source = HostSource(
+        {"train": rows},
+        rows.records.shape,
+        None,
+        scaling=ImageScaling(),
+        flip=True,
+        dequantize=True,
+        threads=2,
+        processes=processes,
+    )
     megabytes = []
-    for number, _ in enumerate(itertools.islice(read_ahead(rows, picks, processes=2), 1000)):
-        if number % 100 == 99:
-            megabytes.append(resident_megabytes())
-    assert max(megabytes[3:]) - megabytes[2] < 30, megabytes
+    for number, batch in enumerate(source.stream(jax.random.key(SEED), "train", 32)):
+        jax.block_until_ready(batch)
+        if number % 50 == 49:
+            pids = ["self", *(child.pid for child in multiprocessing.active_children())]
+            megabytes.append(sum(map(resident_megabytes, pids)))
+        if number == 1000:
+            break
+    assert max(megabytes[10:]) < max(megabytes[:10]) + 40, megabytes
 
 
-def resident_megabytes():
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+def resident_megabytes(pid):
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
