@@ -1,8 +1,10 @@
 import errno
+import fcntl
 import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import image_process
@@ -69,9 +71,10 @@ def test_a_killed_writer_leaves_nothing_and_the_next_one_waits_for_it(cache):
     records = image_process.slow_records()
     first = start_writer(cache)
     deadline = time.monotonic() + 120
-    while not files(cache, ".tmp") and time.monotonic() < deadline:
+    while not files(cache, ".tmp") and first.poll() is None and time.monotonic() < deadline:
         time.sleep(0.001)
     second = start_writer(cache)
+    assert first.poll() is None, "the writer ended before it could be killed"
     first.kill()
     first.communicate()
     assert not cache.holds(records)
@@ -80,6 +83,21 @@ def test_a_killed_writer_leaves_nothing_and_the_next_one_waits_for_it(cache):
     assert cache.holds(records) and not files(cache, ".tmp")
     good = np.delete(image_process.IMAGES, image_process.BROKEN, axis=0)
     np.testing.assert_array_equal(cache.rows(records)[0].images, good)
+
+
+def test_one_writes_and_the_others_wait(cache):
+    """What another process holds is held here by another file descriptor."""
+    records = png_records(IMAGES)
+    cache.check(records)
+    (lock,) = files(cache, ".lock")
+    with ThreadPoolExecutor() as threads, lock.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        rows = threads.submit(cache.rows, records)
+        with pytest.raises(TimeoutError):
+            rows.result(timeout=0.3)
+        assert not files(cache, ".uint8") and not files(cache, ".tmp")
+        fcntl.flock(file, fcntl.LOCK_UN)
+        np.testing.assert_array_equal(rows.result(timeout=60)[0].images, IMAGES)
 
 
 def test_a_full_disk_is_one_line(cache):
