@@ -135,7 +135,9 @@ def read_ahead(
     """
     import grain
 
-    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=BATCHES_AHEAD)
+    options = grain.ReadOptions(
+        num_threads=threads, prefetch_buffer_size=max(BATCHES_AHEAD, threads)
+    )
     batches = grain.MapDataset.source(_Batches(rows=rows, picks=picks)).to_iter_dataset(options)
     if processes:
         _let_grain_read_flags()
