@@ -13,7 +13,7 @@ from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
 
 experiment = Experiment(
-    data=TfdsImages(name="mnist", image_size=32, channels=1),
+    data=TfdsImages(name="mnist", image_size=32, fit="pad", channels=1),
     sde=VP(),
     network=NCSNppSpec(channels=32, multipliers=(1, 2, 2), blocks_per_level=2),
     optimizer=Adam(learning_rate=5e-4, warmup_steps=1000, decay="cosine"),

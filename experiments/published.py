@@ -6,21 +6,13 @@ from typing import Any
 
 from experiments.experiment import Experiment
 from experiments.samplers import SamplerSettings
+from sde_jax.data.folder import Folder
 from sde_jax.data.tfds import TfdsImages
 from sde_jax.interop.network_fields import NETWORK_FIELDS
 from sde_jax.interop.published_model import PublishedModel
 from sde_jax.objectives import DiscreteTimes, LikelihoodWeighting, NoiseWeighting, UniformTimes
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
-
-TFDS_NAMES = {
-    "CIFAR10": "cifar10",
-    "CELEBA": "celeb_a",
-    "CelebAHQ": "celeb_a_hq",
-    "LSUN": "lsun",
-    "FFHQ": "ffhq",
-}
-"""What the data sets are called in tensorflow_datasets, of which FFHQ is not one."""
 
 
 def published_experiment(model: PublishedModel) -> Experiment:
@@ -63,17 +55,35 @@ def published_experiment(model: PublishedModel) -> Experiment:
     )
 
 
-def data_spec(model: PublishedModel) -> TfdsImages:
-    """The data, as tensorflow_datasets has them."""
-    name = TFDS_NAMES.get(model.dataset, model.dataset)
-    return TfdsImages(
-        name=name if model.category is None else f"{name}/{model.category}",
-        image_size=model.image_size,
-        channels=model.num_channels,
-        flip=model.random_flip,
-        dequantize=model.uniform_dequantization,
-        centered=model.centered,
-    )
+def data_spec(model: PublishedModel) -> TfdsImages | Folder:
+    """The data, as tensorflow_datasets has them, cropped and resized as they were; FFHQ is a folder
+    or a zip of pictures."""
+    common: dict[str, Any] = {
+        "image_size": model.image_size,
+        "fit": "crop",
+        "flip": model.random_flip,
+        "dequantize": model.uniform_dequantization,
+        "centered": model.centered,
+    }
+    if model.dataset == "FFHQ":
+        return Folder(**common, labels="none")
+    return TfdsImages(**common, channels=model.num_channels, **prepared_set(model))
+
+
+def prepared_set(model: PublishedModel) -> dict[str, Any]:
+    """Which set of tensorflow_datasets, and what else it takes to read it."""
+    match model.dataset:
+        case "CIFAR10":
+            return {"name": "cifar10"}
+        case "CELEBA":
+            return {"name": "celeb_a", "crop_size": 140}
+        case "CelebAHQ":  # which has no split but one
+            name = f"celeb_a_hq/{model.image_size}"
+            return {"name": name, "train_split": "train[:90%]", "test_split": "train[90%:]"}
+        case "LSUN":
+            return {"name": f"lsun/{model.category}", "test_split": "validation"}
+        case other:
+            return {"name": other if model.category is None else f"{other}/{model.category}"}
 
 
 def model_of(experiment: Experiment, shape: tuple[int, ...]) -> PublishedModel:

@@ -1,8 +1,123 @@
 """What is done to images before they become a data source."""
 
-import numpy as np
+import dataclasses
+import io
+from typing import Literal
 
-__all__ = ["pad_to_square"]
+import numpy as np
+import PIL.ExifTags
+import PIL.Image
+import PIL.ImageOps
+
+__all__ = ["FORMATS", "Preprocessing", "pad_to_square", "stored_size"]
+
+FORMATS = ("PNG", "JPEG", "WEBP")
+"""The formats that are read, as Pillow calls them."""
+
+MODES: dict[int, str] = {1: "L", 3: "RGB", 4: "RGBA"}
+SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Preprocessing:
+    """From an image of any kind to uint8 ``[height, width, channels]``, in this order.
+
+    1. It is turned upright by its EXIF orientation.
+    2. It becomes grey, red-green-blue or with alpha, by ``channels``. Of 16 bits the upper 8 are
+       kept, grey is luma (.299 R + .587 G + .114 B), transparency goes over white, and CMYK is
+       R = (255 - C) (255 - K) / 255, likewise G and B; colour profiles are passed over.
+    3. ``fit`` makes it a square of ``image_size``, if that is stated. The resize is Pillow's
+       bicubic one (a = -1/2), its support widened where the image shrinks: antialiased.
+
+    Raises:
+      ValueError: if a field is out of range, or ``crop_size`` has nothing to be resized to.
+    """
+
+    image_size: int | None = None
+    """Side of the images in pixels; None: as they are."""
+
+    fit: Literal["crop", "pad"] = "crop"
+    """crop: the centre square, resized; pad: unchanged, centred on zeros, for smaller images."""
+
+    crop_size: int | None = None
+    """Side of the centre square that crop resizes; None: the shorter side."""
+
+    channels: int = 3
+    """1: grey; 3: colour; 4: colour and alpha."""
+
+    def __post_init__(self) -> None:
+        for field in ("image_size", "crop_size"):
+            value = getattr(self, field)
+            if value is not None and value < 1:
+                raise ValueError(f"`{field}` must be positive: got {value}. None: as it is.")
+        if self.fit not in ("crop", "pad"):
+            raise ValueError(f"`fit` must be crop or pad: got {self.fit!r}")
+        if self.channels not in MODES:
+            raise ValueError(f"`channels` must be 1, 3 or 4: got {self.channels}")
+        if self.crop_size is not None and (self.fit == "pad" or self.image_size is None):
+            raise ValueError(
+                "`crop_size` must go with fit=crop and an `image_size`, to which it is resized: "
+                f"got crop_size={self.crop_size}, fit={self.fit}, image_size={self.image_size}"
+            )
+
+    def decode(self, encoded: bytes) -> np.ndarray:
+        """A PNG, JPEG or WebP file, of several frames the first.
+
+        Raises:
+          Exception: any that Pillow raises for a file that is damaged or too large.
+        """
+        with PIL.Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
+            return self(image)
+
+    def __call__(self, image: PIL.Image.Image) -> np.ndarray:
+        """The image, preprocessed.
+
+        Raises:
+          ValueError: if its mode has no fixed range, or it has less than ``crop_size`` pixels in a
+            direction, or for pad more than ``image_size``.
+        """
+        upright = image if _orientation(image) == 1 else PIL.ImageOps.exif_transpose(image)
+        image = self._in_mode(upright)
+        if self.image_size is not None and self.fit == "crop":
+            image = self._square(image, self.image_size)
+        levels = np.array(image).reshape(image.height, image.width, self.channels)
+        if self.image_size is not None and self.fit == "pad":
+            return pad_to_square(levels[None], self.image_size)[0]
+        return levels
+
+    def _in_mode(self, image: PIL.Image.Image) -> PIL.Image.Image:
+        if image.mode in SIXTEEN_BITS:
+            image = PIL.Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        if image.mode in ("I", "F"):
+            raise ValueError(f"its pixels (mode {image.mode}) have no fixed range")
+        mode = MODES[self.channels]
+        if image.has_transparency_data and mode != "RGBA":
+            image = image.convert("RGBA")
+            white = PIL.Image.new("RGBA", image.size, "white")
+            image = PIL.Image.alpha_composite(white, image)
+        if mode == "L" and image.mode not in ("1", "L"):
+            image = image.convert("RGB")
+        return image if image.mode == mode else image.convert(mode)
+
+    def _square(self, image: PIL.Image.Image, size: int) -> PIL.Image.Image:
+        side = self.crop_size or min(image.size)
+        if side > min(image.size):
+            raise ValueError(
+                f"`crop_size` must fit into its {image.height}x{image.width} pixels: got {side}"
+            )
+        left, upper = (image.width - side) // 2, (image.height - side) // 2
+        square = image.crop((left, upper, left + side, upper + side))
+        return square.resize((size, size), PIL.Image.Resampling.BICUBIC)
+
+
+def stored_size(encoded: bytes) -> tuple[int, int]:
+    """Height and width of an encoded image, turned upright, from its header.
+
+    Raises:
+      Exception: any that Pillow raises for a header that is damaged or tells of too large an image.
+    """
+    with PIL.Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
+        return image.size if _orientation(image) in (5, 6, 7, 8) else image.size[::-1]
 
 
 def pad_to_square(images: np.ndarray, size: int) -> np.ndarray:
@@ -13,9 +128,14 @@ def pad_to_square(images: np.ndarray, size: int) -> np.ndarray:
     Raises:
       ValueError: if the images are larger than ``size``.
     """
-    margins = [size - length for length in images.shape[1:3]]
-    if min(margins) < 0:
-        height, width = images.shape[1:3]
+    count, height, width, channels = images.shape
+    if size < max(height, width):
         raise ValueError(f"`size` must hold images of {height}x{width}: got {size}")
-    around = [(margin // 2, margin - margin // 2) for margin in margins]
-    return np.pad(images, [(0, 0), *around, (0, 0)])
+    padded = np.zeros((count, size, size, channels), images.dtype)
+    upper, left = (size - height) // 2, (size - width) // 2
+    padded[:, upper : upper + height, left : left + width] = images
+    return padded
+
+
+def _orientation(image: PIL.Image.Image) -> int:
+    return image.getexif().get(PIL.ExifTags.Base.Orientation, 1)

@@ -1,37 +1,99 @@
 """Images that ``tensorflow_datasets`` has prepared, read without TensorFlow."""
 
 import dataclasses
-import io
+import functools
+import hashlib
 import pathlib
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
-import PIL.Image
 
-from sde_jax.data.array_source import ArraySource
-from sde_jax.data.preprocessing import pad_to_square
-from sde_jax.data.scaling import ImageScaling
-from sde_jax.data.source import DataSpec, Layout
+from sde_jax.data.encoded_records import EncodedRecords, Reopened
+from sde_jax.data.errors import DataNotFoundError, MixedSizesError
+from sde_jax.data.preprocessing import Preprocessing
+from sde_jax.data.stored_images import StoredImages
 
-__all__ = ["DataNotFoundError", "TfdsImages"]
+__all__ = ["TfdsImages", "TfdsRecords"]
 
-SPLITS = ("train", "test")
-PILLOW_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+BULK = 1024
+"""Records read at once for their labels."""
 
 
-class DataNotFoundError(ValueError):
-    """A data set is not where it was looked for; the message says how to get it there."""
+class TfdsRecords(EncodedRecords):
+    """A split of a prepared set, in the order in which it is stored.
+
+    Args:
+      folder: the folder of the version.
+      split: the split, or a part or a sum of splits in the words of ``tensorflow_datasets``.
+      preprocessing: what is done to each image.
+      size: height and width of each, where ``preprocessing.image_size`` is None.
+    """
+
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        split: str,
+        *,
+        preprocessing: Preprocessing,
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__(preprocessing, size)
+        self._folder = folder
+        self._split = split
+        self._source = Reopened(functools.partial(_raw_source, folder, split))
+        self._count = len(self._source())
+
+    @functools.cached_property
+    def labels(self) -> np.ndarray | None:
+        """See `ImageRecords.labels`; all records are read for it."""
+        if "label" not in _builder(self._folder).info.features:
+            return None
+        labels = [
+            features["label"].int64_list.value[0]
+            for first in range(0, len(self), BULK)
+            for features in self._features(range(first, min(first + BULK, len(self))))
+        ]
+        return np.array(labels, np.int32)
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Of the split, sizes and times of change of its files, and preprocessing."""
+        stamps = [
+            (file.name, file.stat().st_size, file.stat().st_mtime_ns)
+            for file in sorted(self._folder.iterdir())
+        ]
+        what = repr((self._split, stamps, self.preprocessing, self.shape))
+        return hashlib.sha256(what.encode()).hexdigest()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def name(self, index: int) -> str:
+        """See `EncodedRecords.name`."""
+        return f"{self._folder} {self._split}, record {index}"
+
+    def encoded(self, indices: Sequence[int]) -> Iterator[bytes | Exception]:
+        """See `EncodedRecords.encoded`."""
+        for features in self._features(indices):
+            yield features["image"].bytes_list.value[0]
+
+    def _features(self, indices: Sequence[int]) -> Iterator[Any]:
+        from tensorflow_datasets.proto import tf_example_pb2
+
+        for record in self._source().__getitems__([int(index) for index in indices]):
+            yield tf_example_pb2.Example.FromString(record).features.feature
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TfdsImages(DataSpec):
-    """8-bit images of one size with the splits ``train`` and ``test``, and labels where there are.
+class TfdsImages(StoredImages):
+    """An image set of ``tensorflow_datasets``, with its labels if it has a feature ``label``.
 
-    The set must be prepared as array_record. It is decoded once and kept as uint8: for sets that
-    fit the device's memory.
+    The set must be prepared as array_record. What trains is the split ``train``, what is held out
+    ``test``, whatever they are in the set.
 
     Raises:
-      ValueError: if ``image_size`` is not positive.
+      ValueError: if a field is out of range.
     """
 
     name: str = "mnist"
@@ -40,66 +102,49 @@ class TfdsImages(DataSpec):
     data_dir: str | None = None
     """Folder of prepared sets. By default $TFDS_DATA_DIR, else ~/tensorflow_datasets."""
 
-    image_size: int | None = None
-    """Side of the square in which smaller images are centred on zeros. By default as they are."""
+    fit: Literal["crop", "pad"] = "pad"
+    """crop: the centre square, resized; pad: unchanged, centred on zeros, for smaller images."""
 
     channels: int | None = None
-    """Channels of the images. Stated along with ``image_size``, it makes the shape known without
-    the data; by default as they are."""
+    """Channels of the stored images. Stated along with ``image_size``, it makes the shape known
+    without the data; by default as they are."""
 
-    flip: bool = False
-    """Mirror training images left to right with probability one half."""
+    train_split: str = "train"
+    """What to train on: a split, or parts and sums such as train[:90%]+validation."""
 
-    dequantize: bool = True
-    """Spread grey levels over their bins in training; published models were trained without."""
-
-    centered: bool = True
-    """Whether model coordinates are [-1, 1]; [0, 1] is that of published VE models."""
+    test_split: str = "test"
+    """What is held out, likewise."""
 
     def __post_init__(self) -> None:
-        if self.image_size is not None and self.image_size < 1:
-            raise ValueError(f"`image_size` must be positive: got {self.image_size}. None: as is.")
-        if self.channels not in (None, *PILLOW_MODES):
-            raise ValueError(f"`channels` must be 1, 3 or 4: got {self.channels}. None: as is.")
+        super().__post_init__()
+        if self.channels is not None:
+            self._preprocessing(self.channels)
 
-    def layout(self) -> Layout:
-        """Shape and scaling, from the images themselves unless their size and channels are stated.
-
-        Raises:
-          DataNotFoundError, ValueError: as for `load`, if the data must be read.
-        """
-        if self.image_size is None or self.channels is None:
-            return super().layout()
-        shape = (self.image_size, self.image_size, self.channels)
-        return Layout(shape, ImageScaling(centered=self.centered))
-
-    def load(self) -> ArraySource:
-        """Reads and decodes both splits.
+    def records(self) -> Mapping[str, TfdsRecords]:
+        """See `StoredImages.records`.
 
         Raises:
           DataNotFoundError: if the set is missing, not array_record, or lacks a split.
-          ValueError: if its images are not 8-bit of one size, are larger than ``image_size``, or
-            have other ``channels``.
+          MixedSizesError: if its images differ in size, and ``image_size`` is not stated.
+          ValueError: if they are not of 8 or 16 bits, have other ``channels``, or are larger than
+            an ``image_size`` to which they are padded.
         """
-        import tensorflow_datasets as tfds
+        folder = self._version_folder()
+        info = _builder(folder).info
+        self._check(info)
+        height, width, channels = info.features["image"].shape
+        return {
+            split: TfdsRecords(
+                folder,
+                spelled,
+                preprocessing=self._preprocessing(channels),
+                size=None if height is None or width is None else (height, width),
+            )
+            for split, spelled in (("train", self.train_split), ("test", self.test_split))
+        }
 
-        builder = tfds.builder_from_directory(self._version_folder())
-        self._check(builder.info)
-        raw = tfds.decode.DeserializeMethod.RAW_BYTES
-        images, labels = {}, {}
-        for split in SPLITS:
-            records = builder.as_data_source(split, deserialize_method=raw)
-            images[split], labels[split] = _decode(records, builder.info.features["image"].shape)
-            if self.image_size is not None:
-                images[split] = pad_to_square(images[split], self.image_size)
-        labelled = "label" in builder.info.features
-        return ArraySource(
-            images,
-            labels if labelled else None,
-            scaling=ImageScaling(centered=self.centered),
-            flip=self.flip,
-            dequantize=self.dequantize,
-        )
+    def _stored_channels(self) -> int | None:
+        return self.channels
 
     def _version_folder(self) -> pathlib.Path:
         """The folder of the asked or newest version."""
@@ -123,30 +168,32 @@ class TfdsImages(DataSpec):
                 f"`tfds convert_format --dataset_version_dir={info.data_dir} "
                 f"--out_file_format=array_record` (the extra `prepare` installs what that needs)."
             )
-        missing = [split for split in SPLITS if split not in info.splits]
-        if missing:
-            raise DataNotFoundError(
-                f"{info.full_name} has no split {missing[0]!r}: it has {', '.join(info.splits)}"
-            )
+        for split in (self.train_split, self.test_split):
+            _check_split(info, split)
         if "image" not in info.features:
             raise ValueError(
                 f"{info.full_name} has no feature 'image': it has {', '.join(info.features)}"
             )
-        image = info.features["image"]
-        if image.np_dtype != np.uint8 or None in image.shape:
-            raise ValueError(
-                f"{info.full_name} must hold 8-bit images of one size: its images are "
-                f"{np.dtype(image.np_dtype).name} of {'x'.join(str(n or '?') for n in image.shape)}"
-            )
-        if self.image_size is not None and self.image_size < max(image.shape[:2]):
-            raise ValueError(
-                f"`image_size` must be at least the {max(image.shape[:2])} pixels of "
-                f"{info.full_name}: got {self.image_size}"
-            )
+        self._check_image(info.full_name, info.features["image"])
 
-        if self.channels not in (None, image.shape[-1]):
+    def _check_image(self, name: str, image: Any) -> None:
+        *size, channels = image.shape
+        if image.np_dtype not in (np.uint8, np.uint16) or channels is None:
             raise ValueError(
-                f"`channels` must be the {image.shape[-1]} of {info.full_name}: got {self.channels}"
+                f"{name} must hold images of 8 or 16 bits with a known number of channels: its "
+                f"images are {np.dtype(image.np_dtype).name} of {channels or '?'} channels"
+            )
+        if self.channels not in (None, channels):
+            raise ValueError(f"`channels` must be the {channels} of {name}: got {self.channels}")
+        if self.image_size is None and None in size:
+            raise MixedSizesError(
+                f"`image_size` must be stated for {name}: its images differ in size"
+            )
+        largest = max(length or 0 for length in size)
+        if self.image_size is not None and self.fit == "pad" and self.image_size < largest:
+            raise ValueError(
+                f"`image_size` must be at least the {largest} pixels of {name} if `fit` is pad: "
+                f"got {self.image_size}. With `fit` crop they are resized."
             )
 
     def _remedy(self) -> str:
@@ -155,17 +202,28 @@ class TfdsImages(DataSpec):
         return f"Prepare it with `{command}` (the extra `prepare` installs what that needs)."
 
 
-def _decode(records: Any, shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels (0 where there are none) of serialized examples, in their order."""
-    from tensorflow_datasets.proto import tf_example_pb2
+def _builder(folder: pathlib.Path) -> Any:
+    import tensorflow_datasets as tfds
 
-    images = np.empty((len(records), *shape), np.uint8)
-    labels = np.zeros(len(records), np.int32)
-    mode = PILLOW_MODES[shape[-1]]
-    for i, record in enumerate(records.__getitems__(list(range(len(records))))):
-        features = tf_example_pb2.Example.FromString(record).features.feature
-        image = PIL.Image.open(io.BytesIO(features["image"].bytes_list.value[0]))
-        images[i] = np.asarray(image if image.mode == mode else image.convert(mode)).reshape(shape)
-        if "label" in features:
-            labels[i] = features["label"].int64_list.value[0]
-    return images, labels
+    return tfds.builder_from_directory(folder)
+
+
+def _raw_source(folder: pathlib.Path, split: str) -> Any:
+    """A sequence of serialized examples."""
+    import tensorflow_datasets as tfds
+
+    raw = tfds.decode.DeserializeMethod.RAW_BYTES
+    return _builder(folder).as_data_source(split, deserialize_method=raw)
+
+
+def _check_split(info: Any, split: str) -> None:
+    """Refuses what is no split, no part and no sum of splits, or is empty."""
+    try:
+        count = info.splits[split].num_examples
+    except (ValueError, KeyError):
+        raise DataNotFoundError(
+            f"{info.full_name} has no split {split!r}: it has {', '.join(info.splits)}, and parts "
+            "and sums of them such as train[:90%]+validation"
+        ) from None
+    if not count:
+        raise DataNotFoundError(f"the split {split!r} of {info.full_name} is empty")

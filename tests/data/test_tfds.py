@@ -1,5 +1,7 @@
+import dataclasses
 import io
 import json
+import pickle
 import subprocess
 import sys
 import textwrap
@@ -9,8 +11,10 @@ import PIL.Image
 import pytest
 import tensorflow_datasets as tfds
 
+from sde_jax.data.errors import DataNotFoundError, MixedSizesError
+from sde_jax.data.records import BrokenImageError
 from sde_jax.data.scaling import ImageScaling
-from sde_jax.data.tfds import DataNotFoundError, TfdsImages
+from sde_jax.data.tfds import TfdsImages
 
 MODES = {1: "L", 3: "RGB"}
 
@@ -158,7 +162,7 @@ def test_what_cannot_be_read_is_refused_before_reading(tmp_path, monkeypatch):
     )
     info = folder / "dataset_info.json"
     info.write_text(info.read_text().replace("validation", "test"))
-    assert "`image_size` must be at least the 6 pixels of tiny/1.0.0: got 4" in error_of(
+    assert "must be at least the 6 pixels of tiny/1.0.0 if `fit` is pad: got 4" in error_of(
         ValueError, **fields, image_size=4
     )
     assert "`channels` must be the 1 of tiny/1.0.0: got 3" in error_of(
@@ -170,11 +174,58 @@ def test_what_cannot_be_read_is_refused_before_reading(tmp_path, monkeypatch):
     assert f"`tfds convert_format --dataset_version_dir={folder} --out_file_format=array" in message
 
 
-def test_images_of_many_sizes_are_refused(tmp_path):
+def test_images_of_many_sizes_need_a_size(tmp_path):
     prepare(tmp_path, fixed=False)
-    assert "must hold 8-bit images of one size: its images are uint8 of ?x?x1" in error_of(
-        ValueError, name="tiny", data_dir=str(tmp_path)
+    fields = {"name": "tiny", "data_dir": str(tmp_path)}
+    assert "`image_size` must be stated for tiny/1.0.0: its images differ in size" in error_of(
+        MixedSizesError, **fields
     )
+    assert TfdsImages(**fields, image_size=4, fit="crop").load().shape == (4, 4, 1)
+
+
+def test_parts_and_sums_of_splits(tmp_path):
+    written = prepare(tmp_path, splits=("train", "validation", "test"))
+    parts = [f"{split}[{{}}]" for split in written]
+    spec = TfdsImages(
+        name="tiny",
+        data_dir=str(tmp_path),
+        train_split="+".join(parts).format(*[":90%"] * 3),
+        test_split="+".join(parts).format(*["90%:"] * 3),
+    )
+    source = spec.load()
+    assert source.sizes == {"train": 57, "test": 6}
+    together = np.concatenate([source.images["train"], source.images["test"]])
+    everything = np.concatenate(list(written.values()))
+    assert sorted(map(bytes, together)) == sorted(map(bytes, everything))
+    for wrong in ("train[:x]", "half"):
+        assert f"tiny/1.0.0 has no split {wrong!r}" in error_of(
+            DataNotFoundError, name="tiny", data_dir=str(tmp_path), test_split=wrong
+        )
+    assert "split 'test[:0]' of tiny/1.0.0 is empty" in error_of(
+        DataNotFoundError, name="tiny", data_dir=str(tmp_path), test_split="test[:0]"
+    )
+
+
+def test_records_are_picklable_and_fingerprinted(tmp_path):
+    prepare(tmp_path)
+    spec = TfdsImages(name="tiny", data_dir=str(tmp_path))
+    records = spec.records()["train"]
+    records.read([0])
+    copy = pickle.loads(pickle.dumps(records))
+    assert (len(copy), copy.shape, copy.fingerprint) == (20, (6, 6, 1), records.fingerprint)
+    np.testing.assert_array_equal(copy.read([3, 3, 19]), records.read(np.array([3, 3, 19])))
+    np.testing.assert_array_equal(copy.labels, records.labels)
+    others = [spec.records()["test"], dataclasses.replace(spec, image_size=8).records()["train"]]
+    assert len({records.fingerprint, *(other.fingerprint for other in others)}) == 3
+
+
+def test_a_record_that_cannot_be_decoded_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "encoded", lambda image: b"no picture")
+    prepare(tmp_path)
+    (error,) = TfdsImages(name="tiny", data_dir=str(tmp_path)).records()["test"].read([5])
+    assert isinstance(error, BrokenImageError)
+    folder = tmp_path / "tiny" / "1.0.0"
+    assert str(error) == f"{folder} test, record 5: it is no PNG, JPEG or WEBP file"
 
 
 def test_stated_size_and_channels_need_no_data(tmp_path):
@@ -189,6 +240,25 @@ def test_image_size_and_channels_are_checked_at_once():
         TfdsImages(image_size=0)
     with pytest.raises(ValueError, match="`channels` must be 1, 3 or 4: got 2"):
         TfdsImages(channels=2)
+
+
+def test_flowers_are_cropped_resized_and_grey(shared):
+    parts = ("train", "validation", "test")
+    spec = TfdsImages(
+        name="oxford_flowers102",
+        data_dir=str(shared / "data" / "tfds"),
+        image_size=64,
+        fit="crop",
+        grey=True,
+        train_split="+".join(f"{split}[:90%]" for split in parts),
+        test_split="+".join(f"{split}[90%:]" for split in parts),
+    )
+    assert spec.layout().shape == (64, 64, 1)
+    records = spec.records()
+    assert {split: len(of) for split, of in records.items()} == {"train": 7370, "test": 819}
+    assert all(image.shape == (64, 64, 1) for image in records["test"].read(range(0, 819, 80)))
+    counts = sum(np.bincount(of.labels, minlength=102) for of in records.values())
+    assert (counts.min(), counts.max(), counts.sum()) == (40, 258, 8189)
 
 
 def test_mnist(shared):

@@ -1,0 +1,171 @@
+"""Your own pictures, in a folder or in a zip."""
+
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from sde_jax.data.encoded_records import EncodedRecords
+from sde_jax.data.errors import DataNotFoundError, MixedSizesError
+from sde_jax.data.picture_files import PictureFiles, classes_of, open_files
+from sde_jax.data.preprocessing import Preprocessing
+from sde_jax.data.records import BrokenImageError
+from sde_jax.data.stored_images import StoredImages
+
+__all__ = ["Folder", "FolderRecords"]
+
+
+class FolderRecords(EncodedRecords):
+    """Some pictures of a folder or a zip.
+
+    Args:
+      files: the folder or zip.
+      names: which pictures, in this order.
+      classes: the class of each picture in ``files``, or None.
+      preprocessing: what is done to each.
+      size: height and width of each, where ``preprocessing.image_size`` is None.
+    """
+
+    def __init__(
+        self,
+        files: PictureFiles,
+        names: Sequence[str],
+        classes: Mapping[str, int] | None,
+        *,
+        preprocessing: Preprocessing,
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__(preprocessing, size)
+        self._files = files
+        self._names = tuple(names)
+        self._labels = (
+            None if classes is None else np.array([classes[name] for name in names], np.int32)
+        )
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        """See `ImageRecords.labels`."""
+        return self._labels
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Of names, sizes and times of change (in a zip, checksums), labels and preprocessing."""
+        labels = None if self._labels is None else self._labels.tolist()
+        stamps = [(name, self._files.stamps[name]) for name in self._names]
+        what = repr((stamps, labels, self.preprocessing, self.shape))
+        return hashlib.sha256(what.encode(errors="surrogateescape")).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def name(self, index: int) -> str:
+        """See `EncodedRecords.name`."""
+        return str(self._files.path / self._names[index])
+
+    def encoded(self, indices: Sequence[int]) -> Iterator[bytes | Exception]:
+        """See `EncodedRecords.encoded`."""
+        for index in indices:
+            try:
+                yield self._files.read(self._names[index])
+            except Exception as error:
+                yield error
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Folder(StoredImages):
+    """PNG, JPEG and WebP pictures in a folder, with its subfolders, or in a zip of one.
+
+    The splits are ``train`` and, unless ``held_out`` is 0, ``test``. A picture is held out by its
+    name alone: the names whose SHA-256 is smallest.
+
+    Raises:
+      ValueError: if a field is out of range.
+    """
+
+    path: str | None = None
+    """The folder or the zip."""
+
+    labels: Literal["auto", "none"] = "auto"
+    """auto: classes from dataset.json, as EDM writes it, or else from subfolders, if there are
+    several; none: no classes."""
+
+    held_out: float = 0.1
+    """The part of the pictures that is not trained on but measured, at least one; 0: none."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.labels not in ("auto", "none"):
+            raise ValueError(f"`labels` must be auto or none: got {self.labels!r}")
+        if not 0 <= self.held_out < 1:
+            raise ValueError(f"`held_out` must lie in [0, 1): got {self.held_out}. 0: none.")
+
+    def records(self) -> Mapping[str, FolderRecords]:
+        """See `StoredImages.records`.
+
+        Raises:
+          DataNotFoundError: if there are no pictures, or too few to hold one out.
+          MixedSizesError: if they differ in size, and ``image_size`` is not stated.
+          ValueError: if ``path`` is not stated, no picture can be read, or dataset.json is not as
+            it must be.
+        """
+        if self.path is None:
+            raise ValueError("`path` must be stated: the folder or the zip that has the pictures")
+        files = open_files(Path(self.path).expanduser())
+        splits = self._splits(files)
+        classes = None if self.labels == "none" else classes_of(files)
+        preprocessing = self._preprocessing(3)
+        size = None if self.image_size is not None else _common_size(files)
+        return {
+            split: FolderRecords(files, names, classes, preprocessing=preprocessing, size=size)
+            for split, names in splits.items()
+        }
+
+    def _stored_channels(self) -> int:
+        return 3
+
+    def _splits(self, files: PictureFiles) -> dict[str, list[str]]:
+        names = files.pictures
+        if self.held_out == 0:
+            return {"train": names}
+        if len(names) == 1:
+            raise DataNotFoundError(
+                f"{files.path} has one picture, {names[0]}, which cannot be trained on and held "
+                "out: add more, or set `held_out` to 0"
+            )
+        count = min(max(1, round(self.held_out * len(names))), len(names) - 1)
+        test = set(sorted(names, key=_hash)[:count])
+        return {
+            "train": [name for name in names if name not in test],
+            "test": [name for name in names if name in test],
+        }
+
+
+def _hash(name: str) -> bytes:
+    return hashlib.sha256(name.encode(errors="surrogateescape")).digest()
+
+
+def _common_size(files: PictureFiles) -> tuple[int, int]:
+    """Height and width of all pictures that can be read."""
+    anything = FolderRecords(files, files.pictures, None, preprocessing=Preprocessing(image_size=1))
+    sizes = dict(zip(files.pictures, anything.stored_sizes(range(len(anything))), strict=True))
+    known = {name: size for name, size in sizes.items() if not isinstance(size, BrokenImageError)}
+    if not known:
+        raise ValueError(
+            f"none of the {len(sizes)} pictures can be read: {min(sizes.values(), key=str)}"
+        )
+    first = next(iter(known))
+    for name, size in known.items():
+        if size != known[first]:
+            raise MixedSizesError(
+                f"`image_size` must be stated where pictures differ in size: in {files.path}, "
+                f"{first} has {_by(known[first])} pixels and {name} has {_by(size)}"
+            )
+    return known[first]
+
+
+def _by(size: tuple[int, int]) -> str:
+    return "x".join(map(str, size))

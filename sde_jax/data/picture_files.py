@@ -1,0 +1,141 @@
+"""Pictures in a folder or in a zip, with their classes."""
+
+import abc
+import functools
+import json
+import os
+import zipfile
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from sde_jax.data.encoded_records import Reopened
+from sde_jax.data.errors import DataNotFoundError
+
+__all__ = ["PictureFiles", "classes_of", "open_files"]
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+LABELS = "dataset.json"
+
+
+class PictureFiles(abc.ABC):
+    """Files by their paths below the root, written with slashes, in alphabetical order.
+
+    Hidden files and those in hidden folders are passed over, and what macOS adds to a zip.
+
+    Attributes:
+      path: the folder or the zip.
+      stamps: two numbers for each file that differ where its content does: its size, and the time
+        of its last change or its checksum.
+    """
+
+    def __init__(self, path: Path, stamps: dict[str, tuple[int, int]]) -> None:
+        self.path = path
+        self.stamps = {name: stamps[name] for name in sorted(stamps) if not _is_hidden(name)}
+
+    @property
+    def pictures(self) -> list[str]:
+        """Those that are pictures by their suffix."""
+        return [name for name in self.stamps if name.lower().endswith(SUFFIXES)]
+
+    @abc.abstractmethod
+    def read(self, name: str) -> bytes:
+        """The content of one; raises ``OSError`` or ``zipfile.BadZipFile``."""
+
+
+class _FolderFiles(PictureFiles):
+    def __init__(self, path: Path) -> None:
+        stamps = {}
+        for folder, _, names in os.walk(path):
+            for file in (Path(folder, name) for name in names):
+                status = file.lstat() if not file.exists() else file.stat()
+                stamps[file.relative_to(path).as_posix()] = (status.st_size, status.st_mtime_ns)
+        super().__init__(path, stamps)
+
+    def read(self, name: str) -> bytes:
+        return (self.path / name).read_bytes()
+
+
+class _ZipFiles(PictureFiles):
+    def __init__(self, path: Path) -> None:
+        self._opened = Reopened(functools.partial(zipfile.ZipFile, path))
+        entries = [entry for entry in self._opened().infolist() if not entry.is_dir()]
+        super().__init__(path, {entry.filename: (entry.file_size, entry.CRC) for entry in entries})
+
+    def read(self, name: str) -> bytes:
+        return self._opened().read(name)
+
+
+def open_files(path: Path) -> PictureFiles:
+    """The files of a folder or of a zip, with at least one picture.
+
+    Raises:
+      DataNotFoundError: if there is none, or ``path`` is neither.
+    """
+    if path.is_dir():
+        files: PictureFiles = _FolderFiles(path)
+    elif not path.exists():
+        raise DataNotFoundError(f"`path` {path} does not exist: name a folder or a zip of pictures")
+    else:
+        try:
+            files = _ZipFiles(path)
+        except zipfile.BadZipFile as error:
+            raise DataNotFoundError(
+                f"`path` {path} is neither a folder nor a zip that can be read: {error}"
+            ) from None
+    if not files.stamps:
+        raise DataNotFoundError(f"{path} is empty: put PNG, JPEG or WebP pictures there")
+    if not files.pictures:
+        raise DataNotFoundError(
+            f"{path} has no pictures: none of its files ({len(files.stamps)}, such as "
+            f"{next(iter(files.stamps))}) ends with {', '.join(SUFFIXES)}"
+        )
+    return files
+
+
+def classes_of(files: PictureFiles) -> dict[str, int] | None:
+    """The class of each picture, or None.
+
+    If the root has a file ``dataset.json``, it is what that says: ``{"labels": [["00000/a.png", 3],
+    ...]}``, or null for no classes. Otherwise, if each picture is in one of several subfolders of
+    the root, it is the number of that subfolder in alphabetical order. The root is the innermost
+    folder that holds all files.
+
+    Raises:
+      ValueError: if the file is not of that form, or lacks a picture.
+    """
+    root = PurePosixPath(os.path.commonpath([PurePosixPath("/", n).parent for n in files.stamps]))
+    below = {name: PurePosixPath("/", name).relative_to(root) for name in files.pictures}
+    listing = str((root / LABELS).relative_to("/"))
+    if listing in files.stamps:
+        return _listed_classes(files, listing, {name: str(path) for name, path in below.items()})
+    folders = sorted({path.parts[0] for path in below.values() if len(path.parts) > 1})
+    if len(folders) < 2 or any(len(path.parts) == 1 for path in below.values()):
+        return None
+    return {name: folders.index(path.parts[0]) for name, path in below.items()}
+
+
+def _listed_classes(
+    files: PictureFiles, listing: str, below: dict[str, str]
+) -> dict[str, int] | None:
+    where = files.path / listing
+    try:
+        labels: Any = json.loads(files.read(listing))["labels"]
+        classes = None if labels is None else dict(labels)
+    except (ValueError, TypeError, KeyError):
+        raise ValueError(
+            f'{where} must be {{"labels": [["00000/a.png", 3], ...]}}, or have null there'
+        ) from None
+    if classes is None:
+        return None
+    for name in below.values():
+        if name not in classes:
+            raise ValueError(f"{where} has no label for {name}")
+        if type(classes[name]) is not int or not 0 <= classes[name] < 2**31:
+            raise ValueError(
+                f"{where} must have whole numbers from 0 on as labels: {name} has {classes[name]!r}"
+            )
+    return {name: classes[path] for name, path in below.items()}
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
