@@ -1,0 +1,272 @@
+"""Tests of pictures in folders and zips."""
+
+import concurrent.futures
+import dataclasses
+import io
+import json
+import os
+import pickle
+import zipfile
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from sde_jax.data.encoded_records import Reopened
+from sde_jax.data.errors import DataNotFoundError, MixedSizesError
+from sde_jax.data.folder import Folder
+from sde_jax.data.records import BrokenImageError
+from sde_jax.data.scaling import ImageScaling
+
+
+def level_of(name):
+    """A grey level that tells a picture from the others."""
+    return sum(name.encode()) % 251
+
+
+def write(folder, *names, size=(5, 4)):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        PIL.Image.new("RGB", size, (level_of(name),) * 3).save(path, lossless=True, quality=100)
+
+
+def zipped(folder, *, under=""):
+    path = folder.with_name("pictures.zip")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for entry in sorted(folder.rglob("*")):
+            file.write(entry, under + entry.relative_to(folder).as_posix())
+    return path
+
+
+def everything(records):
+    """Level and label of each picture by its name."""
+    found = {}
+    for of_split in records.values():
+        for i, image in enumerate(of_split.read(range(len(of_split)))):
+            label = None if of_split.labels is None else int(of_split.labels[i])
+            found[of_split.name(i)] = (int(image.flat[0]), label)
+    return found
+
+
+FLAT = [f"{i:02}.{('png', 'JPG', 'jpeg', 'webp')[i % 4]}" for i in range(20)]
+NESTED = [f"{kind}/{part}/{i}.png" for kind in ("cat", "ant") for part in "xy" for i in range(5)]
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+@pytest.mark.parametrize("names", [FLAT, NESTED], ids=["flat", "nested"])
+def test_pictures_and_classes_are_those_written(tmp_path, kind, names):
+    folder = tmp_path / "pictures"
+    write(folder, *names, ".hidden.png", "__MACOSX/x.png")
+    (folder / "notes.txt").write_text("mine")
+    path = folder if kind == "folder" else zipped(folder)
+    records = Folder(path=str(path)).records()
+    classes = {"a": 0, "c": 1} if names is NESTED else dict.fromkeys("01")
+    assert everything(records) == {
+        str(path / name): (level_of(name), classes[name[0]]) for name in names
+    }
+    assert {split: len(of_split) for split, of_split in records.items()} == {"train": 18, "test": 2}
+    assert records["train"].shape == (4, 5, 3)
+    names_of = [records["train"].name(i) for i in range(18)]
+    assert names_of == sorted(names_of)
+
+
+def test_a_folder_in_the_zip_changes_nothing(tmp_path):
+    write(tmp_path / "pictures", *NESTED)
+    records = Folder(path=str(zipped(tmp_path / "pictures", under="top/of/all/"))).records()
+    assert {label for _, label in everything(records).values()} == {0, 1}
+
+
+def test_classes_from_a_listing_and_none(tmp_path):
+    write(tmp_path, *NESTED)
+    listing = tmp_path / "dataset.json"
+    listing.write_text(json.dumps({"labels": [[name, i] for i, name in enumerate(NESTED)]}))
+    spec = Folder(path=str(tmp_path))
+    found = everything(spec.records())
+    assert found == {str(tmp_path / n): (level_of(n), i) for i, n in enumerate(NESTED)}
+    assert dataclasses.replace(spec, labels="none").records()["train"].labels is None
+    listing.write_text('{"labels": null}')
+    assert spec.records()["train"].labels is None
+    for text, complaint in {
+        "[]": 'must be {"labels": ',
+        "{": 'must be {"labels": ',
+        '{"labels": [["cat/x/0.png", 1]]}': "has no label for ",
+        json.dumps({"labels": [[n, 0.5] for n in NESTED]}): "must have whole numbers from 0 on",
+    }.items():
+        listing.write_text(text)
+        with pytest.raises(ValueError) as caught:
+            spec.records()
+        assert complaint in str(caught.value) and str(listing) in str(caught.value)
+
+
+def test_pictures_beside_the_subfolders_have_no_classes(tmp_path):
+    write(tmp_path, *NESTED, "top.png")
+    assert Folder(path=str(tmp_path)).records()["train"].labels is None
+
+
+def test_held_out_pictures_stay_held_out_when_others_come(tmp_path):
+    def held_out(part=0.25):
+        records = Folder(path=str(tmp_path), held_out=part).records()["test"]
+        return {records.name(i) for i in range(len(records))}
+
+    names = [f"{i:03}.png" for i in range(120)]
+    write(tmp_path, *names[:100], size=(1, 1))
+    before = held_out()
+    assert len(before) == 25 and len(held_out(0.001)) == 1 and held_out(0.1) < before
+    write(tmp_path, *names, size=(1, 1))
+    assert len(held_out()) == 30 and len(held_out() & before) >= 15
+    assert list(Folder(path=str(tmp_path), held_out=0).records()) == ["train"]
+
+
+def test_fingerprints_tell_content_order_classes_and_preprocessing(tmp_path):
+    folder = tmp_path / "pictures"
+    write(folder, *NESTED)
+    spec = Folder(path=str(folder))
+
+    def mark(**fields):
+        return dataclasses.replace(spec, **fields).records()["train"].fingerprint
+
+    first = mark()
+    assert mark() == first
+    different = [mark(image_size=4), mark(grey=True), mark(labels="none"), mark(held_out=0.5)]
+    for name in NESTED[:3]:
+        os.utime(folder / name, (1e9, 1e9))
+    different.append(mark())
+    assert len({first, *different}) == 6
+    in_zip = dataclasses.replace(spec, path=str(zipped(folder)))
+    before = in_zip.records()["train"].fingerprint
+    write(folder, "cat/x/0.png", "ant/x/0.png", "cat/y/1.png", size=(6, 4))
+    with pytest.raises(MixedSizesError):
+        dataclasses.replace(in_zip, path=str(zipped(folder))).records()
+    write(folder, *NESTED)
+    assert dataclasses.replace(in_zip, path=str(zipped(folder))).records()["train"].fingerprint == (
+        before
+    )
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_processes_and_threads_read_at_once(tmp_path, kind):
+    folder = tmp_path / "pictures"
+    write(folder, *(f"{i:02}.png" for i in range(40)))
+    records = Folder(path=str(folder if kind == "folder" else zipped(folder))).records()["train"]
+    expected = [image.tobytes() for image in records.read(range(36))]
+    assert [image.tobytes() for image in pickle.loads(pickle.dumps(records)).read(range(36))] == (
+        expected
+    )
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for found in pool.map(lambda _: records.read(range(36)), range(8)):
+            assert [image.tobytes() for image in found] == expected
+
+
+def test_what_is_open_is_opened_again_in_a_forked_process(monkeypatch):
+    """It would share its place in the file with the parent."""
+    opened = Reopened(list)
+    mine = opened()
+    assert opened() is mine
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    assert opened() is not mine
+
+
+def test_grey_crop_and_layout_without_the_data(tmp_path):
+    write(tmp_path, *FLAT)
+    spec = Folder(path=str(tmp_path), grey=True)
+    assert spec.layout() == ((4, 5, 1), ImageScaling())
+    square = dataclasses.replace(spec, image_size=2, centered=False)
+    assert square.records()["test"].shape == (2, 2, 1)
+    nowhere = dataclasses.replace(square, path=None)
+    assert nowhere.layout() == ((2, 2, 1), ImageScaling(centered=False))
+    source = square.load()
+    assert source.sizes == {"train": 18, "test": 2} and source.shape == (2, 2, 1)
+
+
+def broken_ones(folder):
+    """Files that are pictures by their names only, and what is said of each."""
+    write(folder, "whole.jpg", "whole.png", size=(64, 64))
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    PIL.Image.fromarray(noise).save(folder / "whole.png")
+    whole = {kind: (folder / f"whole.{kind}").read_bytes() for kind in ("jpg", "png")}
+    (folder / "cut.jpg").write_bytes(whole["jpg"][: len(whole["jpg"]) // 2])
+    (folder / "cut.png").write_bytes(whole["png"][: len(whole["png"]) // 2])
+    (folder / "empty.png").touch()
+    (folder / "page.jpg").write_text("<html>404</html>")
+    (folder / "gone.png").symlink_to(folder / "nowhere.png")
+    flipped = bytearray(whole["png"])
+    flipped[len(flipped) // 2] ^= 255
+    (folder / "flipped.png").write_bytes(flipped)
+    PIL.Image.new("L", (2, 2)).save(folder / "other.png", "gif")
+    bomb = io.BytesIO()
+    PIL.Image.new("1", (20_000, 20_000)).save(bomb, "png")
+    (folder / "bomb.png").write_bytes(bomb.getvalue())
+    return {
+        "cut.jpg": "runcated",
+        "cut.png": "",
+        "empty.png": "it is no PNG, JPEG or WEBP file",
+        "page.jpg": "it is no PNG, JPEG or WEBP file",
+        "gone.png": "No such file or directory",
+        "flipped.png": "",
+        "other.png": "it is no PNG, JPEG or WEBP file",
+        "bomb.png": "Image size (400000000 pixels) exceeds limit",
+    }
+
+
+def test_broken_pictures_are_named_and_the_others_read(tmp_path, capsys):
+    reasons = broken_ones(tmp_path)
+    spec = Folder(path=str(tmp_path), image_size=8, held_out=0)
+    records = spec.records()["train"]
+    read = records.read(range(len(records)))
+    errors = {}
+    for image in read:
+        if isinstance(image, BrokenImageError):
+            name, _, reason = str(image).partition(": ")
+            errors[os.path.relpath(name, tmp_path)] = reason
+            assert "\n" not in reason and " at 0x" not in reason
+            assert str(pickle.loads(pickle.dumps(image))) == str(image)
+    assert errors.keys() == reasons.keys()
+    for name, reason in reasons.items():
+        assert errors[name] and reason in errors[name], name
+    assert spec.load().sizes == {"train": 2}
+    said = capsys.readouterr().err
+    assert all(said.count(f"/{name}") == 1 for name in reasons)
+
+
+def refused(error, **fields):
+    with pytest.raises(error) as caught:
+        Folder(**fields).records()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_what_cannot_be_used_is_one_clear_line(tmp_path):
+    here = str(tmp_path)
+    assert "`path` must be stated" in refused(ValueError)
+    gone = refused(DataNotFoundError, path=here + "/gone")
+    assert "gone does not exist: name a folder or a zip" in gone
+    assert f"{here} is empty: put PNG, JPEG" in refused(DataNotFoundError, path=here)
+    (tmp_path / "notes.txt").write_text("none")
+    none = refused(DataNotFoundError, path=here)
+    assert (
+        f"{here} has no pictures: none of its files (1, such as notes.txt) ends with .png" in none
+    )
+    plain = refused(DataNotFoundError, path=here + "/notes.txt")
+    assert "notes.txt is neither a folder nor a zip that can be read" in plain
+    write(tmp_path, "a.png")
+    assert f"{here} has one picture, a.png, which cannot be" in refused(
+        DataNotFoundError, path=here
+    )
+    assert len(Folder(path=here, held_out=0).records()["train"]) == 1
+    write(tmp_path, "b.png", size=(7, 3))
+    mixed = refused(MixedSizesError, path=here)
+    assert "`image_size` must be stated where pictures differ in size" in mixed
+    assert "a.png has 4x5 pixels and b.png has 3x7" in mixed
+    for name in "ab":
+        (tmp_path / f"{name}.png").write_text("none")
+    assert "none of the 2 pictures can be read: " in refused(ValueError, path=here)
+
+
+def test_fields_are_checked_at_once():
+    with pytest.raises(ValueError, match=r"`held_out` must lie in \[0, 1\): got 1"):
+        Folder(held_out=1)
+    with pytest.raises(ValueError, match="`labels` must be auto or none: got 'file'"):
+        Folder(labels="file")
+    with pytest.raises(ValueError, match="`image_size` must be positive: got 0"):
+        Folder(image_size=0)
