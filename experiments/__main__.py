@@ -9,6 +9,7 @@ from typing import Any
 import jax
 
 from experiments.command_line import (
+    data,
     exporting,
     importing,
     likelihood,
@@ -28,6 +29,7 @@ COMMANDS: dict[str, Callable[[list[str]], dict[str, Any]]] = {
     "likelihood": likelihood.main,
     "import": importing.main,
     "export": exporting.main,
+    "data": data.main,
     "quickstart": quickstart.main,
 }
 
@@ -40,6 +42,7 @@ usage: python -m experiments COMMAND [OPTIONS]
   likelihood RUN      measure the likelihood of data under a run
   import FILE         make a run of a published checkpoint
   export RUN          write a run's weights for other programs
+  data show SOURCE    what is in a folder, a zip or a prepared set of images
   quickstart          train on handwritten digits, sample, and measure, in minutes
 
 COMMAND --help explains every option. Results are one JSON object, the last line on stdout.

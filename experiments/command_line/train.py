@@ -30,6 +30,7 @@ CHANGEABLE = frozenset(
         "experiment.training.checkpoint_every",
         "experiment.training.steps_per_call",
         "experiment.data.data_dir",
+        "experiment.data.path",
     }
 )
 """What may differ when a run is continued; the number of devices is in no configuration."""

@@ -143,6 +143,14 @@ class TfdsImages(StoredImages):
             for split, spelled in (("train", self.train_split), ("test", self.test_split))
         }
 
+    def available_splits(self) -> list[str]:
+        """The splits that the set has of itself.
+
+        Raises:
+          DataNotFoundError: if the set is missing.
+        """
+        return list(_builder(self._version_folder()).info.splits)
+
     def _stored_channels(self) -> int | None:
         return self.channels
 

@@ -33,10 +33,20 @@ from sde_jax.score import (
 from sde_jax.sde import DDPMChain
 
 NAMES = [
-    *("digits_subvp", "digits_ve", "digits_vp"),
-    *("mnist_subvp", "mnist_ve", "mnist_vp", "quickstart", "ring"),
+    *("cifar10_subvp", "cifar10_ve", "cifar10_vp", "digits_subvp", "digits_ve", "digits_vp"),
+    *("flowers_vp", "folder", "mnist_subvp", "mnist_ve", "mnist_vp", "quickstart", "ring"),
+    "svhn_vp",
 ]
-SHAPES = {"digits": (8, 8, 1), "quickstart": (8, 8, 1), "mnist": (32, 32, 1), "ring": (2,)}
+SHAPES = {
+    "cifar10": (32, 32, 3),
+    "digits": (8, 8, 1),
+    "flowers": (64, 64, 1),
+    "folder": (64, 64, 3),
+    "mnist": (32, 32, 1),
+    "quickstart": (8, 8, 1),
+    "ring": (2,),
+    "svhn": (32, 32, 3),
+}
 
 
 def value_of(name):
@@ -180,7 +190,7 @@ def test_every_experiment_has_a_dry_run(name):
 
 
 def test_what_is_not_there_is_refused():
-    assert "no experiment 'digits': there are digits_subvp, " in refusal("train", "digits")
+    assert "no experiment 'digits': there are cifar10_subvp, " in refusal("train", "digits")
     assert "train needs the NAME of an experiment first" in refusal("train")
     assert "train needs the NAME of an experiment first" in refusal("train", "--dry-run", "ring")
     assert "no command 'trian': there are list, train, " in refusal("trian")

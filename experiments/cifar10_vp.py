@@ -1,0 +1,22 @@
+"""CIFAR-10 (32x32), VP.
+
+python -m experiments train cifar10_vp
+
+Meant for a GPU: two CPU cores take seconds for each of the 40,000 steps. Not run to its end yet.
+"""
+
+from experiments.experiment import Experiment
+from sde_jax.data.tfds import TfdsImages
+from sde_jax.nets.ncsnpp import NCSNppSpec
+from sde_jax.sde import VP
+from sde_jax.training.optimizer import Adam
+from sde_jax.training.settings import Training
+
+experiment = Experiment(
+    data=TfdsImages(name="cifar10", image_size=32, channels=3, flip=True),
+    sde=VP(),
+    network=NCSNppSpec(channels=64, blocks_per_level=2),
+    optimizer=Adam(learning_rate=5e-4, warmup_steps=1000, decay="cosine"),
+    ema_decay=0.9995,
+    training=Training(steps=40_000, batch_size=128, eval_every=5000, checkpoint_every=5000),
+)
