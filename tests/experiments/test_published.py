@@ -17,6 +17,7 @@ from experiments.configuration import Named, find
 from experiments.published import model_of, published_experiment
 from experiments.runs import open_run
 from sde_jax.data.array_source import ArraySource
+from sde_jax.data.folder import Folder
 from sde_jax.data.source import DataSpec
 from sde_jax.interop.safetensors_file import read_safetensors
 from sde_jax.interop.score_sde import (
@@ -92,6 +93,23 @@ def test_every_published_model_is_an_experiment(name):
     assert Named.from_config(json.loads(json.dumps(named.config()))) == named
     model = named.model
     assert model_of(named.experiment, model.image_shape).score_model == model.score_model
+
+
+@pytest.mark.parametrize("name", published_names())
+def test_data_of_published_models_have_their_size_before_they_are_read(name):
+    named = find(name)
+    data = named.experiment.data
+    assert (data.layout().shape, data.fit) == (named.model.image_shape, "crop")
+
+
+def test_data_are_cropped_and_split_as_their_sets_ask_for():
+    faces = find("ve/celeba_ncsnpp").experiment.data
+    assert (faces.name, faces.crop_size, faces.image_size) == ("celeb_a", 140, 64)
+    rooms = find("ve/bedroom_ncsnpp_continuous").experiment.data
+    assert (rooms.name, rooms.test_split) == ("lsun/bedroom", "validation")
+    stars = find("ve/celebahq_256_ncsnpp_continuous").experiment.data
+    assert (stars.name, stars.test_split) == ("celeb_a_hq/256", "train[90%:]")
+    assert isinstance(find("ve/ffhq_ncsnpp_continuous").experiment.data, Folder)
 
 
 def test_a_dry_run_prints_a_published_model():
