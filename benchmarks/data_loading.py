@@ -18,11 +18,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from benchmarks.cifar10_records import SIZES, Cifar10Records
 from experiments.mnist_vp import experiment
-from sde_jax.data.scaling import ImageScaling
 from sde_jax.data.source import Batch, DataSource
-from sde_jax.data.storage import Storage, open_images
+from sde_jax.data.storage import Storage
+from sde_jax.data.tfds import TfdsImages
 
 BATCH = 128
 READ_AHEAD = 40
@@ -56,14 +55,12 @@ def training_step(source: DataSource, batch: Batch) -> Callable[[], Any]:
 
 def main() -> None:
     """Measures all and prints a row."""
-    records = {split: Cifar10Records(sys.argv[1], split) for split in SIZES}
     rates, firsts = [], []
     with tempfile.TemporaryDirectory() as folder:
         for keep in ("device", "cache", "stream"):
             storage = Storage(keep=keep, folder=folder)
-            source = open_images(
-                records, storage=storage, scaling=ImageScaling(), flip=True, dequantize=True
-            )
+            data = TfdsImages(name="cifar10", data_dir=sys.argv[1], flip=True, storage=storage)
+            source = data.load()
             batches = source.stream(jax.random.key(2), "train", BATCH)
             firsts.append(next(batches))
             rates.append(rate(lambda batches=batches: next(batches), READ_AHEAD))

@@ -31,6 +31,9 @@ CHANGEABLE = frozenset(
         "experiment.training.steps_per_call",
         "experiment.data.data_dir",
         "experiment.data.path",
+        "experiment.data.storage.keep",
+        "experiment.data.storage.folder",
+        "experiment.data.storage.workers",
     }
 )
 """What may differ when a run is continued; the number of devices is in no configuration."""

@@ -75,5 +75,5 @@ def test_the_broken_are_named_once_and_counted(many, capsys):
     source = Folder(path=str(folder), image_size=8, held_out=0).load()
     assert source.sizes == {"train": 1990}
     said = capsys.readouterr().err
-    assert "10 of 2000 images cannot be read" in said
+    assert "10 of 2,000 images are broken and left out\n" in said
     assert all(said.count(f"/{name}") == (int(name[2:6]) in BROKEN) for name in levels)
