@@ -17,6 +17,7 @@ from experiments.command_line import (
     quickstart,
     sample,
     train,
+    weights,
 )
 from experiments.command_line.output import listed
 from experiments.command_line.parsing import refuse
@@ -30,6 +31,7 @@ COMMANDS: dict[str, Callable[[list[str]], dict[str, Any]]] = {
     "import": importing.main,
     "export": exporting.main,
     "data": data.main,
+    "weights": weights.main,
     "quickstart": quickstart.main,
 }
 
@@ -43,6 +45,7 @@ usage: python -m experiments COMMAND [OPTIONS]
   import FILE         make a run of a published checkpoint
   export RUN          write a run's weights for other programs
   data show SOURCE    what is in a folder, a zip or a prepared set of images
+  weights NETWORK     make the weights that metrics need ready for use
   quickstart          train on handwritten digits, sample, and measure, in minutes
 
 COMMAND --help explains every option. Results are one JSON object, the last line on stdout.

@@ -1,1 +1,4 @@
-"""Distances between two sets of points or features."""
+"""Distances between two sets of points or features, in float64 on the host.
+
+Each says how many rows it used, and its standard error.
+"""

@@ -1,29 +1,190 @@
 """The Fréchet distance: squared Wasserstein-2 distance of the Gaussians fitted to two sets."""
 
-import jax.numpy as jnp
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from sde_jax.arrays import Array, Float
+import numpy as np
 
-__all__ = ["frechet_distance"]
+from sde_jax.metrics.estimate import check_dimensions, jackknife_stderr
+from sde_jax.metrics.moments import Moments, merge, without
+
+__all__ = ["FittedGaussian", "FrechetDistance", "finite_sample_bias", "fit", "frechet_distance"]
 
 
-def frechet_distance(
-    first: Float[Array, "first dimension"], second: Float[Array, "second dimension"]
-) -> Float[Array, ""]:
+@dataclass(frozen=True, eq=False)
+class FittedGaussian:
+    """A Gaussian fitted to features; published statistics are mean and covariance alone."""
+
+    mean: np.ndarray
+    covariance: np.ndarray
+    count: int | None = None
+    """Images it was fitted to; None if that is not known."""
+    groups: tuple[Moments, ...] = ()
+    """Those of the images that the jackknife leaves out in turn; empty for what is fixed."""
+
+
+def fit(*groups: Moments) -> FittedGaussian:
+    """The Gaussian of all groups together.
+
+    Raises:
+      ValueError: if there are fewer than two images.
+    """
+    whole = merge(*groups)
+    return FittedGaussian(whole.mean, whole.covariance, whole.count, groups)
+
+
+class FrechetDistance(NamedTuple):
+    """A Fréchet distance, and what it takes to judge it."""
+
+    value: float
+    stderr: float
+    """Standard error over draws of the sets that were fitted in groups; NaN if none was."""
+    bias: float
+    """What `finite_sample_bias` expects of two sets of these sizes that are both of the second
+    Gaussian; NaN if a size is not known."""
+    counts: tuple[int | None, int | None]
+    """Images of each set; None where it is not known."""
+    ranks: tuple[int, int]
+    """Ranks of the covariances."""
+    dimension: int
+
+    @property
+    def rank_deficient(self) -> bool:
+        """Whether a covariance has a direction without variance: mostly, of too few images."""
+        return min(self.ranks) < self.dimension
+
+
+def frechet_distance(first: FittedGaussian, second: FittedGaussian) -> FrechetDistance:
     """``|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2))`` (Dowson and Landau 1982, eq. 4).
 
     The trace of the square root is the sum of the roots of the eigenvalues of the symmetric matrix
-    ``C1^(1/2) C2 C1^(1/2)``, which stays real for singular covariances. Covariances are unbiased.
-    Two sets of one Gaussian's n points are of the order of dimension / n apart.
+    ``R1^T C2 R1``, where ``C1 = R1 R1^T``. Eigenvalues of the size of rounding errors are zero,
+    which makes it exact for singular covariances, too; of those it warns.
 
     Args:
-      first: points or features, two or more.
-      second: others of the same dimension.
+      first: of generated images.
+      second: of data.
+
+    Raises:
+      ValueError: if the dimensions differ.
     """
-    offset = first.mean(axis=0) - second.mean(axis=0)
-    covariance_1, covariance_2 = (jnp.atleast_2d(jnp.cov(x, rowvar=False)) for x in (first, second))
-    variances, axes = jnp.linalg.eigh(covariance_1)
-    root = (axes * jnp.sqrt(jnp.maximum(variances, 0))[None]) @ axes.T
-    overlaps = jnp.linalg.eigvalsh(root @ covariance_2 @ root)
-    cross = jnp.sqrt(jnp.maximum(overlaps, 0)).sum()
-    return jnp.sum(offset**2) + jnp.trace(covariance_1) + jnp.trace(covariance_2) - 2 * cross
+    check_dimensions(first.mean.size, second.mean.size)
+    variances, root = _root(second.covariance)
+    ranks = (_rank(first), min(len(variances), _most(second)))
+    distance = FrechetDistance(
+        value=_squared_distance(first.mean, first.covariance, second, root),
+        stderr=_stderr(first, second, root),
+        bias=finite_sample_bias(variances, first.count, second.count),
+        counts=(first.count, second.count),
+        ranks=ranks,
+        dimension=first.mean.size,
+    )
+    if distance.rank_deficient:
+        warnings.warn(
+            f"the covariances of {distance.dimension} features have ranks {ranks[0]} and "
+            f"{ranks[1]}: the Fréchet distance is that of Gaussians without width elsewhere",
+            stacklevel=2,
+        )
+    return distance
+
+
+def finite_sample_bias(variances: np.ndarray, first: int | None, second: int | None) -> float:
+    """The mean Fréchet distance of two sets of one Gaussian: what a perfect model would reach.
+
+    ``tr C (1/n1 + 1/n2)`` for the means. For the covariances ``A`` and ``B``, in the axes of ``C``,
+    the mean over a few draws of ``A`` and ``B`` (Wishart, by Bartlett's decomposition), always the
+    same ones. With more images than twice the dimension, only the difference from ``sum_ij
+    (A - B)_ij^2 / 2 (c_i + c_j)`` is drawn, which is the distance to second order and whose mean is
+    known. For unit variances and many images: ``D (D + 5) / 2n`` of two sets of ``n``.
+
+    Args:
+      variances: the eigenvalues ``c`` of ``C``, without those that are zero.
+      first: images of one set; None gives NaN.
+      second: images of the other.
+    """
+    if first is None or second is None:
+        return math.nan
+    freedoms, dimension = (first - 1, second - 1), len(variances)
+    sums = variances[:, None] + variances
+    generator = np.random.default_rng(0)
+    distances, expansions = [], []
+    for _ in range(max(2, 4096 // max(dimension, 1) ** 2)):
+        roots = [_wishart_root(generator, n, dimension) * np.sqrt(variances / n) for n in freedoms]
+        overlap = np.linalg.svd(roots[0] @ roots[1].T, compute_uv=False).sum()
+        distances.append(sum((root**2).sum() for root in roots) - 2 * overlap)
+        difference = roots[0].T @ roots[0] - roots[1].T @ roots[1]
+        expansions.append((difference**2 / sums).sum() / 2)
+    bias = variances.sum() * (1 / first + 1 / second) + np.mean(distances)
+    if min(freedoms) >= 2 * dimension:
+        expected = (np.outer(variances, variances) / sums).sum() + variances.sum() / 2
+        expected *= sum(1 / freedom for freedom in freedoms) / 2
+        bias += expected - np.mean(expansions)
+    return float(bias)
+
+
+def _wishart_root(generator: np.random.Generator, freedom: int, dimension: int) -> np.ndarray:
+    """An ``R`` whose ``R^T R`` is the sum of ``freedom`` outer products of unit Gaussians."""
+    if freedom < dimension:
+        return generator.standard_normal((freedom, dimension))
+    root = np.triu(generator.standard_normal((dimension, dimension)), 1)
+    np.fill_diagonal(root, np.sqrt(generator.chisquare(freedom - np.arange(dimension))))
+    return root
+
+
+def _squared_distance(
+    mean: np.ndarray, covariance: np.ndarray, fixed: FittedGaussian, root: np.ndarray
+) -> float:
+    """The distance of one Gaussian from a fixed one, whose covariance has this root."""
+    offset = mean - fixed.mean
+    traces = np.trace(covariance) + np.trace(fixed.covariance)
+    overlaps = _without_noise(np.linalg.eigvalsh(root.T @ covariance @ root))
+    return float(offset @ offset + traces - 2 * np.sqrt(overlaps).sum())
+
+
+def _stderr(first: FittedGaussian, second: FittedGaussian, root: np.ndarray) -> float:
+    """By the jackknife over the groups of both, or of the one that has any."""
+    replicates = []
+    for varied, fixed in ((first, second), (second, first)):
+        if varied.groups:
+            fixed_root = root if fixed is second else _root(fixed.covariance)[1]
+            replicates.append([*_replicates(varied.groups, fixed, fixed_root)])
+    return jackknife_stderr(*replicates)
+
+
+def _replicates(
+    groups: Sequence[Moments], fixed: FittedGaussian, root: np.ndarray
+) -> Iterator[float]:
+    """The distance without each group; none if that would leave fewer than two images."""
+    whole = merge(*groups)
+    if len(groups) > 1 and all(whole.count - group.count > 1 for group in groups):
+        for group in groups:
+            others = without(whole, group)
+            yield _squared_distance(others.mean, others.covariance, fixed, root)
+
+
+def _root(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The eigenvalues that are not zero, and an ``R`` with a column for each: ``R R^T`` is it."""
+    variances, axes = np.linalg.eigh(covariance)
+    kept = _without_noise(variances) > 0
+    return variances[kept], axes[:, kept] * np.sqrt(variances[kept])
+
+
+def _without_noise(eigenvalues: np.ndarray) -> np.ndarray:
+    """The eigenvalues of a covariance, zero where they are no more than rounding errors."""
+    largest = eigenvalues.max(initial=0)
+    noise = largest * len(eigenvalues) * np.finfo(np.float64).eps
+    return np.where(eigenvalues > noise, eigenvalues, 0)
+
+
+def _rank(gaussian: FittedGaussian) -> int:
+    variances = _without_noise(np.linalg.eigvalsh(gaussian.covariance))
+    return min(int(np.count_nonzero(variances)), _most(gaussian))
+
+
+def _most(gaussian: FittedGaussian) -> int:
+    """The largest rank that the covariance can have."""
+    dimension = len(gaussian.mean)
+    return dimension if gaussian.count is None else min(gaussian.count - 1, dimension)

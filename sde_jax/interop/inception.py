@@ -1,0 +1,174 @@
+"""The published weights of Inception, in our layout: read, converted once, and kept in the cache.
+
+pytorch-fid's `pt_inception-2015-12-05-6726825d.pth` and torch-fidelity's
+`weights-inception-2015-12-05-6726825d.pth` are the same file.
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sde_jax.arrays import PyTree
+from sde_jax.interop.errors import CheckpointFileError
+from sde_jax.interop.gathering import Slot, flatten, gather, insert, leaf_at
+from sde_jax.interop.safetensors_file import read_safetensors, write_safetensors
+from sde_jax.interop.torch_file import read_torch_file
+from sde_jax.metrics.inception import Inception
+
+__all__ = [
+    "PUBLISHED_SHA256",
+    "PUBLISHED_URL",
+    "cached_inception",
+    "inception_params",
+    "load_inception",
+    "read_published_inception",
+    "save_inception",
+    "weights_sha256",
+]
+
+PUBLISHED_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+PUBLISHED_URL = (
+    "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
+    "pt_inception-2015-12-05-6726825d.pth"
+)
+
+VARIANCE_OFFSET = 1e-3
+"""Added to the variance of every normalization."""
+
+NORMALIZATION = ("weight", "bias", "running_mean", "running_var")
+COUNTER = "num_batches_tracked"
+"""Of each normalization, in some files; nothing uses it."""
+
+HOW_TO_GET = (
+    "`python -m experiments weights inception --from FILE` makes it of pytorch-fid's or "
+    "torch-fidelity's file of weights, and with --download instead fetches that"
+)
+
+
+def cached_inception() -> Path:
+    """Where the converted weights are kept: in sde_jax's folder in ``XDG_CACHE_HOME``."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "sde_jax" / "inception-2015-12-05.safetensors"
+
+
+def load_inception(path: str | PathLike[str] | None = None) -> PyTree:
+    """The parameters of `Inception` that `save_inception` wrote, by default those in the cache.
+
+    Raises:
+      CheckpointFileError: if there is no such file, in one line that says how to get it, or if it
+        is damaged.
+    """
+    path = cached_inception() if path is None else Path(path)
+    if not path.is_file():
+        raise CheckpointFileError(path, f"there are no Inception weights: {HOW_TO_GET}")
+    params, configuration = read_safetensors(path)
+    if _shapes(params) != _expected() or configuration.get("sha256") != weights_sha256(params):
+        raise CheckpointFileError(path, f"these are not whole Inception weights: {HOW_TO_GET}")
+    return params
+
+
+def save_inception(path: str | PathLike[str], params: PyTree) -> None:
+    """Writes the parameters of `Inception` with the hash that `load_inception` checks."""
+    configuration = {"network": "inception-2015-12-05", "sha256": weights_sha256(params)}
+    write_safetensors(path, params, configuration)
+
+
+def weights_sha256(params: PyTree) -> str:
+    """The SHA-256 of all parameters in the order of their names: what statistics are kept under."""
+    digest = hashlib.sha256()
+    for names, value in sorted(flatten(params), key=lambda leaf: leaf[0]):
+        array = np.asarray(value)
+        digest.update(f"{'.'.join(names)} {array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def read_published_inception(path: str | PathLike[str], sha256: str = PUBLISHED_SHA256) -> PyTree:
+    """The parameters of `Inception` in a published file, which is checked, not executed.
+
+    Args:
+      path: the file.
+      sha256: its hash.
+
+    Raises:
+      CheckpointFileError: if the hash is another, or as `read_torch_file` and `inception_params`.
+      OSError: if there is no such file.
+    """
+    with open(path, "rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != sha256:
+        problem = f"it is not the published file: its SHA-256 is {found}, not {sha256}"
+        raise CheckpointFileError(path, problem)
+    problems: list[str] = []
+    params = inception_params(read_torch_file(path), problems)
+    if problems:
+        raise CheckpointFileError(path, problems)
+    return params
+
+
+def inception_params(content: Any, problems: list[str]) -> PyTree:
+    """The parameters of `Inception` of the named tensors of PyTorch.
+
+    A normalization ``(x - mean) / sqrt(variance + 0.001) * weight + bias`` becomes a part of the
+    convolution before it, in float64. What does not fit is added to ``problems``.
+    """
+    if not isinstance(content, Mapping):
+        problems.append("it is no dict of tensors")
+        return {}
+    slots: dict[str, Slot] = {}
+    expected = _expected()
+    units = [path[:-1] for path in expected if path[-1] == "bias"]
+    for unit in units:
+        height, width, inputs, outputs = expected[*unit, "kernel"]
+        name = ".".join(unit)
+        slots[f"{name}.conv.weight"] = Slot(
+            (*unit, "conv"), ((outputs, inputs, height, width),), as_it_is
+        )
+        slots |= {
+            f"{name}.bn.{part}": Slot((*unit, part), ((outputs,),), as_it_is)
+            for part in NORMALIZATION
+        }
+    slots["fc.weight"] = Slot(("fc", "kernel"), (expected["fc", "kernel"][::-1],), np.transpose)
+    slots["fc.bias"] = Slot(("fc_bias",), (expected["fc_bias",],), as_it_is)
+    used = {str(key): value for key, value in content.items() if not str(key).endswith(COUNTER)}
+    tensors = gather("the file", used, slots, problems)
+    if problems:
+        return {}
+    params: dict[str, Any] = {"fc": tensors["fc"], "fc_bias": tensors["fc_bias"]}
+    for unit in units:
+        for leaf, value in _folded(leaf_at(tensors, unit)).items():
+            insert(params, (*unit, leaf), value)
+    return params
+
+
+def as_it_is(array: np.ndarray) -> np.ndarray:
+    """The array."""
+    return array
+
+
+def _folded(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Kernel and bias of a convolution that normalizes, too."""
+    conv, weight, bias, mean, variance = (
+        np.asarray(tensors[name], np.float64) for name in ("conv", *NORMALIZATION)
+    )
+    factor = weight / np.sqrt(variance + VARIANCE_OFFSET)
+    folded = {"kernel": conv.transpose(2, 3, 1, 0) * factor, "bias": bias - mean * factor}
+    return {name: np.ascontiguousarray(value, np.float32) for name, value in folded.items()}
+
+
+def _shapes(params: PyTree) -> dict[tuple[str, ...], tuple[int, ...]]:
+    return {path: tuple(np.shape(leaf)) for path, leaf in flatten(params)}
+
+
+def _expected() -> dict[tuple[str, ...], tuple[int, ...]]:
+    """The shape of each parameter."""
+    image = jax.ShapeDtypeStruct((1, 299, 299, 3), jnp.float32)
+    params = jax.eval_shape(Inception().init, jax.random.key(0), image)["params"]
+    return {path: leaf.shape for path, leaf in flatten(params)}

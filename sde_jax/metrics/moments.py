@@ -1,0 +1,131 @@
+"""Count, mean and scatter of features, which merge over batches, devices and hosts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.typing import ArrayLike
+
+from sde_jax.metrics.estimate import GROUPS, as_features
+
+__all__ = ["Moments", "StreamingMoments", "merge", "moments_of", "without"]
+
+PENDING_ROWS = 256 * GROUPS
+"""So many are gathered before they are added: a product of few rows costs as much as of these."""
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """What a Gaussian needs to know of rows of features, in float64 on the host."""
+
+    count: int
+    mean: np.ndarray
+    scatter: np.ndarray
+    """The sum of ``(x - mean) (x - mean)^T``."""
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """The unbiased one, of ``count - 1``.
+
+        Raises:
+          ValueError: if there are fewer than two rows.
+        """
+        if self.count < 2:
+            raise ValueError(f"a covariance needs 2 images or more: got {self.count}.")
+        return self.scatter / (self.count - 1)
+
+
+def moments_of(features: ArrayLike) -> Moments:
+    """The moments of rows of features.
+
+    Raises:
+      ValueError: if they are not rows of finite numbers.
+    """
+    x = as_features(features)
+    mean = x.mean(axis=0)
+    x = x - mean
+    return Moments(len(x), mean, x.T @ x)
+
+
+def merge(*parts: Moments) -> Moments:
+    """The moments of all rows together (Chan, Golub and LeVeque 1983, eq. 2.1)."""
+    counts = np.asarray([part.count for part in parts], np.float64)
+    origin = max(parts, key=lambda part: part.count).mean
+    offsets = np.stack([part.mean for part in parts]) - origin
+    offset = counts @ offsets / max(counts.sum(), 1)
+    between = np.sqrt(counts)[:, None] * (offsets - offset)
+    scatter = between.T @ between
+    for part in parts:
+        scatter += part.scatter
+    return Moments(sum(part.count for part in parts), origin + offset, scatter)
+
+
+def without(whole: Moments, part: Moments) -> Moments:
+    """The moments of the other rows: what, merged with ``part``, is ``whole``."""
+    count = whole.count - part.count
+    offset = (part.mean - whole.mean) * part.count / count
+    between = (count * whole.count / part.count) * np.outer(offset, offset)
+    return Moments(count, whole.mean - offset, whole.scatter - part.scatter - between)
+
+
+class StreamingMoments:
+    """Gathers the moments of features that come in batches; keeps `GROUPS` of them, not the rows.
+
+    Row ``i`` of the stream belongs to group ``i % GROUPS``, whatever the batches.
+    """
+
+    def __init__(self, dimension: int) -> None:
+        self._groups = [_empty(dimension)] * GROUPS
+        self._pending: list[np.ndarray] = []
+        self._count = 0
+
+    def add(self, features: ArrayLike) -> None:
+        """Adds a batch.
+
+        Raises:
+          ValueError: if these are not rows of ``dimension`` finite numbers.
+        """
+        x, dimension = np.asarray(features), len(self._groups[0].mean)
+        if x.ndim != 2 or x.shape[1] != dimension:
+            raise ValueError(f"features must have {dimension} columns: got shape {x.shape}.")
+        self._pending.append(x)
+        if sum(map(len, self._pending)) >= PENDING_ROWS:
+            self._flush()
+
+    def result(self) -> tuple[Moments, ...]:
+        """The moments of each group that has rows, of all processes: each must call this."""
+        self._flush()
+        groups = _over_processes(self._groups)
+        return tuple(group for group in groups if group.count)
+
+    def _flush(self) -> None:
+        rows = np.concatenate(self._pending) if self._pending else np.empty((0, 0))
+        self._pending = []
+        for row in range(min(len(rows), GROUPS)):
+            group = (self._count + row) % GROUPS
+            self._groups[group] = merge(self._groups[group], moments_of(rows[row::GROUPS]))
+        self._count += len(rows)
+
+
+def _empty(dimension: int) -> Moments:
+    return Moments(0, np.zeros(dimension), np.zeros((dimension, dimension)))
+
+
+def _over_processes(groups: Sequence[Moments]) -> list[Moments]:
+    """Each group merged with that of the same number on all other processes."""
+    if jax.process_count() == 1:
+        return list(groups)
+    return [merge(*_gathered(group)) for group in groups]
+
+
+def _gathered(group: Moments) -> list[Moments]:
+    """The group of each process; JAX would round float64, so that words travel."""
+    dimension = len(group.mean)
+    numbers = np.concatenate([[float(group.count)], group.mean, group.scatter.ravel()])
+    words = np.asarray(multihost_utils.process_allgather(numbers.view(np.uint32)))
+    return [
+        Moments(int(row[0]), row[1 : dimension + 1], row[dimension + 1 :].reshape(dimension, -1))
+        for row in words.view(np.float64)
+    ]
