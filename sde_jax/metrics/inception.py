@@ -1,7 +1,7 @@
 """The Inception-v3 of 2015-12-05 whose features Fréchet Inception distances are made of."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import cast, get_args
 
 import flax.linen as nn
@@ -34,7 +34,7 @@ class InceptionFeatures:
     """
 
     preprocessing: Preprocessing = "tensorflow"
-    dtype: DTypeLike = field(default=jnp.float32)
+    dtype: DTypeLike = jnp.float32
     precision: PrecisionLike = "highest"
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ import pytest
 from in_process import RING, run_command
 
 COMMANDS = [
-    *("sample", "likelihood", "data show", "quickstart"),
+    *("sample", "likelihood", "data show", "weights", "quickstart"),
     *("train digits_ve", "train mnist_vp", "train folder", "train ring"),
 ]
 
@@ -33,7 +33,7 @@ def test_help_on_commands():
     outcome = run_command("--help")
     assert outcome.code == 0
     commands = ("list", "train NAME", "sample RUN", "likelihood RUN", "quickstart")
-    for command in (*commands, "import FILE", "export RUN", "data show SOURCE"):
+    for command in (*commands, "import FILE", "export RUN", "data show SOURCE", "weights NETWORK"):
         assert re.search(rf"^  {command} +\w+", outcome.stdout, re.MULTILINE)
     assert run_command().code == 2
     names = run_command("train", "--help")
