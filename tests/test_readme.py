@@ -33,6 +33,13 @@ def test_library_example_runs_in_fifteen_lines(capsys):
     assert "501" in capsys.readouterr().out
 
 
+def test_two_halves_are_as_far_apart_as_the_finite_sample_bias():
+    distance = run(block_with("StreamingMoments"))["distance"]
+    # 64 dimensions, 1000 images each: 64 * 69 / 2000, of which a draw is off by .06.
+    assert distance.bias == pytest.approx(2.21, rel=0.1)
+    assert distance.value == pytest.approx(2.21, abs=0.25)
+
+
 @pytest.mark.parametrize("text", ["Stripes", "PlainSpec"])
 def test_own_experiment_builds_a_learner_in_under_twenty_lines(text):
     import jax

@@ -41,7 +41,7 @@ class FrechetDistance(NamedTuple):
 
     value: float
     stderr: float
-    """Standard error over draws of the sets that were fitted in groups; NaN if none was."""
+    """Standard error over draws of the sets that have groups; NaN if none has, or one has one."""
     bias: float
     """What `finite_sample_bias` expects of two sets of these sizes that are both of the second
     Gaussian; NaN if a size is not known."""
