@@ -10,29 +10,34 @@ __all__ = ["Timer"]
 
 
 class Timer:
-    """Updates per second, without the first dispatch, which compiles, and without pauses."""
+    """Updates per second, without pauses and up to no dispatch that compiled.
+
+    The first dispatch of each number of steps compiles; what ran since the last pause before it is
+    not counted either, because it ran while the host compiled.
+    """
 
     def __init__(self) -> None:
-        self._warm = False
-        self._resumed = 0.0
+        self._compiled: set[int] = set()
+        self._resumed, self._dispatched = 0.0, 0
         self._steps, self._seconds = 0, 0.0
         self._steps_before, self._seconds_before = 0, 0.0
 
     def resume(self) -> None:
         """Updates follow."""
-        self._resumed = time.monotonic()
+        self._resumed, self._dispatched = time.monotonic(), 0
 
     def count(self, steps: int, metrics: Metrics) -> None:
         """``steps`` updates have been dispatched that return ``metrics``."""
-        if self._warm:
-            self._steps += steps
+        if steps in self._compiled:
+            self._dispatched += steps
             return
         jax.block_until_ready(metrics)
-        self._warm = True
-        self._resumed = time.monotonic()
+        self._compiled.add(steps)
+        self.resume()
 
     def pause(self) -> None:
         """All dispatched updates are done, and something else follows."""
+        self._steps += self._dispatched
         self._seconds += time.monotonic() - self._resumed
 
     def overall(self) -> float:
