@@ -1,5 +1,7 @@
 """Drawing any number of samples, on any number of devices, one batch after the other."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,6 +26,17 @@ def whole_batches(batch_size: int, count: int, mesh: Mesh) -> int:
     return -(-count // (batches * mesh.size)) * mesh.size
 
 
+def batch_sampler(
+    sampler: Sampler, sde: LinearSDE, shape: tuple[int, ...], mesh: Mesh
+) -> Callable[[Score, Key[Array, "batch"]], Samples]:
+    """Draws a sample for each key, of which every device gets as many; compiled once."""
+
+    def draw(score: Score, keys: Key[Array, "batch"]) -> Samples:
+        return sampler(keys, score, sde, shape)
+
+    return jax.jit(on_each_device(draw, mesh), out_shardings=replicated(mesh))
+
+
 def generate(
     sampler: Sampler,
     score: Score,
@@ -39,11 +52,7 @@ def generate(
 
     Trajectories, where the sampler keeps them, are those of the first batch alone.
     """
-
-    def draw(score: Score, keys: Key[Array, "batch"]) -> Samples:
-        return sampler(keys, score, sde, shape)
-
-    compiled = jax.jit(on_each_device(draw, mesh), out_shardings=replicated(mesh))
+    compiled = batch_sampler(sampler, sde, shape, mesh)
     batch_size = whole_batches(batch_size, count, mesh)
     parts: list[Samples] = []
     with tqdm(total=count, unit=" samples", desc="sample") as progress:

@@ -49,6 +49,7 @@ def published_experiment(model: PublishedModel) -> Experiment:
             batch_size=model.batch_size,
             seed=model.seed,
             log_every=model.log_freq,
+            sample_every=10_000,
             checkpoint_every=model.snapshot_freq_for_preemption,
         ),
         sampling=SamplerSettings(sampler="ode" if model.method == "ode" else "published"),

@@ -16,6 +16,7 @@ from experiments.command_line.parsing import Switch, UsageError, option, parse
 from experiments.generation import generate
 from experiments.runs import TrainedRun, open_run
 from experiments.samplers import TITLES, SamplerName, SamplerSettings
+from experiments.snapshots import draw_picture
 from sde_jax import figures
 from sde_jax.arrays import Array
 from sde_jax.sampling import Samples
@@ -133,10 +134,7 @@ def write(run: TrainedRun, settings: SamplerSettings, samples: Samples, out: Pat
 
     write_whole(out, save)
     pictures = [out.with_suffix(PICTURE)]
-    if data.ndim == 2:
-        figures.point_frames({TITLES[settings.sampler]: [(0.0, data)]}, pictures[0])
-    else:
-        figures.image_grid(data[:SHOWN], pictures[0])
+    draw_picture(data if data.ndim == 2 else data[:SHOWN], TITLES[settings.sampler], pictures[0])
     if samples.trajectory is not None and samples.trajectory_times is not None:
         pictures.append(out.with_name(out.stem + TRAJECTORY))
         times, states = samples.trajectory_times[0], samples.trajectory.swapaxes(0, 1)

@@ -15,9 +15,10 @@ from experiments.command_line.parsing import Switch, UsageError, parse
 from experiments.configuration import Named, find, find_report, names
 from experiments.experiment import Experiment
 from experiments.runs import open_run
+from experiments.snapshots import Snapshots
 from sde_jax import figures
 from sde_jax.atomic import write_json
-from sde_jax.data.source import DataSource
+from sde_jax.data.source import DataSource, Layout
 from sde_jax.interop.score_sde import published_names
 from sde_jax.training.devices import data_mesh
 from sde_jax.training.learner import Learner
@@ -28,6 +29,7 @@ CHANGEABLE = frozenset(
     {
         "experiment.training.steps",
         "experiment.training.checkpoint_every",
+        "experiment.training.sample_every",
         "experiment.training.steps_per_call",
         "experiment.data.data_dir",
         "experiment.data.path",
@@ -103,7 +105,8 @@ def run(named: Named, workdir: Path, *, resume: bool) -> TrainResult:
         directory = RunDirectory.resume(workdir, named.config(), changeable=CHANGEABLE)
     else:
         directory = RunDirectory.create(workdir, named.config())
-    result = train(learner, source, directory, named.experiment.training)
+    draw = Snapshots(named.experiment, Layout(source.shape, source.scaling), data_mesh())
+    result = train(learner, source, directory, named.experiment.training, draw=draw)
     if jax.process_index() == 0:
         directory.pictures.mkdir(exist_ok=True)
         figures.curves(

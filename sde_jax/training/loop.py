@@ -20,6 +20,7 @@ from sde_jax.training.errors import NonFiniteError
 from sde_jax.training.fingerprint import all_finite
 from sde_jax.training.learner import Learner, Metrics, TrainState
 from sde_jax.training.metrics_log import MetricsLog
+from sde_jax.training.pictures import Draw, Pictures
 from sde_jax.training.run_directory import RunDirectory
 from sde_jax.training.settings import Training
 from sde_jax.training.signals import StopRequest
@@ -47,10 +48,10 @@ class TrainResult(NamedTuple):
     """Of the last evaluation, if there was one."""
 
     seconds: float
-    """Time this call spent training, evaluating and saving."""
+    """Time this call spent training, evaluating, drawing and saving."""
 
     images_per_second: float
-    """Of updating alone, without compilation, evaluation and saving; 0 if too few to tell."""
+    """Of updating alone, without compilation and all else; 0 if too few to tell."""
 
 
 def train(
@@ -61,6 +62,7 @@ def train(
     *,
     mesh: Mesh | None = None,
     progress: bool = True,
+    draw: Draw | None = None,
 ) -> TrainResult:
     """Trains to ``training.steps``, from the run's newest readable checkpoint if it has one.
 
@@ -75,15 +77,18 @@ def train(
       training: how long, and what how often.
       mesh: the devices; default: all.
       progress: show a bar on stderr.
+      draw: draws samples every ``training.sample_every`` steps; changes nothing of the training.
 
     Raises:
-      ValueError: if ``training`` does not fit the data or the devices.
+      ValueError: if ``training`` does not fit the data or the devices, or asks for pictures that
+        nothing draws.
       NonFiniteError: if a metric or the state is not finite; such a state is never saved.
       CheckpointError: if no checkpoint of the run can be read, or the last one cannot be written.
     """
     mesh = data_mesh() if mesh is None else mesh
     training.check_devices(mesh)
     training.check_data(source)
+    training.check_drawing(draw is not None)
     keep, keep_best = training.keep_checkpoints, training.keep_best
     with (
         StopRequest() as stop,
@@ -106,6 +111,7 @@ def train(
                 done,
                 checkpoints=checkpoints,
                 log=log,
+                pictures=None if draw is None else Pictures(draw, run.pictures, log),
                 bar=bar,
                 stop=stop,
             )
@@ -138,6 +144,7 @@ class Loop:
         *,
         checkpoints: Checkpoints,
         log: MetricsLog,
+        pictures: Pictures | None,
         bar: tqdm,
         stop: StopRequest,
     ) -> None:
@@ -156,6 +163,7 @@ class Loop:
         self.done = done
         self.checkpoints = checkpoints
         self.log = log
+        self.pictures = pictures
         self.bar = bar
         self.stop = stop
         self.timer = Timer()
@@ -173,6 +181,8 @@ class Loop:
             if training.due(training.eval_every, done.step):
                 is_lowest = self.evaluate(state)
                 due = due or (is_lowest and training.keep_best)
+            if self.pictures is not None and training.due(training.sample_every, done.step):
+                self.pictures(done.step, state)
             if due:
                 self.save(state)
                 saved = done.step
@@ -221,7 +231,8 @@ class Loop:
         done = self.done
         means = {name: float(np.mean(values)) for name, values in done.unlogged.items()}
         rate = self.timer.since_last() * self.training.batch_size
-        self.log.write(done.step, {**means, "images_per_second": rate, "seconds": done.seconds})
+        rates = {"images_per_second": rate} if rate else {}
+        self.log.write(done.step, {**means, **rates, "seconds": done.seconds})
         losses = {name: f"{mean:.4g}" for name, mean in means.items() if "loss" in name}
         self.bar.set_postfix(losses, refresh=False)
         done.unlogged = {}

@@ -10,12 +10,14 @@ from types import TracebackType
 from typing import Self
 
 import jax
+import PIL.Image
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.proto.summary_pb2 import Summary
 from tensorboardX.summary import scalar
 
 from sde_jax.reporting import report
-from sde_jax.training.run_directory import RunDirectory
+from sde_jax.training.run_directory import RunDirectory, parse_line
 
 __all__ = ["MetricsLog"]
 
@@ -62,6 +64,27 @@ class MetricsLog:
             for name, value in values.items():
                 summary = scalar(name, value)
                 events.write_event(Event(wall_time=time.time(), step=step, summary=summary))
+            events.flush()
+
+        self._write_events(add)
+
+    def show(self, step: int, name: str, picture: Path) -> None:
+        """Puts a PNG file into TensorBoard's log alone.
+
+        Raises:
+          OSError: if the file cannot be read.
+        """
+        if jax.process_index():
+            return
+        with PIL.Image.open(picture) as opened:
+            width, height = opened.size
+        image = Summary.Image(
+            width=width, height=height, colorspace=3, encoded_image_string=picture.read_bytes()
+        )
+        summary = Summary(value=[Summary.Value(tag=name, image=image)])
+
+        def add(events: EventsWriter) -> None:
+            events.write_event(Event(wall_time=time.time(), step=step, summary=summary))
             events.flush()
 
         self._write_events(add)
@@ -116,17 +139,9 @@ def cut_after(path: Path, step: int) -> int:
     lines = path.read_bytes().splitlines(keepends=True)
     kept = 0
     for line in lines:
-        if step_of(line) > step:
+        if parse_line(line).get("step", math.inf) > step:
             break
         kept += len(line)
     with path.open("r+b") as file:
         file.truncate(kept)
     return kept
-
-
-def step_of(line: bytes) -> float:
-    """The step of a line; infinity for one that was cut off or damaged."""
-    try:
-        return json.loads(line)["step"] if line.endswith(b"\n") else math.inf
-    except (ValueError, KeyError, TypeError):
-        return math.inf

@@ -35,6 +35,9 @@ class Training:
     eval_examples: int | None = None
     """Held-out examples in each evaluation, the first ones; None: all."""
 
+    sample_every: int = 0
+    """Updates between pictures of a few samples, for who watches; 0: never."""
+
     checkpoint_every: int = 1000
     """Updates between checkpoints; there is one at the end in any case."""
 
@@ -62,6 +65,7 @@ class Training:
             "keep_best",
             "be off without evaluations; set `eval_every`",
         )
+        self._require(self.sample_every >= 0, "sample_every", "be at least 0 (0: never)")
         self._require(self.steps_per_call >= 0, "steps_per_call", "be at least 0 (0: automatic)")
 
     def _require(self, holds: bool, field: str, rule: str) -> None:
@@ -84,6 +88,14 @@ class Training:
             "be 0 where the data has no held-out examples (split `test`)",
         )
 
+    def check_drawing(self, possible: bool) -> None:
+        """Raises ValueError where pictures are asked for and not possible."""
+        self._require(
+            self.sample_every == 0 or possible,
+            "sample_every",
+            "be 0 where `train` is given nothing to draw with",
+        )
+
     def resolved_steps_per_call(self, mesh: Mesh) -> int:
         """``steps_per_call``, or what its 0 means on that mesh.
 
@@ -94,10 +106,8 @@ class Training:
 
     def next_stop(self, step: int) -> int:
         """The first step after ``step`` at which something other than an update is due."""
-        intervals = [self.log_every, self.checkpoint_every]
-        if self.eval_every:
-            intervals.append(self.eval_every)
-        return min(self.steps, *((step // every + 1) * every for every in intervals))
+        intervals = (self.log_every, self.checkpoint_every, self.eval_every, self.sample_every)
+        return min(self.steps, *((step // every + 1) * every for every in intervals if every))
 
     def due(self, every: int, step: int) -> bool:
         """Whether what is done every ``every`` steps, and at the end, is done now; 0: never."""

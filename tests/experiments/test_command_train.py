@@ -158,7 +158,7 @@ def test_a_signal_stops_it_with_a_checkpoint(tmp_path):
 
 
 def test_a_run_that_stops_before_its_first_line_ends_well(tmp_path, monkeypatch):
-    def stopped_at_once(learner, source, directory, training):
+    def stopped_at_once(learner, source, directory, training, *, draw):
         return TrainResult(None, 1, True, None, 0.5, 0.0)
 
     monkeypatch.setattr(train, "train", stopped_at_once)

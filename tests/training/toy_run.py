@@ -88,11 +88,12 @@ def changed(**fields):
     return Training(**{**vars(TRAINING), **fields})
 
 
-def run_toy(folder, *, source=None, learner=None, mesh=None, **fields):
+def run_toy(folder, *, source=None, learner=None, mesh=None, draw=None, **fields):
     run = RunDirectory.resume(folder, {})
     learner = learner or toy_learner()
     training = changed(**fields)
-    return train(learner, source or ToySource(), run, training, mesh=mesh, progress=False)
+    source = source or ToySource()
+    return train(learner, source, run, training, mesh=mesh, progress=False, draw=draw)
 
 
 def lines(folder):

@@ -1,0 +1,50 @@
+"""Pictures of samples, of a finished run and of one that trains."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from experiments.experiment import Experiment
+from experiments.generation import batch_sampler, example_keys, whole_batches
+from sde_jax import figures
+from sde_jax.data.source import Layout
+from sde_jax.sampling import Ancestral, PredictorCorrector, UniformGrid
+from sde_jax.score import NetworkScore
+from sde_jax.training.learner import TrainState
+
+SAMPLER = PredictorCorrector(grid=UniformGrid(steps=100), predictor=Ancestral())
+"""Cheap, and the better of the predictors in so few steps; its cost does not hang on the score."""
+COUNT = 36
+
+
+def draw_picture(samples: np.ndarray, title: str, path: Path) -> None:
+    """Draws samples in the data's own coordinates: images in a grid, points in the plane."""
+    if samples.ndim == 2:
+        figures.point_frames({title: [(0.0, samples)]}, path)
+    else:
+        figures.image_grid(samples, path)
+
+
+class Snapshots:
+    """Draws samples of the averaged parameters of a run that trains: what `train` takes as `draw`.
+
+    They have the same seeds each time, so that pictures can be compared, and number 36 or a batch
+    if that is smaller: what has room to be trained has room to be drawn. Compiled once.
+    """
+
+    def __init__(self, experiment: Experiment, layout: Layout, mesh: Mesh) -> None:
+        self._model = experiment.model()
+        self._scaling = layout.scaling
+        self._count = min(COUNT, experiment.training.batch_size)
+        self._padded = whole_batches(self._count, self._count, mesh)
+        self._sample = batch_sampler(SAMPLER, experiment.sde, layout.shape, mesh)
+
+    def __call__(self, state: TrainState, path: Path) -> None:
+        """Draws into ``path``; called by every process, the first one writes."""
+        keys = example_keys(jax.random.key(0), 0, self._padded)
+        samples = self._sample(NetworkScore(state.ema_params, self._model), keys)
+        if jax.process_index() == 0:
+            data = self._scaling.to_unit(samples.x[: self._count])
+            draw_picture(np.asarray(data), "ancestral", path)
