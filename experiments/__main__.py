@@ -18,6 +18,7 @@ from experiments.command_line import (
     sample,
     train,
     weights,
+    watch,
 )
 from experiments.command_line.output import listed
 from experiments.command_line.parsing import refuse
@@ -26,6 +27,7 @@ from sde_jax.training.errors import NonFiniteError, RunError
 COMMANDS: dict[str, Callable[[list[str]], dict[str, Any]]] = {
     "list": listing.main,
     "train": train.main,
+    "watch": watch.main,
     "sample": sample.main,
     "likelihood": likelihood.main,
     "import": importing.main,
@@ -40,6 +42,7 @@ usage: python -m experiments COMMAND [OPTIONS]
 
   list                what there is to train
   train NAME          train an experiment in a run directory
+  watch RUN           see how a run is doing
   sample RUN          draw samples from a run
   likelihood RUN      measure the likelihood of data under a run
   import FILE         make a run of a published checkpoint

@@ -17,7 +17,7 @@ from sde_jax.training.errors import CheckpointError
 from sde_jax.training.fingerprint import checksum
 from sde_jax.training.orbax_noise import reason_of, wait_for_threads, without_orbax_noise
 
-__all__ = ["Checkpoints", "Restored"]
+__all__ = ["Checkpoints", "Restored", "saved_steps"]
 
 TEMPORARY = ".orbax-checkpoint-tmp"
 
@@ -75,9 +75,7 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """The steps with a complete checkpoint, readable or not, in order."""
-        if not self.directory.is_dir():
-            return []
-        return sorted(int(path.name) for path in self.directory.iterdir() if path.name.isdigit())
+        return saved_steps(self.directory)
 
     def best_step(self) -> int | None:
         """The step with the lowest held-out loss among those evaluated when they were saved."""
@@ -238,6 +236,13 @@ class Checkpoints:
         except (OSError, ValueError):
             return None
         return notes.get("held_out_loss") if notes.get("held_out_step") == step else None
+
+
+def saved_steps(directory: Path) -> list[int]:
+    """The steps with a complete checkpoint in a folder, readable or not, in order."""
+    if not directory.is_dir():
+        return []
+    return sorted(int(path.name) for path in directory.iterdir() if path.name.isdigit())
 
 
 def new_checkpointer() -> ocp.AsyncCheckpointer:

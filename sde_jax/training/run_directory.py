@@ -1,5 +1,6 @@
 """A run's folder: what was asked for, what it was made with, and what came out."""
 
+import itertools
 import json
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
@@ -129,11 +130,11 @@ class RunDirectory:
         return self.path / "metrics.jsonl"
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """The lines of the metrics file, without one that was cut off."""
+        """The lines of the metrics file, up to one that is cut off, damaged or half written."""
         if not self.metrics.is_file():
             return []
-        lines = self.metrics.read_bytes().split(b"\n")[:-1]
-        return [json.loads(line) for line in lines]
+        parsed = map(parse_line, self.metrics.read_bytes().splitlines(keepends=True))
+        return list(itertools.takewhile(bool, parsed))
 
     def _write(self) -> Self:
         if jax.process_index():
@@ -151,6 +152,15 @@ class RunDirectory:
         earlier = json.loads(path.read_text()) if path.is_file() else []
         if present not in earlier[-1:]:
             write_json(path, [*earlier, present])
+
+
+def parse_line(line: bytes) -> dict[str, Any]:
+    """A line of the metrics file; empty for one that is cut off or damaged."""
+    try:
+        value = json.loads(line) if line.endswith(b"\n") else None
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) and "step" in value else {}
 
 
 def holds_anything(path: Path) -> bool:

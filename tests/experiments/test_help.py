@@ -32,7 +32,7 @@ def test_every_option_is_explained_and_its_default_shown(command):
 def test_help_on_commands():
     outcome = run_command("--help")
     assert outcome.code == 0
-    commands = ("list", "train NAME", "sample RUN", "likelihood RUN", "quickstart")
+    commands = ("list", "train NAME", "watch RUN", "sample RUN", "likelihood RUN", "quickstart")
     for command in (*commands, "import FILE", "export RUN", "data show SOURCE", "weights NETWORK"):
         assert re.search(rf"^  {command} +\w+", outcome.stdout, re.MULTILINE)
     assert run_command().code == 2
