@@ -1,12 +1,11 @@
 """Runs in processes of their own: killed at bad moments, and without room to write."""
 
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
+from killing import kill_when, saving
 from toy_run import lines, toy_learner
 
 from sde_jax.training import Checkpoints, abstract_state, data_mesh
@@ -31,28 +30,17 @@ def start(folder, *arguments):
     )
 
 
-def kill_when(folder, condition):
+def killed_when(folder, condition):
     """Starts or continues the run in ``folder``, and kills it as soon as ``condition`` holds."""
     process = start(folder)
-    deadline = time.monotonic() + 120
-    while process.poll() is None and not condition() and time.monotonic() < deadline:
-        time.sleep(0.0005)
-    finished = process.poll() is not None
-    process.send_signal(signal.SIGKILL)
+    killed = kill_when(process, condition, within=120)
     _, errors = process.communicate()
-    assert not finished, f"the run ended before it could be killed: {errors}"
+    assert killed, f"the run ended before it could be killed: {errors}"
 
 
 def logged(folder, count):
     file = folder / "metrics.jsonl"
     return lambda: file.exists() and file.read_bytes().count(b"\n") >= count
-
-
-def saving(folder, step):
-    return lambda: any(
-        int(path.name.split(".")[0]) >= step
-        for path in (folder / "checkpoints").glob("*.orbax-checkpoint-tmp*")
-    )
 
 
 def contents(folder):
@@ -66,11 +54,11 @@ def test_killed_at_any_moment_it_ends_as_if_it_never_was(tmp_path):
     process = start(whole)
     output, errors = process.communicate()
     assert (output, errors) == ("40\n", "")
-    kill_when(killed, (killed / "config.json").exists)
-    kill_when(killed, logged(killed, 1))
-    kill_when(killed, saving(killed, 12))
-    kill_when(killed, saving(killed, 24))
-    kill_when(killed, logged(killed, 10))
+    killed_when(killed, (killed / "config.json").exists)
+    killed_when(killed, logged(killed, 1))
+    killed_when(killed, saving(killed, 12))
+    killed_when(killed, saving(killed, 24))
+    killed_when(killed, logged(killed, 10))
     output, errors = start(killed).communicate()
     assert (output, errors) == ("40\n", "")
     expected, actual = contents(whole), contents(killed)
@@ -82,7 +70,7 @@ def test_killed_at_any_moment_it_ends_as_if_it_never_was(tmp_path):
 
 def test_a_full_disk_ends_the_run_in_a_line_and_costs_no_checkpoint(tmp_path):
     """No file may be larger than 50 kB, which the arrays need, after a run that could write."""
-    kill_when(tmp_path, logged(tmp_path, 4))
+    killed_when(tmp_path, logged(tmp_path, 4))
     before = Checkpoints(tmp_path / "checkpoints").steps()
     process = start(tmp_path, 50_000)
     _, errors = process.communicate(timeout=120)
