@@ -17,8 +17,8 @@ from experiments.command_line import (
     quickstart,
     sample,
     train,
-    weights,
     watch,
+    weights,
 )
 from experiments.command_line.output import listed
 from experiments.command_line.parsing import refuse

@@ -18,5 +18,7 @@ experiment = Experiment(
     network=NCSNppSpec(channels=64, blocks_per_level=2),
     optimizer=Adam(learning_rate=5e-4, warmup_steps=1000, decay="cosine"),
     ema_decay=0.9995,
-    training=Training(steps=40_000, batch_size=128, eval_every=5000, checkpoint_every=5000),
+    training=Training(
+        steps=40_000, batch_size=128, eval_every=5000, sample_every=1000, checkpoint_every=5000
+    ),
 )

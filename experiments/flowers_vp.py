@@ -40,7 +40,9 @@ experiment = dataclasses.replace(
         test_split="+".join(f"{split}[90%:]" for split in SPLITS),
     ),
     optimizer=Adam(learning_rate=1e-4, warmup_steps=1000),
-    training=Training(steps=46_000, batch_size=32, eval_every=5000, checkpoint_every=5000),
+    training=Training(
+        steps=46_000, batch_size=32, eval_every=5000, sample_every=1000, checkpoint_every=5000
+    ),
     sampling=SamplerSettings(sampler="em", steps=2000, snr=0.15),
 )
 

@@ -15,5 +15,7 @@ from sde_jax.training.settings import Training
 experiment = dataclasses.replace(
     cifar10_vp,
     data=Folder(image_size=64, flip=True),
-    training=Training(steps=40_000, batch_size=32, eval_every=5000, checkpoint_every=5000),
+    training=Training(
+        steps=40_000, batch_size=32, eval_every=5000, sample_every=1000, checkpoint_every=5000
+    ),
 )

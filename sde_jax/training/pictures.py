@@ -5,9 +5,9 @@ from typing import Protocol
 
 import jax
 
+from sde_jax.reporting import report
 from sde_jax.training.learner import TrainState
 from sde_jax.training.metrics_log import MetricsLog
-from sde_jax.training.reporting import report
 
 __all__ = ["Draw", "Pictures"]
 

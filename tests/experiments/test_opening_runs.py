@@ -81,7 +81,7 @@ def test_a_configuration_that_is_none(ring_copy, text):
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        (lambda c: c.update(name="bogus"), "no experiment 'bogus': there are digits_subvp, "),
+        (lambda c: c.update(name="bogus"), "no experiment 'bogus': there are cifar10_subvp, "),
         (lambda c: c["experiment"].update(more=1), "`experiment` has an unknown field `more`"),
         (lambda c: c["experiment"]["sde"].pop("beta"), "`experiment.sde` lacks the field `beta`"),
         (lambda c: c["experiment"].update(sde=3), "`experiment.sde` must be an object: got 3"),
