@@ -23,6 +23,7 @@ from experiments.command_line import (
 from experiments.command_line.output import listed
 from experiments.command_line.parsing import refuse
 from sde_jax.training.errors import NonFiniteError, RunError
+from sde_jax.training.processes import is_first
 
 COMMANDS: dict[str, Callable[[list[str]], dict[str, Any]]] = {
     "list": listing.main,
@@ -79,7 +80,8 @@ def main(args: list[str]) -> int:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
         refuse("the device's memory is too small for this batch size or network.", code=1)
-    print(json.dumps(results))
+    if is_first():
+        print(json.dumps(results))
     if results.get("failed"):
         failed = listed(results["failed"], separator=", ")
         refuse(f"no result for example {failed}: its solve failed.", code=1)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from experiments.samplers import SamplerSettings
-from sde_jax.arrays import Array, Float, PRNGKeyArray, PyTree
+from sde_jax.arrays import WHOLE, Array, Float, Part, PRNGKeyArray, PyTree
 from sde_jax.data.source import Batch, DataSpec
 from sde_jax.likelihood import Hutchinson, Likelihood
 from sde_jax.nets.spec import NetworkSpec
@@ -119,9 +119,14 @@ class Experiment:
             return model.init(key, shape)
 
         def losses(
-            params: PyTree, key: PRNGKeyArray, batch: Batch, *, deterministic: bool
-        ) -> Float[Array, "batch"]:
-            return objective.losses(params, key, batch.x, deterministic=deterministic)
+            params: PyTree,
+            key: PRNGKeyArray,
+            batch: Batch,
+            *,
+            deterministic: bool,
+            part: Part = WHOLE,
+        ) -> Float[Array, "examples"]:
+            return objective.losses(params, key, batch.x, deterministic=deterministic, part=part)
 
         optimizer = self.optimizer.build(self.training.steps)
         return gradient_learner(
@@ -130,4 +135,5 @@ class Experiment:
             optimizer,
             ema_decay=self.ema_decay,
             ema_warmup=self.ema_warmup,
+            accumulate=self.training.accumulate,
         )

@@ -13,6 +13,7 @@ from sde_jax.sampling import Sampler, Samples
 from sde_jax.score import Score
 from sde_jax.sde import LinearSDE
 from sde_jax.training.devices import on_each_device, replicated
+from sde_jax.training.processes import is_first
 
 
 def example_keys(key: PRNGKeyArray, first: int, count: int) -> Key[Array, "count"]:
@@ -55,7 +56,7 @@ def generate(
     compiled = batch_sampler(sampler, sde, shape, mesh)
     batch_size = whole_batches(batch_size, count, mesh)
     parts: list[Samples] = []
-    with tqdm(total=count, unit=" samples", desc="sample") as progress:
+    with tqdm(total=count, unit=" samples", desc="sample", disable=not is_first()) as progress:
         for first in range(0, count, batch_size):
             batch = compiled(score, example_keys(key, first, batch_size))
             if first:

@@ -19,6 +19,7 @@ from sde_jax.likelihood import Likelihood, LogLikelihoods, bits_per_dimension
 from sde_jax.score import Score
 from sde_jax.sde import LinearSDE
 from sde_jax.training.devices import on_each_device, replicated, shard_batch
+from sde_jax.training.processes import is_first
 
 
 class Measured(NamedTuple):
@@ -60,13 +61,16 @@ def measure(
     compiled = jax.jit(on_each_device(evaluate, mesh), out_shardings=replicated(mesh))
 
     def parts() -> Iterator[LogLikelihoods]:
-        with tqdm(total=total, unit=" examples", desc="likelihood") as progress:
+        shown = {"unit": " examples", "desc": "likelihood", "disable": not is_first()}
+        first = 0
+        with tqdm(total=total, **shown) as progress:
             for batch in source.batches(key_data, split, batch_size, count=total):
-                keys = example_keys(key_probe, progress.n, batch_size)
+                keys = example_keys(key_probe, first, batch_size)
                 result = compiled(score, keys, shard_batch(batch.x, mesh, batch_size))
                 kept = len(batch.x)
                 yield jax.tree.map(lambda array, kept=kept: array[:kept], jax.device_get(result))
                 progress.update(kept)
+                first += kept
 
     result = jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts())
     dimensions, slope = math.prod(source.shape), source.scaling.log_det_per_dimension

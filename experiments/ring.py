@@ -26,6 +26,7 @@ from sde_jax.sampling import Samples
 from sde_jax.sde import LinearSDE, OrnsteinUhlenbeck
 from sde_jax.training.devices import data_mesh
 from sde_jax.training.optimizer import Adam
+from sde_jax.training.processes import is_first
 from sde_jax.training.settings import Training
 
 experiment = Experiment(
@@ -53,7 +54,8 @@ def report(run: TrainedRun) -> dict[str, Any]:
     """Measures 10,000 samples of a trained run against held-out points, and draws the pictures."""
     data = held_out(run, COUNT)
     samples = draw(run, COUNT)
-    draw_pictures(run, data, samples)
+    if is_first():
+        draw_pictures(run, data, samples)
     key = jax.random.key(0)
     return {
         "model": measures(jnp.asarray(samples.x), data),
@@ -124,4 +126,4 @@ def draw_pictures(run: TrainedRun, data: Array, samples: Samples) -> None:
     reverse = [(float(times[n]), trajectory[:, n]) for n in nearest]
     pictures = run.directory.pictures
     figures.point_frames({"forward": forward, "reverse": reverse}, pictures / "process.png")
-    figures.vector_field(run.score, forward[1:-1], pictures / "vector_field.png")
+    figures.vector_field(jax.device_get(run.score), forward[1:-1], pictures / "vector_field.png")

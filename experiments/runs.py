@@ -15,6 +15,7 @@ from sde_jax.interop.published_sampler import published_sampler
 from sde_jax.sampling import Sampler
 from sde_jax.score import NetworkScore
 from sde_jax.training.checkpoint import Checkpoints
+from sde_jax.training.devices import replicate
 from sde_jax.training.errors import NotARunError
 from sde_jax.training.learner import TrainState
 from sde_jax.training.run_directory import RunDirectory
@@ -75,11 +76,14 @@ def open_run(path: Path, mesh: Mesh) -> TrainedRun:
     named = stored_experiment(directory)
     layout = named.experiment.data.layout()
     with Checkpoints(directory.checkpoints) as checkpoints:
-        like = abstract_state(named.experiment.learner(layout.shape), mesh)
+        learner = named.experiment.learner(layout.shape)
+        sharded = named.experiment.training.shard_parameters
+        like = abstract_state(learner, mesh, sharded=sharded)
         restored = checkpoints.restore_newest(like) if checkpoints.steps() else None
     if restored is None:
         raise NotARunError(f"{path} has no checkpoint yet: train it first.")
-    return TrainedRun(directory, named, layout, restored.state)
+    averaged = replicate(restored.state.ema_params, mesh)
+    return TrainedRun(directory, named, layout, restored.state._replace(ema_params=averaged))
 
 
 def stored_experiment(directory: RunDirectory) -> Named:

@@ -15,6 +15,7 @@ from experiments.command_line.parsing import UsageError, option, parse
 from experiments.measurement import Measured, measure, summarize, write_table
 from experiments.runs import TrainedRun, open_run
 from sde_jax.training.devices import data_mesh
+from sde_jax.training.processes import agreed, is_first, join_processes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,19 +53,20 @@ class Likelihoods:
 def main(args: list[str]) -> dict[str, Any]:
     """Runs the command and returns its results."""
     options = parse(Likelihoods, args, "likelihood")
+    join_processes()
     return execute(open_run(options.run, data_mesh()), options)
 
 
 def execute(run: TrainedRun, options: Likelihoods) -> dict[str, Any]:
     """Measures what ``options`` ask for, and writes the table if it is asked for."""
-    out = None if options.out is None else checked_output(options.out, ".csv")
+    out = agreed(lambda: options.out and checked_output(options.out, ".csv"))
     if options.split not in run.source.sizes:
         splits = ", ".join(run.source.sizes)
         raise UsageError(f"--split must be one of {splits}: got {options.split}.")
     started = time.perf_counter()
     measured = evaluate(run, options)
     seconds = time.perf_counter() - started
-    if out is not None:
+    if out is not None and is_first():
         write_whole(out, lambda path: write_table(measured, path))
     return {
         **summarize(measured, math.prod(run.layout.shape)),

@@ -21,6 +21,7 @@ from sde_jax import figures
 from sde_jax.arrays import Array
 from sde_jax.sampling import Samples
 from sde_jax.training.devices import data_mesh
+from sde_jax.training.processes import agreed, is_first, join_processes
 
 PICTURE, TRAJECTORY = ".png", "_trajectory.png"
 FRAMES = 40
@@ -85,6 +86,7 @@ class Sample:
 def main(args: list[str]) -> dict[str, Any]:
     """Runs the command and returns its results."""
     options = parse(Sample, args, "sample")
+    join_processes()
     return execute(open_run(options.run, data_mesh()), options)
 
 
@@ -92,7 +94,7 @@ def execute(run: TrainedRun, options: Sample) -> dict[str, Any]:
     """Draws and writes what ``options`` ask for."""
     settings = options.settings(run.experiment.sampling)
     sampler = run.sampler(settings, frames=FRAMES if options.trajectory else 0)
-    out = output_path(run, settings, options)
+    out = agreed(lambda: output_path(run, settings, options))
     started = time.perf_counter()
     samples = generate(
         sampler,
@@ -105,7 +107,7 @@ def execute(run: TrainedRun, options: Sample) -> dict[str, Any]:
         mesh=data_mesh(),
     )
     seconds = time.perf_counter() - started
-    pictures = write(run, settings, samples, out)
+    pictures = write(run, settings, samples, out) if is_first() else []
     return {
         "count": options.count,
         "nfe": float(samples.nfe.mean()),

@@ -23,6 +23,7 @@ from sde_jax.interop.score_sde import published_names
 from sde_jax.training.devices import data_mesh
 from sde_jax.training.learner import Learner
 from sde_jax.training.loop import TrainResult, train
+from sde_jax.training.processes import agreed, is_first, join_processes
 from sde_jax.training.run_directory import RunDirectory
 
 CHANGEABLE = frozenset(
@@ -31,6 +32,9 @@ CHANGEABLE = frozenset(
         "experiment.training.checkpoint_every",
         "experiment.training.sample_every",
         "experiment.training.steps_per_call",
+        "experiment.training.accumulate",
+        "experiment.training.shard_parameters",
+        "experiment.network.rematerialize",
         "experiment.data.data_dir",
         "experiment.data.path",
         "experiment.data.storage.keep",
@@ -85,6 +89,7 @@ def main(args: list[str]) -> dict[str, Any]:
     named = dataclasses.replace(named, experiment=options.experiment)
     if options.dry_run:
         return {"parameters": count_parameters(named.experiment), **named.config()}
+    join_processes()
     workdir = options.workdir
     result = run(named, workdir, resume=options.resume)
     return {
@@ -100,14 +105,14 @@ def main(args: list[str]) -> dict[str, Any]:
 
 def run(named: Named, workdir: Path, *, resume: bool) -> TrainResult:
     """Trains the experiment in ``workdir`` and draws its training curve."""
-    source, learner = prepare(named.experiment)
+    source, learner = agreed(lambda: prepare(named.experiment))
     if resume:
         directory = RunDirectory.resume(workdir, named.config(), changeable=CHANGEABLE)
     else:
         directory = RunDirectory.create(workdir, named.config())
     draw = Snapshots(named.experiment, Layout(source.shape, source.scaling), data_mesh())
     result = train(learner, source, directory, named.experiment.training, draw=draw)
-    if jax.process_index() == 0:
+    if is_first():
         directory.pictures.mkdir(exist_ok=True)
         figures.curves(
             directory.read_metrics(),
@@ -152,5 +157,6 @@ def measured(name: str, workdir: Path, step: int) -> dict[str, Any]:
     stored = json.loads(path.read_text()) if path.is_file() else {}
     if stored.get("step") != step:
         stored = {"step": step, "report": report(open_run(workdir, data_mesh()))}
-        write_json(path, stored)
+        if is_first():
+            write_json(path, stored)
     return stored["report"]

@@ -130,6 +130,7 @@ class ResidualBlock(nn.Module):
       epsilon: that of the normalizations.
       init_scale: scale of the second convolution at initialization, as in ``initializer``.
       shortcut_scale: that of the shortcut.
+      rematerialize: keep nothing from inside for the gradient, but compute it again.
       dtype: type of the computation; parameters are float32.
       precision: precision of every product.
     """
@@ -143,16 +144,26 @@ class ResidualBlock(nn.Module):
     epsilon: float = 1e-6
     init_scale: float = 0.0
     shortcut_scale: float = 1.0
+    rematerialize: bool = False
     dtype: DTypeLike = jnp.float32
     precision: PrecisionLike = None
 
-    @nn.compact
     def __call__(
         self,
         x: Image,
         embedding: Float[Array, "batch width"] | None,
         *,
         deterministic: bool = True,
+    ) -> Image:
+        """The image with the block's addition."""
+        block = ResidualBlock._apply
+        if self.rematerialize:
+            block = nn.remat(block, static_argnums=3)
+        return block(self, x, embedding, deterministic)
+
+    @nn.compact
+    def _apply(
+        self, x: Image, embedding: Float[Array, "batch width"] | None, deterministic: bool
     ) -> Image:
         options = (self.features, self.dtype, self.precision)
         normalization = (self.groups, self.epsilon, self.dtype)

@@ -114,6 +114,7 @@ class DDPM(nn.Module):
                 groups=GROUPS,
                 epsilon=spec.norm_epsilon,
                 shortcut_scale=0.1,
+                rematerialize=spec.rematerialize,
                 dtype=self.dtype,
                 precision=self.precision,
             )

@@ -132,6 +132,7 @@ class NCSNpp(nn.Module):
                 activation=spec.activate,
                 init_scale=spec.init_scale,
                 shortcut_scale=1.0 if spec.block == "biggan" else 0.1,
+                rematerialize=spec.rematerialize,
                 **self._numerics(),
             )
             return layer(h, embedding, deterministic=deterministic)

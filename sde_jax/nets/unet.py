@@ -37,6 +37,9 @@ class UNetSpec(NetworkSpec):
     """The nonlinearity; lrelu has slope 0.2."""
     resample_with_convolution: bool = True
     """Whether images are halved and doubled by convolutions, where no residual block does it."""
+    rematerialize: bool = False
+    """Whether a residual block is computed again for its gradient, which saves the memory for what
+    is inside and costs about a third more time."""
     conditional: bool = True
     """Whether the blocks are told the time."""
     classes: int | None = None

@@ -6,7 +6,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float, PRNGKeyArray, PyTree
+from sde_jax.arrays import WHOLE, Array, Float, Part, PRNGKeyArray, PyTree
 from sde_jax.objectives.time_sampling import StratifiedTimes, TimeSampler
 from sde_jax.objectives.weighting import NoiseWeighting, Weighting
 from sde_jax.score import ScoreModel
@@ -49,7 +49,8 @@ class DenoisingScoreMatching:
         condition: PyTree | None = None,
         *,
         deterministic: bool = False,
-    ) -> Float[Array, "batch"]:
+        part: Part = WHOLE,
+    ) -> Float[Array, "examples"]:
         """Each example's loss at a time and noise of its own.
 
         Args:
@@ -58,11 +59,13 @@ class DenoisingScoreMatching:
           x0: examples, in model coordinates.
           condition: what the network is told besides, or None.
           deterministic: turns dropout off.
+          part: which examples; times and noise are theirs in the whole, dropout is the part's own.
         """
         key_time, key_noise, key_dropout = jax.random.split(key, 3)
         sampled = self.times(key_time, self.model.sde, x0.shape[0])
         noise = jax.random.normal(key_noise, x0.shape, x0.dtype)
-        dropout_key = None if deterministic else key_dropout
+        x0, sampled, noise, condition = part.of((x0, sampled, noise, condition))
+        dropout_key = None if deterministic else part.key(key_dropout)
         errors = self.losses_at(params, x0, sampled.t, noise, condition, dropout_key=dropout_key)
         return sampled.importance * errors
 

@@ -16,6 +16,7 @@ from sde_jax.reporting import report
 from sde_jax.training.errors import CheckpointError
 from sde_jax.training.fingerprint import checksum
 from sde_jax.training.orbax_noise import reason_of, wait_for_threads, without_orbax_noise
+from sde_jax.training.processes import finding_of_any
 
 __all__ = ["Checkpoints", "Restored", "saved_steps"]
 
@@ -120,10 +121,10 @@ class Checkpoints:
         """Waits until the last save is on disk.
 
         Raises:
-          CheckpointError: if it failed.
+          CheckpointError: if it failed, in any process if there are several.
         """
         self.settle()
-        failure, self._failure = self._failure, None
+        failure, self._failure = finding_of_any(self._failure), None
         if failure is not None:
             raise CheckpointError(failure)
 
@@ -176,7 +177,8 @@ class Checkpoints:
         self._remove_temporary()
 
     def _read(self, step: int, like: PyTree) -> Restored | str:
-        """The checkpoint, or why it cannot be had."""
+        """The checkpoint, or why it cannot be had by one of the processes."""
+        reason: str | None = None
         try:
             found = self._checkpointer.restore(
                 self.directory / str(step),
@@ -184,11 +186,14 @@ class Checkpoints:
                     state=ocp.args.StandardRestore(like), notes=ocp.args.JsonRestore()
                 ),
             )
+            notes = unseal(found.notes) or {}
+            if not notes:
+                reason = "its notes are not those that were saved"
         except Exception as error:
-            return reason_of(error)
-        notes = unseal(found.notes)
-        if notes is None:
-            return "its notes are not those that were saved"
+            reason = reason_of(error)
+        reason = finding_of_any(reason)
+        if reason is not None:
+            return reason
         if checksum(found.state) != notes["arrays"]:
             return "its arrays are not those that were saved"
         return Restored(step, found.state, notes)
@@ -226,6 +231,8 @@ class Checkpoints:
                 shutil.rmtree(doomed, ignore_errors=True)
 
     def _remove_temporary(self) -> None:
+        if jax.process_index():
+            return
         for path in self.directory.glob(f"*{TEMPORARY}*"):
             shutil.rmtree(path, ignore_errors=True)
 

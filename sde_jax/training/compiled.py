@@ -2,26 +2,41 @@
 
 import itertools
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from sde_jax.arrays import Array, PRNGKeyArray
+from sde_jax.arrays import Array, Bool, PRNGKeyArray
 from sde_jax.data.source import Batch, DataSource
 from sde_jax.training.devices import batch_sharding, replicate, replicated, shard_batch
 from sde_jax.training.learner import Learner, Metrics, TrainState
 from sde_jax.training.settings import Training
 
-__all__ = ["HeldOut", "Updates"]
+__all__ = ["Dispatched", "HeldOut", "Updates"]
+
+
+class Dispatched(NamedTuple):
+    """What some updates in one dispatch will tell when they are done."""
+
+    metrics: Metrics
+    """Each ``[count]``."""
+
+    stop: Bool[Array, ""]
+    """Whether any process wished to stop when it dispatched them; all see the same."""
+
+    steps: int
+    """How many updates."""
 
 
 class Updates:
     """Updates of a learner, ``steps_per_call`` or one in a dispatch: at most two programs.
 
     Update ``i = 0, 1, ...`` uses ``fold_in(key, i)``. The batch is sharded over the mesh; the state
-    stays where it is, and its old arrays are given up (donated).
+    stays where it is, and its old arrays are given up (donated). Each dispatch carries word of a
+    wish to stop from every process to all.
     """
 
     def __init__(
@@ -35,29 +50,41 @@ class Updates:
         self._learner = learner
         self._key = replicate(key, mesh)
         self._steps_per_call = steps_per_call
+        self._words = batch_sharding(mesh)
         shardings = jax.tree.map(lambda x: x.sharding, state)
         self._call = jax.jit(
-            self._updates, donate_argnums=0, out_shardings=(shardings, replicated(mesh))
+            self._updates,
+            donate_argnums=0,
+            out_shardings=(shardings, replicated(mesh), replicated(mesh)),
         )
 
     def __call__(
-        self, state: TrainState, batches: Iterator[Batch], at_most: int
-    ) -> tuple[TrainState, Metrics, int]:
-        """Makes up to ``at_most`` updates; returns state, metrics (each ``[count]``) and count."""
+        self, state: TrainState, batches: Iterator[Batch], at_most: int, *, stop: bool = False
+    ) -> tuple[TrainState, Dispatched]:
+        """Makes up to ``at_most`` updates; ``stop`` says that this process wishes no more."""
         count = self._steps_per_call if self._steps_per_call <= at_most else 1
-        state, metrics = self._call(state, self._key, tuple(itertools.islice(batches, count)))
-        return state, metrics, count
+        word = jax.make_array_from_callback(
+            (self._words.num_devices,), self._words, lambda index: np.full(1, stop)
+        )
+        parts = tuple(itertools.islice(batches, count))
+        state, metrics, any_stop = self._call(state, self._key, word, parts)
+        return state, Dispatched(metrics, any_stop, count)
 
     def _updates(
-        self, state: TrainState, key: PRNGKeyArray, batches: tuple[Batch, ...]
-    ) -> tuple[TrainState, Metrics]:
+        self,
+        state: TrainState,
+        key: PRNGKeyArray,
+        stop: Bool[Array, "devices"],
+        batches: tuple[Batch, ...],
+    ) -> tuple[TrainState, Metrics, Bool[Array, ""]]:
         def update(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
             return self._learner.update(state, jax.random.fold_in(key, state.step), batch)
 
         if len(batches) == 1:
             state, metrics = update(state, batches[0])
-            return state, jax.tree.map(lambda x: x[None], metrics)
-        return jax.lax.scan(update, state, jax.tree.map(lambda *x: jnp.stack(x), *batches))
+            return state, jax.tree.map(lambda x: x[None], metrics), stop.any()
+        stacked = jax.tree.map(lambda *x: jnp.stack(x), *batches)
+        return *jax.lax.scan(update, state, stacked), stop.any()
 
 
 class HeldOut:

@@ -1,5 +1,6 @@
 """Where arrays live: one mesh over all devices of all processes, with the one axis ``data``."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import jax
@@ -17,9 +18,13 @@ __all__ = [
     "replicate",
     "replicated",
     "shard_batch",
+    "state_sharding",
 ]
 
 AXIS = "data"
+
+SMALL = 2**12
+"""Arrays of fewer elements are replicated: spreading them saves nothing and costs a message."""
 
 
 def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
@@ -36,6 +41,19 @@ def replicated(mesh: Mesh) -> NamedSharding:
 def batch_sharding(mesh: Mesh) -> NamedSharding:
     """The sharding of a batch: the first axis is spread over the devices."""
     return NamedSharding(mesh, PartitionSpec(AXIS))
+
+
+def state_sharding(shape: tuple[int, ...], mesh: Mesh, *, sharded: bool) -> NamedSharding:
+    """Where an array of a train state lives: whole on every device, or a part on each.
+
+    ``sharded`` spreads the longest axis that the number of devices divides, the last one of
+    equals; an array without such an axis or of fewer than 4096 elements stays whole.
+    """
+    axes = [axis for axis, length in enumerate(shape) if length % mesh.size == 0]
+    if not sharded or not axes or math.prod(shape) < SMALL:
+        return replicated(mesh)
+    longest = max(axes, key=lambda axis: (shape[axis], axis))
+    return NamedSharding(mesh, PartitionSpec(*[None] * longest, AXIS))
 
 
 def replicate(tree: PyTree, mesh: Mesh) -> PyTree:

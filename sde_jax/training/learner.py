@@ -8,12 +8,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from sde_jax.arrays import Array, Float, Int, PRNGKeyArray, PyTree
+from sde_jax.arrays import WHOLE, Array, Float, Int, Part, PRNGKeyArray, PyTree
 from sde_jax.data.source import Batch
 
 __all__ = ["Learner", "Losses", "Metrics", "TrainState", "ema_decay_at", "gradient_learner"]
 
 Metrics = Mapping[str, Float[Array, ""]]
+LossGradient = tuple[Float[Array, ""], PyTree]
 
 
 class TrainState(NamedTuple):
@@ -36,9 +37,19 @@ class Losses(Protocol):
     """The losses of the examples of a batch, whose mean is minimized."""
 
     def __call__(
-        self, params: PyTree, key: PRNGKeyArray, batch: Batch, *, deterministic: bool
-    ) -> Float[Array, "batch"]:
-        """One loss per example; ``deterministic`` turns off dropout, not the noise from ``key``."""
+        self,
+        params: PyTree,
+        key: PRNGKeyArray,
+        batch: Batch,
+        *,
+        deterministic: bool,
+        part: Part = WHOLE,
+    ) -> Float[Array, "examples"]:
+        """One loss per example of a part of the batch, as it would be in the whole.
+
+        ``deterministic`` turns off dropout, not the noise from ``key``. Gradients are accumulated
+        over parts; one that is always trained at once need not know of them.
+        """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,13 +78,15 @@ def gradient_learner(
     *,
     ema_decay: float,
     ema_warmup: bool = True,
+    accumulate: int = 1,
 ) -> Learner:
     """A learner that minimizes the mean of ``losses`` by gradient descent.
 
     After each update, ``ema <- d * ema + (1 - d) * params``, with ``d`` from `ema_decay_at` or,
     without ``ema_warmup``, ``ema_decay`` from the start. The metrics are ``loss``, ``grad_norm``
     (the global norm before clipping) and, where the optimizer's state holds one,
-    ``learning_rate``.
+    ``learning_rate``. The gradient is the mean of those of ``accumulate`` parts of the batch, one
+    computed after the other, of each example at the noise that it has in the whole.
 
     Raises:
       ValueError: if ``ema_decay`` lies outside [0, 1).
@@ -90,11 +103,24 @@ def gradient_learner(
             opt_state=optimizer.init(params),
         )
 
-    def mean_loss(params: PyTree, key: PRNGKeyArray, batch: Batch) -> Float[Array, ""]:
-        return jnp.mean(losses(params, key, batch, deterministic=False))
+    def part_gradient(params: PyTree, key: PRNGKeyArray, batch: Batch, index: int) -> LossGradient:
+        options = {} if accumulate == 1 else {"part": Part(index, accumulate)}
+
+        def mean_loss(params: PyTree) -> Float[Array, ""]:
+            return jnp.mean(losses(params, key, batch, deterministic=False, **options))
+
+        return jax.value_and_grad(mean_loss)(params)
+
+    def gradient(params: PyTree, key: PRNGKeyArray, batch: Batch) -> LossGradient:
+        total = part_gradient(params, key, batch, 0)
+        for index in range(1, accumulate):
+            params, total = jax.lax.optimization_barrier((params, total))
+            part = part_gradient(params, key, batch, index)
+            total = jax.tree.map(jnp.add, total, part)
+        return jax.tree.map(lambda x: x / accumulate, total) if accumulate > 1 else total
 
     def update(state: TrainState, key: PRNGKeyArray, batch: Batch) -> tuple[TrainState, Metrics]:
-        loss, grads = jax.value_and_grad(mean_loss)(state.params, key, batch)
+        loss, grads = gradient(state.params, key, batch)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         step = state.step + 1

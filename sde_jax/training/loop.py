@@ -14,11 +14,11 @@ from tqdm import tqdm
 from sde_jax.data.source import DataSource
 from sde_jax.reporting import report
 from sde_jax.training.checkpoint import Checkpoints
-from sde_jax.training.compiled import HeldOut, Updates
+from sde_jax.training.compiled import Dispatched, HeldOut, Updates
 from sde_jax.training.devices import batch_sharding, data_mesh
 from sde_jax.training.errors import NonFiniteError
 from sde_jax.training.fingerprint import all_finite
-from sde_jax.training.learner import Learner, Metrics, TrainState
+from sde_jax.training.learner import Learner, TrainState
 from sde_jax.training.metrics_log import MetricsLog
 from sde_jax.training.pictures import Draw, Pictures
 from sde_jax.training.run_directory import RunDirectory
@@ -68,7 +68,7 @@ def train(
 
     A run that is killed and continued ends as one that is not: on CPU with bitwise the same
     parameters. A finished run returns at once. SIGTERM and SIGINT end it after the current step,
-    with a checkpoint.
+    with a checkpoint; of several processes, at any of them, after the same one a few dispatches on.
 
     Args:
       learner: what to train.
@@ -82,6 +82,7 @@ def train(
     Raises:
       ValueError: if ``training`` does not fit the data or the devices, or asks for pictures that
         nothing draws.
+      RunError: if another trainer is at work in the run's folder.
       NonFiniteError: if a metric or the state is not finite; such a state is never saved.
       CheckpointError: if no checkpoint of the run can be read, or the last one cannot be written.
     """
@@ -91,10 +92,12 @@ def train(
     training.check_drawing(draw is not None)
     keep, keep_best = training.keep_checkpoints, training.keep_best
     with (
+        run.locked(),
         StopRequest() as stop,
         Checkpoints(run.checkpoints, keep=keep, keep_best=keep_best) as checkpoints,
     ):
-        state, done = start(learner, checkpoints, mesh, run_keys(training.seed).init)
+        key, sharded = run_keys(training.seed).init, training.shard_parameters
+        state, done = start(learner, checkpoints, mesh, key, sharded=sharded)
         if done.step >= training.steps:
             return TrainResult(state, done.step, False, done.held_out_loss, 0.0, 0.0)
         checkpoints.prepare_to_continue(done.step, run.unreadable)
@@ -166,13 +169,19 @@ class Loop:
         self.pictures = pictures
         self.bar = bar
         self.stop = stop
+        self.agreed_to_stop = False
         self.timer = Timer()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether to make no more updates: at once if there is no other process to agree with."""
+        return self.agreed_to_stop or (self.stop.requested and jax.process_count() == 1)
 
     def run(self, state: TrainState) -> TrainResult:
         """Updates ``state`` until the last step or a signal, and does what is due in between."""
         training, done = self.training, self.done
         started, seconds_before, saved = time.monotonic(), done.seconds, done.step
-        while done.step < training.steps and not self.stop.requested:
+        while done.step < training.steps and not self.stopping:
             state = self.update(state)
             done.seconds = seconds_before + time.monotonic() - started
             if training.due(training.log_every, done.step):
@@ -186,8 +195,9 @@ class Loop:
             if due:
                 self.save(state)
                 saved = done.step
-        if self.stop.requested:
-            report(f"{self.stop.signal}: stopping at step {done.step}; a second one stops at once")
+        if self.stopping:
+            said = self.stop.signal or "a signal to another process"
+            report(f"{said}: stopping at step {done.step}; a second one stops at once")
         if saved != done.step:
             self.save(state)
         self.checkpoints.wait()
@@ -204,23 +214,26 @@ class Loop:
         """Makes updates until something else is due or a signal comes, and collects their metrics.
 
         The host runs ahead of the device, by few enough dispatches that batches do not pile up
-        there.
+        there. Of several processes each learns of another's signal from a dispatch that is done:
+        all stop after the same step.
         """
         step, until = self.done.step, self.training.next_stop(self.done.step)
-        queue: list[Metrics] = []
+        queue: list[Dispatched] = []
         self.timer.resume()
-        while step < until and not self.stop.requested:
-            state, metrics, count = self.updates(state, self.batches, until - step)
-            step += count
-            queue.append(metrics)
-            self.timer.count(count, metrics)
+        while step < until and not self.stopping:
+            wish = self.stop.requested
+            state, dispatched = self.updates(state, self.batches, until - step, stop=wish)
+            step += dispatched.steps
+            queue.append(dispatched)
+            self.timer.count(dispatched.steps, dispatched.metrics)
             if len(queue) > DISPATCHES_AHEAD:
-                jax.block_until_ready(queue[-1 - DISPATCHES_AHEAD])
-            self.bar.update(count)
+                self.agreed_to_stop |= bool(queue[-1 - DISPATCHES_AHEAD].stop)
+            self.bar.update(dispatched.steps)
         fetched = jax.device_get(queue)
         self.timer.pause()
-        for name in fetched[0] if fetched else ():
-            values = np.concatenate([metrics[name] for metrics in fetched]).tolist()
+        self.agreed_to_stop |= any(dispatched.stop for dispatched in fetched)
+        for name in fetched[0].metrics if fetched else ():
+            values = np.concatenate([dispatched.metrics[name] for dispatched in fetched]).tolist()
             self.done.unlogged.setdefault(name, []).extend(values)
         self.done.step = step
         self.check_finite(self.done.unlogged)

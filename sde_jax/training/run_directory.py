@@ -1,8 +1,9 @@
 """A run's folder: what was asked for, what it was made with, and what came out."""
 
+import contextlib
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any, Self
@@ -11,6 +12,8 @@ import jax
 
 from sde_jax.atomic import TEMPORARY_SUFFIX, write_json
 from sde_jax.training.errors import ConfigChangedError, NotARunError, RunError, RunExistsError
+from sde_jax.training.lock import LOCK, locked
+from sde_jax.training.processes import agreed
 from sde_jax.training.versions import environment
 
 __all__ = ["RunDirectory"]
@@ -23,7 +26,7 @@ class RunDirectory:
     ``versions.json``: a list, one entry for each environment the run has been in, the latest last.
     ``metrics.jsonl``: see `MetricsLog`. ``logs/``: the same for TensorBoard.
     ``checkpoints/<step>/``, ``pictures/``; ``unreadable/<step>/``: damaged checkpoints that were
-    passed over. Only the first process writes.
+    passed over. ``lock``: locked while a trainer is at work. Only the first process writes.
 
     Make one by `create`, `resume` or `open`.
     """
@@ -38,10 +41,9 @@ class RunDirectory:
 
         Raises:
           RunExistsError: if it is neither.
-          RunError: if nothing can be written there.
+          RunError: if nothing can be written there, or a trainer is at work.
         """
-        cls.check_free(path)
-        return cls(Path(path), normal(config))._write()
+        return cls._made_by_first(path, lambda: cls._create(path, config))
 
     @staticmethod
     def check_free(path: str | Path) -> None:
@@ -71,9 +73,23 @@ class RunDirectory:
           RunExistsError: if the folder holds something that is no run.
           RunError: as for `create`.
         """
-        path = Path(path)
+        return cls._made_by_first(path, lambda: cls._resume(Path(path), config, changeable))
+
+    @classmethod
+    def _made_by_first(cls, path: str | Path, make: Callable[[], Self]) -> Self:
+        """What ``make`` makes in the first process; the others open it when it is there."""
+        made = agreed(lambda: None if jax.process_index() else make())
+        return agreed(lambda: made or cls.open(path))
+
+    @classmethod
+    def _create(cls, path: str | Path, config: Mapping[str, Any]) -> Self:
+        cls.check_free(path)
+        return cls(Path(path), normal(config))._write()
+
+    @classmethod
+    def _resume(cls, path: Path, config: Mapping[str, Any], changeable: AbstractSet[str]) -> Self:
         if not (path / "config.json").is_file():
-            return cls.create(path, config)
+            return cls._create(path, config)
         run = cls.open(path)
         old, new = dict(fields(run.config)), dict(fields(normal(config)))
         changes = [
@@ -103,6 +119,17 @@ class RunDirectory:
         except ValueError:
             raise NotARunError(f"{path / 'config.json'} is damaged: it is not JSON") from None
         return cls(path, config)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other trainers out while the context lasts.
+
+        Raises:
+          RunError: if one is at work, in any process if there are several.
+        """
+        with contextlib.ExitStack() as held:
+            agreed(lambda: None if jax.process_index() else held.enter_context(locked(self.path)))
+            yield
 
     @property
     def checkpoints(self) -> Path:
@@ -137,12 +164,11 @@ class RunDirectory:
         return list(itertools.takewhile(bool, parsed))
 
     def _write(self) -> Self:
-        if jax.process_index():
-            return self
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            write_json(self.path / "config.json", self.config)
-            self._write_versions(self.path / "versions.json")
+            with locked(self.path):
+                write_json(self.path / "config.json", self.config)
+                self._write_versions(self.path / "versions.json")
         except OSError as error:
             raise RunError(f"{self.path} cannot be written: {error.strerror}") from error
         return self
@@ -169,7 +195,8 @@ def holds_anything(path: Path) -> bool:
         return False
     if not path.is_dir():
         return True
-    return any(entry.name != "config.json" + TEMPORARY_SUFFIX for entry in path.iterdir())
+    left = {LOCK, "config.json" + TEMPORARY_SUFFIX}
+    return any(entry.name not in left for entry in path.iterdir())
 
 
 def normal(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -50,8 +50,16 @@ class Training:
     steps_per_call: int = 0
     """Updates in one dispatch to the device; 0: 1 on CPU, 10 elsewhere."""
 
+    accumulate: int = 1
+    """Parts that a batch is divided into, one after the other on the device, for one update: less
+    memory, more time to compile. The noise of an example does not depend on it, dropout does."""
+
+    shard_parameters: bool = False
+    """Whether each device holds a part of parameters, averages and optimizer, instead of all."""
+
     def __post_init__(self) -> None:
-        for field in ("steps", "batch_size", "log_every", "checkpoint_every", "keep_checkpoints"):
+        positive = ("steps", "batch_size", "log_every", "checkpoint_every", "keep_checkpoints")
+        for field in (*positive, "accumulate"):
             self._require(getattr(self, field) >= 1, field, "be at least 1")
         self._require(0 <= self.seed < 2**32, "seed", "lie between 0 and 2^32 - 1")
         self._require(self.eval_every >= 0, "eval_every", "be at least 0 (0: never)")
@@ -74,10 +82,11 @@ class Training:
 
     def check_devices(self, mesh: Mesh) -> None:
         """Raises ValueError where this cannot be done on those devices."""
+        times = f" times accumulate={self.accumulate}" if self.accumulate > 1 else ""
         self._require(
-            self.batch_size % mesh.size == 0,
+            self.batch_size % (mesh.size * self.accumulate) == 0,
             "batch_size",
-            f"be a multiple of the {mesh.size} devices",
+            f"be a multiple of the {mesh.size} devices{times}",
         )
 
     def check_data(self, source: DataSource) -> None:

@@ -36,7 +36,7 @@ def test_it_learns_and_says_so(whole):
     assert held_out[40] == result.held_out_loss < held_out[10]
     assert Checkpoints(folder / "checkpoints").steps() == [36, 40]
     assert {path.name for path in folder.iterdir()} == {
-        "config.json", "versions.json", "metrics.jsonl", "logs", "checkpoints"
+        "config.json", "versions.json", "metrics.jsonl", "logs", "checkpoints", "lock"
     }  # fmt: skip
 
 

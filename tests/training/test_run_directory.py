@@ -68,7 +68,7 @@ def test_a_kill_while_a_run_is_made_leaves_it_resumable(tmp_path, left):
         (path / name).write_text(content[:20] if name.endswith(".tmp") else content)
     run = RunDirectory.resume(path, CONFIG)
     assert run.config == RunDirectory.open(tmp_path / "whole").config
-    assert {entry.name for entry in path.iterdir()} == {"config.json", "versions.json"}
+    assert {entry.name for entry in path.iterdir()} == {"config.json", "versions.json", "lock"}
 
 
 def test_changed_fields_are_named(tmp_path):
