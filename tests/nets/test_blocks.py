@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -95,3 +97,24 @@ def test_attention_block(skip_rescale, key):
     h = h @ np.asarray(params["output"]["kernel"]) + np.asarray(params["output"]["bias"])
     expected = (np.asarray(x) + h.reshape(x.shape)) / (np.sqrt(2) if skip_rescale else 1)
     np.testing.assert_allclose(module.apply({"params": params}, x), expected, atol=1e-5)
+
+
+def test_a_rematerialized_block_is_the_same_and_keeps_nothing_inside(key):
+    x, embedding = jax.random.normal(key, (1, 4, 4, 8)), jax.random.normal(key, (1, 5))
+    plain, again = (ResidualBlock(16, dropout=0.5, rematerialize=flag) for flag in (False, True))
+    shapes = [jax.eval_shape(block.init, key, x, embedding) for block in (plain, again)]
+    assert shapes[0] == shapes[1]
+    params = perturbed(jax.jit(plain.init)(key, x, embedding), key)
+    inputs = (params, x, embedding)
+    apply = [
+        functools.partial(block.apply, deterministic=False, rngs={"dropout": key})
+        for block in (plain, again)
+    ]
+    gradients = [
+        jax.jit(jax.grad(lambda *inputs, f=f: (f(*inputs) ** 2).sum(), argnums=(0, 1, 2)))(*inputs)
+        for f in apply
+    ]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), *gradients)
+    kept = [jax.eval_shape(lambda *inputs, f=f: jax.vjp(f, *inputs)[1], *inputs) for f in apply]
+    sizes = [sum(leaf.size for leaf in jax.tree.leaves(tree)) for tree in (*kept, inputs)]
+    assert sizes[1] <= sizes[2] + 16 < sizes[0]

@@ -1,0 +1,78 @@
+"""Gradients accumulated over parts of a batch."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from toy_run import changed
+
+from experiments.ring import experiment
+from sde_jax.arrays import WHOLE, Part
+from sde_jax.data.source import Batch
+from sde_jax.training import batch_sharding, data_mesh, gradient_learner, replicate
+
+SMALL = dataclasses.replace(
+    experiment, network=dataclasses.replace(experiment.network, width=16, depth=1)
+)
+
+
+def updated(accumulate, key, mesh):
+    """State and metrics of a step of the ring."""
+    training = dataclasses.replace(experiment.training, accumulate=accumulate)
+    learner = dataclasses.replace(SMALL, training=training).learner((2,))
+    points = jax.random.normal(key, (64, 2)) * jnp.array([[1.0, 0.3]])
+    batch = jax.device_put(Batch(points, None), batch_sharding(mesh))
+    return jax.jit(learner.update)(replicate(learner.init(key), mesh), key, batch)
+
+
+@pytest.mark.parametrize(("accumulate", "devices"), [(2, 8), (4, 1)])
+def test_a_step_in_parts_is_the_step_undivided(key, accumulate, devices):
+    whole, metrics = updated(1, key, data_mesh(jax.devices()[:devices]))
+    state, others = updated(accumulate, key, data_mesh(jax.devices()[:devices]))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), metrics, dict(others))
+    # Adam's first moment is a tenth of the clipped gradient: it shows the gradient itself.
+    moments = [optax.tree.get(s.opt_state, "mu") for s in (whole, state)]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-7), *moments)
+
+
+def test_the_gradient_is_the_mean_over_all_examples():
+    """The loss of example x is x * w: the gradient of the mean is the mean of x."""
+
+    def losses(params, key, batch, *, deterministic, part=WHOLE):
+        seen.append(np.asarray(part.of(batch).x).tolist())
+        return part.of(batch).x * params["w"]
+
+    seen = []
+    learner = gradient_learner(
+        lambda key: {"w": jnp.float32(2.0)}, losses, optax.sgd(0.5), ema_decay=0.0, accumulate=3
+    )
+    batch = Batch(jnp.array([1.0, 2.0, 3.0, 4.0, 5.0, 9.0]), None)
+    with jax.disable_jit():
+        state, metrics = learner.update(learner.init(None), None, batch)
+    assert metrics["loss"] == pytest.approx(8.0)
+    assert metrics["grad_norm"] == pytest.approx(4.0)
+    assert state.params["w"] == pytest.approx(0.0)
+
+
+def test_parts_hold_every_example_once_and_a_share_of_each_device(key):
+    x = jnp.arange(24)
+    batch = {"x": x, "pair": jnp.stack([x, -x], axis=1), "none": None}
+    parts = [Part(index, 3).of(batch) for index in range(3)]
+    assert sorted(np.concatenate([part["x"] for part in parts]).tolist()) == x.tolist()
+    for part in parts:
+        np.testing.assert_array_equal(part["pair"], np.stack([part["x"], -part["x"]], axis=1))
+        np.testing.assert_array_equal(part["x"] // 3, np.arange(8))
+    assert WHOLE.of(batch) is batch
+    assert len({jax.random.key_data(Part(n, 3).key(key)).tobytes() for n in range(3)}) == 3
+    assert WHOLE.key(key) is key
+
+
+def test_parts_that_devices_cannot_share_are_refused():
+    changed(batch_size=32, accumulate=4).check_devices(data_mesh())
+    with pytest.raises(ValueError, match="multiple of the 8 devices times accumulate=4: got"):
+        changed(batch_size=16, accumulate=4).check_devices(data_mesh())
+    with pytest.raises(ValueError, match="`accumulate` must be at least 1: got accumulate=0"):
+        changed(accumulate=0)
