@@ -23,7 +23,7 @@ source .venv/bin/activate
 # The trainers stop after the step they are in, save, and exit with 0.
 stop() {
   stopped=1
-  scancel --signal=TERM --step "$SLURM_JOB_ID.0"
+  scancel --signal=TERM "$SLURM_JOB_ID.0"
 }
 trap stop TERM
 

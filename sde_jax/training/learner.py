@@ -103,24 +103,8 @@ def gradient_learner(
             opt_state=optimizer.init(params),
         )
 
-    def part_gradient(params: PyTree, key: PRNGKeyArray, batch: Batch, index: int) -> LossGradient:
-        options = {} if accumulate == 1 else {"part": Part(index, accumulate)}
-
-        def mean_loss(params: PyTree) -> Float[Array, ""]:
-            return jnp.mean(losses(params, key, batch, deterministic=False, **options))
-
-        return jax.value_and_grad(mean_loss)(params)
-
-    def gradient(params: PyTree, key: PRNGKeyArray, batch: Batch) -> LossGradient:
-        total = part_gradient(params, key, batch, 0)
-        for index in range(1, accumulate):
-            params, total = jax.lax.optimization_barrier((params, total))
-            part = part_gradient(params, key, batch, index)
-            total = jax.tree.map(jnp.add, total, part)
-        return jax.tree.map(lambda x: x / accumulate, total) if accumulate > 1 else total
-
     def update(state: TrainState, key: PRNGKeyArray, batch: Batch) -> tuple[TrainState, Metrics]:
-        loss, grads = gradient(state.params, key, batch)
+        loss, grads = mean_gradient(losses, state.params, key, batch, accumulate)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         step = state.step + 1
@@ -142,3 +126,23 @@ def gradient_learner(
         return losses(state.ema_params, key, batch, deterministic=True)
 
     return Learner(init, update, evaluate)
+
+
+def mean_gradient(
+    losses: Losses, params: PyTree, key: PRNGKeyArray, batch: Batch, parts: int
+) -> LossGradient:
+    """The mean loss and its gradient, of one part of the batch after the other."""
+
+    def gradient(params: PyTree, options: dict[str, Part]) -> LossGradient:
+        def mean_loss(params: PyTree) -> Float[Array, ""]:
+            return jnp.mean(losses(params, key, batch, deterministic=False, **options))
+
+        return jax.value_and_grad(mean_loss)(params)
+
+    if parts == 1:
+        return gradient(params, {})
+    total = gradient(params, {"part": Part(0, parts)})
+    for index in range(1, parts):
+        params, total = jax.lax.optimization_barrier((params, total))
+        total = jax.tree.map(jnp.add, total, gradient(params, {"part": Part(index, parts)}))
+    return jax.tree.map(lambda x: x / parts, total)
