@@ -88,7 +88,8 @@ class Checkpoints:
         """Starts writing ``state`` and ``notes`` (for JSON); returns when the arrays are copied.
 
         It waits for the save before it, and reports in a line on stderr if that failed. A failure
-        never raises here but in `wait`; it costs none of the checkpoints before.
+        never raises here but in `wait`; it costs none of the checkpoints before. One of several
+        processes cannot go on without the others, which wait for its part: there it raises.
         """
         self.settle()
         self._report_failure()
@@ -206,6 +207,8 @@ class Checkpoints:
         self._close()
         self._checkpointer = new_checkpointer()
         self._remove_temporary()
+        if jax.process_count() > 1:
+            raise CheckpointError(self._failure)
 
     def _close(self) -> None:
         """Ends orbax's threads; after a failed save it repeats errors that are known."""
