@@ -12,12 +12,14 @@ from sde_jax.sde import VP
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
 
+network = NCSNppSpec(
+    channels=24, multipliers=(1, 2), blocks_per_level=1, attention_resolutions=(4,)
+)
+
 experiment = Experiment(
     data=Digits(),
     sde=VP(),
-    network=NCSNppSpec(
-        channels=24, multipliers=(1, 2), blocks_per_level=1, attention_resolutions=(4,)
-    ),
+    network=network,
     optimizer=Adam(learning_rate=3e-3, warmup_steps=100, decay="cosine"),
     ema_decay=0.995,
     training=Training(steps=5000, batch_size=128),

@@ -8,19 +8,13 @@ Two CPU cores, 4 minutes, 1.7 GiB; 2.02 bits per dimension of held-out digits.
 import dataclasses
 
 from experiments.digits_vp import experiment as digits_vp
+from experiments.digits_vp import network
 from experiments.experiment import LikelihoodSettings
 from experiments.samplers import SamplerSettings
-from sde_jax.nets.ncsnpp import NCSNppSpec
 
 experiment = dataclasses.replace(
     digits_vp,
-    network=NCSNppSpec(
-        channels=24,
-        multipliers=(1, 2),
-        blocks_per_level=1,
-        attention_resolutions=(4,),
-        dropout=0.0,
-    ),
+    network=dataclasses.replace(network, dropout=0.0),
     training=dataclasses.replace(digits_vp.training, steps=1000, eval_every=200, log_every=50),
     sampling=SamplerSettings(steps=300, tolerance=1e-3),
     likelihood=LikelihoodSettings(t_min=1e-3, tolerance=1e-3),

@@ -13,6 +13,7 @@ from sde_jax.data.source import Layout
 from sde_jax.sampling import Ancestral, PredictorCorrector, UniformGrid
 from sde_jax.score import NetworkScore
 from sde_jax.training.learner import TrainState
+from sde_jax.training.processes import is_first
 
 SAMPLER = PredictorCorrector(grid=UniformGrid(steps=100), predictor=Ancestral())
 """Cheap, and the better of the predictors in so few steps; its cost does not hang on the score."""
@@ -45,6 +46,6 @@ class Snapshots:
         """Draws into ``path``; called by every process, the first one writes."""
         keys = example_keys(jax.random.key(0), 0, self._padded)
         samples = self._sample(NetworkScore(state.ema_params, self._model), keys)
-        if jax.process_index() == 0:
+        if is_first():
             data = self._scaling.to_unit(samples.x[: self._count])
             draw_picture(np.asarray(data), "ancestral", path)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
+from sde_jax.cache_folder import cache_folder
 from sde_jax.data.array_source import ArraySource
 from sde_jax.data.decoding import DecodedRows, available_cores, decoded
 from sde_jax.data.host_source import HostSource
@@ -65,10 +65,7 @@ class Storage:
 
     def resolved_folder(self) -> Path:
         """The folder of the cache."""
-        if self.folder is not None:
-            return Path(self.folder).expanduser()
-        caches = os.environ.get("XDG_CACHE_HOME")
-        return (Path(caches) if caches else Path.home() / ".cache") / "sde_jax"
+        return cache_folder() if self.folder is None else Path(self.folder).expanduser()
 
     def resolved_workers(self) -> int:
         """Threads or processes."""

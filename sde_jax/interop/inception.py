@@ -5,7 +5,6 @@ pytorch-fid's `pt_inception-2015-12-05-6726825d.pth` and torch-fidelity's
 """
 
 import hashlib
-import os
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -16,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sde_jax.arrays import PyTree
+from sde_jax.cache_folder import cache_folder
 from sde_jax.interop.errors import CheckpointFileError
 from sde_jax.interop.gathering import Slot, flatten, gather, insert, leaf_at
 from sde_jax.interop.safetensors_file import read_safetensors, write_safetensors
@@ -53,9 +53,8 @@ HOW_TO_GET = (
 
 
 def cached_inception() -> Path:
-    """Where the converted weights are kept: in sde_jax's folder in ``XDG_CACHE_HOME``."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "sde_jax" / "inception-2015-12-05.safetensors"
+    """Where the converted weights are kept."""
+    return cache_folder() / "inception-2015-12-05.safetensors"
 
 
 def load_inception(path: str | PathLike[str] | None = None) -> PyTree:
