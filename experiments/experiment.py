@@ -1,12 +1,16 @@
 """What an experiment is: a value that decides a result, and nothing else."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
 
 from experiments.samplers import SamplerSettings
-from sde_jax.arrays import WHOLE, Array, Float, Part, PRNGKeyArray, PyTree
-from sde_jax.data.source import Batch, DataSpec
+from sde_jax.arrays import WHOLE, Array, Float, Int, Part, PRNGKeyArray, PyTree
+from sde_jax.data.source import Batch, DataSource, DataSpec
 from sde_jax.likelihood import Hutchinson, Likelihood
+from sde_jax.nets.condition import Condition
 from sde_jax.nets.spec import NetworkSpec
 from sde_jax.objectives import (
     DenoisingScoreMatching,
@@ -88,6 +92,9 @@ class Experiment:
     )
     reduction: Literal["mean", "half_sum"] = "mean"
     """Mean of the squared errors of an example, or half of their sum."""
+    label_dropout: float = 0.1
+    """Share of the training examples whose label is kept from a network with `classes`, so that
+    it can be asked without one, too, as `sample` and `likelihood` do."""
     optimizer: Adam
     ema_decay: float
     """Decay of the running average of the parameters, which is what is sampled and measured."""
@@ -96,6 +103,22 @@ class Experiment:
     training: Training
     sampling: SamplerSettings = SamplerSettings()
     likelihood: LikelihoodSettings = LikelihoodSettings()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.label_dropout <= 1:
+            raise ValueError(f"`label_dropout` must be in [0, 1]: got {self.label_dropout}.")
+
+    def check_labels(self, source: DataSource) -> None:
+        """Raises ValueError where the network is to be told labels that the data do not have."""
+        classes = self.network.classes
+        if classes is not None and source.classes is None:
+            raise ValueError(
+                f"`classes` must be None, since the data have no labels: got {classes}."
+            )
+        if classes is not None and source.classes is not None and classes < source.classes:
+            raise ValueError(
+                f"`classes` must be {source.classes} or more, as the data's labels: got {classes}."
+            )
 
     def model(self) -> ScoreModel:
         """How the network is read as a score."""
@@ -126,7 +149,13 @@ class Experiment:
             deterministic: bool,
             part: Part = WHOLE,
         ) -> Float[Array, "examples"]:
-            return objective.losses(params, key, batch.x, deterministic=deterministic, part=part)
+            condition = None
+            if self.network.classes is not None:
+                key, key_label = jax.random.split(key)
+                dropout = 0.0 if deterministic else self.label_dropout
+                condition = labels_kept(key_label, batch.label, dropout)
+            options: dict[str, Any] = {"deterministic": deterministic, "part": part}
+            return objective.losses(params, key, batch.x, condition, **options)
 
         optimizer = self.optimizer.build(self.training.steps)
         return gradient_learner(
@@ -137,3 +166,13 @@ class Experiment:
             ema_warmup=self.ema_warmup,
             accumulate=self.training.accumulate,
         )
+
+
+def labels_kept(
+    key: PRNGKeyArray, label: Int[Array, "batch"] | None, dropout: float
+) -> Condition | None:
+    """The labels of a batch as a network is told them, but for a random share."""
+    if label is None:
+        return None
+    dropped = jax.random.bernoulli(key, dropout, label.shape)
+    return Condition(label=jnp.where(dropped, -1, label))

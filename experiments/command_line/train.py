@@ -131,6 +131,7 @@ def prepare(experiment: Experiment) -> tuple[DataSource, Learner]:
     experiment.training.check_devices(data_mesh())
     source = experiment.data.load()
     experiment.training.check_data(source)
+    experiment.check_labels(source)
     learner = experiment.learner(source.shape)
     jax.eval_shape(learner.init, jax.random.key(0))
     return source, learner

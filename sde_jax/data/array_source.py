@@ -14,6 +14,7 @@ from sde_jax.data.shuffle import Shuffle
 from sde_jax.data.source import (
     Batch,
     check_request,
+    classes_of,
     map_examples,
     ordered_indices,
     partial_sharding,
@@ -71,6 +72,11 @@ class ArraySource:
     def sizes(self) -> Mapping[str, int]:
         """Number of images in each split."""
         return {split: len(images) for split, images in self.images.items()}
+
+    @property
+    def classes(self) -> int | None:
+        """See `DataSource.classes`."""
+        return classes_of(self.labels)
 
     def stream(
         self,

@@ -15,6 +15,7 @@ from sde_jax.data.shuffle import Shuffle
 from sde_jax.data.source import (
     Batch,
     check_request,
+    classes_of,
     map_examples,
     ordered_indices,
     partial_sharding,
@@ -68,6 +69,11 @@ class HostSource:
     def sizes(self) -> Mapping[str, int]:
         """Number of images in each split."""
         return {split: len(rows) for split, rows in self.rows.items()}
+
+    @property
+    def classes(self) -> int | None:
+        """See `DataSource.classes`."""
+        return classes_of(self.labels)
 
     def stream(
         self,

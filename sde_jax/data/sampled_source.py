@@ -30,6 +30,10 @@ TEST_SEED = 10_000
 class Drawable(Protocol):
     """A hashable spec that draws."""
 
+    @property
+    def classes(self) -> int | None:
+        """Number of labels, from 0 on; None where examples have none."""
+
     def sample(self, key: PRNGKeyArray) -> Batch:
         """One example, without the batch dimension, with its label if it has one."""
 
@@ -50,6 +54,7 @@ class SampledSource:
         self.shape = shape
         self.scaling = PointScaling()
         self.sizes: Mapping[str, int] = {"train": TRAIN_SIZE, "test": TEST_SIZE}
+        self.classes = distribution.classes
 
     def stream(
         self,

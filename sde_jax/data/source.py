@@ -50,6 +50,10 @@ class DataSource(Protocol):
     def sizes(self) -> Mapping[str, int]:
         """Number of examples in each split."""
 
+    @property
+    def classes(self) -> int | None:
+        """One more than the largest label; None for data without labels."""
+
     def stream(
         self,
         key: PRNGKeyArray,
@@ -100,6 +104,11 @@ def check_request(sizes: Mapping[str, int], split: str, batch_size: int) -> int:
     if batch_size < 1:
         raise ValueError(f"`batch_size` must be at least 1: got {batch_size}")
     return sizes[split]
+
+
+def classes_of(labels: Mapping[str, np.ndarray] | None) -> int | None:
+    """`DataSource.classes` of labels by split."""
+    return None if labels is None else 1 + max(int(of_split.max()) for of_split in labels.values())
 
 
 def seed_of(key: PRNGKeyArray) -> list[int]:

@@ -24,6 +24,11 @@ class Distribution(DataSpec):
             if not (value > 0 and math.isfinite(value)):
                 raise ValueError(f"`{field.name}` must be positive and finite: got {value}")
 
+    @property
+    def classes(self) -> int | None:
+        """Number of labels, from 0 on; None where points have none."""
+        return None
+
     @abc.abstractmethod
     def sample(self, key: PRNGKeyArray) -> Batch:
         """One point ``[2]``, with its label if it has one."""
@@ -75,6 +80,11 @@ class GaussianMixture(Distribution):
 
     deviation: float = 0.1
     """Standard deviation of each in each coordinate."""
+
+    @property
+    def classes(self) -> int:
+        """One for each component."""
+        return self.components
 
     def sample(self, key: PRNGKeyArray) -> Batch:
         """One point and its component."""

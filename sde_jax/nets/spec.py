@@ -10,6 +10,9 @@ __all__ = ["NetworkSpec"]
 class NetworkSpec(abc.ABC):
     """The shape of a network: a frozen keyword-only dataclass of plain values."""
 
+    classes: int | None
+    """Number of classes, for a network that is told the label."""
+
     @abc.abstractmethod
     def build(self) -> nn.Module:
         """A module called as ``(x, time, condition=None, *, deterministic)``, returning float32."""
