@@ -19,6 +19,8 @@ __all__ = ["DecodedRows", "Rows", "ShuffledPicks", "available_cores", "decoded",
 
 CHUNK = 64
 BATCHES_AHEAD = 16
+BYTES_AHEAD = 2**29
+"""Of batches that wait, about: fewer where they are large, but two."""
 
 
 class Rows(Protocol):
@@ -135,20 +137,26 @@ def read_ahead(
     """
     import grain
 
-    options = grain.ReadOptions(
-        num_threads=threads, prefetch_buffer_size=max(BATCHES_AHEAD, threads)
-    )
+    ahead = batches_ahead(rows, picks)
+    options = grain.ReadOptions(num_threads=min(threads, ahead), prefetch_buffer_size=ahead)
     batches = grain.MapDataset.source(_Batches(rows=rows, picks=picks)).to_iter_dataset(options)
     if processes:
         _let_grain_read_flags()
         options = grain.experimental.DatasetOptions(min_shm_size=sys.maxsize)
         batches = grain.experimental.WithOptionsIterDataset(batches, options)
         workers = grain.MultiprocessingOptions(
-            num_workers=processes, per_worker_buffer_size=-(-BATCHES_AHEAD // processes)
+            num_workers=processes, per_worker_buffer_size=-(-ahead // processes)
         )
         batches = batches.mp_prefetch(workers, worker_init_fn=_attend_parent)
     with contextlib.closing(iter(batches)) as iterator:
         yield from iterator
+
+
+def batches_ahead(rows: Rows, picks: Sequence[np.ndarray] | ShuffledPicks) -> int:
+    """How many batches `read_ahead` has waiting."""
+    first = picks[0] if len(picks) else np.empty(0, int)
+    size = len(first) * (rows.read(first[:1]).nbytes if len(first) else 0)
+    return min(BATCHES_AHEAD, max(2, BYTES_AHEAD // max(size, 1)))
 
 
 def _let_grain_read_flags() -> None:

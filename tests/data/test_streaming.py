@@ -16,7 +16,7 @@ import pytest
 from image_process import BATCH, SEED
 
 from sde_jax.data.array_source import ArraySource
-from sde_jax.data.decoding import DecodedRows
+from sde_jax.data.decoding import DecodedRows, batches_ahead
 from sde_jax.data.host_source import HostSource
 from sde_jax.data.scaling import ImageScaling
 
@@ -106,3 +106,14 @@ def test_memory_is_flat_over_a_thousand_steps(processes):
 def resident_megabytes(pid):
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+@pytest.mark.parametrize(
+    ("side", "batch", "ahead"), [(32, 128, 16), (256, 256, 10), (1024, 64, 2), (1024, 1024, 2)]
+)
+def test_fewer_large_batches_wait_than_small_ones(side, batch, ahead):
+    class Blank:
+        def read(self, indices):
+            return np.zeros((len(indices), side, side, 3), np.uint8)
+
+    assert batches_ahead(Blank(), [np.arange(batch)]) == ahead
