@@ -26,6 +26,7 @@ __all__ = [
     "histogram",
     "image_grid",
     "image_panel",
+    "neighbours",
     "point_frames",
     "trajectory",
     "vector_field",
@@ -60,6 +61,19 @@ def image_panel(
     """Draws grids side by side, each as `image_grid` does, under their titles."""
     blocks = [(title, _tiled(images, columns)) for title, images in grids.items()]
     _save_image(_side_by_side(blocks, gap=2 * MARGIN_PIXELS, font_size=PANEL_FONT_SIZE), path)
+
+
+def neighbours(
+    samples: Images,
+    nearest: Float[Array | np.ndarray, "count k height width channels"],
+    path: str | os.PathLike[str],
+) -> None:
+    """Draws a row for each sample, which has at its right the images that are nearest to it."""
+    blocks = [
+        ("sample", _tiled(samples, 1)),
+        ("nearest in training", _tiled(nearest.reshape(-1, *nearest.shape[2:]), nearest.shape[1])),
+    ]
+    _save_image(_side_by_side(blocks, gap=MARGIN_PIXELS, font_size=FRAME_FONT_SIZE), path)
 
 
 def trajectory(

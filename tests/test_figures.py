@@ -189,3 +189,17 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
 def test_the_suffix_names_the_format(tmp_path):
     figures.histogram({"data": np.arange(9.0)}, tmp_path / "plot.svg", xlabel="x")
     assert "<svg" in (tmp_path / "plot.svg").read_text()
+
+
+def test_samples_stand_beside_their_neighbours(tmp_path):
+    samples, nearest = random_images(3), random_images(6, seed=1).reshape(3, 2, 8, 8, 1)
+    figures.neighbours(samples, nearest, tmp_path / "neighbours.png")
+    picture = read(tmp_path / "neighbours.png")
+    top = 16 + 2 * 14
+    for row in range(3):
+        shown = tile(picture, row, 0, left=20, top=top + 4)[::8, ::8, :1]
+        np.testing.assert_allclose(shown / 255, samples[row], atol=0.5 / 255 + 1e-6)
+        right = picture.shape[1] - 16 - (2 * 68 + 4)
+        for column in range(2):
+            shown = tile(picture, row, column, left=right + 4, top=top + 4)[::8, ::8, :1]
+            np.testing.assert_allclose(shown / 255, nearest[row, column], atol=0.5 / 255 + 1e-6)
