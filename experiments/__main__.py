@@ -49,6 +49,8 @@ usage: python -m experiments COMMAND [OPTIONS]
   import FILE         make a run of a published checkpoint
   export RUN          write a run's weights for other programs
   data show SOURCE    what is in a folder, a zip or a prepared set of images
+  data statistics SOURCE
+                      what metrics need to know of a data set
   weights NETWORK     make the weights that metrics need ready for use
   quickstart          train on handwritten digits, sample, and measure, in minutes
 

@@ -84,8 +84,8 @@ def test_a_prepared_set_is_described_by_its_own_splits(shared, tmp_path, monkeyp
 
 
 def test_what_cannot_be_shown_is_one_line(tmp_path):
-    assert "data needs `show` and a SOURCE" in refusal("data")
-    assert "data needs `show` and a SOURCE" in refusal("data", "sow", tmp_path)
+    assert "data needs `show` or `statistics`, and a SOURCE" in refusal("data")
+    assert "data needs `show` or `statistics`, and a SOURCE" in refusal("data", "sow", tmp_path)
     assert f"{tmp_path} is empty" in refusal("data", "show", tmp_path)
     line = refusal("data", "show", "nothing", "--data-dir", tmp_path)
     assert "nothing is no folder or zip, and as a prepared set: " in line

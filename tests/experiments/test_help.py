@@ -9,7 +9,7 @@ import pytest
 from in_process import RING, run_command
 
 COMMANDS = [
-    *("sample", "likelihood", "data show", "weights", "quickstart"),
+    *("sample", "likelihood", "data show", "data statistics", "weights", "quickstart"),
     *("train digits_ve", "train mnist_vp", "train folder", "train ring"),
 ]
 

@@ -16,6 +16,7 @@ import pytest
 from in_process import RING, run_command, succeed
 
 from experiments.runs import open_run
+from sde_jax.interop.statistics_file import read_reference
 from sde_jax.training.devices import data_mesh
 from sde_jax.training.processes import HEARTBEAT_SECONDS
 from sde_jax.training.run_directory import RunDirectory
@@ -23,6 +24,7 @@ from sde_jax.training.run_directory import RunDirectory
 ROOT = Path(__file__).parents[2]
 TIMES = {"seconds", "images_per_second"}
 SAMPLE, LIKELIHOOD = ("--count", 5), ("--count", 3, "--tolerance", 0.01, "--probes", 2)
+STATISTICS = ("--features", "coordinates", "--split", "test", "--count", 50)
 ENDLESS = ("--training.steps", 10**8)
 
 
@@ -100,12 +102,14 @@ def steps_of(run):
 close = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
 
 
-def test_two_processes_train_sample_and_measure_as_one(tmp_path, ring_run):
+def test_two_processes_train_sample_and_measure_as_one(tmp_path, ring_run, monkeypatch):
     run = tmp_path / "run"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     commands = [
         ("train", "ring", "--workdir", run, *RING),
         ("sample", run, *SAMPLE, "--out", tmp_path / "two.npz"),
         ("likelihood", run, *LIKELIHOOD, "--out", tmp_path / "two.csv"),
+        *[("data", "statistics", run, *STATISTICS)] * 2,
     ]
     with Pair(tmp_path, *commands) as pair:
         codes, (results, others), errors = pair.wait()
@@ -123,8 +127,15 @@ def test_two_processes_train_sample_and_measure_as_one(tmp_path, ring_run):
     measured = succeed("likelihood", run, *LIKELIHOOD)
     assert results[2]["bits_per_dim"] == pytest.approx(measured["bits_per_dim"], rel=1e-4)
     assert results[2]["count"] == measured["count"] == 3
+    assert {**results[4], "seconds": 0} == {**results[3], "seconds": 0}
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
+    found = succeed("data", "statistics", run, *STATISTICS)
+    gaussians = [read_reference(x["cached"]).gaussian for x in (results[3], found)]
+    assert gaussians[0].count == gaussians[1].count == 50
+    close(*(gaussian.covariance for gaussian in gaussians))
     assert {path.name for path in tmp_path.iterdir()} == {
-        "run", "commands.json", "one.npz", "one.png", "two.npz", "two.png", "two.csv"
+        "cache", "other", "run", "commands.json",
+        "one.npz", "one.png", "two.npz", "two.png", "two.csv",
     }  # fmt: skip
 
 
