@@ -49,13 +49,13 @@ def test_of_equally_near_rows_the_lowest_come_first(small_tiles):
     hold(generator.integers(0, 3, (50, 4)), generator.integers(0, 3, (305, 4)), 2)
 
 
-def test_far_from_the_origin_differences_below_the_rounding_of_squares_are_seen(small_tiles):
-    # In float32 the squared norms of about 1e8 are rounded to 8, the squared distances are 1.
+@pytest.mark.parametrize("sides", [[1], [1, -1]])
+def test_differences_below_the_rounding_of_squares_are_seen(small_tiles, sides):
+    # In float32 the squared norms of about 1e8 are rounded to 8; squared distances are about 1.
     generator = np.random.default_rng(0)
-    rows, among = (5000 + generator.normal(size=(count, 4)) for count in (60, 200))
-    hold(rows, among, 2)
-    outlier = np.concatenate([among, [[-5e4, 5e4, 5e4, 5e4]]])
-    hold(rows, outlier, 2)
+    rows = 5000 + generator.normal(size=(60, 4))
+    clusters = [5000 * side + generator.normal(size=(100, 4)) for side in sides]
+    hold(rows, np.concatenate(clusters), 2)
 
 
 def test_rows_of_the_set_are_nearest_to_themselves():
