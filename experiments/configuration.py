@@ -6,11 +6,12 @@ import json
 import pkgutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Generic, TypeVar
 
 import experiments
 from experiments.experiment import Experiment
 from experiments.published import published_experiment
+from experiments.trainable import Trainable
 from sde_jax.interop.score_sde import PublishedModel, published, published_names
 
 
@@ -18,12 +19,15 @@ class ConfigurationError(ValueError):
     """A stored configuration does not fit the experiment that it names."""
 
 
+Kind_co = TypeVar("Kind_co", bound=Trainable, covariant=True)
+
+
 @dataclasses.dataclass(frozen=True)
-class Named:
+class Named(Generic[Kind_co]):
     """An experiment and what it is called; of a published model, the model, too."""
 
     name: str
-    experiment: Experiment
+    experiment: Kind_co
     model: PublishedModel | None = None
 
     def config(self) -> dict[str, Any]:
@@ -31,8 +35,8 @@ class Named:
         model = {} if self.model is None else {"model": dataclasses.asdict(self.model)}
         return {"name": self.name, **model, "experiment": to_config(self.experiment)}
 
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
+    @staticmethod
+    def from_config(config: Mapping[str, Any]) -> "Named[Trainable]":
         """The inverse of `config`.
 
         Raises:
@@ -42,11 +46,12 @@ class Named:
             name, stored, model = config["name"], config["experiment"], config.get("model")
         except (KeyError, TypeError, AttributeError):
             raise ConfigurationError("it has no `name` and `experiment`") from None
+        default: Named[Trainable]
         if model is None:
             default = find(name)
         else:
             default = of_model(name, PublishedModel.from_json(json.dumps(model)))
-        return cls(name, from_config(default.experiment, stored, "experiment"), default.model)
+        return Named(name, from_config(default.experiment, stored, "experiment"), default.model)
 
 
 def to_config(spec: Any) -> Any:
@@ -93,10 +98,10 @@ def from_config(default: Any, config: Any, path: str = "") -> Any:
 def names() -> list[str]:
     """The experiments, in alphabetical order."""
     modules = (module.name for module in pkgutil.iter_modules(experiments.__path__))
-    return sorted(name for name in modules if isinstance(_value(name), Experiment))
+    return sorted(name for name in modules if isinstance(_value(name), Trainable))
 
 
-def find(name: str) -> Named:
+def find(name: str) -> Named[Trainable]:
     """The experiment of this name, or of the published model of this name, or in a file of one.
 
     Raises:
@@ -132,7 +137,7 @@ def find_model(name: str) -> tuple[str, PublishedModel]:
         raise ConfigurationError(f"{path} does not describe a published model: {error}") from None
 
 
-def of_model(name: str, model: PublishedModel) -> Named:
+def of_model(name: str, model: PublishedModel) -> Named[Experiment]:
     """The experiment of a published model."""
     return Named(name, published_experiment(model), model)
 

@@ -1,14 +1,17 @@
-"""What an experiment is: a value that decides a result, and nothing else."""
+"""A score model as an experiment: how it is trained, sampled and measured."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 
 from experiments.samplers import SamplerSettings
+from experiments.snapshots import Snapshots
+from experiments.trainable import Trainable, check_classes
 from sde_jax.arrays import WHOLE, Array, Float, Int, Part, PRNGKeyArray, PyTree
-from sde_jax.data.source import Batch, DataSource, DataSpec
+from sde_jax.data.source import Batch, DataSource, DataSpec, Layout
 from sde_jax.likelihood import Hutchinson, Likelihood
 from sde_jax.nets.condition import Condition
 from sde_jax.nets.spec import NetworkSpec
@@ -68,9 +71,10 @@ class LikelihoodSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Experiment:
+class Experiment(Trainable):
     """A score model of a data set: how it is trained, and how it is sampled and measured."""
 
+    kind: ClassVar[str] = "score model"
     data: DataSpec
     sde: LinearSDE
     network: NetworkSpec
@@ -108,17 +112,16 @@ class Experiment:
         if not 0 <= self.label_dropout <= 1:
             raise ValueError(f"`label_dropout` must be in [0, 1]: got {self.label_dropout}.")
 
-    def check_labels(self, source: DataSource) -> None:
+    def check_data(self, source: DataSource) -> None:
         """Raises ValueError where the network is to be told labels that the data do not have."""
+        super().check_data(source)
         classes = self.network.classes
         if classes is not None and source.classes is None:
             raise ValueError(
                 f"`classes` must be None, since the data have no labels: got {classes}."
             )
-        if classes is not None and source.classes is not None and classes < source.classes:
-            raise ValueError(
-                f"`classes` must be {source.classes} or more, as the data's labels: got {classes}."
-            )
+        if classes is not None:
+            check_classes(classes, source)
 
     def model(self) -> ScoreModel:
         """How the network is read as a score."""
@@ -167,6 +170,9 @@ class Experiment:
             accumulate=self.training.accumulate,
         )
 
+    def drawing(self, layout: Layout, mesh: Mesh) -> Snapshots:
+        """Draws samples."""
+        return Snapshots(self.model(), layout, mesh, batch_size=self.training.batch_size)
 
 def labels_kept(
     key: PRNGKeyArray, label: Int[Array, "batch"] | None, dropout: float

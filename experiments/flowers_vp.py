@@ -17,7 +17,7 @@ import numpy as np
 
 from experiments.cifar10_vp import experiment as cifar10_vp
 from experiments.generation import generate
-from experiments.runs import TrainedRun
+from experiments.runs import ScoreRun
 from experiments.samplers import TITLES, SamplerName, SamplerSettings
 from sde_jax import figures
 from sde_jax.data.tfds import TfdsImages
@@ -50,7 +50,7 @@ SHOWN_SAMPLERS: tuple[SamplerName, ...] = ("em", "pc", "ode")
 COUNT = 36
 
 
-def report(run: TrainedRun) -> dict[str, Any]:
+def report(run: ScoreRun) -> dict[str, Any]:
     """Draws with Euler-Maruyama, predictor-corrector and probability flow, side by side."""
     grids, evaluations = {}, {}
     for name in SHOWN_SAMPLERS:

@@ -13,7 +13,7 @@ import numpy as np
 
 from experiments.experiment import Experiment, LikelihoodSettings
 from experiments.generation import generate
-from experiments.runs import TrainedRun
+from experiments.runs import ScoreRun
 from experiments.samplers import SamplerSettings
 from sde_jax import figures
 from sde_jax.arrays import Array, Float, PRNGKeyArray, expand_like
@@ -50,7 +50,7 @@ LIMITS = {"w2_squared": 2e-3, "radius_w1": 0.02, "angle_w1": 0.1, "sliced_w2": 0
 """A few times the sampling noise of 10,000 points; see `controls` for what must exceed them."""
 
 
-def report(run: TrainedRun) -> dict[str, Any]:
+def report(run: ScoreRun) -> dict[str, Any]:
     """Measures 10,000 samples of a trained run against held-out points, and draws the pictures."""
     data = held_out(run, COUNT)
     samples = draw(run, COUNT)
@@ -90,12 +90,12 @@ def controls(key: PRNGKeyArray, data: Float[Array, "count 2"]) -> dict[str, Arra
     return {"fresh_data": fresh, "blob": blob, "collapsed": collapsed}
 
 
-def held_out(run: TrainedRun, count: int) -> Array:
+def held_out(run: ScoreRun, count: int) -> Array:
     """The first points of the test split."""
     return next(run.source.batches(jax.random.key(0), "test", count)).x
 
 
-def draw(run: TrainedRun, count: int) -> Samples:
+def draw(run: ScoreRun, count: int) -> Samples:
     """Samples with their trajectories."""
     return generate(
         run.sampler(run.experiment.sampling, frames=FRAMES),
@@ -116,7 +116,7 @@ def noised(sde: LinearSDE, x0: Float[Array, "count 2"], t: float, seed: int) -> 
     return expand_like(sde.alpha(time), x0) * x0 + expand_like(sde.sigma(time), x0) * noise
 
 
-def draw_pictures(run: TrainedRun, data: Array, samples: Samples) -> None:
+def draw_pictures(run: ScoreRun, data: Array, samples: Samples) -> None:
     """Forward process, reverse process, and the learned score over the noised data."""
     sde = run.experiment.sde
     forward = [(t, np.asarray(noised(sde, data[:SHOWN], t, n))) for n, t in enumerate(SHOWN_TIMES)]

@@ -6,12 +6,11 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from experiments.experiment import Experiment
 from experiments.generation import batch_sampler, example_keys, whole_batches
 from sde_jax import figures
 from sde_jax.data.source import Layout
 from sde_jax.sampling import Ancestral, PredictorCorrector, UniformGrid
-from sde_jax.score import NetworkScore
+from sde_jax.score import NetworkScore, ScoreModel
 from sde_jax.training.learner import TrainState
 from sde_jax.training.processes import is_first
 
@@ -35,12 +34,12 @@ class Snapshots:
     if that is smaller: what has room to be trained has room to be drawn. Compiled once.
     """
 
-    def __init__(self, experiment: Experiment, layout: Layout, mesh: Mesh) -> None:
-        self._model = experiment.model()
+    def __init__(self, model: ScoreModel, layout: Layout, mesh: Mesh, *, batch_size: int) -> None:
+        self._model = model
         self._scaling = layout.scaling
-        self._count = min(COUNT, experiment.training.batch_size)
+        self._count = min(COUNT, batch_size)
         self._padded = whole_batches(self._count, self._count, mesh)
-        self._sample = batch_sampler(SAMPLER, experiment.sde, layout.shape, mesh)
+        self._sample = batch_sampler(SAMPLER, model.sde, layout.shape, mesh)
 
     def __call__(self, state: TrainState, path: Path) -> None:
         """Draws into ``path``; called by every process, the first one writes."""

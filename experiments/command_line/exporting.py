@@ -12,7 +12,7 @@ import tyro
 from experiments.command_line.output import checked_output, write_whole
 from experiments.command_line.parsing import UsageError, parse
 from experiments.published import model_of
-from experiments.runs import TrainedRun, open_run
+from experiments.runs import ScoreRun, open_run
 from sde_jax.interop.safetensors_file import write_safetensors
 from sde_jax.interop.score_sde import (
     AdamMoments,
@@ -54,7 +54,7 @@ def main(args: list[str]) -> dict[str, Any]:
     return {**results, "out": str(out), "model": str(described)}
 
 
-def write_weights(run: TrainedRun, path: Path) -> None:
+def write_weights(run: ScoreRun, path: Path) -> None:
     """Writes the averaged weights, a published model's so that `load_weights` reads them."""
     params = run.state.ema_params
     if run.named.model is not None:
@@ -63,7 +63,7 @@ def write_weights(run: TrainedRun, path: Path) -> None:
         write_safetensors(path, params, run.named.config())
 
 
-def published_model(run: TrainedRun) -> PublishedModel:
+def published_model(run: ScoreRun) -> PublishedModel:
     """The run's model in the terms of score_sde.
 
     Raises:
@@ -79,7 +79,7 @@ def published_model(run: TrainedRun) -> PublishedModel:
         ) from None
 
 
-def published_state(run: TrainedRun) -> PublishedState:
+def published_state(run: ScoreRun) -> PublishedState:
     """The run's state in the terms of score_sde."""
     params, ema_params, mean, mean_square = (
         jax.tree.map(np.asarray, tree)

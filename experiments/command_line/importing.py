@@ -87,7 +87,7 @@ def with_moments(opt_state: PyTree, moments: AdamMoments) -> PyTree:
     return jax.tree.map(lambda node: adam if is_adam(node) else node, opt_state, is_leaf=is_adam)
 
 
-def write_run(workdir: Path, named: Named, state: TrainState) -> None:
+def write_run(workdir: Path, named: Named[Experiment], state: TrainState) -> None:
     """Makes a run with one checkpoint, whole or not at all."""
     step = int(state.step)
     workdir.parent.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ import tyro
 from experiments.command_line.output import checked_output, write_whole
 from experiments.command_line.parsing import UsageError, option, parse
 from experiments.measurement import Measured, measure, summarize, write_table
-from experiments.runs import TrainedRun, open_run
+from experiments.runs import ScoreRun, open_run
 from sde_jax.training.devices import data_mesh
 from sde_jax.training.processes import agreed, is_first, join_processes
 
@@ -57,7 +57,7 @@ def main(args: list[str]) -> dict[str, Any]:
     return execute(open_run(options.run, data_mesh()), options)
 
 
-def execute(run: TrainedRun, options: Likelihoods) -> dict[str, Any]:
+def execute(run: ScoreRun, options: Likelihoods) -> dict[str, Any]:
     """Measures what ``options`` ask for, and writes the table if it is asked for."""
     out = agreed(lambda: options.out and checked_output(options.out, ".csv"))
     if options.split not in run.source.sizes:
@@ -77,7 +77,7 @@ def execute(run: TrainedRun, options: Likelihoods) -> dict[str, Any]:
     }
 
 
-def evaluate(run: TrainedRun, options: Likelihoods) -> Measured:
+def evaluate(run: ScoreRun, options: Likelihoods) -> Measured:
     """The likelihoods that were asked for."""
     asked = {name: getattr(options, name) for name in ("probes", "tolerance", "t_min")}
     given = {name: value for name, value in asked.items() if value is not None}

@@ -10,7 +10,7 @@ import numpy as np
 from experiments.command_line import likelihood, sample, train
 from experiments.command_line.parsing import parse
 from experiments.configuration import find
-from experiments.runs import TrainedRun, open_run
+from experiments.runs import ScoreRun, open_run
 from experiments.samplers import TITLES, SamplerName
 from sde_jax import figures
 from sde_jax.training.devices import data_mesh
@@ -49,14 +49,14 @@ def main(args: list[str]) -> dict[str, Any]:
     }
 
 
-def draw(run: TrainedRun, sampler: SamplerName) -> dict[str, Any]:
+def draw(run: ScoreRun, sampler: SamplerName) -> dict[str, Any]:
     """Samples of one of the samplers, as the command `sample` draws them."""
     return sample.execute(
         run, sample.Sample(run=run.directory.path, sampler=sampler, trajectory=sampler == "em")
     )
 
 
-def draw_pictures(run: TrainedRun, samples: dict[SamplerName, dict[str, Any]]) -> dict[str, str]:
+def draw_pictures(run: ScoreRun, samples: dict[SamplerName, dict[str, Any]]) -> dict[str, str]:
     """The samplers side by side; paths of this and the other pictures."""
     side_by_side = run.directory.pictures / "samples.png"
     grids = {TITLES[name]: np.load(result["out"])["samples"] for name, result in samples.items()}

@@ -14,7 +14,7 @@ import tyro
 from experiments.command_line.output import checked_output, writable, write_whole
 from experiments.command_line.parsing import Switch, UsageError, option, parse
 from experiments.generation import generate
-from experiments.runs import TrainedRun, open_run
+from experiments.runs import ScoreRun, open_run
 from experiments.samplers import TITLES, SamplerName, SamplerSettings
 from experiments.snapshots import draw_picture
 from sde_jax import figures
@@ -90,7 +90,7 @@ def main(args: list[str]) -> dict[str, Any]:
     return execute(open_run(options.run, data_mesh()), options)
 
 
-def execute(run: TrainedRun, options: Sample) -> dict[str, Any]:
+def execute(run: ScoreRun, options: Sample) -> dict[str, Any]:
     """Draws and writes what ``options`` ask for."""
     settings = options.settings(run.experiment.sampling)
     sampler = run.sampler(settings, frames=FRAMES if options.trajectory else 0)
@@ -126,7 +126,7 @@ def usable(samples: Samples) -> np.ndarray:
     return np.asarray(samples.converged) & finite
 
 
-def write(run: TrainedRun, settings: SamplerSettings, samples: Samples, out: Path) -> list[Path]:
+def write(run: ScoreRun, settings: SamplerSettings, samples: Samples, out: Path) -> list[Path]:
     """Writes the samples and their pictures, whose paths it returns."""
     data = np.asarray(run.layout.scaling.to_unit(samples.x), np.float32)
 
@@ -146,7 +146,7 @@ def write(run: TrainedRun, settings: SamplerSettings, samples: Samples, out: Pat
 
 
 def draw_trajectory(
-    run: TrainedRun, settings: SamplerSettings, times: Array, states: Array, path: Path
+    run: ScoreRun, settings: SamplerSettings, times: Array, states: Array, path: Path
 ) -> None:
     """Draws states, by time, each divided by the deviation that unit data have there."""
     sde = run.experiment.sde
@@ -160,7 +160,7 @@ def draw_trajectory(
     figures.trajectory(list(np.asarray(images)), times.tolist(), path)
 
 
-def output_path(run: TrainedRun, settings: SamplerSettings, options: Sample) -> Path:
+def output_path(run: ScoreRun, settings: SamplerSettings, options: Sample) -> Path:
     """The file asked for, or one in RUN/samples that only equal samples are replaced in.
 
     Raises:

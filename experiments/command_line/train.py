@@ -6,16 +6,15 @@ import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import tyro
 
 from experiments.command_line.parsing import Switch, UsageError, parse
 from experiments.configuration import Named, find, find_report, names
-from experiments.experiment import Experiment
-from experiments.runs import open_run
-from experiments.snapshots import Snapshots
+from experiments.runs import open_run_of
+from experiments.trainable import Trainable
 from sde_jax import figures
 from sde_jax.atomic import write_json
 from sde_jax.data.source import DataSource, Layout
@@ -23,6 +22,7 @@ from sde_jax.interop.score_sde import published_names
 from sde_jax.training.devices import data_mesh
 from sde_jax.training.learner import Learner
 from sde_jax.training.loop import TrainResult, train
+from sde_jax.training.pictures import Draw
 from sde_jax.training.processes import agreed, is_first, join_processes
 from sde_jax.training.run_directory import RunDirectory
 
@@ -49,7 +49,7 @@ CHANGEABLE = frozenset(
 class Train:
     """Trains an experiment in a run directory."""
 
-    experiment: Annotated[Experiment, tyro.conf.arg(name="")]
+    experiment: Annotated[Trainable, tyro.conf.arg(name="")]
     workdir: Path
     """The run directory."""
     resume: Switch = False
@@ -99,18 +99,17 @@ def main(args: list[str]) -> dict[str, Any]:
         "held_out_loss": result.held_out_loss,
         "seconds": round(result.seconds, 1),
         "examples_per_second": round(result.images_per_second, 1),
-        **({} if result.stopped else measured(named.name, workdir, result.step)),
+        **({} if result.stopped else measured(named, workdir, result.step)),
     }
 
 
-def run(named: Named, workdir: Path, *, resume: bool) -> TrainResult:
+def run(named: Named[Trainable], workdir: Path, *, resume: bool) -> TrainResult:
     """Trains the experiment in ``workdir`` and draws its training curve."""
-    source, learner = agreed(lambda: prepare(named.experiment))
+    source, learner, draw = agreed(lambda: prepare(named.experiment))
     if resume:
         directory = RunDirectory.resume(workdir, named.config(), changeable=CHANGEABLE)
     else:
         directory = RunDirectory.create(workdir, named.config())
-    draw = Snapshots(named.experiment, Layout(source.shape, source.scaling), data_mesh())
     result = train(learner, source, directory, named.experiment.training, draw=draw)
     if is_first():
         directory.pictures.mkdir(exist_ok=True)
@@ -122,7 +121,15 @@ def run(named: Named, workdir: Path, *, resume: bool) -> TrainResult:
     return result
 
 
-def prepare(experiment: Experiment) -> tuple[DataSource, Learner]:
+class Prepared(NamedTuple):
+    """What `sde_jax.training.loop.train` takes of an experiment."""
+
+    source: DataSource
+    learner: Learner
+    draw: Draw | None
+
+
+def prepare(experiment: Trainable) -> Prepared:
     """Loads the data and checks experiment, data and devices against each other.
 
     Raises:
@@ -130,14 +137,15 @@ def prepare(experiment: Experiment) -> tuple[DataSource, Learner]:
     """
     experiment.training.check_devices(data_mesh())
     source = experiment.data.load()
-    experiment.training.check_data(source)
-    experiment.check_labels(source)
+    experiment.check_data(source)
     learner = experiment.learner(source.shape)
     jax.eval_shape(learner.init, jax.random.key(0))
-    return source, learner
+    draw = experiment.drawing(Layout(source.shape, source.scaling), data_mesh())
+    experiment.training.check_drawing(draw is not None)
+    return Prepared(source, learner, draw)
 
 
-def count_parameters(experiment: Experiment) -> int:
+def count_parameters(experiment: Trainable) -> int:
     """How many numbers the network holds; needs no data where the spec states their shape.
 
     Raises:
@@ -149,15 +157,16 @@ def count_parameters(experiment: Experiment) -> int:
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
 
 
-def measured(name: str, workdir: Path, step: int) -> dict[str, Any]:
+def measured(named: Named[Trainable], workdir: Path, step: int) -> dict[str, Any]:
     """What the experiment's ``report`` finds in a finished run, if it has one; found only once."""
-    report = find_report(name)
+    report = find_report(named.name)
     if report is None:
         return {}
     path = workdir / "report.json"
     stored = json.loads(path.read_text()) if path.is_file() else {}
     if stored.get("step") != step:
-        stored = {"step": step, "report": report(open_run(workdir, data_mesh()))}
+        run = open_run_of(type(named.experiment), workdir, data_mesh())
+        stored = {"step": step, "report": report(run)}
         if is_first():
             write_json(path, stored)
     return stored["report"]

@@ -1,8 +1,10 @@
 """Networks whose features metrics compare, with all that makes two sets of features comparable."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -10,12 +12,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from experiments.classification import Classification
 from experiments.generation import whole_batches
+from experiments.runs import TrainedRun, open_run_of
 from sde_jax.arrays import Array, Float, PyTree
 from sde_jax.interop.inception import load_inception, weights_sha256
 from sde_jax.metrics.inception import InceptionFeatures
 from sde_jax.metrics.inception_images import Preprocessing
-from sde_jax.training.devices import on_each_device, replicated, shard_batch
+from sde_jax.training.devices import data_mesh, on_each_device, replicated, shard_batch
+
+PRECISION = "highest"
+"""Of the classifier's products."""
 
 Data = Float[Array | np.ndarray, "batch *shape"]
 
@@ -70,6 +77,33 @@ def inception(preprocessing: Preprocessing = "tensorflow") -> FeatureNetwork:
         "precision": str(network.precision),
     }
     return FeatureNetwork("inception", identity, 2048, params, extract)
+
+
+def classifier(path: Path) -> FeatureNetwork:
+    """The last hidden layer of the trained classifier of the run in ``path``, and its logits.
+
+    Raises:
+      WrongKindError: if it is no classifier's run.
+      NotARunError: and as `open_run_of`.
+    """
+    return of_classifier(open_run_of(Classification, path, data_mesh()))
+
+
+def of_classifier(run: TrainedRun[Classification]) -> FeatureNetwork:
+    """What `classifier` makes of an open run; examples of another shape are a ValueError."""
+    spec, shape, params = run.experiment.network, run.layout.shape, run.state.ema_params
+    network = dataclasses.replace(spec.build(), precision=PRECISION)
+
+    def extract(params: PyTree, data: Data) -> Extracted:
+        if data.shape[1:] != shape:
+            raise ValueError(
+                f"the classifier {run.named.name} of {run.directory.path} takes examples of shape "
+                f"{shape}: got {data.shape[1:]}."
+            )
+        return Extracted(*network.apply({"params": params}, data))
+
+    identity = {"weights": weights_sha256(params), "precision": PRECISION}
+    return FeatureNetwork("classifier", identity, spec.features, params, extract)
 
 
 def extractor(network: FeatureNetwork, mesh: Mesh, batch_size: int) -> Callable[[Data], Extracted]:

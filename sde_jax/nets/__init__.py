@@ -1,4 +1,5 @@
 """Networks: Linen modules ``(x, time, condition=None, *, deterministic=True) -> output like x``.
 
-They know no SDE: ``time`` is whatever number the caller wants embedded, one per example.
+They know no SDE: ``time`` is whatever number the caller wants embedded, one per example. The
+classifier takes x alone.
 """

@@ -1,5 +1,6 @@
-"""What a score model is trained to minimize."""
+"""What a network is trained to minimize."""
 
+from sde_jax.objectives.classification import CrossEntropy
 from sde_jax.objectives.denoising import DenoisingScoreMatching
 from sde_jax.objectives.time_sampling import (
     DiscreteTimes,
@@ -19,6 +20,7 @@ from sde_jax.objectives.weighting import (
 )
 
 __all__ = [
+    "CrossEntropy",
     "DenoisingScoreMatching",
     "DiscreteTimes",
     "EDMWeighting",

@@ -1,10 +1,10 @@
-"""Two tiny runs that the tests of the command line share; who changes one copies it."""
+"""Tiny runs that the tests of the command line share; who changes one copies it."""
 
 import dataclasses
 import shutil
 
 import pytest
-from in_process import RING, run_command
+from in_process import CLASSIFIER, RING, run_command
 
 from experiments import quickstart, ring
 from experiments.experiment import LikelihoodSettings
@@ -56,3 +56,16 @@ def miniature(tmp_path_factory):
 def digits_run(miniature):
     """The folder of a run on images."""
     return miniature[0]
+
+
+@pytest.fixture(scope="session")
+def classifier_training(tmp_path_factory):
+    """The folder of a classifier's run, and how training it ended."""
+    folder = tmp_path_factory.mktemp("classifier") / "run"
+    return folder, run_command("train", "digits_classifier", "--workdir", folder, *CLASSIFIER)
+
+
+@pytest.fixture(scope="session")
+def classifier_run(classifier_training):
+    """The folder alone."""
+    return classifier_training[0]

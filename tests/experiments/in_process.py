@@ -15,6 +15,12 @@ RING = [
 ]
 """Options of a run of the ring that takes seconds."""
 
+CLASSIFIER = [
+    *("--network.channels", 4, "--network.multipliers", 1, "--network.features", 6),
+    *("--training.steps", 2, "--training.batch-size", 16, "--training.eval-examples", 16),
+]
+"""Options of a run of the digits' classifier that takes seconds."""
+
 
 class Outcome(NamedTuple):
     """How a command ended and what it said."""

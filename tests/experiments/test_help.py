@@ -10,7 +10,7 @@ from in_process import RING, run_command
 
 COMMANDS = [
     *("sample", "likelihood", "data show", "data statistics", "weights", "quickstart"),
-    *("train digits_ve", "train mnist_vp", "train folder", "train ring"),
+    *("train digits_ve", "train mnist_vp", "train folder", "train ring", "train digits_classifier"),
 ]
 
 

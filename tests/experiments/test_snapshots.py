@@ -67,7 +67,7 @@ def test_they_are_the_first_samples_of_the_averaged_parameters(
     monkeypatch.setattr(snapshots, "draw_picture", lambda data, *_: drawn.append(data))
     experiment, mesh = training(batch_size), data_mesh()
     layout = experiment.data.layout()
-    draw = Snapshots(experiment, layout, mesh)
+    draw = Snapshots(experiment.model(), layout, mesh, batch_size=batch_size)
     for seed in (1, 2):
         learner = experiment.learner(layout.shape)
         state, other = (learner.init(jax.random.key(n)) for n in (seed, seed + 10))

@@ -1,0 +1,22 @@
+"""Handwritten digits (8x8), their classifier: the features and predictions of metrics.
+
+python -m experiments train digits_classifier
+
+"""
+
+from experiments.accuracy import report
+from experiments.classification import Classification
+from sde_jax.data.digits import Digits
+from sde_jax.nets.classifier import ClassifierSpec
+from sde_jax.training.optimizer import Adam
+from sde_jax.training.settings import Training
+
+__all__ = ["experiment", "report"]
+
+experiment = Classification(
+    data=Digits(),
+    network=ClassifierSpec(channels=32, multipliers=(2,), dropout=0.2),
+    optimizer=Adam(learning_rate=3e-3, warmup_steps=50, decay="cosine"),
+    ema_decay=0.99,
+    training=Training(steps=600, batch_size=128, eval_every=100, log_every=50),
+)

@@ -1,0 +1,22 @@
+"""MNIST (28x28 padded to 32x32), its classifier: the features and predictions of metrics.
+
+python -m experiments train mnist_classifier
+
+"""
+
+from experiments.accuracy import report
+from experiments.classification import Classification
+from experiments.mnist_vp import experiment as mnist_vp
+from sde_jax.nets.classifier import ClassifierSpec
+from sde_jax.training.optimizer import Adam
+from sde_jax.training.settings import Training
+
+__all__ = ["experiment", "report"]
+
+experiment = Classification(
+    data=mnist_vp.data,
+    network=ClassifierSpec(channels=16, multipliers=(1, 2, 4)),
+    optimizer=Adam(learning_rate=3e-3, warmup_steps=100, decay="cosine"),
+    ema_decay=0.99,
+    training=Training(steps=1000, batch_size=128, eval_every=250, log_every=50),
+)

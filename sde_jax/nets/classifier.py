@@ -1,0 +1,116 @@
+"""A small residual network that classifies images, and whose features metrics compare."""
+
+import functools
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax.numpy as jnp
+from flax.typing import PrecisionLike
+from jax.typing import DTypeLike
+
+from sde_jax.arrays import Array, Float
+from sde_jax.nets.blocks import GroupNorm, Image, ResidualBlock, convolution
+from sde_jax.nets.resampling import downsample
+
+__all__ = ["Classified", "Classifier", "ClassifierSpec"]
+
+
+class Classified(NamedTuple):
+    """What a classifier says of images, in float32."""
+
+    features: Float[Array, "batch features"]
+    """The last hidden layer."""
+    logits: Float[Array, "batch classes"]
+    """Log probabilities of the classes, up to a constant of each image."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierSpec:
+    """The shape of a ``Classifier``."""
+
+    classes: int = 10
+    """Number of classes."""
+    channels: int = 32
+    """Width of the first convolution."""
+    multipliers: tuple[int, ...] = (1, 2)
+    """Width of each level in multiples of ``channels``; each halves height and width."""
+    features: int = 64
+    """Width of the last hidden layer: the dimension of a Frechet distance, whose finite-sample bias
+    grows with its square."""
+    dropout: float = 0.1
+    """Probability of dropping an activation inside a block and before the last layer."""
+
+    def __post_init__(self) -> None:
+        for field, least in (("classes", 2), ("features", 1)):
+            if getattr(self, field) < least:
+                raise ValueError(f"`{field}` must be at least {least}: got {getattr(self, field)}.")
+        if self.channels < 4 or self.channels % 4:
+            raise ValueError(
+                "`channels` must be a multiple of 4, which are normalized together: got "
+                f"{self.channels}."
+            )
+        if not self.multipliers or min(self.multipliers) < 1:
+            raise ValueError(
+                f"`multipliers` must be one or more whole numbers from 1: got {self.multipliers}."
+            )
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"`dropout` must lie in [0, 1): got {self.dropout}.")
+
+    def build(self) -> "Classifier":
+        """The network of this shape."""
+        return Classifier(self)
+
+
+class Classifier(nn.Module):
+    """A residual network for images of any size that its levels can halve.
+
+    Called as ``(x, *, deterministic=True)``, ``x`` of shape ``[batch, height, width, channels]`` in
+    [0, 1]; dropout needs ``rngs={"dropout": key}``. A convolution, for each level a residual
+    block that halves (`ResidualBlock`), ``swish(norm(h))`` of all pixels, dropout, and two dense
+    layers: ``features = swish(Dense_0(h))``, ``logits = Dense_1(dropout(features))``.
+
+    Attributes:
+      spec: the shape of the network.
+      dtype: type of the computation; parameters and output are float32.
+      precision: precision of every product; None follows ``jax.default_matmul_precision``.
+
+    Raises:
+      ValueError: if the examples are no images, or the levels cannot halve them.
+    """
+
+    spec: ClassifierSpec
+    dtype: DTypeLike = jnp.float32
+    precision: PrecisionLike = None
+
+    @nn.compact
+    def __call__(self, x: Image, *, deterministic: bool = True) -> Classified:
+        spec, dtype, precision = self.spec, self.dtype, self.precision
+        dense = functools.partial(nn.Dense, dtype=dtype, precision=precision)
+        residual = functools.partial(
+            ResidualBlock,
+            resample=downsample,
+            dropout=spec.dropout,
+            dtype=dtype,
+            precision=precision,
+        )
+        check_shape(x.shape[1:], len(spec.multipliers))
+        dropout = nn.Dropout(spec.dropout, deterministic=deterministic)
+        h = convolution(spec.channels, dtype, precision)(2 * x - 1)
+        for multiplier in spec.multipliers:
+            h = residual(multiplier * spec.channels)(h, None, deterministic=deterministic)
+        h = nn.swish(GroupNorm(dtype=dtype)(h)).reshape(len(h), -1)
+        features = nn.swish(dense(spec.features)(dropout(h)))
+        logits = dense(spec.classes)(dropout(features))
+        return Classified(features.astype(jnp.float32), logits.astype(jnp.float32))
+
+
+def check_shape(shape: tuple[int, ...], levels: int) -> None:
+    """Refuses examples that are no images of a size that can be halved so often."""
+    if len(shape) != 3:
+        raise ValueError(f"a classifier takes images: got examples of shape {shape}.")
+    if shape[0] % 2**levels or shape[1] % 2**levels:
+        raise ValueError(
+            f"the {levels} levels of `multipliers` need a height and width that {2**levels} "
+            f"divides: got images of {shape[0]}x{shape[1]}."
+        )

@@ -1,0 +1,107 @@
+"""Tests of the classifier against its definition, written out of its layers."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sde_jax.nets.blocks import GroupNorm, ResidualBlock
+from sde_jax.nets.classifier import ClassifierSpec
+from sde_jax.nets.resampling import downsample
+
+SPEC = ClassifierSpec(classes=3, channels=4, multipliers=(2, 1), features=5, dropout=0.5)
+
+
+def swish(x):
+    return x / (1 + np.exp(-x))
+
+
+@pytest.fixture
+def images(key):
+    return jax.random.uniform(key, (3, 8, 4, 2))
+
+
+def some_params(key, images):
+    """Parameters that are as good as any, of which none is zero or one."""
+    shapes = jax.eval_shape(SPEC.build().init, key, images)["params"]
+    random = np.random.default_rng(0)
+    return jax.tree.map(lambda leaf: random.normal(0.1, 0.3, leaf.shape).astype("f"), shapes)
+
+
+def test_it_is_what_it_says(key, images):
+    params = some_params(key, images)
+    features, logits = jax.jit(SPEC.build().apply)({"params": params}, images)
+    h = jax.lax.conv_general_dilated(
+        2 * images - 1,
+        params["Conv_0"]["kernel"],
+        (1, 1),
+        "SAME",
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+    h = np.asarray(h) + np.asarray(params["Conv_0"]["bias"])
+    for level, width in enumerate((8, 4)):
+        block = {"params": params[f"ResidualBlock_{level}"]}
+        h = jax.jit(ResidualBlock(width, resample=downsample).apply)(block, h, None)
+    assert h.shape == (3, 2, 1, 4)
+    h = np.asarray(GroupNorm().apply({"params": params["GroupNorm_0"]}, h))
+    first, last = (jax.tree.map(np.asarray, params[name]) for name in ("Dense_0", "Dense_1"))
+    hidden = swish(swish(h).reshape(3, 8) @ first["kernel"] + first["bias"])
+    np.testing.assert_allclose(features, hidden, rtol=1e-4, atol=1e-5)
+    expected = hidden @ last["kernel"] + last["bias"]
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_dropout_needs_a_key_and_leaves_evaluation_alone(key, images):
+    params = some_params(key, images)
+    without = dataclasses.replace(SPEC, dropout=0.0)
+    evaluated, undropped = (
+        jax.jit(spec.build().apply)({"params": params}, images).logits for spec in (SPEC, without)
+    )
+    np.testing.assert_array_equal(evaluated, undropped)
+
+    @jax.jit
+    def dropped(key):
+        rngs = {"dropout": key}
+        return SPEC.build().apply({"params": params}, images, deterministic=False, rngs=rngs).logits
+
+    first, second = (dropped(jax.random.key(seed)) for seed in (1, 2))
+    assert np.abs(first - evaluated).min() > 0
+    assert np.abs(first - second).min() > 0
+
+
+def test_bfloat16_comes_out_as_float32(key, images):
+    network = dataclasses.replace(SPEC.build(), dtype=jnp.bfloat16)
+    made = jax.eval_shape(network.init_with_output, key, images)
+    assert {leaf.dtype for leaf in jax.tree.leaves(made)} == {jnp.dtype("float32")}
+
+
+@pytest.mark.parametrize(
+    ("shape", "complaint"),
+    [
+        ((2,), r"a classifier takes images: got examples of shape \(2,\)"),
+        ((8, 6, 1), "2 levels of `multipliers` need a height and width that 4 divides.*8x6"),
+        ((6, 8, 1), "6x8"),
+    ],
+)
+def test_what_it_cannot_take(key, shape, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        SPEC.build().init(key, jnp.zeros((1, *shape)))
+
+
+@pytest.mark.parametrize(
+    ("fields", "complaint"),
+    [
+        ({"classes": 1}, "`classes` must be at least 2: got 1"),
+        ({"features": 0}, "`features` must be at least 1: got 0"),
+        ({"channels": 6}, "`channels` must be a multiple of 4.*got 6"),
+        ({"channels": 0}, "`channels` must be a multiple of 4.*got 0"),
+        ({"multipliers": ()}, r"`multipliers` must be one or more whole numbers.*got \(\)"),
+        ({"multipliers": (1, 0)}, "`multipliers`"),
+        ({"dropout": 1.0}, r"`dropout` must lie in \[0, 1\): got 1.0"),
+    ],
+)
+def test_fields_out_of_range(fields, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        ClassifierSpec(**fields)
