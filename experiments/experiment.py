@@ -174,6 +174,7 @@ class Experiment(Trainable):
         """Draws samples."""
         return Snapshots(self.model(), layout, mesh, batch_size=self.training.batch_size)
 
+
 def labels_kept(
     key: PRNGKeyArray, label: Int[Array, "batch"] | None, dropout: float
 ) -> Condition | None:

@@ -2,6 +2,8 @@
 
 python -m experiments train mnist_classifier
 
+Two CPU cores that did other work, too, 14 minutes; 99.28 +- .08 % of the test split are classified
+right. 1000 steps of 128 images are little more than two epochs.
 """
 
 from experiments.accuracy import report

@@ -1,6 +1,7 @@
 """Tests of classifiers as experiments: what they are shown, their report, what refuses them."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -8,9 +9,10 @@ import numpy as np
 import pytest
 from in_process import CLASSIFIER, refusal, succeed
 
-from experiments import digits_classifier
+from experiments import classification, digits_classifier
 from experiments.classification import Classification
 from experiments.runs import open_run_of
+from sde_jax.arrays import Part
 from sde_jax.data.array_source import ArraySource
 from sde_jax.data.scaling import ImageScaling
 from sde_jax.data.source import Batch, DataSpec
@@ -60,15 +62,19 @@ def test_it_is_shown_images_of_exact_levels(key):
     np.testing.assert_allclose(losses[0], expected, rtol=1e-5)
 
 
-def test_accumulated_gradients_are_those_of_the_batch(key):
-    batch = next(dots().data.load().batches(key, "train", 24))
-    state, norms = None, []
-    for parts in (1, 3):
-        training = dataclasses.replace(dots().training, accumulate=parts)
-        learner = dots(training=training, dropout=0.0).learner((4, 4, 1))
-        state = jax.jit(learner.init)(key) if state is None else state
-        norms.append(jax.jit(learner.update)(state, key, batch)[1]["grad_norm"])
-    np.testing.assert_allclose(*norms, rtol=1e-4)
+def test_a_part_of_a_batch_has_the_losses_that_it_has_in_the_whole(key, monkeypatch):
+    learners = []
+    monkeypatch.setattr(
+        classification, "gradient_learner", lambda *given, **_: learners.append(given)
+    )
+    dots().learner((4, 4, 1))
+    ((init_params, losses, _),) = learners
+    batch, params = next(dots().data.load().batches(key, "train", 24)), jax.jit(init_params)(key)
+    whole, part = (
+        jax.jit(functools.partial(losses, deterministic=True, part=part))(params, key, batch)
+        for part in (Part(0, 1), Part(1, 3))
+    )
+    np.testing.assert_allclose(part, whole[1::3], rtol=1e-5)
 
 
 def test_training_reports_the_accuracy_on_the_whole_test_split(classifier_training):

@@ -67,7 +67,7 @@ def test_labels_are_counted():
 def test_labels_that_the_data_do_not_have_are_refused(data, classes, complaint):
     wrong = dataclasses.replace(points, network=MLPSpec(classes=classes))
     with pytest.raises(ValueError, match=complaint):
-        wrong.check_labels(data.load())
+        wrong.check_data(data.load())
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1])
