@@ -2,8 +2,8 @@
 
 python -m experiments train digits_classifier
 
-Two CPU cores that did other work, too, 40 seconds; 94.9 +- 1.3 % of the test split, which is mostly by
-other writers than the training split, are classified right.
+Two CPU cores that did other work, too, 40 seconds; 94.9 +- 1.3 % of the test split are classified
+right, which is mostly by other writers than the training split.
 """
 
 from experiments.accuracy import report
