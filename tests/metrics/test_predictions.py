@@ -86,6 +86,8 @@ def test_closed_forms():
     # All of one label against even shares of four.
     np.testing.assert_allclose(found.label_distance.value, 0.75, rtol=1e-12)
     assert found.label_distance.counts == (10, 20)
+    expected = expected_label_distance(np.full(4, 0.25), 10, 20)
+    assert found.label_distance.expected == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("sizes", [(3, 3), (5, 2), (2, 7)])
