@@ -104,7 +104,7 @@ def test_a_finished_run_is_left_alone(classifier_training):
         (
             Dots(classes=5),
             [],
-            "`network.classes` must be at least the 5 classes of the data: got 3",
+            "`classes` must be 5 or more, as the data's labels: got 3",
         ),
         (Dots(), ["--training.sample-every", 5], "`sample_every` must be 0 where"),
         (Dots(), ["--network.multipliers", 1, 1, 1], "levels of `multipliers` need a height"),
