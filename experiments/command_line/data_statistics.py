@@ -12,7 +12,7 @@ from experiments.command_line.data_show import spec_of
 from experiments.command_line.output import checked_output
 from experiments.command_line.parsing import Switch, UsageError, option, parse
 from experiments.configuration import find, names
-from experiments.evaluation.features import FeatureNetwork, coordinates, inception
+from experiments.evaluation.features import FeatureNetwork, classifier, coordinates, inception
 from experiments.evaluation.reference import cached_statistics, reference
 from experiments.runs import stored_experiment
 from sde_jax.data.errors import DataNotFoundError
@@ -38,8 +38,9 @@ class Statistics:
     """train or test; of a set of tensorflow_datasets also one of its own, or a part of one."""
     count: Annotated[int | None, option("INT", "all")] = None
     """Examples, the first ones of the split."""
-    features: Literal["inception", "coordinates"] = "inception"
-    """inception: the published network's; coordinates: the data themselves."""
+    features: Annotated[str, tyro.conf.arg(metavar="NAME|RUN")] = "inception"
+    """inception: the published network's; coordinates: the data themselves; the run of a
+    classifier: its last hidden layer."""
     preprocessing: Annotated[Preprocessing | None, option("NAME", "tensorflow")] = None
     """How images are brought to Inception's size: as TensorFlow 1, score_sde, pytorch-fid or
     clean-fid does it."""
@@ -100,9 +101,12 @@ def main(args: list[str]) -> dict[str, Any]:
 
 def network_of(options: Statistics, source: DataSource) -> FeatureNetwork:
     """The feature network that is asked for."""
-    if options.features == "coordinates":
-        return coordinates(source.shape)
-    return inception(options.preprocessing or "tensorflow")
+    match options.features:
+        case "coordinates":
+            return coordinates(source.shape)
+        case "inception":
+            return inception(options.preprocessing or "tensorflow")
+    return classifier(Path(options.features))
 
 
 def data_of(options: Statistics) -> tuple[DataSpec, str]:

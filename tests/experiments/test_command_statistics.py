@@ -67,6 +67,16 @@ def test_a_part_of_a_prepared_set(shared):
     assert (found["data.name"], found["data.fit"]) == ("mnist", "pad")
 
 
+def test_statistics_of_a_classifiers_features(classifier_run, ring_run):
+    options = ["--split", "test", "--features"]
+    found = succeed(*STATISTICS, "digits_vp", *options, classifier_run)
+    kept = read_reference(found["cached"])
+    assert kept.logits.shape == (297, 10)
+    assert kept.features.shape == (297, found["features.dimension"])
+    line = refusal(*STATISTICS, "digits_vp", *options, ring_run)
+    assert f"{ring_run} must be the run of a classifier" in line
+
+
 def test_without_inceptions_weights_it_says_how_to_get_them():
     assert "weights inception --from FILE" in refusal(*STATISTICS, "digits_vp")
 
