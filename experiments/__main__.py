@@ -10,6 +10,7 @@ import jax
 
 from experiments.command_line import (
     data,
+    evaluate,
     exporting,
     importing,
     likelihood,
@@ -31,6 +32,7 @@ COMMANDS: dict[str, Callable[[list[str]], dict[str, Any]]] = {
     "watch": watch.main,
     "sample": sample.main,
     "likelihood": likelihood.main,
+    "evaluate": evaluate.main,
     "import": importing.main,
     "export": exporting.main,
     "data": data.main,
@@ -46,6 +48,7 @@ usage: python -m experiments COMMAND [OPTIONS]
   watch RUN           see how a run is doing
   sample RUN          draw samples from a run
   likelihood RUN      measure the likelihood of data under a run
+  evaluate RUN        measure a run's samples and likelihood, with a report
   import FILE         make a run of a published checkpoint
   export RUN          write a run's weights for other programs
   data show SOURCE    what is in a folder, a zip or a prepared set of images

@@ -5,7 +5,9 @@ python -m experiments train digits_vp
 Two CPU cores, 9 minutes; 1.90 bits per dimension of held-out digits.
 """
 
+from experiments.evaluation.settings import EvaluationSettings
 from experiments.experiment import Experiment, LikelihoodSettings
+from experiments.samplers import SamplerSettings
 from sde_jax.data.digits import Digits
 from sde_jax.nets.ncsnpp import NCSNppSpec
 from sde_jax.sde import VP
@@ -24,4 +26,10 @@ experiment = Experiment(
     ema_decay=0.995,
     training=Training(steps=5000, batch_size=128),
     likelihood=LikelihoodSettings(t_min=1e-3, tolerance=1e-4),
+    evaluation=EvaluationSettings(
+        count=2000,
+        features=("classifier", "coordinates"),
+        classifier="digits_classifier",
+        sampling=SamplerSettings(steps=50),
+    ),
 )

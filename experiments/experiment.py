@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
+from experiments.evaluation.settings import EvaluationSettings
 from experiments.samplers import SamplerSettings
 from experiments.snapshots import Snapshots
 from experiments.trainable import Trainable, check_classes
@@ -107,6 +108,7 @@ class Experiment(Trainable):
     training: Training
     sampling: SamplerSettings = SamplerSettings()
     likelihood: LikelihoodSettings = LikelihoodSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
 
     def __post_init__(self) -> None:
         if not 0 <= self.label_dropout <= 1:

@@ -1,6 +1,6 @@
 """Drawing any number of samples, on any number of devices, one batch after the other."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
@@ -38,6 +38,36 @@ def batch_sampler(
     return jax.jit(on_each_device(draw, mesh), out_shardings=replicated(mesh))
 
 
+def sample_parts(
+    sampler: Sampler,
+    score: Score,
+    sde: LinearSDE,
+    shape: tuple[int, ...],
+    *,
+    key: PRNGKeyArray,
+    count: int,
+    batch_size: int,
+    mesh: Mesh,
+    start: int = 0,
+) -> Iterator[Samples]:
+    """Draws samples ``start`` to ``count - 1``, batch by batch, as numpy arrays.
+
+    Sample j is a function of ``fold_in(key, j)``. Trajectories, where the sampler keeps them, are
+    those of the first batch alone.
+    """
+    compiled = batch_sampler(sampler, sde, shape, mesh)
+    batch_size = whole_batches(batch_size, count, mesh)
+    shown = {"unit": " samples", "desc": "sample", "disable": not is_first()}
+    with tqdm(total=count, initial=start, **shown) as progress:
+        for first in range(start, count, batch_size):
+            batch = compiled(score, example_keys(key, first, batch_size))
+            if first:
+                batch = batch._replace(trajectory=None, trajectory_times=None)
+            kept = min(batch_size, count - first)
+            yield jax.tree.map(lambda array, kept=kept: array[:kept], jax.device_get(batch))
+            progress.update(kept)
+
+
 def generate(
     sampler: Sampler,
     score: Score,
@@ -49,22 +79,16 @@ def generate(
     batch_size: int,
     mesh: Mesh,
 ) -> Samples:
-    """Draws ``count`` samples, as numpy arrays; sample j is a function of ``fold_in(key, j)``.
-
-    Trajectories, where the sampler keeps them, are those of the first batch alone.
-    """
-    compiled = batch_sampler(sampler, sde, shape, mesh)
-    batch_size = whole_batches(batch_size, count, mesh)
-    parts: list[Samples] = []
-    with tqdm(total=count, unit=" samples", desc="sample", disable=not is_first()) as progress:
-        for first in range(0, count, batch_size):
-            batch = compiled(score, example_keys(key, first, batch_size))
-            if first:
-                batch = batch._replace(trajectory=None, trajectory_times=None)
-            kept = min(batch_size, count - first)
-            parts.append(jax.tree.map(lambda array, kept=kept: array[:kept], jax.device_get(batch)))
-            progress.update(kept)
+    """Draws ``count`` samples at once; see `sample_parts`."""
+    options = {"key": key, "count": count, "batch_size": batch_size, "mesh": mesh}
+    parts = list(sample_parts(sampler, score, sde, shape, **options))
     x, nfe, converged = jax.tree.map(
         lambda *arrays: np.concatenate(arrays), *(part[:3] for part in parts)
     )
     return parts[0]._replace(x=x, nfe=nfe, converged=converged)
+
+
+def usable(samples: Samples) -> np.ndarray:
+    """Which samples are samples: their solver did not give up, and they are finite."""
+    finite = np.isfinite(samples.x).reshape(len(samples.x), -1).all(axis=1)
+    return np.asarray(samples.converged) & finite

@@ -35,6 +35,48 @@ class Measured(NamedTuple):
     converged: np.ndarray
 
 
+def measured_parts(
+    likelihood: Likelihood,
+    score: Score,
+    sde: LinearSDE,
+    source: DataSource,
+    split: str,
+    *,
+    key: PRNGKeyArray,
+    count: int | None,
+    batch_size: int,
+    mesh: Mesh,
+    start: int = 0,
+) -> Iterator[Measured]:
+    """The likelihoods of examples ``start`` to ``count - 1`` (None: the last) of ``split``.
+
+    Example j is dequantized and probed by keys of its own, whatever the batch size.
+    """
+    key_data, key_probe = jax.random.split(key)
+    total = min(source.sizes[split], count or source.sizes[split])
+    batch_size = whole_batches(batch_size, total, mesh)
+
+    def evaluate(score: Score, keys: Key[Array, "batch"], x: Float[Array, "..."]) -> LogLikelihoods:
+        return likelihood(keys, score, sde, x)
+
+    compiled = jax.jit(on_each_device(evaluate, mesh), out_shardings=replicated(mesh))
+    shown = {"unit": " examples", "desc": "likelihood", "disable": not is_first()}
+    first = 0
+    with tqdm(total=total, initial=min(start, total), **shown) as progress:
+        for batch in source.batches(key_data, split, batch_size, count=total):
+            skipped = min(max(start - first, 0), len(batch.x))
+            x, index = batch.x[skipped:], first + skipped
+            first += len(batch.x)
+            if not len(x):
+                continue
+            keys = example_keys(key_probe, index, batch_size)
+            result = jax.device_get(compiled(score, keys, shard_batch(x, mesh, batch_size)))
+            kept = len(x)
+            result = jax.tree.map(lambda array, kept=kept: array[:kept], result)
+            yield _in_units(result, math.prod(source.shape), source.scaling.log_det_per_dimension)
+            progress.update(kept)
+
+
 def measure(
     likelihood: Likelihood,
     score: Score,
@@ -47,33 +89,15 @@ def measure(
     batch_size: int,
     mesh: Mesh,
 ) -> Measured:
-    """The likelihoods of the first ``count`` examples (None: all) of ``split``.
+    """The likelihoods of the first ``count`` examples (None: all) of ``split`` at once; see
+    `measured_parts`."""
+    options = {"key": key, "count": count, "batch_size": batch_size, "mesh": mesh}
+    parts = measured_parts(likelihood, score, sde, source, split, **options)
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
 
-    Example j is dequantized and probed by keys of its own, whatever the batch size.
-    """
-    key_data, key_probe = jax.random.split(key)
-    total = min(source.sizes[split], count or source.sizes[split])
-    batch_size = whole_batches(batch_size, total, mesh)
 
-    def evaluate(score: Score, keys: Key[Array, "batch"], x: Float[Array, "..."]) -> LogLikelihoods:
-        return likelihood(keys, score, sde, x)
-
-    compiled = jax.jit(on_each_device(evaluate, mesh), out_shardings=replicated(mesh))
-
-    def parts() -> Iterator[LogLikelihoods]:
-        shown = {"unit": " examples", "desc": "likelihood", "disable": not is_first()}
-        first = 0
-        with tqdm(total=total, **shown) as progress:
-            for batch in source.batches(key_data, split, batch_size, count=total):
-                keys = example_keys(key_probe, first, batch_size)
-                result = compiled(score, keys, shard_batch(batch.x, mesh, batch_size))
-                kept = len(batch.x)
-                yield jax.tree.map(lambda array, kept=kept: array[:kept], jax.device_get(result))
-                progress.update(kept)
-                first += kept
-
-    result = jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts())
-    dimensions, slope = math.prod(source.shape), source.scaling.log_det_per_dimension
+def _in_units(result: LogLikelihoods, dimensions: int, slope: float) -> Measured:
+    """Of the data, from model coordinates; ``slope`` is the log-determinant per dimension."""
     nats = jnp.where(result.converged, result.nats, jnp.nan)
     return Measured(
         nats=np.asarray(nats + dimensions * slope),

@@ -5,6 +5,7 @@ python -m experiments train mnist_vp
 Meant for a GPU: two CPU cores take seconds for each of the 50,000 steps. Not run to its end yet.
 """
 
+from experiments.evaluation.settings import EvaluationSettings
 from experiments.experiment import Experiment
 from sde_jax.data.tfds import TfdsImages
 from sde_jax.nets.ncsnpp import NCSNppSpec
@@ -20,5 +21,8 @@ experiment = Experiment(
     ema_decay=0.9995,
     training=Training(
         steps=50_000, batch_size=128, eval_every=5000, sample_every=1000, checkpoint_every=5000
+    ),
+    evaluation=EvaluationSettings(
+        count=10_000, features=("classifier",), classifier="mnist_classifier"
     ),
 )

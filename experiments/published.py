@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 from typing import Any
 
+from experiments.evaluation.settings import EvaluationSettings
 from experiments.experiment import Experiment
 from experiments.samplers import SamplerSettings
 from sde_jax.data.folder import Folder
@@ -24,6 +25,7 @@ def published_experiment(model: PublishedModel) -> Experiment:
     if model.weight_decay:
         raise ValueError(f"`weight_decay` must be 0: got weight_decay={model.weight_decay}")
     score: Any = model.score_model
+    sampling = SamplerSettings(sampler="ode" if model.method == "ode" else "published")
     return Experiment(
         data=data_spec(model),
         sde=model.process,
@@ -52,7 +54,8 @@ def published_experiment(model: PublishedModel) -> Experiment:
             sample_every=10_000,
             checkpoint_every=model.snapshot_freq_for_preemption,
         ),
-        sampling=SamplerSettings(sampler="ode" if model.method == "ode" else "published"),
+        sampling=sampling,
+        evaluation=EvaluationSettings(sampling=sampling),
     )
 
 

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.evaluation.settings import EvaluationSettings
 from experiments.experiment import Experiment, LikelihoodSettings
 from experiments.generation import generate
 from experiments.runs import ScoreRun
@@ -29,6 +30,8 @@ from sde_jax.training.optimizer import Adam
 from sde_jax.training.processes import is_first
 from sde_jax.training.settings import Training
 
+SAMPLING = SamplerSettings(steps=4000)
+
 experiment = Experiment(
     data=Ring(),
     sde=OrnsteinUhlenbeck(),
@@ -36,8 +39,15 @@ experiment = Experiment(
     optimizer=Adam(learning_rate=2e-3, warmup_steps=100, decay="cosine"),
     ema_decay=0.999,
     training=Training(steps=10_000, batch_size=512),
-    sampling=SamplerSettings(steps=4000),
+    sampling=SAMPLING,
     likelihood=LikelihoodSettings(t_min=1e-3),
+    evaluation=EvaluationSettings(
+        count=10_000,
+        reference_count=10_000,
+        metrics=("frechet", "kernel", "precision-recall", "density-coverage", "likelihood"),
+        features=("coordinates",),
+        sampling=SAMPLING,
+    ),
 )
 
 COUNT = 10_000

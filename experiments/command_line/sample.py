@@ -13,7 +13,7 @@ import tyro
 
 from experiments.command_line.output import checked_output, writable, write_whole
 from experiments.command_line.parsing import Switch, UsageError, option, parse
-from experiments.generation import generate
+from experiments.generation import generate, usable
 from experiments.runs import ScoreRun, open_run
 from experiments.samplers import TITLES, SamplerName, SamplerSettings
 from experiments.snapshots import draw_picture
@@ -118,12 +118,6 @@ def execute(run: ScoreRun, options: Sample) -> dict[str, Any]:
         "step": run.step,
         "failed": np.flatnonzero(~usable(samples)).tolist(),
     }
-
-
-def usable(samples: Samples) -> np.ndarray:
-    """Which samples are samples: their solver did not give up, and they are finite."""
-    finite = np.isfinite(samples.x).reshape(len(samples.x), -1).all(axis=1)
-    return np.asarray(samples.converged) & finite
 
 
 def write(run: ScoreRun, settings: SamplerSettings, samples: Samples, out: Path) -> list[Path]:

@@ -1,0 +1,126 @@
+"""Samples and held-out data beside the training data, under a feature network."""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from experiments.evaluation.examples import examples
+from experiments.evaluation.features import Extracted, FeatureNetwork, extractor
+from experiments.evaluation.findings import (
+    Finding,
+    Subject,
+    of_closeness,
+    of_features,
+    of_predictions,
+)
+from experiments.evaluation.pictures import Picture, draw_neighbours, draw_predictions
+from experiments.evaluation.reference import gather, reference
+from experiments.evaluation.settings import LEAST
+from experiments.evaluation.task import TEST, TRAIN, Drawn, Task
+from sde_jax.interop.statistics_file import KEPT, Reference
+from sde_jax.metrics.memorization import memorization
+from sde_jax.metrics.predictions import predictions
+from sde_jax.training.processes import is_first
+
+__all__ = ["Compared", "compare_features", "of_split"]
+
+NEIGHBOURS = 5
+
+
+class Compared(NamedTuple):
+    """What was found, and pictures of it."""
+
+    findings: list[Finding]
+    pictures: list[Picture]
+
+
+def compare_features(
+    task: Task, network: FeatureNetwork, drawn: Drawn, known: Reference
+) -> Compared:
+    """All that the task's metrics find under a network; ``known`` are the training data."""
+    subjects: dict[Subject, Reference] = {"run": described(task, network, drawn.data)}
+    if task.run.source.sizes.get(TEST, 0) >= LEAST:
+        subjects["held-out data"] = of_split(task, network, TEST, KEPT)
+    found = Compared([], [])
+    for metric in task.settings.metrics:
+        if metric == "memorization" and "held-out data" in subjects:
+            samples, held_out = subjects.values()
+            add_memorization(found, task, network, drawn, samples, held_out, known)
+            continue
+        for subject, measured in subjects.items():
+            found.findings.extend(of_features(metric, network.name, subject, measured, known))
+            if metric == "predictions":
+                add_predictions(found, task, network, drawn, subject, measured, known)
+    return found
+
+
+def add_predictions(
+    found: Compared,
+    task: Task,
+    network: FeatureNetwork,
+    drawn: Drawn,
+    subject: Subject,
+    measured: Reference,
+    known: Reference,
+) -> None:
+    """Adds what the project's classifier predicts; another network has other classes."""
+    if network.name != "classifier" or measured.logits is None or known.logits is None:
+        return
+    predicted = predictions(measured.logits, known.logits)
+    found.findings.extend(of_predictions(network.name, subject, predicted))
+    if subject == "run":
+        found.pictures.extend(draw_predictions(task, drawn, predicted))
+
+
+def add_memorization(
+    found: Compared,
+    task: Task,
+    network: FeatureNetwork,
+    drawn: Drawn,
+    samples: Reference,
+    held_out: Reference,
+    known: Reference,
+) -> None:
+    """Adds how near the training data are, all of them."""
+    training = known.features
+    if training is None or len(training) != task.run.source.sizes[TRAIN]:
+        parts = extracted(task, network, (part.data for part in examples(task.run.source, TRAIN)))
+        training = np.concatenate([part.features for part in parts])
+    result = memorization(samples.features, held_out.features, training, neighbours=NEIGHBOURS)
+    found.findings.extend(of_closeness(network.name, result.closeness))
+    if drawn.data.ndim == 4:
+        found.pictures.append(draw_neighbours(task, network.name, drawn, result.samples))
+
+
+def of_split(task: Task, network: FeatureNetwork, split: str, count: int | None) -> Reference:
+    """The statistics of a split of the run's data."""
+    return reference(
+        network,
+        task.run.experiment.data,
+        split,
+        count=count,
+        source=task.run.source,
+        batch_size=task.batch_size,
+        mesh=task.mesh,
+    )
+
+
+def described(task: Task, network: FeatureNetwork, data: np.ndarray) -> Reference:
+    """The statistics of samples."""
+    starts = range(0, len(data), task.batch_size)
+    batches = (data[first : first + task.batch_size] for first in starts)
+    return gather(extracted(task, network, batches), network.dimension)
+
+
+def extracted(
+    task: Task, network: FeatureNetwork, batches: Iterable[np.ndarray]
+) -> Iterator[Extracted]:
+    """The features of batches, of the task's size at most."""
+    extract = extractor(network, task.mesh, task.batch_size)
+    shown = {"unit": " examples", "desc": f"{network.name} features", "disable": not is_first()}
+    with tqdm(**shown) as progress:
+        for batch in batches:
+            yield extract(batch)
+            progress.update(len(batch))

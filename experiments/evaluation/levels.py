@@ -1,0 +1,27 @@
+"""Data on disk: images as whole numbers, by rounding."""
+
+import numpy as np
+
+from sde_jax.data.scaling import ImageScaling, Scaling
+
+__all__ = ["eight_bit", "from_levels", "to_levels"]
+
+
+def to_levels(data: np.ndarray, scaling: Scaling) -> np.ndarray:
+    """Images in [0, 1] as the nearest of their levels, in the smallest type; points as they are."""
+    if not isinstance(scaling, ImageScaling):
+        return np.asarray(data, np.float32)
+    top = scaling.levels - 1
+    return np.rint(np.float64(data) * top).astype(np.min_scalar_type(top))
+
+
+def from_levels(levels: np.ndarray, scaling: Scaling) -> np.ndarray:
+    """What `Scaling.to_unit` gave: the inverse of `to_levels`, to the last bit."""
+    if not isinstance(scaling, ImageScaling):
+        return levels
+    return levels / np.float32(scaling.levels - 1)
+
+
+def eight_bit(data: np.ndarray) -> np.ndarray:
+    """Images in [0, 1] as the nearest levels from 0 to 255."""
+    return np.rint(255 * np.clip(np.float64(data), 0, 1)).astype(np.uint8)
