@@ -9,6 +9,7 @@ from typing import Any
 import jax
 
 from experiments.command_line import (
+    compare,
     data,
     evaluate,
     exporting,
@@ -33,6 +34,7 @@ COMMANDS: dict[str, Callable[[list[str]], dict[str, Any]]] = {
     "sample": sample.main,
     "likelihood": likelihood.main,
     "evaluate": evaluate.main,
+    "compare": compare.main,
     "import": importing.main,
     "export": exporting.main,
     "data": data.main,
@@ -49,6 +51,7 @@ usage: python -m experiments COMMAND [OPTIONS]
   sample RUN          draw samples from a run
   likelihood RUN      measure the likelihood of data under a run
   evaluate RUN        measure a run's samples and likelihood, with a report
+  compare RUN RUN     put the evaluations of several runs side by side
   import FILE         make a run of a published checkpoint
   export RUN          write a run's weights for other programs
   data show SOURCE    what is in a folder, a zip or a prepared set of images

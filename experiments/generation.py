@@ -1,6 +1,7 @@
 """Drawing any number of samples, on any number of devices, one batch after the other."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -80,7 +81,7 @@ def generate(
     mesh: Mesh,
 ) -> Samples:
     """Draws ``count`` samples at once; see `sample_parts`."""
-    options = {"key": key, "count": count, "batch_size": batch_size, "mesh": mesh}
+    options: dict[str, Any] = {"key": key, "count": count, "batch_size": batch_size, "mesh": mesh}
     parts = list(sample_parts(sampler, score, sde, shape, **options))
     x, nfe, converged = jax.tree.map(
         lambda *arrays: np.concatenate(arrays), *(part[:3] for part in parts)

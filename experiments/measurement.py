@@ -91,7 +91,7 @@ def measure(
 ) -> Measured:
     """The likelihoods of the first ``count`` examples (None: all) of ``split`` at once; see
     `measured_parts`."""
-    options = {"key": key, "count": count, "batch_size": batch_size, "mesh": mesh}
+    options: dict[str, Any] = {"key": key, "count": count, "batch_size": batch_size, "mesh": mesh}
     parts = measured_parts(likelihood, score, sde, source, split, **options)
     return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
 
@@ -102,8 +102,8 @@ def _in_units(result: LogLikelihoods, dimensions: int, slope: float) -> Measured
     return Measured(
         nats=np.asarray(nats + dimensions * slope),
         bits_per_dim=np.asarray(bits_per_dimension(nats, dimensions, slope)),
-        probe_stderr=result.probe_stderr / (dimensions * math.log(2)),
-        nfe=result.nfe,
+        probe_stderr=np.asarray(result.probe_stderr / (dimensions * math.log(2))),
+        nfe=np.asarray(result.nfe),
         converged=np.isfinite(np.asarray(nats)),
     )
 

@@ -13,7 +13,10 @@ import tyro
 
 from experiments.command_line.output import checked_output, writable, write_whole
 from experiments.command_line.parsing import Switch, UsageError, option, parse
+from experiments.evaluation.features import FeatureNetwork, classifier, extractor
+from experiments.evaluation.networks import classifier_run
 from experiments.generation import generate, usable
+from experiments.labelled_folder import check_folder, write_labelled
 from experiments.runs import ScoreRun, open_run
 from experiments.samplers import TITLES, SamplerName, SamplerSettings
 from experiments.snapshots import draw_picture
@@ -55,6 +58,11 @@ class Sample:
     """Sample j is a function of the seed and j."""
     trajectory: Switch = False
     """Draw a picture of how samples come about, too."""
+    labelled_folder: Annotated[Path | None, option("DIR", "none is written")] = None
+    """Write the samples as PNG files, too, in a folder for each label that a classifier predicts:
+    DIR/3/000017.png. DIR must not exist, or be empty."""
+    classifier: Annotated[str | None, option("RUN", "the experiment's, beside RUN")] = None
+    """The classifier's run, for the labels."""
     out: Annotated[Path | None, option("FILE", "a name in RUN/samples that says how")] = None
     """The .npz file, which must not exist; its pictures go beside it."""
 
@@ -95,6 +103,7 @@ def execute(run: ScoreRun, options: Sample) -> dict[str, Any]:
     settings = options.settings(run.experiment.sampling)
     sampler = run.sampler(settings, frames=FRAMES if options.trajectory else 0)
     out = agreed(lambda: output_path(run, settings, options))
+    network = agreed(lambda: label_network(run, options))
     started = time.perf_counter()
     samples = generate(
         sampler,
@@ -108,6 +117,7 @@ def execute(run: ScoreRun, options: Sample) -> dict[str, Any]:
     )
     seconds = time.perf_counter() - started
     pictures = write(run, settings, samples, out) if is_first() else []
+    labelled = {} if network is None else write_labels(run, samples, network, options)
     return {
         "count": options.count,
         "nfe": float(samples.nfe.mean()),
@@ -117,7 +127,43 @@ def execute(run: ScoreRun, options: Sample) -> dict[str, Any]:
         "sampler": settings.sampler,
         "step": run.step,
         "failed": np.flatnonzero(~usable(samples)).tolist(),
+        **labelled,
     }
+
+
+def label_network(run: ScoreRun, options: Sample) -> FeatureNetwork | None:
+    """The classifier, if labels are asked for.
+
+    Raises:
+      UsageError, ValueError: if there is none, or the folder cannot be written.
+    """
+    folder = options.labelled_folder
+    if folder is None:
+        if options.classifier is not None:
+            raise UsageError("--classifier is for --labelled-folder.")
+        return None
+    check_folder(folder, run.layout.shape)
+    writable(folder / "dataset.json")
+    named = options.classifier or run.experiment.evaluation.classifier
+    return classifier(classifier_run(named, run.directory.path))
+
+
+def write_labels(
+    run: ScoreRun, samples: Samples, network: FeatureNetwork, options: Sample
+) -> dict[str, Any]:
+    """Writes the labelled folder; how many images there are of each label."""
+    numbers = np.flatnonzero(usable(samples))
+    data = np.asarray(run.layout.scaling.to_unit(samples.x[numbers]), np.float32)
+    extract = extractor(network, data_mesh(), options.batch_size)
+    starts = range(0, len(data), options.batch_size)
+    logits: list[Any] = [extract(data[first : first + options.batch_size])[1] for first in starts]
+    folder = options.labelled_folder
+    if folder is None or not is_first():
+        return {}
+    labels = np.concatenate(logits)
+    images = zip(numbers.tolist(), data, strict=True)
+    counts = write_labelled(folder, images, labels.argmax(axis=1), labels.shape[1])
+    return {"labelled_folder": str(folder), "labels": counts}
 
 
 def write(run: ScoreRun, settings: SamplerSettings, samples: Samples, out: Path) -> list[Path]:

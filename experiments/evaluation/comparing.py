@@ -16,7 +16,7 @@ from experiments.evaluation.findings import (
     of_predictions,
 )
 from experiments.evaluation.pictures import Picture, draw_neighbours, draw_predictions
-from experiments.evaluation.reference import gather, reference
+from experiments.evaluation.reference import Gathered, gather, reference
 from experiments.evaluation.settings import LEAST
 from experiments.evaluation.task import TEST, TRAIN, Drawn, Task
 from sde_jax.interop.statistics_file import KEPT, Reference
@@ -40,15 +40,14 @@ def compare_features(
     task: Task, network: FeatureNetwork, drawn: Drawn, known: Reference
 ) -> Compared:
     """All that the task's metrics find under a network; ``known`` are the training data."""
-    subjects: dict[Subject, Reference] = {"run": described(task, network, drawn.data)}
-    if task.run.source.sizes.get(TEST, 0) >= LEAST:
-        subjects["held-out data"] = of_split(task, network, TEST, KEPT)
+    samples, held_out = described(task, network, drawn.data), of_held_out(task, network)
+    subjects: dict[Subject, Gathered] = {"run": samples}
+    if held_out is not None:
+        subjects["held-out data"] = held_out
     found = Compared([], [])
     for metric in task.settings.metrics:
-        if metric == "memorization" and "held-out data" in subjects:
-            samples, held_out = subjects.values()
+        if metric == "memorization" and held_out is not None:
             add_memorization(found, task, network, drawn, samples, held_out, known)
-            continue
         for subject, measured in subjects.items():
             found.findings.extend(of_features(metric, network.name, subject, measured, known))
             if metric == "predictions":
@@ -62,7 +61,7 @@ def add_predictions(
     network: FeatureNetwork,
     drawn: Drawn,
     subject: Subject,
-    measured: Reference,
+    measured: Gathered,
     known: Reference,
 ) -> None:
     """Adds what the project's classifier predicts; another network has other classes."""
@@ -79,15 +78,15 @@ def add_memorization(
     task: Task,
     network: FeatureNetwork,
     drawn: Drawn,
-    samples: Reference,
-    held_out: Reference,
+    samples: Gathered,
+    held_out: Gathered,
     known: Reference,
 ) -> None:
     """Adds how near the training data are, all of them."""
     training = known.features
     if training is None or len(training) != task.run.source.sizes[TRAIN]:
         parts = extracted(task, network, (part.data for part in examples(task.run.source, TRAIN)))
-        training = np.concatenate([part.features for part in parts])
+        training = np.concatenate([np.asarray(part.features) for part in parts])
     result = memorization(samples.features, held_out.features, training, neighbours=NEIGHBOURS)
     found.findings.extend(of_closeness(network.name, result.closeness))
     if drawn.data.ndim == 4:
@@ -107,7 +106,15 @@ def of_split(task: Task, network: FeatureNetwork, split: str, count: int | None)
     )
 
 
-def described(task: Task, network: FeatureNetwork, data: np.ndarray) -> Reference:
+def of_held_out(task: Task, network: FeatureNetwork) -> Gathered | None:
+    """The test split's first examples; None where there are too few to measure anything."""
+    if task.run.source.sizes.get(TEST, 0) < LEAST:
+        return None
+    known = of_split(task, network, TEST, KEPT)
+    return Gathered(known.gaussian, np.asarray(known.features), known.logits)
+
+
+def described(task: Task, network: FeatureNetwork, data: np.ndarray) -> Gathered:
     """The statistics of samples."""
     starts = range(0, len(data), task.batch_size)
     batches = (data[first : first + task.batch_size] for first in starts)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from experiments.evaluation.reference import Gathered
 from experiments.evaluation.settings import MetricName
 from experiments.measurement import Measured, summarize
 from sde_jax.interop.statistics_file import Reference
@@ -75,7 +76,7 @@ def found(
 
 
 def of_features(
-    metric: MetricName, network: str, subject: Subject, measured: Reference, reference: Reference
+    metric: MetricName, network: str, subject: Subject, measured: Gathered, reference: Reference
 ) -> Iterator[Finding]:
     """What a metric of features finds; nothing where it does not apply to them.
 
@@ -97,7 +98,7 @@ def of_features(
     elif metric == "inception-score" and network == "inception" and measured.logits is not None:
         score = inception_score(measured.logits)
         yield found("inception_score", network, subject, score, split_scores=score.split_scores)
-    elif x is None or y is None:
+    elif y is None:
         return
     elif metric == "kernel":
         yield found("kernel_distance", network, subject, kernel_distance(x, y), expected=0.0)

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from experiments.evaluation.features import FeatureNetwork, coordinates, inception
+from experiments.evaluation.features import FeatureNetwork, classifier, coordinates, inception
 from experiments.evaluation.settings import EvaluationSettings, FeatureName
-from experiments.runs import TrainedRun
+from experiments.runs import ScoreRun
 from sde_jax.interop.errors import CheckpointFileError
 
-__all__ = ["Networks", "available"]
+__all__ = ["Networks", "available", "classifier_run"]
 
 
 class Networks(NamedTuple):
@@ -20,13 +20,14 @@ class Networks(NamedTuple):
     """A line for each that is not at hand."""
 
 
-def available(settings: EvaluationSettings, run: TrainedRun) -> Networks:
+def available(settings: EvaluationSettings, run: ScoreRun) -> Networks:
     """The networks that an evaluation of ``run`` asks for.
 
     Raises:
       ValueError, RunError: if one does not fit the data, or cannot be read.
     """
-    found, missing = [], {}
+    found: list[FeatureNetwork] = []
+    missing: dict[str, str] = {}
     for name in settings.features:
         try:
             found.append(network(name, settings, run))
@@ -39,7 +40,7 @@ class MissingNetworkError(ValueError):
     """A feature network is not at hand; the message says how to get it."""
 
 
-def network(name: FeatureName, settings: EvaluationSettings, run: TrainedRun) -> FeatureNetwork:
+def network(name: FeatureName, settings: EvaluationSettings, run: ScoreRun) -> FeatureNetwork:
     """A network by its name.
 
     Raises:
@@ -48,8 +49,7 @@ def network(name: FeatureName, settings: EvaluationSettings, run: TrainedRun) ->
     if name == "coordinates":
         return coordinates(run.layout.shape)
     if name == "classifier":
-        path = classifier_run(settings.classifier, run.directory.path)
-        return classifier(path)
+        return classifier(classifier_run(settings.classifier, run.directory.path))
     return inception()
 
 

@@ -25,6 +25,8 @@ __all__ = [
 SHOWN = 100
 ACROSS = 12
 """Samples in a row."""
+CLOSEST = 8
+"""Samples that are shown beside training images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,22 +68,22 @@ def draw_training(task: Task) -> Picture | None:
 
 
 def draw_neighbours(task: Task, network: str, drawn: Drawn, nearest: Nearest) -> Picture:
-    """The samples closest to training images, above these."""
-    rows = nearest.closest(ACROSS)
-    images = dict.fromkeys(nearest.indices[rows].ravel().tolist(), drawn.data[0])
+    """The samples closest to training images, beside these."""
+    rows = nearest.closest(CLOSEST)
+    indices = nearest.indices[rows]
+    images = dict.fromkeys(indices.ravel().tolist(), drawn.data[0])
     first = 0
     for part in examples(task.run.source, TRAIN):
         inside = [index for index in images if first <= index < first + len(part.data)]
         images.update((index, part.data[index - first]) for index in inside)
         first += len(part.data)
-    below = [images[index] for index in nearest.indices[rows].T.ravel().tolist()]
+    beside = np.stack([[images[index] for index in row] for row in indices.tolist()])
     file = f"neighbours-{network}.png"
-    figures.image_grid(np.stack([*drawn.data[rows], *below]), task.folder / file, columns=ACROSS)
+    figures.neighbours(drawn.data[rows], beside, task.folder / file)
     return Picture(
         file=file,
         title=f"Nearest training images, by {network}",
-        caption=f"In the first row the {len(rows)} samples that are closest to training images, "
-        "below each its nearest ones.",
+        caption=f"The {len(rows)} samples that are closest to training images, and these.",
     )
 
 

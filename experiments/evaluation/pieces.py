@@ -3,6 +3,7 @@
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -34,8 +35,9 @@ def kept(folder: Path, make: Callable[[int], Iterator[Columns]]) -> Columns:
     for piece in make(rows):
         if is_first():
             folder.mkdir(parents=True, exist_ok=True)
+            arrays: dict[str, Any] = dict(piece)
             with whole_file(_path(folder, rows)) as file:
-                np.savez(file, **piece)
+                np.savez(file, **arrays)
         pieces.append(piece)
         rows += _rows(piece)
     return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}

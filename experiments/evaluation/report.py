@@ -73,7 +73,7 @@ def section(features: str | None, found: Sequence[Record], record: Record) -> It
         yield paragraph(compared(record["reference"][features]), "note")
     subjects = [name for name in SUBJECTS if any(f["of"] == name for f in found)]
     columns = ["", *(SUBJECTS[subject] for subject in subjects)] if features else ["", ""]
-    rows = []
+    rows: list[list[Cell | str]] = []
     for metric, wording in WORDING.items():
         cells = {f["of"]: value_cell(f) for f in found if f["metric"] == metric}
         if cells:
@@ -116,7 +116,7 @@ def label_table(finding: Record) -> Iterator[str]:
     """The labels predicted of samples beside those of the data."""
     shares, real = finding["shares"], finding["real_shares"]
     widest = max(*shares, *real)
-    rows = [
+    rows: list[list[Cell | str]] = [
         [
             str(label),
             Cell(f"{share:.1%}", before=bar(share / widest)),

@@ -18,7 +18,7 @@ from experiments.evaluation.settings import LEAST, EvaluationSettings
 from experiments.experiment import LikelihoodSettings
 from experiments.generation import sample_parts, usable
 from experiments.measurement import Measured, measured_parts
-from experiments.runs import TrainedRun
+from experiments.runs import ScoreRun
 from sde_jax.atomic import write_json
 from sde_jax.training.fingerprint import checksum
 
@@ -44,7 +44,7 @@ class Drawn:
 class Task:
     """Samples and likelihoods of a run, made piece by piece: the same ones, killed or not."""
 
-    run: TrainedRun
+    run: ScoreRun
     settings: EvaluationSettings
     likelihood: LikelihoodSettings
     seed: int
@@ -123,7 +123,7 @@ class Task:
         )
         for part in parts:
             data = to_levels(np.asarray(scaling.to_unit(part.x)), scaling)
-            yield {"data": data, "nfe": part.nfe, "usable": usable(part)}
+            yield {"data": data, "nfe": np.asarray(part.nfe), "usable": usable(part)}
 
     def _likelihood_pieces(self, start: int) -> Iterator[Columns]:
         run = self.run
