@@ -1,5 +1,6 @@
 """Data on disk: images as whole numbers, by rounding."""
 
+import jax.numpy as jnp
 import numpy as np
 
 from sde_jax.data.scaling import ImageScaling, Scaling
@@ -19,7 +20,7 @@ def from_levels(levels: np.ndarray, scaling: Scaling) -> np.ndarray:
     """What `Scaling.to_unit` gave: the inverse of `to_levels`, to the last bit."""
     if not isinstance(scaling, ImageScaling):
         return levels
-    return levels / np.float32(scaling.levels - 1)
+    return np.asarray(scaling.to_unit(scaling.dequantize(jnp.asarray(levels), jnp.float32(0.5))))
 
 
 def eight_bit(data: np.ndarray) -> np.ndarray:

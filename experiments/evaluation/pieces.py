@@ -48,7 +48,7 @@ def _read(folder: Path) -> Iterator[Columns]:
     rows = 0
     while _path(folder, rows).is_file():
         try:
-            with np.load(_path(folder, rows)) as file:
+            with _path(folder, rows).open("rb") as opened, np.load(opened) as file:
                 piece = dict(file)
         except (OSError, ValueError, EOFError, zipfile.BadZipFile):
             return

@@ -9,7 +9,8 @@ import pytest
 from in_process import RING, run_command
 
 COMMANDS = [
-    *("sample", "likelihood", "data show", "data statistics", "weights", "quickstart"),
+    *("sample", "likelihood", "evaluate", "compare", "data show", "data statistics"),
+    *("weights", "quickstart"),
     *("train digits_ve", "train mnist_vp", "train folder", "train ring", "train digits_classifier"),
 ]
 
