@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import jax
 import tyro
 
 from experiments.command_line.parsing import UsageError, option, parse
@@ -15,7 +16,7 @@ from experiments.evaluation.wording import with_error
 from experiments.experiment import LikelihoodSettings
 from experiments.runs import open_run
 from sde_jax.training.devices import data_mesh
-from sde_jax.training.processes import is_first, join_processes
+from sde_jax.training.processes import join_processes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,10 @@ def main(args: list[str]) -> dict[str, Any]:
     if args[0].startswith("-"):
         raise UsageError("evaluate needs the RUN first, whose experiment has the other defaults.")
     join_processes()
+    if jax.process_count() > 1:
+        raise UsageError(
+            "evaluate works in one process, on all its devices; sample and likelihood in several."
+        )
     run = open_run(Path(args[0]), data_mesh())
     experiment = run.experiment
     default = Evaluate(
@@ -64,8 +69,7 @@ def main(args: list[str]) -> dict[str, Any]:
         mesh=data_mesh(),
     )
     record = evaluate(task, options.statistics)
-    if is_first():
-        print(*lines(record), sep="\n")
+    print(*lines(record), sep="\n")
     return {
         "out": str(task.folder / RECORD),
         "report": str(task.folder / REPORT),
@@ -73,8 +77,14 @@ def main(args: list[str]) -> dict[str, Any]:
         "count": record["count"],
         "results": {name: value for name, value, _ in named_values(record)},
         "seconds": round(sum(record["seconds"].values()), 1),
-        "failed": record["samples"]["failed"],
+        "failed": failed(record),
     }
+
+
+def failed(record: Mapping[str, Any]) -> list[int]:
+    """The numbers of samples, and of examples whose likelihood was asked for, without a result."""
+    of_findings = (finding.get("failed", []) for finding in record["findings"])
+    return sorted({*record["samples"]["failed"], *(j for part in of_findings for j in part)})
 
 
 def named_values(record: Mapping[str, Any]) -> list[tuple[str, float | None, str]]:

@@ -22,7 +22,6 @@ from experiments.evaluation.task import TEST, TRAIN, Drawn, Task
 from sde_jax.interop.statistics_file import KEPT, Reference
 from sde_jax.metrics.memorization import memorization
 from sde_jax.metrics.predictions import predictions
-from sde_jax.training.processes import is_first
 
 __all__ = ["Compared", "compare_features", "of_split"]
 
@@ -126,7 +125,7 @@ def extracted(
 ) -> Iterator[Extracted]:
     """The features of batches, of the task's size at most."""
     extract = extractor(network, task.mesh, task.batch_size)
-    shown = {"unit": " examples", "desc": f"{network.name} features", "disable": not is_first()}
+    shown = {"unit": " examples", "desc": f"{network.name} features"}
     with tqdm(**shown) as progress:
         for batch in batches:
             yield extract(batch)

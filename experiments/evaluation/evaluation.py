@@ -22,7 +22,6 @@ from sde_jax.atomic import write_json
 from sde_jax.data.sampled_source import TRAIN_SIZE
 from sde_jax.interop.statistics_file import Reference
 from sde_jax.reporting import report
-from sde_jax.training.processes import is_first
 from sde_jax.training.versions import environment
 
 __all__ = ["RECORD", "REPORT", "evaluate"]
@@ -33,7 +32,7 @@ RECORD, REPORT = "evaluation.json", "report.html"
 def evaluate(task: Task, statistics: Path | None = None) -> dict[str, Any]:
     """Draws, measures, and writes ``evaluation.json`` and ``report.html`` in the task's folder.
 
-    Every process must call this; the first one writes. A killed evaluation goes on where it
+    One process does it all. A killed evaluation goes on where it
     stopped. But for the times the same task gives the same record, which is returned.
 
     Args:
@@ -80,9 +79,8 @@ def evaluate(task: Task, statistics: Path | None = None) -> dict[str, Any]:
         "seconds": seconds,
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-    if is_first():
-        write_json(task.folder / RECORD, record)
-        write_report(record, task.folder, task.folder / REPORT)
+    write_json(task.folder / RECORD, record)
+    write_report(record, task.folder, task.folder / REPORT)
     return record
 
 

@@ -5,12 +5,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
-from jax.experimental import multihost_utils
 
 from sde_jax.atomic import whole_file
-from sde_jax.training.processes import is_first
 
 __all__ = ["Columns", "kept"]
 
@@ -21,8 +18,6 @@ Columns = Mapping[str, np.ndarray]
 def kept(folder: Path, make: Callable[[int], Iterator[Columns]]) -> Columns:
     """The columns of all rows, of which ``folder`` keeps each piece as soon as it is made.
 
-    Every process must call this; the first one writes.
-
     Args:
       folder: of this kind of rows made in this way alone; a piece is named by its first row.
       make: the pieces from the row of this number on, none empty.
@@ -30,14 +25,13 @@ def kept(folder: Path, make: Callable[[int], Iterator[Columns]]) -> Columns:
     Raises:
       OSError: if a piece cannot be written.
     """
-    pieces = _known_to_all(list(_read(folder)))
+    pieces = list(_read(folder))
     rows = sum(map(_rows, pieces))
     for piece in make(rows):
-        if is_first():
-            folder.mkdir(parents=True, exist_ok=True)
-            arrays: dict[str, Any] = dict(piece)
-            with whole_file(_path(folder, rows)) as file:
-                np.savez(file, **arrays)
+        folder.mkdir(parents=True, exist_ok=True)
+        arrays: dict[str, Any] = dict(piece)
+        with whole_file(_path(folder, rows)) as file:
+            np.savez(file, **arrays)
         pieces.append(piece)
         rows += _rows(piece)
     return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
@@ -54,13 +48,6 @@ def _read(folder: Path) -> Iterator[Columns]:
             return
         yield piece
         rows += _rows(piece)
-
-
-def _known_to_all(pieces: list[Columns]) -> list[Columns]:
-    """Those that every process has found, before any of them makes another."""
-    if jax.process_count() == 1:
-        return pieces
-    return pieces[: int(multihost_utils.process_allgather(np.int32(len(pieces))).min())]
 
 
 def _rows(piece: Columns) -> int:

@@ -90,9 +90,9 @@ def compared(reference: Record) -> str:
     if "published" in reference:
         return f"Compared with published statistics ({reference['published']})."
     return (
-        f"Compared with {reference['count']:,} examples of the split “{reference['split']}”, as "
-        "held-out data are, too: they are what a very good model would reach. Errors are standard "
-        "errors."
+        f"Compared with {reference['count']:,} examples of the split “{reference['split']}”. "
+        "Held-out data are, too, in their own number: so far are real data from these. Errors are "
+        "standard errors."
     )
 
 
