@@ -192,6 +192,7 @@ def draw(rows: Sequence[Row], names: Sequence[str], path: Path) -> None:
         panel.set(yticks=-np.arange(len(names)), ylim=(0.5 - len(names), 0.5))
         panel.set_yticklabels([Path(name).name for name in names], fontsize=8)
         panel.tick_params(axis="x", labelsize=8)
+        panel.locator_params(axis="x", nbins=4)
         panel.set_title(title(row), fontsize=9)
         panel.spines[["top", "right"]].set_visible(False)
     with whole_file(path) as file:
