@@ -8,18 +8,33 @@ from sde_jax.sampling.correctors import (
     ScheduledStep,
     StepSize,
 )
+from sde_jax.sampling.exponential import ExponentialAdams
+from sde_jax.sampling.heun import Churn, Heun
 from sde_jax.sampling.predictor_corrector import PredictorCorrector
-from sde_jax.sampling.predictors import Ancestral, EulerMaruyama, Predictor, ReverseDiffusion, Step
+from sde_jax.sampling.predictors import (
+    DDIM,
+    Ancestral,
+    EulerMaruyama,
+    Predictor,
+    ReverseDiffusion,
+    Step,
+)
 from sde_jax.sampling.probability_flow import ProbabilityFlow
 from sde_jax.sampling.protocol import Sampler, Samples, draw_prior
-from sde_jax.sampling.times import PublishedGrid, TimeGrid, UniformGrid
+from sde_jax.sampling.times import KarrasGrid, LogSNRGrid, PublishedGrid, TimeGrid, UniformGrid
 
 __all__ = [
+    "DDIM",
     "Ancestral",
     "BatchNormStep",
+    "Churn",
     "Corrector",
     "EulerMaruyama",
+    "ExponentialAdams",
+    "Heun",
+    "KarrasGrid",
     "Langevin",
+    "LogSNRGrid",
     "Predictor",
     "PredictorCorrector",
     "ProbabilityFlow",

@@ -1,21 +1,15 @@
-"""The one loop of all samplers that step along a fixed grid."""
+"""Predictor-corrector sampling."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
-
-import jax
-import jax.numpy as jnp
-import numpy as np
 
 from sde_jax.arrays import Array, Float, Key
 from sde_jax.sampling.correctors import Corrector
 from sde_jax.sampling.predictors import Move, Predictor, Step
-from sde_jax.sampling.protocol import Samples, draw_prior
+from sde_jax.sampling.protocol import Samples
 from sde_jax.sampling.times import TimeGrid
-from sde_jax.score import Score, denoised
+from sde_jax.sampling.walk import End, Walk, step_noise
+from sde_jax.score import Score
 from sde_jax.sde import LinearSDE
-
-End = Literal["denoised", "mean", "state"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +39,7 @@ class PredictorCorrector:
             raise ValueError(
                 "`predictor` and `corrector` must not both be None: nothing would move."
             )
-        if self.end not in get_args(End):
-            raise ValueError(
-                f"`end` must be one of {', '.join(get_args(End))}: got end={self.end}."
-            )
-        if self.frames < 0:
-            raise ValueError(f"`frames` must not be negative: got frames={self.frames}.")
+        self._walk()
 
     @property
     def evaluations(self) -> int:
@@ -63,40 +52,14 @@ class PredictorCorrector:
     ) -> Samples:
         """Draws one sample of ``shape`` for each key."""
         times = self.grid(sde)
-        steps = times.size - 1
-        kept = self._kept(steps)
-        # A state that is not kept goes to one more slot, the last.
-        slots = jnp.full(steps + 1, kept.size).at[kept].set(jnp.arange(kept.size))
-        key_prior, key_noise = jax.vmap(jax.random.split, out_axes=1)(keys)
-        x = draw_prior(key_prior, sde, shape)
-        trajectory = jnp.zeros((kept.size + 1, *x.shape), x.dtype).at[slots[0]].set(x)
 
-        def advance(carry: tuple[Array, Array], step: Array) -> tuple[tuple[Array, Array], None]:
-            x, trajectory = carry
-            moved = self._advance(key_noise, score, sde, x, step, times[step], times[step + 1])
-            x = moved.x
-            if self.end == "mean":
-                x = jnp.where(step == steps - 1, moved.mean, x)
-            return (x, trajectory.at[slots[step + 1]].set(x)), None
+        def advance(keys: Key[Array, "batch"], x: Array, _: None, step: Array) -> tuple[Step, None]:
+            return self._advance(keys, score, sde, x, step, times[step], times[step + 1]), None
 
-        (x, trajectory), _ = jax.lax.scan(advance, (x, trajectory), jnp.arange(steps))
-        if self.end == "denoised":
-            x = denoised(score, sde, x, times[-1])
-            trajectory = trajectory.at[slots[steps]].set(x)
-        nfe = jnp.full(keys.shape, steps * self.evaluations + int(self.end == "denoised"))
-        samples = Samples(x, nfe, jnp.ones(keys.shape, bool))
-        if not self.frames:
-            return samples
-        return samples._replace(
-            trajectory=jnp.moveaxis(trajectory[:-1], 0, 1),
-            trajectory_times=jnp.broadcast_to(times[kept], (len(x), kept.size)),
-        )
+        return self._walk()(keys, score, sde, shape, times, advance, evaluations=self.evaluations)
 
-    def _kept(self, steps: int) -> np.ndarray:
-        """The steps after which the state is kept, the prior's 0 included."""
-        if not self.frames:
-            return np.zeros(0, int)
-        return np.round(np.linspace(0, steps, min(self.frames, steps) + 1)).astype(int)
+    def _walk(self) -> Walk:
+        return Walk(end=self.end, frames=self.frames)
 
     def _advance(
         self,
@@ -115,10 +78,6 @@ class PredictorCorrector:
             moves += [self.predictor]
         moved = Step(x, x)
         for position, move in enumerate(moves):
-            noise = _noise(keys, step * len(moves) + position, x.shape[1:])
+            noise = step_noise(keys, step * len(moves) + position, x.shape[1:])
             moved = move(noise, score, sde, moved.x, t, s)
         return moved
-
-
-def _noise(keys: Key[Array, "batch"], count: Array, shape: tuple[int, ...]) -> Array:
-    return jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, count), shape))(keys)

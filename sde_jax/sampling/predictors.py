@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, Protocol
 import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Float, expand_like
-from sde_jax.score import Score
+from sde_jax.score import Score, denoised
 from sde_jax.sde import ExactTransition, LinearSDE, TransitionRule, reverse_drift
 
 
@@ -137,3 +137,53 @@ class Ancestral:
         mean = (x + variance * score(x, t)) / scale
         noise_variance = posterior if self.variance == "posterior" else variance
         return Step(mean + jnp.sqrt(noise_variance) * noise, mean)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DDIM:
+    """The step of Song, Meng and Ermon 2021 (arXiv:2010.02502, eq. 12), for every linear SDE.
+
+    In ``y = x / alpha`` and ``r = sigma / alpha``, with ``q = r_s / r_t`` and D the posterior mean,
+
+    ::
+
+        mean = q k y + (1 - q k) D,   k^2 = 1 - eta^2 (1 - q^2)
+        y'   = mean + eta r_s sqrt(1 - q^2) noise
+
+    which for eta = 0 is the first-order exponential step of the probability flow, and for eta = 1
+    `Ancestral` along the exact transition.
+
+    Raises:
+      ValueError: unless ``eta`` is in [0, 1].
+    """
+
+    eta: float = 0.0
+    """Noise, as a share of the posterior's deviation."""
+
+    def __post_init__(self) -> None:
+        check_eta(self.eta)
+
+    @property
+    def evaluations(self) -> int:
+        """One."""
+        return 1
+
+    def __call__(
+        self, noise: Array, score: Score, sde: LinearSDE, x: Array, t: Array, s: Array
+    ) -> Step:
+        """The step from ``t`` to ``s``."""
+        later, earlier = sde.noise_to_signal(t), sde.noise_to_signal(s)
+        q = earlier / later
+        kept = q * jnp.sqrt((1 - self.eta) * (1 + self.eta) + (self.eta * q) ** 2)
+        deviation = self.eta * earlier * jnp.sqrt((1 - q) * (1 + q))
+        kept, deviation, alpha_t, alpha_s = (
+            expand_like(part, x) for part in (kept, deviation, sde.alpha(t), sde.alpha(s))
+        )
+        mean = alpha_s * (kept * x / alpha_t + (1 - kept) * denoised(score, sde, x, t))
+        return Step(mean + alpha_s * deviation * noise, mean)
+
+
+def check_eta(eta: float) -> None:
+    """Raises `ValueError` unless ``eta`` is in [0, 1]."""
+    if not 0 <= eta <= 1:
+        raise ValueError(f"`eta` must be in [0, 1]: got eta={eta}.")

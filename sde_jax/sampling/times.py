@@ -1,5 +1,6 @@
 """Grids of times, from the prior down to where sampling ends."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -65,10 +66,100 @@ class PublishedGrid:
         return jnp.append(jnp.linspace(1.0, end, self.steps), end)
 
 
+@dataclass(frozen=True, kw_only=True)
+class LogSNRGrid:
+    """Times whose log signal-to-noise ratios are equally spaced (Lu et al. 2022).
+
+    Processes of one range of `noise_to_signal` then make steps of the same noise.
+
+    Raises:
+      ValueError: unless ``steps`` is at least 1 and ``last`` is None or positive; when called,
+        unless ``last`` is a noise that the process has at a t in [0, 1).
+    """
+
+    steps: int
+    """Number of steps, one less than the number of times."""
+    last: float | None = None
+    """noise_to_signal where sampling ends; None for that at ``sde.sampling_end``."""
+
+    def __post_init__(self) -> None:
+        check_steps(self.steps)
+        check_last(self.last)
+
+    def __call__(self, sde: LinearSDE) -> Float[Array, "times"]:
+        """The ``steps + 1`` times for ``sde``."""
+        return _times_of_noise(sde, self.last, self.steps, jnp.log, jnp.exp)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KarrasGrid:
+    """Times at which ``noise_to_signal^(1 / rho)`` is equally spaced (Karras et al. 2022, eq. 5).
+
+    The paper's N levels before its last, 0, are ``steps = N - 1`` here: its last step, from the
+    smallest level to 0, gives the posterior mean there, which is how our samplers end.
+
+    Raises:
+      ValueError: unless ``steps`` is at least 1, ``rho`` positive, and ``last`` None or positive;
+        when called, unless ``last`` is a noise that the process has at a t in [0, 1).
+    """
+
+    steps: int
+    """Number of steps, one less than the number of times."""
+    rho: float = 7.0
+    """How much denser the levels lie near the data; 1 is uniform in noise."""
+    last: float | None = None
+    """noise_to_signal where sampling ends; None for that at ``sde.sampling_end``."""
+
+    def __post_init__(self) -> None:
+        check_steps(self.steps)
+        check_last(self.last)
+        if not self.rho > 0:
+            raise ValueError(f"`rho` must be positive: got rho={self.rho}.")
+
+    def __call__(self, sde: LinearSDE) -> Float[Array, "times"]:
+        """The ``steps + 1`` times for ``sde``."""
+        rho = self.rho
+        return _times_of_noise(
+            sde, self.last, self.steps, lambda noise: noise ** (1 / rho), lambda root: root**rho
+        )
+
+
+def _times_of_noise(
+    sde: LinearSDE,
+    last: float | None,
+    steps: int,
+    scale: Callable[[Array], Array],
+    inverse: Callable[[Array], Array],
+) -> Float[Array, "times"]:
+    """Times from 1 to where the noise is ``last``, equally spaced in ``scale`` of the noise."""
+    end = sde.sampling_end if last is None else _time_of_last(sde, last)
+    most, least = (scale(sde.noise_to_signal(t)) for t in (jnp.ones_like(end), end))
+    times = sde.time_of(inverse(jnp.linspace(most, least, steps + 1)))
+    return times.at[0].set(1.0).at[-1].set(end)
+
+
+def _time_of_last(sde: LinearSDE, last: float) -> Float[Array, ""]:
+    with jax.ensure_compile_time_eval():
+        end = sde.time_of(jnp.asarray(last))
+        if not 0 <= end < 1:
+            least, most = sde.noise_to_signal(jnp.asarray([0.0, 1.0]))
+            raise ValueError(
+                f"`last` must be at least {least:.3g} and below {most:.3g}, the noise that {sde} "
+                f"has: got last={last}."
+            )
+    return end
+
+
 def check_steps(steps: int) -> None:
     """Raises `ValueError` unless ``steps`` is at least 1."""
     if steps < 1:
         raise ValueError(f"`steps` must be at least 1: got steps={steps}.")
+
+
+def check_last(last: float | None) -> None:
+    """Raises `ValueError` unless ``last`` is None or positive."""
+    if last is not None and not last > 0:
+        raise ValueError(f"`last` must be None or positive: got last={last}.")
 
 
 def check_end(t_min: float | None) -> None:
