@@ -1,5 +1,6 @@
 """Generating data by reversing the SDE or its probability flow."""
 
+from sde_jax.sampling.adaptive_reversal import AdaptiveReversal
 from sde_jax.sampling.correctors import (
     BatchNormStep,
     Corrector,
@@ -25,6 +26,7 @@ from sde_jax.sampling.times import KarrasGrid, LogSNRGrid, PublishedGrid, TimeGr
 
 __all__ = [
     "DDIM",
+    "AdaptiveReversal",
     "Ancestral",
     "BatchNormStep",
     "Churn",

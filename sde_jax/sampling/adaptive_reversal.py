@@ -1,0 +1,150 @@
+"""The reversed SDE with a step size of its own for each sample, solved by diffrax."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import lineax
+
+from sde_jax.arrays import Array, Bool, Float, Int, Key, PRNGKeyArray
+from sde_jax.sampling.brownian import BrownianTree
+from sde_jax.sampling.protocol import Samples, draw_prior
+from sde_jax.sampling.times import check_end, end_time
+from sde_jax.score import Score, denoised
+from sde_jax.sde import LinearSDE
+
+StochasticMethod = Literal["shark", "sra1", "heun"]
+
+# Shares of the whole way in log noise: the first step, and one at which a solve is given up.
+_FIRST_STEP = 0.01
+_SMALLEST_STEP = 1e-5
+# Of Jolicoeur-Martineau et al. 2021: the next step is .9 (tolerance / error)^.9 of the last.
+_HEUN_EXPONENT = 0.9
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptiveReversal:
+    """Integrates the reversed SDE (Song et al. 2021, eq. 6) adaptively.
+
+    In ``y = x / alpha``, ``r = sigma / alpha`` and ``l = -log r`` it is, for every linear SDE,
+
+    ::
+
+        dy = 2 (D - y) dl + sqrt(2) r dw
+
+    with D the posterior mean: its noise is additive. A step that is rejected is taken again along
+    the same Brownian path. Sample j is a function of ``keys[j]`` and of ``frames``, and neither its
+    value nor its cost depends on the others.
+
+    Raises:
+      ValueError: unless ``method`` is one of those listed, the tolerances and ``max_steps`` are
+        positive, ``t_min`` is None or in [0, 1), and ``frames`` is not negative.
+    """
+
+    method: StochasticMethod = "shark"
+    """shark and sra1: strong order 1.5 for additive noise (Foster et al. 2023, eq. 6.1; Rossler
+    2010); heun: strong order 1, Euler-Maruyama inside Heun's method with the step size rule of
+    Jolicoeur-Martineau et al. 2021 (arXiv:2105.14080). All make two evaluations in a step."""
+    rtol: float = 0.01
+    """Relative tolerance of one step."""
+    atol: float = 0.0078
+    """Absolute tolerance of one step, by default a grey level of 256 in [-1, 1]."""
+    max_steps: int = 4096
+    """Steps, rejected ones included, after which a solve is given up."""
+    t_min: float | None = None
+    """The data's end; None for ``sde.sampling_end``."""
+    denoise: bool = True
+    """Whether to end with the posterior mean, one more evaluation."""
+    frames: int = 0
+    """States to keep on the way, besides the prior; 0 keeps none. The solve stops at each."""
+
+    def __post_init__(self) -> None:
+        if self.method not in get_args(StochasticMethod):
+            raise ValueError(
+                f"`method` must be one of {', '.join(get_args(StochasticMethod))}: "
+                f"got method={self.method}."
+            )
+        for name in ("rtol", "atol", "max_steps"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"`{name}` must be positive: got {name}={getattr(self, name)}.")
+        check_end(self.t_min)
+        if self.frames < 0:
+            raise ValueError(f"`frames` must not be negative: got frames={self.frames}.")
+
+    def __call__(
+        self, keys: Key[Array, "batch"], score: Score, sde: LinearSDE, shape: tuple[int, ...]
+    ) -> Samples:
+        """Draws one sample of ``shape`` for each key."""
+        key_prior, key_noise = jax.vmap(jax.random.split, out_axes=1)(keys)
+        prior = draw_prior(key_prior, sde, shape)
+        times = jnp.linspace(1.0, end_time(sde, self.t_min), max(self.frames, 1) + 1)
+        logs = -jnp.log(sde.noise_to_signal(times))
+        ends = jnp.arange(times.size - 1), logs[:-1], logs[1:]
+
+        def one(key: PRNGKeyArray, x: Array) -> tuple[Array, Array, Array]:
+            def leg(y: Array, ends: tuple[Array, Array, Array]) -> tuple[Array, tuple]:
+                count, begin, end = ends
+                solved = self._solve(score, sde, jax.random.fold_in(key, count), y, begin, end)
+                return solved[0], solved
+
+            _, (states, steps, succeeded) = jax.lax.scan(leg, x / sde.alpha(times[0]), ends)
+            return states, steps.sum(), succeeded.all()
+
+        states, steps, converged = jax.vmap(one)(key_noise, prior)
+        alphas = sde.alpha(times[1:]).reshape(-1, *[1] * len(shape))
+        states = jnp.concatenate([prior[:, None], alphas[None] * states], axis=1)
+        x = states[:, -1]
+        if self.denoise:
+            x = denoised(score, sde, x, times[-1])
+        samples = Samples(x, 2 * steps + int(self.denoise), converged)
+        if not self.frames:
+            return samples
+        return samples._replace(
+            trajectory=states.at[:, -1].set(x),
+            trajectory_times=jnp.broadcast_to(times, (len(x), times.size)),
+        )
+
+    def _solve(
+        self, score: Score, sde: LinearSDE, key: PRNGKeyArray, y: Array, begin: Array, end: Array
+    ) -> tuple[Float[Array, "*shape"], Int[Array, ""], Bool[Array, ""]]:
+        """One example's state at ``l = end``, the steps that it took, and whether it arrived.
+
+        The solver's time runs from 0 to 1. Failures are reported, never raised, and its times are
+        constants: a host callback could not be lowered for a TPU.
+        """
+        way = end - begin
+
+        def drift(u: Array, y: Array, _: None) -> Array:
+            t = sde.time_of(jnp.exp(-(begin + way * u)))
+            return 2 * way * (denoised(score, sde, sde.alpha(t) * y[None], t)[0] - y)
+
+        def diffusion(u: Array, y: Array, _: None) -> lineax.DiagonalLinearOperator:
+            size = jnp.sqrt(2 * way) * jnp.exp(-(begin + way * u))
+            return lineax.DiagonalLinearOperator(jnp.full_like(y, size))
+
+        path = BrownianTree(
+            0.0, 1.0, _SMALLEST_STEP / 2, y.shape, key, levy_area=diffrax.SpaceTimeLevyArea
+        )
+        solution = diffrax.diffeqsolve(
+            diffrax.MultiTerm(diffrax.ODETerm(drift), diffrax.ControlTerm(diffusion, path)),
+            {"shark": diffrax.ShARK, "sra1": diffrax.SRA1, "heun": diffrax.Heun}[self.method](),
+            0.0,
+            1.0,
+            dt0=_FIRST_STEP,
+            y0=y,
+            stepsize_controller=diffrax.PIDController(
+                rtol=self.rtol,
+                atol=self.atol,
+                icoeff=_HEUN_EXPONENT if self.method == "heun" else 1.0,
+                dtmin=_SMALLEST_STEP,
+                force_dtmin=False,
+            ),
+            max_steps=self.max_steps,
+            throw=False,
+        )
+        assert solution.ys is not None
+        state = solution.ys[0]
+        succeeded = (solution.result == diffrax.RESULTS.successful) & jnp.isfinite(state).all()
+        return state, solution.stats["num_steps"], succeeded
