@@ -10,8 +10,11 @@ from cases import SDES, keys
 from sde_jax.likelihood import Likelihood
 from sde_jax.objectives import DenoisingScoreMatching
 from sde_jax.sampling import (
+    AdaptiveReversal,
     EulerMaruyama,
+    ExponentialAdams,
     Langevin,
+    LogSNRGrid,
     PredictorCorrector,
     ProbabilityFlow,
     UniformGrid,
@@ -87,6 +90,8 @@ SPECS = [
     chain,
     lambda: PredictorCorrector(grid=UniformGrid(steps=5), predictor=None, corrector=Langevin()),
     ProbabilityFlow,
+    AdaptiveReversal,
+    lambda: ExponentialAdams(grid=LogSNRGrid(steps=5)),
     Likelihood,
     lambda: DenoisingScoreMatching(model=model()),
     model,

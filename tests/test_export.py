@@ -10,7 +10,13 @@ from cases import SDES, keys
 from sde_jax.likelihood import Hutchinson, Likelihood
 from sde_jax.objectives import DenoisingScoreMatching, LikelihoodTimes, LikelihoodWeighting
 from sde_jax.sampling import (
+    AdaptiveReversal,
+    Churn,
+    ExponentialAdams,
+    Heun,
+    KarrasGrid,
     Langevin,
+    LogSNRGrid,
     PredictorCorrector,
     ProbabilityFlow,
     ReverseDiffusion,
@@ -61,12 +67,30 @@ def trajectory(params, keys, x):
     return ProbabilityFlow(frames=3)(keys, NetworkScore(params, MODEL), MODEL.sde, SHAPE)
 
 
+def multistep(params, keys, x):
+    sampler = ExponentialAdams(grid=LogSNRGrid(steps=20), frames=3)
+    return sampler(keys, NetworkScore(params, MODEL), MODEL.sde, SHAPE)
+
+
+def heun(params, keys, x):
+    sampler = PredictorCorrector(
+        grid=KarrasGrid(steps=10, last=0.01), predictor=Heun(churn=Churn(growth=0.1))
+    )
+    return sampler(keys, NetworkScore(params, MODEL), MODEL.sde, SHAPE)
+
+
+def adaptive_reversal(params, keys, x):
+    sampler = AdaptiveReversal(frames=3)
+    return sampler(keys, NetworkScore(params, MODEL), MODEL.sde, SHAPE)
+
+
 def likelihood(params, keys, x):
     spec = Likelihood(divergence=Hutchinson(probes=2))
     return spec(keys, NetworkScore(params, MODEL), MODEL.sde, x)
 
 
 PROGRAMS = [train_step, predictor_corrector, probability_flow, trajectory, likelihood]
+PROGRAMS += [multistep, heun, adaptive_reversal]
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)

@@ -1,6 +1,6 @@
 """Generating data by reversing the SDE or its probability flow."""
 
-from sde_jax.sampling.adaptive_reversal import AdaptiveReversal
+from sde_jax.sampling.adaptive_reversal import AdaptiveReversal, StochasticMethod
 from sde_jax.sampling.correctors import (
     BatchNormStep,
     Corrector,
@@ -48,6 +48,7 @@ __all__ = [
     "ScheduledStep",
     "Step",
     "StepSize",
+    "StochasticMethod",
     "TimeGrid",
     "UniformGrid",
     "draw_prior",

@@ -1,7 +1,7 @@
 """The reversed SDE with a step size of its own for each sample, solved by diffrax."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import diffrax
 import jax
@@ -116,17 +116,15 @@ class AdaptiveReversal:
         """
         way = end - begin
 
-        def drift(u: Array, y: Array, _: None) -> Array:
+        def drift(u: Any, y: Array, _: None) -> Array:
             t = sde.time_of(jnp.exp(-(begin + way * u)))
             return 2 * way * (denoised(score, sde, sde.alpha(t) * y[None], t)[0] - y)
 
-        def diffusion(u: Array, y: Array, _: None) -> lineax.DiagonalLinearOperator:
+        def diffusion(u: Any, y: Array, _: None) -> lineax.DiagonalLinearOperator:
             size = jnp.sqrt(2 * way) * jnp.exp(-(begin + way * u))
             return lineax.DiagonalLinearOperator(jnp.full_like(y, size))
 
-        path = BrownianTree(
-            0.0, 1.0, _SMALLEST_STEP / 2, y.shape, key, levy_area=diffrax.SpaceTimeLevyArea
-        )
+        path = BrownianTree(y.shape, key, tol=_SMALLEST_STEP / 2)
         solution = diffrax.diffeqsolve(
             diffrax.MultiTerm(diffrax.ODETerm(drift), diffrax.ControlTerm(diffusion, path)),
             {"shark": diffrax.ShARK, "sra1": diffrax.SRA1, "heun": diffrax.Heun}[self.method](),

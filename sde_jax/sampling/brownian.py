@@ -5,16 +5,22 @@ from typing import Any
 import diffrax
 import jax
 
-from sde_jax.arrays import Array
+from sde_jax.arrays import PRNGKeyArray
 
 
 class BrownianTree(diffrax.VirtualBrownianTree):
-    """diffrax's tree without its check that times lie inside, which is a host callback.
+    """diffrax's tree over times from 0 to 1, without its check that a time lies inside.
 
-    A host callback could not be lowered for a TPU. `diffeqsolve` asks for no time outside.
+    The check is a host callback, which could not be lowered for a TPU; `diffeqsolve` asks for no
+    time outside.
     """
 
-    def _evaluate(self, r: Array) -> Any:
+    def __init__(self, shape: tuple[int, ...], key: PRNGKeyArray, tol: float) -> None:
+        super().__init__(
+            t0=0.0, t1=1.0, tol=tol, shape=shape, key=key, levy_area=diffrax.SpaceTimeLevyArea
+        )
+
+    def _evaluate(self, r: Any) -> Any:
         return jax.tree.map(
             lambda key, shape: self._evaluate_leaf(key, r, shape), self.key, self.shape
         )

@@ -15,7 +15,7 @@ from sde_jax.sampling.walk import End, Walk, step_noise
 from sde_jax.score import Score, denoised
 from sde_jax.sde import LinearSDE
 
-# With fewer evaluations than these the last steps are of lower order, as Lu et al. have it.
+# With fewer evaluations than these the last steps are of lower order, if asked for.
 _FEW_EVALUATIONS = 15
 # Gauss-Legendre nodes: exact in float64 for a step across 8 units of log noise.
 _NODES = 16
@@ -73,6 +73,9 @@ class ExponentialAdams:
     step needs anyway."""
     eta: float = 0.0
     """Noise: 0 follows the probability flow, 1 the reversed SDE."""
+    lower_order_final: bool = False
+    """Whether in fewer than 15 evaluations the last steps are of falling order, as published, for
+    scores that few steps do not resolve near the data."""
     end: End = "denoised"
     """What to return, as of `PredictorCorrector`."""
     frames: int = 0
@@ -96,13 +99,12 @@ class ExponentialAdams:
             keys: Key[Array, "batch"], x: Array, memory: Memory, step: Array
         ) -> tuple[Step, Memory]:
             mean = denoised(score, sde, x, times[step])
+            means = jnp.concatenate([mean[None], memory.means])
             y = x / alphas[step]
             if self.corrected:
-                corrected = memory.begun + _combine(
-                    table.corrections[step - 1], jnp.concatenate([mean[None], memory.means])
-                )
-                y = jnp.where(step > 0, corrected, y)
-            means = jnp.concatenate([mean[None], memory.means[:-1]])
+                corrections = table.corrections[jnp.maximum(step - 1, 0)]
+                y = jnp.where(step > 0, memory.begun + _combine(corrections, means), y)
+            means = means[:-1]
             kept = table.kept[step] * y
             noise = step_noise(keys, step, x.shape[1:]) if self.eta else jnp.zeros_like(x)
             begun = kept + table.deviation[step] * noise
@@ -141,11 +143,12 @@ class ExponentialAdams:
         return Table(kept, weights[:, :-1], deviation, corrections)
 
     def _orders(self, steps: int) -> np.ndarray:
-        """The order of each step: rising from 1 and, where they are few, falling at the end."""
+        """The order of each step: rising from 1 and, if asked for, falling at the end of few."""
         evaluations = steps + self._walk().last_evaluations
         step = np.arange(steps)
         orders = np.minimum(self.order, step + 1)
-        return np.minimum(orders, evaluations - step) if evaluations < _FEW_EVALUATIONS else orders
+        falls = self.lower_order_final and evaluations < _FEW_EVALUATIONS
+        return np.minimum(orders, evaluations - step) if falls else orders
 
     def _walk(self) -> Walk:
         return Walk(end=self.end, frames=self.frames)

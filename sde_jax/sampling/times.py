@@ -10,6 +10,9 @@ import jax.numpy as jnp
 from sde_jax.arrays import Array, Float
 from sde_jax.sde import LinearSDE
 
+# Few steps are not spent on less noise than this, in units of the data.
+_LEAST_NOISE = 0.01
+
 
 class TimeGrid(Protocol):
     """Times from 1 down to the end of sampling; a step leads from each to the next."""
@@ -80,7 +83,8 @@ class LogSNRGrid:
     steps: int
     """Number of steps, one less than the number of times."""
     last: float | None = None
-    """noise_to_signal where sampling ends; None for that at ``sde.sampling_end``."""
+    """noise_to_signal where sampling ends; None for that at ``sde.sampling_end`` if it is more than
+    0.01, and else 0.01: what is left, denoising takes out."""
 
     def __post_init__(self) -> None:
         check_steps(self.steps)
@@ -108,7 +112,8 @@ class KarrasGrid:
     rho: float = 7.0
     """How much denser the levels lie near the data; 1 is uniform in noise."""
     last: float | None = None
-    """noise_to_signal where sampling ends; None for that at ``sde.sampling_end``."""
+    """noise_to_signal where sampling ends; None for that at ``sde.sampling_end`` if it is more than
+    0.01, and else 0.01: what is left, denoising takes out."""
 
     def __post_init__(self) -> None:
         check_steps(self.steps)
@@ -132,7 +137,10 @@ def _times_of_noise(
     inverse: Callable[[Array], Array],
 ) -> Float[Array, "times"]:
     """Times from 1 to where the noise is ``last``, equally spaced in ``scale`` of the noise."""
-    end = sde.sampling_end if last is None else _time_of_last(sde, last)
+    if last is None:
+        end = sde.time_of(jnp.maximum(sde.noise_to_signal(sde.sampling_end), _LEAST_NOISE))
+    else:
+        end = _time_of_last(sde, last)
     most, least = (scale(sde.noise_to_signal(t)) for t in (jnp.ones_like(end), end))
     times = sde.time_of(inverse(jnp.linspace(most, least, steps + 1)))
     return times.at[0].set(1.0).at[-1].set(end)
