@@ -86,8 +86,8 @@ def test_the_graph_can_refuse():
     assert is_allowed("sde.base", "score")
 
 
-@each_file
-def test_tensorflow_and_torch_are_nobodys_business(path):
+@pytest.mark.parametrize("path", PACKAGE + EXPERIMENTS, ids=name_of)
+def test_tensorflow_and_torch_are_nobodys_business_but_of_benchmarks(path):
     for imported in imports_of(path):
         assert imported.partition(".")[0] not in {"tensorflow", "torch"}, imported
 
