@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.configuration import to_config
-from experiments.evaluation.comparing import compare_features, of_split
+from experiments.evaluation.feature_metrics import compare_features, of_split
 from experiments.evaluation.features import FeatureNetwork
 from experiments.evaluation.findings import Finding, of_likelihoods
 from experiments.evaluation.networks import available
