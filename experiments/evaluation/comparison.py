@@ -80,15 +80,15 @@ def conditions_of(record: Record, finding: Record | None) -> Mapping[str, Any] |
     if finding is None:
         return None
     conditions = {"counts": finding["counts"]}
+    data = {
+        f"data.{name}": value
+        for name, value in record["data"].items()
+        if name not in NOT_OF_THE_IMAGES
+    }
     if finding["features"] is None:
-        data = {
-            f"data.{name}": value
-            for name, value in record["data"].items()
-            if name not in NOT_OF_THE_IMAGES
-        }
         settings = {f"likelihood.{name}": value for name, value in record["likelihood"].items()}
         return conditions | data | settings
-    return conditions | dict(record["reference"][finding["features"]])
+    return conditions | dict(record["reference"].get(finding["features"], data))
 
 
 def difference(first: Mapping[str, Any], other: Mapping[str, Any]) -> str | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.configuration import to_config
+from experiments.evaluation.closeness import closeness_networks, find_closeness
 from experiments.evaluation.feature_metrics import compare_features, of_split
 from experiments.evaluation.features import FeatureNetwork
 from experiments.evaluation.findings import Finding, of_likelihoods
@@ -58,6 +59,11 @@ def evaluate(task: Task, statistics: Path | None = None) -> dict[str, Any]:
     for network in networks.found:
         with timed(seconds, f"{network.name} metrics"):
             compared = compare_features(task, network, drawn, references[network.name])
+        found += compared.findings
+        pictures += compared.pictures
+    for network in closeness_networks(task, networks.found):
+        with timed(seconds, f"{network.name} memorization"):
+            compared = find_closeness(task, network, drawn)
         found += compared.findings
         pictures += compared.pictures
     if "likelihood" in task.settings.metrics:

@@ -6,21 +6,18 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from experiments.evaluation.examples import examples
 from experiments.evaluation.features import Extracted, FeatureNetwork, extractor
 from experiments.evaluation.findings import (
     Finding,
     Subject,
-    of_closeness,
     of_features,
     of_predictions,
 )
-from experiments.evaluation.pictures import Picture, draw_neighbours, draw_predictions
+from experiments.evaluation.pictures import Picture, draw_predictions
 from experiments.evaluation.reference import Gathered, gather, reference
 from experiments.evaluation.settings import LEAST
-from experiments.evaluation.task import TEST, TRAIN, Drawn, Task
+from experiments.evaluation.task import TEST, Drawn, Task
 from sde_jax.interop.statistics_file import KEPT, Reference
-from sde_jax.metrics.memorization import memorization
 from sde_jax.metrics.predictions import predictions
 
 __all__ = ["Compared", "compare_features", "of_split"]
@@ -39,14 +36,12 @@ def compare_features(
     task: Task, network: FeatureNetwork, drawn: Drawn, known: Reference
 ) -> Compared:
     """All that the task's metrics find under a network; ``known`` are the training data."""
-    samples, held_out = described(task, network, drawn.data), of_held_out(task, network)
-    subjects: dict[Subject, Gathered] = {"run": samples}
+    held_out = of_held_out(task, network)
+    subjects: dict[Subject, Gathered] = {"run": described(task, network, drawn.data)}
     if held_out is not None:
         subjects["held-out data"] = held_out
     found = Compared([], [])
     for metric in task.settings.metrics:
-        if metric == "memorization" and held_out is not None:
-            add_memorization(found, task, network, drawn, samples, held_out, known)
         for subject, measured in subjects.items():
             found.findings.extend(of_features(metric, network.name, subject, measured, known))
             if metric == "predictions":
@@ -72,26 +67,6 @@ def add_predictions(
         found.pictures.extend(draw_predictions(task, drawn, predicted))
 
 
-def add_memorization(
-    found: Compared,
-    task: Task,
-    network: FeatureNetwork,
-    drawn: Drawn,
-    samples: Gathered,
-    held_out: Gathered,
-    known: Reference,
-) -> None:
-    """Adds how near the training data are, all of them."""
-    training = known.features
-    if training is None or len(training) != task.run.source.sizes[TRAIN]:
-        parts = extracted(task, network, (part.data for part in examples(task.run.source, TRAIN)))
-        training = np.concatenate([np.asarray(part.features) for part in parts])
-    result = memorization(samples.features, held_out.features, training, neighbours=NEIGHBOURS)
-    found.findings.extend(of_closeness(network.name, result.closeness))
-    if drawn.data.ndim == 4:
-        found.pictures.append(draw_neighbours(task, network.name, drawn, result.samples))
-
-
 def of_split(task: Task, network: FeatureNetwork, split: str, count: int | None) -> Reference:
     """The statistics of a split of the run's data."""
     return reference(
@@ -115,9 +90,13 @@ def of_held_out(task: Task, network: FeatureNetwork) -> Gathered | None:
 
 def described(task: Task, network: FeatureNetwork, data: np.ndarray) -> Gathered:
     """The statistics of samples."""
+    return gather(extracted(task, network, in_batches(task, data)), network.dimension)
+
+
+def in_batches(task: Task, data: np.ndarray) -> Iterator[np.ndarray]:
+    """The data in batches of the task's size."""
     starts = range(0, len(data), task.batch_size)
-    batches = (data[first : first + task.batch_size] for first in starts)
-    return gather(extracted(task, network, batches), network.dimension)
+    return (data[first : first + task.batch_size] for first in starts)
 
 
 def extracted(

@@ -22,9 +22,9 @@ __all__ = ["value_cell", "write_report"]
 Record = Mapping[str, Any]
 
 SECTIONS = {
-    "coordinates": "In the data's own coordinates",
     "classifier": "In features of the project's classifier",
     "inception": "In features of Inception",
+    "coordinates": "In the data's own coordinates",
     None: "Likelihood",
 }
 SUBJECTS = {"run": "samples", "held-out data": "held-out data"}
@@ -42,7 +42,7 @@ def body(record: Record, folder: Path) -> Iterator[str]:
     yield paragraph(lead(record), "lead")
     first, *others = record["pictures"]
     yield picture(folder / first["file"], first["title"], first["caption"])
-    for features in [*record["reference"], None]:
+    for features in SECTIONS:
         found = [finding for finding in record["findings"] if finding["features"] == features]
         if found:
             yield from section(features, found, record)
@@ -69,7 +69,7 @@ def lead(record: Record) -> str:
 def section(features: str | None, found: Sequence[Record], record: Record) -> Iterator[str]:
     """The findings under one feature network, or those without."""
     yield heading(SECTIONS[features])
-    if features is not None:
+    if features in record["reference"]:
         yield paragraph(compared(record["reference"][features]), "note")
     subjects = [name for name in SUBJECTS if any(f["of"] == name for f in found)]
     columns = ["", *(SUBJECTS[subject] for subject in subjects)] if features else ["", ""]

@@ -38,7 +38,8 @@ class EvaluationSettings:
     reference_count: int | None = None
     """Training examples that samples are compared with, the first ones; None: all."""
     metrics: tuple[MetricName, ...] = METRICS
-    """What to measure, of every feature network that it applies to."""
+    """What to measure, of every feature network that it applies to; memorization in the data's own
+    coordinates, too, whatever the features."""
     features: tuple[FeatureName, ...] = ("inception",)
     """Whose features are compared: the data's own coordinates, those of the project's classifier,
     and those of the published Inception."""

@@ -5,6 +5,7 @@ import html
 import json
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -164,6 +165,20 @@ def test_a_missing_classifier_is_one_line_and_the_others_run(evaluated, tmp_path
     (line,) = [line for line in outcome.messages if "classifier" in line]
     assert "--classifier RUN" in line
     assert list(outcome.results["results"]) == ["coordinates.precision", "coordinates.recall"]
+
+
+def test_copies_are_looked_for_in_the_data_s_own_coordinates_too(evaluated, tmp_path):
+    before = record_of(evaluated[1])
+    run = shutil.copytree(evaluated[0], tmp_path / "copies")
+    classifier = evaluated[0].parent / "digits_classifier"
+    options = ["--features", "classifier", "--classifier", classifier, "--metrics", "memorization"]
+    results = succeed("evaluate", run, *OPTIONS, *options)
+    assert results["results"] == {
+        f"{features}.{metric}": finding(before, metric, features)["value"]
+        for features in ("classifier", "coordinates")
+        for metric in ("closer", "near")
+    }
+    assert "In the data&#x27;s own coordinates" in Path(results["report"]).read_text()
 
 
 @pytest.mark.parametrize(
