@@ -30,6 +30,6 @@ experiment = Experiment(
         count=2000,
         features=("classifier", "coordinates"),
         classifier="digits_classifier",
-        sampling=SamplerSettings(steps=50),
+        sampling=SamplerSettings(sampler="unipc", steps=20),
     ),
 )
