@@ -95,7 +95,7 @@ def test_what_cannot_be_shown_is_one_line(tmp_path):
 def test_your_own_pictures_are_data_of_an_experiment(pictures, capsys):
     experiment = find("folder").experiment
     data = dataclasses.replace(experiment.data, path=str(pictures), image_size=16)
-    source, _ = prepare(dataclasses.replace(experiment, data=data))
+    source = prepare(dataclasses.replace(experiment, data=data)).source
     assert source.shape == (16, 16, 3) and source.sizes == {"train": 4, "test": 1}
     assert capsys.readouterr().err.count("5.png") == 1
 

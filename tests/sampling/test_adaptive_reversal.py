@@ -47,10 +47,10 @@ def test_a_finer_tolerance_follows_the_same_path(key):
     sde, all_keys = SDES["vp"], keys(key, 8)
     rough, fine, finest = (
         draw(AdaptiveReversal(rtol=tolerance, atol=tolerance), sde, all_keys)
-        for tolerance in (0.2, 0.05, 0.01)
+        for tolerance in (0.5, 0.05, 0.01)
     )
     errors = [float(jnp.sqrt(((s.x - finest.x) ** 2).mean())) for s in (rough, fine)]
-    assert errors[0] < 0.1 and errors[1] < errors[0] / 2, errors
+    assert errors[0] < 0.2 and errors[1] < errors[0] / 3, errors
     assert (rough.nfe < fine.nfe).all()
     assert len(set(np.asarray(fine.nfe))) > 1
 

@@ -16,6 +16,7 @@ from sde_jax.sampling import (
     PublishedGrid,
     ReverseDiffusion,
     predictor_corrector,
+    walk,
 )
 from sde_jax.sde import DDPMChain, EulerChain, SMLDChain
 
@@ -54,8 +55,8 @@ def test_trajectories(name, parity, monkeypatch):
     prior = jnp.asarray(file["prior_noise"].transpose(0, 2, 3, 1)) * sde.prior_scale
     noise = jnp.asarray(np.concatenate(file["noise"]).transpose(0, 1, 3, 4, 2))
     assert len(noise) == STEPS * sampler.evaluations
-    monkeypatch.setattr(predictor_corrector, "draw_prior", lambda keys, sde, shape: prior)
-    monkeypatch.setattr(predictor_corrector, "_noise", lambda keys, count, shape: noise[count])
+    monkeypatch.setattr(walk, "draw_prior", lambda keys, sde, shape: prior)
+    monkeypatch.setattr(predictor_corrector, "step_noise", lambda keys, count, shape: noise[count])
     keys = jax.random.split(jax.random.key(0), 2)
     samples = jax.jit(lambda score: sampler(keys, score, sde, prior.shape[1:]))(score)
     x = np.asarray(samples.x).transpose(0, 3, 1, 2)
