@@ -61,5 +61,8 @@ def with_error(value: float | None, stderr: float | None, sign: str = "±") -> s
     if decimals <= DECIMALS:
         return f"{value:.{decimals}f} {sign} {stderr:.{decimals}f}"
     exponent = math.floor(math.log10(max(abs(value), stderr)))
+    places = exponent + decimals
+    if places > DECIMALS:
+        return f"{value:.{DECIMALS}g} {sign} {stderr:.1e}"
     scale = 10.0**-exponent
-    return f"({value * scale:.2f} {sign} {stderr * scale:.2f})e{exponent}"
+    return f"({value * scale:.{places}f} {sign} {stderr * scale:.{places}f})e{exponent}"
