@@ -35,7 +35,7 @@ class Row:
 
 
 def newest(run: Path) -> Record:
-    """The record of the evaluation of a run that finished last.
+    """The record of the evaluation of a run that finished last; a run may have been moved since.
 
     Raises:
       NotARunError: if there is none, or it cannot be read.
@@ -46,7 +46,8 @@ def newest(run: Path) -> Record:
     if not paths:
         raise NotARunError(f"{run} has no evaluation yet: `evaluate {run}` makes one")
     try:
-        return max((json.loads(path.read_text()) for path in paths), key=lambda r: r["finished"])
+        records = [json.loads(path.read_text()) for path in paths]
+        return {**max(records, key=lambda record: record["finished"]), "run": str(run)}
     except (ValueError, KeyError, TypeError):
         raise NotARunError(
             f"{run} has a damaged {RECORD}: `evaluate {run}` makes it again"
