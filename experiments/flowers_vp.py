@@ -16,7 +16,8 @@ import jax
 import numpy as np
 
 from experiments.cifar10_vp import experiment as cifar10_vp
-from experiments.generation import generate
+from experiments.evaluation.settings import EvaluationSettings
+from experiments.generation import generate, together
 from experiments.runs import ScoreRun
 from experiments.samplers import TITLES, SamplerName, SamplerSettings
 from sde_jax import figures
@@ -26,6 +27,7 @@ from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
 
 SPLITS = ("train", "validation", "test")
+SAMPLING = SamplerSettings(sampler="em", steps=2000, snr=0.15)
 
 experiment = dataclasses.replace(
     cifar10_vp,
@@ -43,7 +45,8 @@ experiment = dataclasses.replace(
     training=Training(
         steps=46_000, batch_size=32, eval_every=5000, sample_every=1000, checkpoint_every=5000
     ),
-    sampling=SamplerSettings(sampler="em", steps=2000, snr=0.15),
+    sampling=SAMPLING,
+    evaluation=EvaluationSettings(count=5000, sampling=SAMPLING),
 )
 
 SHOWN_SAMPLERS: tuple[SamplerName, ...] = ("em", "pc", "ode")
@@ -55,15 +58,17 @@ def report(run: ScoreRun) -> dict[str, Any]:
     grids, evaluations = {}, {}
     for name in SHOWN_SAMPLERS:
         settings = dataclasses.replace(run.experiment.sampling, sampler=name)
-        samples = generate(
-            run.sampler(settings),
-            run.score,
-            run.experiment.sde,
-            run.layout.shape,
-            key=jax.random.key(0),
-            count=COUNT,
-            batch_size=COUNT,
-            mesh=data_mesh(),
+        samples = together(
+            generate(
+                run.sampler(settings),
+                run.score,
+                run.experiment.sde,
+                run.layout.shape,
+                key=jax.random.key(0),
+                count=COUNT,
+                batch_size=COUNT,
+                mesh=data_mesh(),
+            )
         )
         grids[TITLES[name]] = np.asarray(run.layout.scaling.to_unit(samples.x))
         evaluations[name] = float(samples.nfe.mean())

@@ -1,7 +1,6 @@
 """Drawing any number of samples, on any number of devices, one batch after the other."""
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
 
 import jax
 import jax.numpy as jnp
@@ -39,7 +38,7 @@ def batch_sampler(
     return jax.jit(on_each_device(draw, mesh), out_shardings=replicated(mesh))
 
 
-def sample_parts(
+def generate(
     sampler: Sampler,
     score: Score,
     sde: LinearSDE,
@@ -69,24 +68,13 @@ def sample_parts(
             progress.update(kept)
 
 
-def generate(
-    sampler: Sampler,
-    score: Score,
-    sde: LinearSDE,
-    shape: tuple[int, ...],
-    *,
-    key: PRNGKeyArray,
-    count: int,
-    batch_size: int,
-    mesh: Mesh,
-) -> Samples:
-    """Draws ``count`` samples at once; see `sample_parts`."""
-    options: dict[str, Any] = {"key": key, "count": count, "batch_size": batch_size, "mesh": mesh}
-    parts = list(sample_parts(sampler, score, sde, shape, **options))
+def together(parts: Iterable[Samples]) -> Samples:
+    """All samples, with the trajectories of the first part."""
+    first, *others = parts
     x, nfe, converged = jax.tree.map(
-        lambda *arrays: np.concatenate(arrays), *(part[:3] for part in parts)
+        lambda *arrays: np.concatenate(arrays), first[:3], *(part[:3] for part in others)
     )
-    return parts[0]._replace(x=x, nfe=nfe, converged=converged)
+    return first._replace(x=x, nfe=nfe, converged=converged)
 
 
 def usable(samples: Samples) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,7 +35,7 @@ class Measured(NamedTuple):
     converged: np.ndarray
 
 
-def measured_parts(
+def measure(
     likelihood: Likelihood,
     score: Score,
     sde: LinearSDE,
@@ -48,7 +48,7 @@ def measured_parts(
     mesh: Mesh,
     start: int = 0,
 ) -> Iterator[Measured]:
-    """The likelihoods of examples ``start`` to ``count - 1`` (None: the last) of ``split``.
+    """The likelihoods of examples ``start`` to ``count - 1`` (None: the last), batch by batch.
 
     Example j is dequantized and probed by keys of its own, whatever the batch size.
     """
@@ -77,22 +77,8 @@ def measured_parts(
             progress.update(kept)
 
 
-def measure(
-    likelihood: Likelihood,
-    score: Score,
-    sde: LinearSDE,
-    source: DataSource,
-    split: str,
-    *,
-    key: PRNGKeyArray,
-    count: int | None,
-    batch_size: int,
-    mesh: Mesh,
-) -> Measured:
-    """The likelihoods of the first ``count`` examples (None: all) of ``split`` at once; see
-    `measured_parts`."""
-    options: dict[str, Any] = {"key": key, "count": count, "batch_size": batch_size, "mesh": mesh}
-    parts = measured_parts(likelihood, score, sde, source, split, **options)
+def together(parts: Iterable[Measured]) -> Measured:
+    """The likelihoods of all parts."""
     return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from experiments.evaluation.settings import EvaluationSettings
 from experiments.experiment import Experiment, LikelihoodSettings
-from experiments.generation import generate
+from experiments.generation import generate, together
 from experiments.runs import ScoreRun
 from experiments.samplers import SamplerSettings
 from sde_jax import figures
@@ -107,15 +107,17 @@ def held_out(run: ScoreRun, count: int) -> Array:
 
 def draw(run: ScoreRun, count: int) -> Samples:
     """Samples with their trajectories."""
-    return generate(
-        run.sampler(run.experiment.sampling, frames=FRAMES),
-        run.score,
-        run.experiment.sde,
-        run.layout.shape,
-        key=jax.random.key(0),
-        count=count,
-        batch_size=count,
-        mesh=data_mesh(),
+    return together(
+        generate(
+            run.sampler(run.experiment.sampling, frames=FRAMES),
+            run.score,
+            run.experiment.sde,
+            run.layout.shape,
+            key=jax.random.key(0),
+            count=count,
+            batch_size=count,
+            mesh=data_mesh(),
+        )
     )
 
 

@@ -10,7 +10,7 @@ import tyro
 
 from experiments.command_line.data_show import spec_of
 from experiments.command_line.output import checked_output
-from experiments.command_line.parsing import Switch, UsageError, option, parse
+from experiments.command_line.parsing import Switch, UsageError, check_counts, option, parse
 from experiments.configuration import find, names
 from experiments.evaluation.features import FeatureNetwork, classifier, coordinates, inception
 from experiments.evaluation.reference import cached_statistics, reference
@@ -62,10 +62,7 @@ class Statistics:
     """The .npz file to share, which must not exist."""
 
     def __post_init__(self) -> None:
-        for field in ("count", "batch_size"):
-            value = getattr(self, field)
-            if value is not None and value < 1:
-                raise ValueError(f"`{field}` must be at least 1: got {value}.")
+        check_counts(count=self.count, batch_size=self.batch_size)
         if self.preprocessing is not None and self.features != "inception":
             raise ValueError(f"`preprocessing` does not apply to features {self.features}.")
 

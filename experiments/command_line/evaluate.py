@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import jax
 import tyro
 
-from experiments.command_line.parsing import UsageError, option, parse
+from experiments.command_line.parsing import UsageError, check_counts, check_seed, option, parse
 from experiments.evaluation.evaluation import RECORD, REPORT, evaluate
 from experiments.evaluation.settings import EvaluationSettings
 from experiments.evaluation.task import Task
@@ -37,10 +37,8 @@ class Evaluate:
     """Sample j is a function of the seed and j; the seed of dequantization and probes, too."""
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise ValueError(f"`batch_size` must be at least 1: got {self.batch_size}.")
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"`seed` must lie between 0 and 2^32 - 1: got {self.seed}.")
+        check_counts(batch_size=self.batch_size)
+        check_seed(self.seed)
 
 
 def main(args: list[str]) -> dict[str, Any]:

@@ -11,8 +11,8 @@ import jax
 import tyro
 
 from experiments.command_line.output import checked_output, write_whole
-from experiments.command_line.parsing import UsageError, option, parse
-from experiments.measurement import Measured, measure, summarize, write_table
+from experiments.command_line.parsing import UsageError, check_counts, check_seed, option, parse
+from experiments.measurement import Measured, measure, summarize, together, write_table
 from experiments.runs import ScoreRun, open_run
 from sde_jax.training.devices import data_mesh
 from sde_jax.training.processes import agreed, is_first, join_processes
@@ -42,12 +42,8 @@ class Likelihoods:
     """The .csv file, a line for each example, which must not exist."""
 
     def __post_init__(self) -> None:
-        for field in ("count", "batch_size"):
-            value = getattr(self, field)
-            if value is not None and value < 1:
-                raise ValueError(f"`{field}` must be at least 1: got {value}.")
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"`seed` must lie between 0 and 2^32 - 1: got {self.seed}.")
+        check_counts(count=self.count, batch_size=self.batch_size)
+        check_seed(self.seed)
 
 
 def main(args: list[str]) -> dict[str, Any]:
@@ -81,14 +77,16 @@ def evaluate(run: ScoreRun, options: Likelihoods) -> Measured:
     """The likelihoods that were asked for."""
     asked = {name: getattr(options, name) for name in ("probes", "tolerance", "t_min")}
     given = {name: value for name, value in asked.items() if value is not None}
-    return measure(
-        dataclasses.replace(run.experiment.likelihood, **given).build(),
-        run.score,
-        run.experiment.sde,
-        run.source,
-        options.split,
-        key=jax.random.key(options.seed),
-        count=options.count,
-        batch_size=options.batch_size,
-        mesh=data_mesh(),
+    return together(
+        measure(
+            dataclasses.replace(run.experiment.likelihood, **given).build(),
+            run.score,
+            run.experiment.sde,
+            run.source,
+            options.split,
+            key=jax.random.key(options.seed),
+            count=options.count,
+            batch_size=options.batch_size,
+            mesh=data_mesh(),
+        )
     )

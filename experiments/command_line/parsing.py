@@ -27,6 +27,19 @@ def option(kind: str, default: str) -> Any:
     return tyro.conf.arg(metavar=kind, help_behavior_hint=f"(default: {default})")
 
 
+def check_counts(**counts: int | None) -> None:
+    """Raises ValueError for the first option that is below 1; None stands for all."""
+    for name, count in counts.items():
+        if count is not None and count < 1:
+            raise ValueError(f"`{name}` must be at least 1: got {count}.")
+
+
+def check_seed(seed: int) -> None:
+    """Raises ValueError for what is no seed of a key."""
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"`seed` must lie between 0 and 2^32 - 1: got {seed}.")
+
+
 def parse(
     kind: type[Arguments], args: list[str], command: str, default: Arguments | None = None
 ) -> Arguments:

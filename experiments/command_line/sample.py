@@ -12,10 +12,17 @@ import numpy as np
 import tyro
 
 from experiments.command_line.output import checked_output, writable, write_whole
-from experiments.command_line.parsing import Switch, UsageError, option, parse
+from experiments.command_line.parsing import (
+    Switch,
+    UsageError,
+    check_counts,
+    check_seed,
+    option,
+    parse,
+)
 from experiments.evaluation.features import FeatureNetwork, classifier, extractor
 from experiments.evaluation.networks import classifier_run
-from experiments.generation import generate, usable
+from experiments.generation import generate, together, usable
 from experiments.labelled_folder import check_folder, write_labelled
 from experiments.runs import ScoreRun, open_run
 from experiments.samplers import (
@@ -84,11 +91,8 @@ class Sample:
     """The .npz file, which must not exist; its pictures go beside it."""
 
     def __post_init__(self) -> None:
-        for field in ("count", "batch_size"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"`{field}` must be at least 1: got {getattr(self, field)}.")
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"`seed` must lie between 0 and 2^32 - 1: got {self.seed}.")
+        check_counts(count=self.count, batch_size=self.batch_size)
+        check_seed(self.seed)
 
     def settings(self, default: SamplerSettings) -> SamplerSettings:
         """The experiment's settings with what was asked for.
@@ -121,15 +125,17 @@ def execute(run: ScoreRun, options: Sample) -> dict[str, Any]:
     out = agreed(lambda: output_path(run, settings, options))
     network = agreed(lambda: label_network(run, options))
     started = time.perf_counter()
-    samples = generate(
-        sampler,
-        run.score,
-        run.experiment.sde,
-        run.layout.shape,
-        key=jax.random.key(options.seed),
-        count=options.count,
-        batch_size=options.batch_size,
-        mesh=data_mesh(),
+    samples = together(
+        generate(
+            sampler,
+            run.score,
+            run.experiment.sde,
+            run.layout.shape,
+            key=jax.random.key(options.seed),
+            count=options.count,
+            batch_size=options.batch_size,
+            mesh=data_mesh(),
+        )
     )
     seconds = time.perf_counter() - started
     pictures = write(run, settings, samples, out) if is_first() else []

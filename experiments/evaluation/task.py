@@ -16,8 +16,8 @@ from experiments.evaluation.levels import from_levels, to_levels
 from experiments.evaluation.pieces import Columns, kept
 from experiments.evaluation.settings import LEAST, EvaluationSettings
 from experiments.experiment import LikelihoodSettings
-from experiments.generation import sample_parts, usable
-from experiments.measurement import Measured, measured_parts
+from experiments.generation import generate, usable
+from experiments.measurement import Measured, measure
 from experiments.runs import ScoreRun
 from sde_jax.atomic import write_json
 from sde_jax.training.fingerprint import checksum
@@ -110,7 +110,7 @@ class Task:
 
     def _sample_pieces(self, start: int) -> Iterator[Columns]:
         run, scaling = self.run, self.run.layout.scaling
-        parts = sample_parts(
+        parts = generate(
             run.sampler(self.settings.sampling),
             run.score,
             run.experiment.sde,
@@ -127,7 +127,7 @@ class Task:
 
     def _likelihood_pieces(self, start: int) -> Iterator[Columns]:
         run = self.run
-        parts = measured_parts(
+        parts = measure(
             self.likelihood.build(),
             run.score,
             run.experiment.sde,

@@ -11,7 +11,7 @@ from in_process import RING, succeed
 
 from experiments import ring, snapshots
 from experiments.digits_vp import experiment as digits_vp
-from experiments.generation import generate
+from experiments.generation import generate, together
 from experiments.runs import open_run
 from experiments.snapshots import Snapshots
 from sde_jax.nets.spec import NetworkSpec
@@ -72,15 +72,17 @@ def test_they_are_the_first_samples_of_the_averaged_parameters(
         learner = experiment.learner(layout.shape)
         state, other = (learner.init(jax.random.key(n)) for n in (seed, seed + 10))
         draw(state._replace(ema_params=other.params), tmp_path / "picture.png")
-        samples = generate(
-            SAMPLER,
-            NetworkScore(other.params, experiment.model()),
-            experiment.sde,
-            layout.shape,
-            key=jax.random.key(0),
-            count=count,
-            batch_size=8,
-            mesh=mesh,
+        samples = together(
+            generate(
+                SAMPLER,
+                NetworkScore(other.params, experiment.model()),
+                experiment.sde,
+                layout.shape,
+                key=jax.random.key(0),
+                count=count,
+                batch_size=8,
+                mesh=mesh,
+            )
         )
         assert drawn[-1].shape == (count, 8, 8, 1)
         expected = np.asarray(layout.scaling.to_unit(samples.x))
