@@ -166,7 +166,7 @@ def measured(count: int) -> Iterator[tuple[str, list[Distance] | str]]:
         try:
             yield row, list(peer_distances(settings, noise, reference))
         except ModuleNotFoundError as error:
-            yield row, f"missing: no {error.name}; pip install -e '.[diffusers]'"
+            yield row, f"missing: no {error.name}; pip install -e '.[benchmark]'"
 
 
 def prior(keys: jax.Array) -> jax.Array:

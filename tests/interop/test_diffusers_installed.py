@@ -1,4 +1,4 @@
-"""Networks that diffusers itself builds and saves, where it is installed (extra `diffusers`)."""
+"""Networks that diffusers itself builds and saves, where it is installed (extra `benchmark`)."""
 
 import warnings
 
