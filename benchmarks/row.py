@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Asked", "Row", "Spread", "spread"]
+__all__ = ["Asked", "Row", "Spread", "not_installed", "spread"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +106,11 @@ class Row:
             "" if self.peak_bytes is None else f"{number(self.peak_bytes / 2**20)} MiB",
             self.checked,
         ]
+
+
+def not_installed(error: ModuleNotFoundError) -> str:
+    """What a row says in ``missing`` of a peer that cannot be imported."""
+    return f"no {error.name}: pip install -e '.[benchmark]'"
 
 
 HEADINGS = (

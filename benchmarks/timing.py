@@ -1,14 +1,14 @@
 """Times of compiled programs, and of two things in turn."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 
 from benchmarks.row import Spread, spread
 
-__all__ = ["Compiled", "Pairs", "compiled", "paired", "seconds"]
+__all__ = ["Compiled", "Pairs", "compiled", "fastest", "paired", "per_second", "seconds"]
 
 
 class Compiled(NamedTuple):
@@ -54,6 +54,18 @@ def seconds(function: Callable[[], Any]) -> float:
     started = time.perf_counter()
     jax.block_until_ready(function())
     return time.perf_counter() - started
+
+
+def per_second(times: Spread, count: int) -> Spread:
+    """How many of ``count`` things are done in a second, of the seconds that all of them take."""
+    return Spread(count / times.value, count / times.high, count / times.low)
+
+
+def fastest(calls: Mapping[str, Callable[[], Any]]) -> str:
+    """The name of the call that takes the least time, after one of each that does not count."""
+    for call in calls.values():
+        seconds(call)
+    return min(calls, key=lambda name: min(seconds(calls[name]) for _ in range(3)))
 
 
 def paired(

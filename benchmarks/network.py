@@ -1,0 +1,241 @@
+"""How many images do a network and its training take in a second?
+
+    python -m benchmarks network
+
+DDPM++ against PyTorch with the same weights: one evaluation of a batch of 16, and one training
+step on a batch of 32 (forward, backward, clipping, Adam, running average). Float32 on a CPU; on a
+GPU bfloat16, where also the share of the device's own matrix products is measured that training
+reaches.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.ddpmpp import Inputs, M, S, Size, Timed, example, precise
+from benchmarks.row import Asked, Row, Spread, not_installed
+from benchmarks.timing import Compiled, compiled, fastest, paired, per_second, seconds, spread
+from experiments.cifar10_vp import experiment as cifar10
+from experiments.experiment import Experiment
+from sde_jax.arrays import Array, PyTree
+from sde_jax.data.source import Batch
+from sde_jax.objectives import DenoisingScoreMatching
+from sde_jax.training.optimizer import Adam
+
+FORWARD, TRAINING, LARGE = 16, 32, 256
+"""Images in a batch."""
+AGREES = {"float32": 1e-4, "bfloat16": 5e-2}
+"""How far outputs may lie apart, in units of their deviation."""
+SAME_GRADIENT = 1e-4
+SIDE = 8192
+"""Of the large matrix product."""
+
+
+def rows(asked: Asked) -> Iterator[Row]:
+    """A row for each size and kind, and one for the share of the ceiling."""
+    for size in (S,) if asked.quick else (S, M):
+        yield evaluation(size, asked)
+        yield training(size, asked)
+    yield utilisation()
+
+
+def precision() -> str:
+    """Of the networks' computation."""
+    return "float32" if precise() else "bfloat16"
+
+
+def evaluation(size: Size, asked: Asked) -> Row:
+    """One evaluation."""
+    inputs, module = example(size, FORWARD), Timed(spec=size.spec).build()
+    program = compiled(lambda p, x, time: module.apply({"params": p}, x, time), *inputs)
+    ours, repeats = lambda: program.call(*inputs), 5 if asked.quick else 15
+    row = {
+        "case": f"{size.name}, an evaluation of {FORWARD} images, {precision()}",
+        "unit": "images/s",
+        "at_least": 1.0 if precise() else 1.2,
+        **taken(program),
+    }
+    try:
+        from benchmarks import torch_peer
+    except ModuleNotFoundError as error:
+        alone = first_alone(module, inputs, ours())
+        return without_peer(row, error, timed(ours, repeats, FORWARD), alone)
+    calls = {v.name: torch_peer.evaluation(v, size, inputs) for v in torch_peer.variants()}
+    name = fastest(calls)
+    difference = apart(ours(), calls[name]().cpu())
+    pairs = paired(ours, calls[name], repeats=repeats)
+    return Row(
+        **row,
+        ours=per_second(pairs.ours, FORWARD),
+        peer=name,
+        theirs=per_second(pairs.theirs, FORWARD),
+        ratio=pairs.ratio,
+        checked=f"outputs differ by at most {difference:.0e} of their deviation",
+    )
+
+
+def training(size: Size, asked: Asked) -> Row:
+    """One training step, as the library compiles it."""
+    learner = timed_experiment(size).learner(size.shape)
+    state, key = learner.init(jax.random.key(0)), jax.random.key(1)
+    initial = jax.tree.map(np.asarray, state.params)
+    batch = images(size, TRAINING)
+    program = compiled(learner.update, state, key, batch, donate_argnums=0)
+    losses: list[Array] = []
+
+    def ours() -> Any:
+        nonlocal state
+        state, metrics = program.call(state, jax.random.fold_in(key, len(losses)), batch)
+        losses.append(metrics["loss"])
+        return state
+
+    row = {
+        "case": f"{size.name}, a training step of {TRAINING} images, {precision()}",
+        "unit": "images/s",
+        "at_least": 0.7 if precise() else 1.2,
+        **taken(program),
+    }
+    repeats = 5 if asked.quick else 9
+    try:
+        from benchmarks import torch_peer
+    except ModuleNotFoundError as error:
+        figure = timed(ours, repeats, TRAINING)
+        return without_peer(row, error, figure, learned(losses))
+    checked = same_gradient(size)
+    calls = {
+        v.name: torch_peer.training_step(v, size, initial, batch.x) for v in torch_peer.variants()
+    }
+    name = fastest(calls)
+    pairs = paired(ours, calls[name], repeats=repeats)
+    return Row(
+        **row,
+        ours=per_second(pairs.ours, TRAINING),
+        peer=name,
+        theirs=per_second(pairs.theirs, TRAINING),
+        ratio=pairs.ratio,
+        checked=f"{checked}; {learned(losses)}",
+    )
+
+
+def utilisation() -> Row:
+    """The share of the device's own matrix products that training reaches."""
+    row = {
+        "case": f"{M.name}, training on {LARGE} images, bfloat16",
+        "unit": "TFLOP/s",
+        "peer": f"a matrix product of {SIDE} x {SIDE}, bfloat16",
+        "at_least": 0.35,
+    }
+    if precise():
+        return Row(**row, missing="it needs a GPU", checked="")
+    learner = timed_experiment(M).learner(M.shape)
+    state, key, batch = learner.init(jax.random.key(0)), jax.random.key(1), images(M, LARGE)
+    program = compiled(learner.update, state, key, batch, donate_argnums=0)
+    losses: list[Array] = []
+
+    def ours() -> Any:
+        nonlocal state
+        state, metrics = program.call(state, key, batch)
+        losses.append(metrics["loss"])
+        return state
+
+    factor = jax.random.normal(jax.random.key(0), (SIDE, SIDE), jnp.bfloat16)
+    product = jax.jit(jnp.matmul)
+    pairs = paired(ours, lambda: product(factor, factor), repeats=15, warm_up=3)
+    done, ceiling = 3 * operations(M, LARGE) / 1e12, 2 * SIDE**3 / 1e12
+    return Row(
+        **row,
+        **taken(program),
+        ours=per_second(pairs.ours, 1).scaled(done),
+        theirs=per_second(pairs.theirs, 1).scaled(ceiling),
+        ratio=pairs.ratio.scaled(done / ceiling),
+        checked=learned(losses),
+    )
+
+
+def operations(size: Size, batch: int) -> float:
+    """Of an evaluation, as XLA counts them before it chooses kernels."""
+    module = size.spec.build()
+    shapes = jax.eval_shape(lambda: example(size, batch))
+    lowered = jax.jit(lambda p, x, time: module.apply({"params": p}, x, time)).lower(*shapes)
+    return lowered.cost_analysis()["flops"]
+
+
+def timed_experiment(size: Size) -> Experiment:
+    """CIFAR-10's, with the network."""
+    network = Timed(spec=size.spec)
+    return dataclasses.replace(
+        cifar10, network=network, optimizer=Adam(), ema_decay=0.999, ema_warmup=False
+    )
+
+
+def images(size: Size, count: int) -> Batch:
+    """Of uniform noise."""
+    shape = (count, *size.shape)
+    return Batch(jax.random.uniform(jax.random.key(2), shape, minval=-1.0, maxval=1.0), None)
+
+
+def taken(program: Compiled) -> dict[str, Any]:
+    """What a row says of a program."""
+    return {"compile_seconds": program.seconds, "peak_bytes": program.peak_bytes}
+
+
+def timed(call: Callable[[], Any], repeats: int, count: int) -> Spread:
+    """Images per second of ours alone."""
+    seconds(call)
+    return per_second(spread([seconds(call) for _ in range(repeats)]), count)
+
+
+def without_peer(row: dict[str, Any], error: ModuleNotFoundError, ours: Spread, found: str) -> Row:
+    """A row where PyTorch is missing."""
+    return Row(**row, ours=ours, peer="PyTorch", missing=not_installed(error), checked=found)
+
+
+def apart(ours: Any, theirs: Any) -> float:
+    """The largest difference of two outputs in units of their deviation.
+
+    Raises:
+      AssertionError: if it is more than rounding.
+    """
+    first, second = np.asarray(ours), np.asarray(theirs)
+    difference = float(np.abs(first - second).max() / first.std())
+    assert difference < AGREES[precision()], f"outputs differ by {difference:.1e}"
+    return difference
+
+
+def first_alone(module: Any, inputs: Inputs, output: Array) -> str:
+    """That an image's output does not depend on the others."""
+    params, x, time = inputs
+    alone = jax.jit(module.apply)({"params": params}, x[:1], time[:1])
+    return f"as alone but for {apart(output[:1], alone):.0e} of the deviation"
+
+
+def same_gradient(size: Size) -> str:
+    """That the gradient of the loss is PyTorch's, at given times and noise, without dropout."""
+    from benchmarks import torch_peer
+
+    count = 4
+    objective = DenoisingScoreMatching(
+        model=dataclasses.replace(cifar10, network=size.spec).model()
+    )
+    params, noise, _ = example(size, count)
+    x0, t = images(size, count).x, jnp.linspace(0.05, 0.95, count)
+
+    def mean_loss(params: PyTree) -> Array:
+        return objective.losses_at(params, x0, t, noise).mean()
+
+    with jax.default_matmul_precision("highest"):
+        gradient = jax.jit(jax.grad(mean_loss))(params)
+    difference = torch_peer.gradient_difference(size, gradient, params, x0, t, noise)
+    assert difference < SAME_GRADIENT, f"gradients differ by {difference:.1e}"
+    return f"float32 gradients differ by {difference:.0e} of their norm"
+
+
+def learned(losses: list[Array]) -> str:
+    """That the loss falls on a batch that is seen again and again."""
+    first, last = float(losses[0]), float(losses[-1])
+    assert last < first, f"the loss went from {first} to {last}"
+    return f"the loss fell from {first:.3f} to {last:.3f} in {len(losses)} steps"
