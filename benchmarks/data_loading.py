@@ -1,37 +1,95 @@
 """Do batches come as fast as the network trains, wherever the decoded images are kept?
 
-    python -m benchmarks.data_loading ~/tensorflow_datasets
+    python -m benchmarks data_loading --data-dir ~/tensorflow_datasets
 
-Counts images per second of CIFAR-10, in batches of 128, shuffled, flipped and dequantized: kept on
-the device, in a memory-mapped file, and streamed by worker processes; and of training steps of a
-small U-Net on one batch. Checks that all three give the same batches. Prints a row of the table in
-README.md.
+Images per second of CIFAR-10, in batches of 128, shuffled, flipped and dequantized: kept on the
+device, in a memory-mapped file, and streamed by worker processes, against training steps of the
+narrow U-Net of the MNIST experiment, in colour.
 """
 
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import numpy as np
 
+from benchmarks.row import Asked, Row, Spread, spread
 from experiments.mnist_vp import experiment
+from sde_jax.data.errors import DataNotFoundError
 from sde_jax.data.source import Batch, DataSource
 from sde_jax.data.storage import Storage
 from sde_jax.data.tfds import TfdsImages
 
 BATCH = 128
 READ_AHEAD = 40
-SECONDS = 10.0
+"""Batches that may be ready before anything is timed."""
+SECONDS = 2.0
+"""Of a repeat."""
+KEPT = {"device": "on the device", "cache": "memory-mapped", "stream": "streamed"}
 
 
-def rate(step: Callable[[], Any], warm_up: int) -> float:
+def rows(asked: Asked) -> Iterator[Row]:
+    """A row for each place that images are kept in; all must give the same batches."""
+    if asked.data_dir is None:
+        yield row("wherever they are kept", missing="--data-dir DIR")
+        return
+    repeats, firsts, rates = 2 if asked.quick else 5, [], []
+    with tempfile.TemporaryDirectory() as folder:
+        for keep in KEPT:
+            storage = Storage(keep=keep, folder=folder)
+            data = TfdsImages(
+                name="cifar10", data_dir=str(asked.data_dir), flip=True, storage=storage
+            )
+            try:
+                source = data.load()
+            except DataNotFoundError as error:
+                yield row("wherever they are kept", missing=" ".join(str(error).split()))
+                return
+            batches = source.stream(jax.random.key(2), "train", BATCH)
+            firsts.append(next(batches))
+            rates.append(rate(lambda batches=batches: next(batches), READ_AHEAD, repeats))
+            del batches
+    for other in firsts[1:]:
+        np.testing.assert_array_equal(firsts[0].x, other.x)
+    trained = rate(training_step(source, firsts[0]), 2, repeats)
+    for where, found in zip(KEPT.values(), rates, strict=True):
+        checked = f"its first batch is that of all {len(KEPT)} ways, bitwise"
+        yield row(where, ours=found, theirs=trained, checked=checked)
+
+
+def row(
+    where: str,
+    *,
+    ours: Spread | None = None,
+    theirs: Spread | None = None,
+    missing: str = "",
+    checked: str = "",
+) -> Row:
+    """Images kept in one place."""
+    return Row(
+        case=f"CIFAR-10 {where}, batches of {BATCH}",
+        unit="images/s",
+        ours=ours,
+        peer="training steps of a U-Net of 32 channels",
+        theirs=theirs,
+        missing=missing,
+        ratio=Spread.of(ours.value / theirs.value) if ours and theirs else None,
+        at_least=1.0,
+        checked=checked,
+    )
+
+
+def rate(step: Callable[[], Any], warm_up: int, repeats: int) -> Spread:
     """Images per second of ``step``, which makes or uses a batch, without the first ones."""
     for _ in range(warm_up):
         jax.block_until_ready(step())
+    return spread([one_rate(step) for _ in range(repeats)])
+
+
+def one_rate(step: Callable[[], Any]) -> float:
+    """Of as many steps as there are in a repeat."""
     count, started = 0, time.perf_counter()
     while time.perf_counter() - started < SECONDS:
         jax.block_until_ready(step())
@@ -40,7 +98,7 @@ def rate(step: Callable[[], Any], warm_up: int) -> float:
 
 
 def training_step(source: DataSource, batch: Batch) -> Callable[[], Any]:
-    """Updates the narrow U-Net of the MNIST experiment, in colour, on the same batch again."""
+    """Updates the U-Net on the same batch again."""
     learner = experiment.learner(source.shape)
     update = jax.jit(learner.update, donate_argnums=0)
     state, key = learner.init(jax.random.key(0)), jax.random.key(1)
@@ -51,32 +109,3 @@ def training_step(source: DataSource, batch: Batch) -> Callable[[], Any]:
         return metrics
 
     return step
-
-
-def main() -> None:
-    """Measures all and prints a row."""
-    rates, firsts = [], []
-    with tempfile.TemporaryDirectory() as folder:
-        for keep in ("device", "cache", "stream"):
-            storage = Storage(keep=keep, folder=folder)
-            data = TfdsImages(name="cifar10", data_dir=sys.argv[1], flip=True, storage=storage)
-            source = data.load()
-            batches = source.stream(jax.random.key(2), "train", BATCH)
-            firsts.append(next(batches))
-            rates.append(rate(lambda batches=batches: next(batches), READ_AHEAD))
-            del batches
-    for other in firsts[1:]:
-        np.testing.assert_array_equal(firsts[0].x, other.x)
-    rates.append(rate(training_step(source, firsts[0]), 2))
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
-    columns = " | ".join(f"{value:,.0f}" for value in rates)
-    print(
-        f"| CIFAR-10, batch {BATCH} | {columns} | {storage.resolved_workers()} | "
-        f"{jax.devices()[0].device_kind} | {jax.__version__} | {commit.stdout.strip()} |"
-    )
-
-
-if __name__ == "__main__":
-    main()

@@ -1,24 +1,22 @@
-"""How far from the flow's end do a few evaluations of the score lead?
+"""How far from the flow's end do a few evaluations of an exact score lead?
 
-    python -m benchmarks.few_steps [--quick]
+    python -m benchmarks few_steps
 
-The score is exact, of a mixture of 10 Gaussians in 64 dimensions. Every process has the same range
-of noise_to_signal, .0105 to 152, and starts from the same noise; the distance is the root mean
-square of a coordinate of x / alpha, to a solve of 2000 steps, with its standard error over samples.
-The peer is diffusers' `DPMSolverMultistepScheduler` on VP, with each of its spacings, told sigma
-and not the rounded timestep. Prints rows of the tables in README.md.
+The score is that of a mixture of 10 Gaussians in 64 dimensions, in float64. Every process has the
+same range of noise_to_signal, .0105 to 152, and starts from the same noise; the distance is the
+root mean square of a coordinate of x / alpha to a solve of 2000 steps, with its standard error over
+samples; that of a ratio is of pairs. The peer is diffusers' DPM-Solver++ 2M on VP.
 """
 
-import argparse
 import math
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.row import Asked, Row, Spread, not_installed
 from sde_jax.sampling import (
     DDIM,
     ExponentialAdams,
@@ -37,6 +35,8 @@ EVALUATIONS = (10, 20, 35)
 LEAST, MOST = 0.0105, 152.0
 DIMENSION = 64
 REFERENCE_STEPS = 2000
+SAME_SOLVE = 1e-4
+UNIT = "rms"
 
 PROCESSES: dict[str, LinearSDE] = {
     "VP": VP(),
@@ -58,23 +58,109 @@ METHODS: dict[str, Callable[[TimeGrid], Sampler]] = {
     "UniPC-3, last orders lower": lambda grid: adams(grid, 3, corrected=True, falling=True),
     "order 4, corrected": lambda grid: adams(grid, 4, corrected=True),
 }
-PEERS: dict[str, dict[str, object]] = {
-    "timesteps, to 0 (default)": {},
-    "timesteps, to sigma_min": {"final_sigmas_type": "sigma_min"},
-    "karras, to 0": {"use_karras_sigmas": True},
-    "exponential, to 0": {"use_exponential_sigmas": True},
-    "lu, to 0": {"use_lu_lambdas": True},
-}
 
 
-class Distance(NamedTuple):
-    """A root mean square, and its standard error."""
+class Distances(NamedTuple):
+    """The mean square of each sample's coordinates."""
 
-    value: float
-    stderr: float
+    squares: np.ndarray
 
-    def __str__(self) -> str:
-        return f"{self.value:.1e} ± {self.stderr:.0e}"
+    @property
+    def rms(self) -> Spread:
+        """The root of the mean, with its standard error."""
+        value = math.sqrt(self.squares.mean())
+        return Spread.of(value, self.squares.std(ddof=1) / len(self.squares) ** 0.5 / (2 * value))
+
+    def times_less_than(self, other: "Distances") -> Spread:
+        """The ratio to another's root mean square, with the standard error of pairs."""
+        ratio = math.sqrt(other.squares.mean() / self.squares.mean())
+        shares = [squares / squares.mean() for squares in (other.squares, self.squares)]
+        relative = (shares[0] - shares[1]).std(ddof=1) / 2 / len(self.squares) ** 0.5
+        return Spread.of(ratio, ratio * relative)
+
+
+class Reference(NamedTuple):
+    """Where the flow ends, from the same noise for all."""
+
+    x: np.ndarray
+    checked: str
+
+    def distances(self, x: np.ndarray) -> Distances:
+        """Of other ends."""
+        return Distances(((x - self.x) ** 2).mean(axis=1))
+
+
+def rows(asked: Asked) -> Iterator[Row]:
+    """UniPC-3 beside diffusers and on other processes; unless quick, all methods and grids, too."""
+    jax.config.update("jax_enable_x64", True)
+    spacings = ("by default", "exponential") if asked.quick else None
+    known = reference(64 if asked.quick else 1024)
+    others = ("sub-VP", "VE") if asked.quick else tuple(PROCESSES)[1:]
+    for evaluations in EVALUATIONS:
+        ours = by_method("UniPC-3", "log-SNR", "VP", evaluations, known)
+        peers = diffusers_distances(evaluations, known, spacings)
+        yield from beside_diffusers(evaluations, ours, peers, known)
+        for process in others:
+            found = by_method("UniPC-3", "log-SNR", process, evaluations, known)
+            case = f"UniPC-3, log-SNR, {process}, {evaluations} evaluations"
+            yield row(case, found, "the same on VP", ours, known, at_least=1 / 1.1)
+        if not asked.quick:
+            yield from survey(evaluations, peers, known)
+
+
+def beside_diffusers(
+    evaluations: int, ours: Distances, peers: Mapping[str, Distances] | str, known: Reference
+) -> Iterator[Row]:
+    """UniPC-3 and each spacing of diffusers; all but the default and the best are for knowledge."""
+    case = f"UniPC-3, log-SNR, VP, {evaluations} evaluations"
+    if isinstance(peers, str):
+        peer = "diffusers' DPM-Solver++ 2M, VP"
+        yield row(case, ours, peer, None, known, missing=peers, at_least=1.0)
+        return
+    best = min(peers, key=lambda name: peers[name].rms.value)
+    for name, theirs in peers.items():
+        at_least = 1.0 if name in ("by default", best) else None
+        peer = f"diffusers' DPM-Solver++ 2M, VP, {name}"
+        yield row(case, ours, peer, theirs, known, at_least=at_least)
+
+
+def survey(
+    evaluations: int, peers: Mapping[str, Distances] | str, known: Reference
+) -> Iterator[Row]:
+    """Every method on both grids, on VP."""
+    missing = peers if isinstance(peers, str) else ""
+    theirs = None if isinstance(peers, str) else peers["by default"]
+    peer = "diffusers' DPM-Solver++ 2M, VP, by default"
+    for method in METHODS:
+        for grid in GRIDS:
+            if (method, grid) != ("UniPC-3", "log-SNR"):
+                found = by_method(method, grid, "VP", evaluations, known)
+                case = f"{method}, {grid}, VP, {evaluations} evaluations"
+                yield row(case, found, peer, theirs, known, missing=missing)
+
+
+def row(
+    case: str,
+    ours: Distances,
+    peer: str,
+    theirs: Distances | None,
+    known: Reference,
+    *,
+    missing: str = "",
+    at_least: float | None = None,
+) -> Row:
+    """Two distances."""
+    return Row(
+        case=case,
+        unit=UNIT,
+        ours=ours.rms,
+        peer=peer,
+        theirs=None if theirs is None else theirs.rms,
+        missing=missing,
+        ratio=None if theirs is None else ours.times_less_than(theirs),
+        at_least=at_least,
+        checked=known.checked,
+    )
 
 
 def adams(grid: TimeGrid, order: int, *, corrected: bool, falling: bool = False) -> Sampler:
@@ -93,6 +179,28 @@ def mixture() -> GaussianMixture:
     return GaussianMixture(*(jnp.asarray(array) for array in (weights, means, variances)))
 
 
+def reference(count: int) -> Reference:
+    """By Heun's method, which UniPC-3 must confirm.
+
+    Raises:
+      AssertionError: unless it does.
+    """
+    fine = GRIDS["log-SNR"](REFERENCE_STEPS)
+    x, other = (draw(METHODS[name](fine), PROCESSES["VP"], count) for name in ("Heun", "UniPC-3"))
+    apart = Reference(x, "").distances(other).rms.value
+    assert apart < SAME_SOLVE, f"two solves of the flow differ by {apart:.1e}"
+    return Reference(x, f"{count} samples; two solves in {REFERENCE_STEPS} steps: {apart:.0e}")
+
+
+def by_method(
+    method: str, grid: str, process: str, evaluations: int, known: Reference
+) -> Distances:
+    """Of the ends of a method of ours."""
+    steps = evaluations // 2 if method == "Heun" else evaluations
+    sampler = METHODS[method](GRIDS[grid](steps))
+    return known.distances(draw(sampler, PROCESSES[process], len(known.x)))
+
+
 def draw(sampler: Sampler, sde: LinearSDE, count: int) -> np.ndarray:
     """The last states over alpha, always from the same noise."""
     keys = jax.random.split(jax.random.key(0), count)
@@ -101,93 +209,33 @@ def draw(sampler: Sampler, sde: LinearSDE, count: int) -> np.ndarray:
     return np.asarray(run(keys))
 
 
-def distance(x: np.ndarray, reference: np.ndarray) -> Distance:
-    """The root mean square over samples and coordinates."""
-    squares = ((x - reference) ** 2).mean(axis=1)
-    value = math.sqrt(squares.mean())
-    return Distance(value, squares.std() / math.sqrt(len(squares)) / (2 * value))
-
-
-def peer_distances(
-    settings: dict[str, object], noise: np.ndarray, reference: np.ndarray
-) -> Iterator[Distance]:
-    """Of diffusers' scheduler on VP with these settings, for each number of evaluations."""
-    import torch
-    from diffusers import DPMSolverMultistepScheduler
-
+def diffusers_distances(
+    evaluations: int, known: Reference, spacings: Sequence[str] | None
+) -> dict[str, Distances] | str:
+    """Of the ends of diffusers' scheduler on VP, by its spacings (None: all); or what is missing."""
+    try:
+        from benchmarks import diffusers_peer
+    except ModuleNotFoundError as error:
+        return not_installed(error)
     sde = PROCESSES["VP"]
-    times = jnp.linspace(sde.time_of(jnp.asarray(LEAST)), 1.0, 1000)
-    squares = np.asarray(sde.alpha(times)) ** 2
-    betas = 1 - squares / np.append(1.0, squares[:-1])
-    scheduler = DPMSolverMultistepScheduler(trained_betas=betas.tolist(), **settings)
-    clean = jax.jit(lambda x, sigma: denoise(sde, x, sigma))
-    if settings.get("final_sigmas_type") != "sigma_min":
-        alpha = sde.alpha(sde.time_of(jnp.asarray(LEAST)))
-        reference = np.asarray(clean(alpha * reference, LEAST))
-    for evaluations in EVALUATIONS:
-        scheduler.set_timesteps(evaluations)
-        x = torch.from_numpy(noise.copy())
-        for step, timestep in enumerate(scheduler.timesteps):
-            sigma = float(scheduler.sigmas[step])
-            mean = torch.from_numpy(np.array(clean(x.numpy(), sigma)))
-            alpha = 1 / math.hypot(1, sigma)
-            x = scheduler.step((x - alpha * mean) / (alpha * sigma), timestep, x).prev_sample
-        last = float(scheduler.sigmas[-1])
-        yield distance(x.numpy() * math.hypot(1, last), reference)
-
-
-def denoise(sde: LinearSDE, x: jax.Array, sigma: float) -> jax.Array:
-    """The posterior mean of states with this noise_to_signal."""
-    return denoised(MixtureScore(mixture(), sde), sde, x, sde.time_of(jnp.asarray(sigma)))
-
-
-def measured(count: int) -> Iterator[tuple[str, list[Distance] | str]]:
-    """The name of each row and its distances, for each number of evaluations."""
-    fine = GRIDS["log-SNR"](REFERENCE_STEPS)
-    reference, other = (
-        draw(METHODS[name](fine), PROCESSES["VP"], count) for name in ("Heun", "UniPC-3")
-    )
-    assert distance(other, reference).value < 1e-4, "two solves of the flow differ"
-    for name, method in METHODS.items():
-        for spacing, grid in GRIDS.items():
-            found = []
-            for evaluations in EVALUATIONS:
-                steps = evaluations // 2 if name == "Heun" else evaluations
-                found.append(distance(draw(method(grid(steps)), PROCESSES["VP"], count), reference))
-            yield f"{name}, {spacing}, VP", found
-    for process in list(PROCESSES)[1:]:
-        samplers = [METHODS["UniPC-3"](GRIDS["log-SNR"](steps)) for steps in EVALUATIONS]
-        found = [distance(draw(s, PROCESSES[process], count), reference) for s in samplers]
-        yield f"UniPC-3, log-SNR, {process}", found
-    keys = jax.random.split(jax.random.key(0), count)
-    noise = np.asarray(prior(keys))
-    for name, settings in PEERS.items():
-        row = f"diffusers' DPM-Solver++ 2M, {name}"
-        try:
-            yield row, list(peer_distances(settings, noise, reference))
-        except ModuleNotFoundError as error:
-            yield row, f"missing: no {error.name}; pip install -e '.[benchmark]'"
-
-
-def prior(keys: jax.Array) -> jax.Array:
-    """The noise that all samplers start from."""
+    keys = jax.random.split(jax.random.key(0), len(known.x))
     halves = jax.vmap(jax.random.split, out_axes=1)(keys)
-    return draw_prior(halves[0], PROCESSES["VP"], (DIMENSION,))
+    noise = np.asarray(draw_prior(halves[0], sde, (DIMENSION,)))
+    levels = sde.noise_to_signal(jnp.linspace(sde.time_of(jnp.asarray(LEAST)), 1.0, 1000))
+    clean = jax.jit(posterior_mean)
+    denoised_ends = Reference(np.asarray(clean(known.x, LEAST)), known.checked)
+    found = {}
+    for name in spacings or diffusers_peer.SPACINGS:
+        settings = diffusers_peer.SPACINGS[name]
+        scheduler = diffusers_peer.scheduler(np.asarray(levels), **settings)
+        y = diffusers_peer.draw(scheduler, evaluations, noise, clean)
+        ends = known if scheduler.sigmas[-1] > 0 else denoised_ends
+        found[name] = ends.distances(y)
+    return found
 
 
-def main() -> None:
-    """Prints a row for each sampler, with the distances in columns."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="64 samples instead of 256")
-    jax.config.update("jax_enable_x64", True)
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
-    for name, found in measured(64 if parser.parse_args().quick else 256):
-        cells = found if isinstance(found, str) else " | ".join(map(str, found))
-        print(f"| {name} | {cells} |", flush=True)
-    print(f"jax {jax.__version__}, commit {commit.stdout.strip()}")
-
-
-if __name__ == "__main__":
-    main()
+def posterior_mean(y: jax.Array, level: float) -> jax.Array:
+    """Of x / alpha with this noise_to_signal."""
+    sde = PROCESSES["VP"]
+    t = sde.time_of(jnp.asarray(level))
+    return denoised(MixtureScore(mixture(), sde), sde, sde.alpha(t) * y, t)

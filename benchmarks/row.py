@@ -93,7 +93,7 @@ class Row:
 
     def cells(self) -> list[str]:
         """Its cells in a table of `HEADINGS`."""
-        wanted = "" if self.at_least is None else f"{self.at_least:g}"
+        wanted = "" if self.at_least is None else f"{self.at_least:.3g}"
         verdict = {None: "", True: "reached", False: "**missed**"}[self.reached]
         return [
             self.case,
@@ -120,11 +120,11 @@ HEADINGS = (
 
 
 def figure(value: Spread | None, unit: str) -> str:
-    """A spread to three digits, its ends in brackets where they differ."""
+    """A spread to three digits, its ends in brackets where they can be told apart."""
     if value is None:
         return ""
-    ends = f" ({number(value.low)} to {number(value.high)})" if value.low < value.high else ""
-    return f"{number(value.value)}{ends} {unit}".strip()
+    low, high = number(value.low), number(value.high)
+    return f"{number(value.value)}{f' ({low} to {high})' if low != high else ''} {unit}".strip()
 
 
 def number(value: float) -> str:

@@ -1,0 +1,107 @@
+"""Trained runs, and how far what they draw is from their training data."""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from benchmarks.row import Asked, Spread
+from experiments.evaluation.features import FeatureNetwork, coordinates, extractor
+from experiments.evaluation.networks import MissingNetworkError, network
+from experiments.evaluation.reference import gather, reference
+from experiments.generation import generate, together, usable
+from experiments.runs import ScoreRun, open_run
+from sde_jax.data.errors import DataNotFoundError
+from sde_jax.data.tfds import TfdsImages
+from sde_jax.metrics.frechet import FittedGaussian, FrechetDistance, frechet_distance
+from sde_jax.sampling import Sampler
+from sde_jax.training.devices import data_mesh
+from sde_jax.training.errors import NotARunError
+
+__all__ = ["MissingRunError", "Trained", "error_of", "opened", "with_error"]
+
+EXTRACTED = 256
+"""Images at once that features are taken of."""
+
+
+class MissingRunError(ValueError):
+    """A trained run is not there; the message says what would bring it."""
+
+
+class Trained(NamedTuple):
+    """A run, and the Gaussian of its training data's features, which is taken as exact."""
+
+    run: ScoreRun
+    features: FeatureNetwork
+    known: FittedGaussian
+
+    def distance(self, x: np.ndarray) -> FrechetDistance:
+        """Of samples in model coordinates, with the standard error over other samples."""
+        data = np.asarray(self.run.layout.scaling.to_unit(x))
+        extract = extractor(self.features, data_mesh(), EXTRACTED)
+        starts = range(0, len(data), EXTRACTED)
+        batches = (extract(data[first : first + EXTRACTED]) for first in starts)
+        return frechet_distance(gather(batches, self.features.dimension).gaussian, self.known)
+
+    def draw(
+        self, sampler: Sampler, *, count: int, batch_size: int, evaluations: int
+    ) -> np.ndarray:
+        """Samples in model coordinates.
+
+        Raises:
+          AssertionError: if one is not finite, or took another number of evaluations.
+        """
+        run = self.run
+        samples = together(
+            generate(
+                sampler,
+                run.score,
+                run.experiment.sde,
+                run.layout.shape,
+                key=jax.random.key(0),
+                count=count,
+                batch_size=batch_size,
+                mesh=data_mesh(),
+            )
+        )
+        assert usable(samples).all(), "a sample is not finite"
+        assert (samples.nfe == evaluations).all(), f"evaluations: {samples.nfe}"
+        return samples.x
+
+
+def opened(asked: Asked, name: str) -> Trained:
+    """The run of that name, with the features of its classifier or, without one, its pixels.
+
+    Raises:
+      MissingRunError: if it is not there, or its data are not.
+    """
+    remedy = f"python -m experiments train {name} --workdir RUNS/{name}"
+    if asked.runs is None:
+        raise MissingRunError(f"--runs RUNS, after {remedy}")
+    try:
+        run = open_run(asked.runs / name, data_mesh())
+    except NotARunError:
+        raise MissingRunError(f"no run {asked.runs / name}: {remedy}") from None
+    data = run.experiment.data
+    if asked.data_dir is not None and isinstance(data, TfdsImages):
+        data = dataclasses.replace(data, data_dir=str(asked.data_dir))
+    try:
+        features = network("classifier", run.experiment.evaluation, run)
+    except MissingNetworkError:
+        features = coordinates(run.layout.shape)
+    try:
+        known = reference(features, data, "train", batch_size=EXTRACTED, mesh=data_mesh()).gaussian
+    except DataNotFoundError as error:
+        raise MissingRunError(f"--data-dir: {' '.join(str(error).split())}") from None
+    return Trained(run, features, dataclasses.replace(known, groups=()))
+
+
+def error_of(distance: FrechetDistance) -> Spread:
+    """The distance with its standard error."""
+    return Spread.of(distance.value, distance.stderr)
+
+
+def with_error(distance: FrechetDistance) -> str:
+    """The same in words."""
+    return f"{distance.value:.2f} ± {distance.stderr:.2f}"
