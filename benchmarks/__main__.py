@@ -56,7 +56,7 @@ def main(args: list[str]) -> int:
     parsed = parse(args)
     if parsed.names == ["list"]:
         for name, question in questions().items():
-            print(f"{name:16}{question}")
+            print(f"{name:20}{question}")
         return 0
     asked = Asked(quick=parsed.quick, runs=parsed.runs, data_dir=parsed.data_dir)
     report: dict[str, Any] = {"quick": asked.quick, "rows": {}, "broken": {}}

@@ -62,8 +62,8 @@ def rows(asked: Asked) -> Iterator[Row]:
     for side in sides[1:]:
         factor = (side // sides[0]) ** 2
         yield row(
-            f"{size.name} in four levels that attends at {ATTENDING}, {BATCH} images of {side} x {side}",
-            f"{factor} times images of {sides[0]} x {sides[0]}",
+            f"{size.name} in four levels that attends at {ATTENDING}, {BATCH} images of {side}^2",
+            f"{factor} times images of {sides[0]}^2",
             evaluations[side],
             evaluations[sides[0]],
             factor,

@@ -32,9 +32,9 @@ S = Size(
     NCSNppSpec(channels=64, multipliers=(1, 2), blocks_per_level=1, attention_resolutions=(8,)),
     16,
 )
-"""3.0 M parameters, 0.6 G multiplications of an image."""
+"""3.0 M parameters, 0.6 GFLOP for an image."""
 M = Size("DDPM++ M", NCSNppSpec(channels=64, blocks_per_level=2), 32)
-"""9.9 M parameters, 3.6 G multiplications of an image."""
+"""9.9 M parameters, 3.6 GFLOP for an image."""
 
 
 class Inputs(NamedTuple):

@@ -212,7 +212,7 @@ def draw(sampler: Sampler, sde: LinearSDE, count: int) -> np.ndarray:
 def diffusers_distances(
     evaluations: int, known: Reference, spacings: Sequence[str] | None
 ) -> dict[str, Distances] | str:
-    """Of the ends of diffusers' scheduler on VP, by its spacings (None: all); or what is missing."""
+    """Of diffusers' ends on VP, by its spacings (None: all), or what is missing."""
     try:
         from benchmarks import diffusers_peer
     except ModuleNotFoundError as error:

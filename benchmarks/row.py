@@ -123,8 +123,9 @@ def figure(value: Spread | None, unit: str) -> str:
     """A spread to three digits, its ends in brackets where they can be told apart."""
     if value is None:
         return ""
-    low, high = number(value.low), number(value.high)
-    return f"{number(value.value)}{f' ({low} to {high})' if low != high else ''} {unit}".strip()
+    apart = value.high - value.low > 5e-3 * abs(value.value)
+    ends = f" ({number(value.low)} to {number(value.high)})" if apart else ""
+    return f"{number(value.value)}{ends} {unit}".strip()
 
 
 def number(value: float) -> str:

@@ -131,8 +131,8 @@ class Program(NamedTuple):
 
 def of_sampler(trained: Trained, sampler: Sampler, batch: int) -> Program:
     """A sampler of ours, after one batch that does not count."""
-    score, (shape, _), sde = trained.run.score, trained.run.layout, trained.run.experiment.sde
-    key = jax.random.key(0)
+    run, key = trained.run, jax.random.key(0)
+    score, shape, sde = run.score, run.layout.shape, run.experiment.sde
     program = compiled(
         lambda score, keys: sampler(keys, score, sde, shape).x, score, example_keys(key, 0, batch)
     )

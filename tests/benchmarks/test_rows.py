@@ -1,0 +1,188 @@
+"""What the benchmarks compare, and the checks that must be able to fail."""
+
+import sys
+import types
+
+import cases
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from benchmarks import cost, few_steps, few_steps_trained, network, sampling
+from benchmarks.ddpmpp import M, S, perturbed
+from benchmarks.row import Asked
+from sde_jax.metrics.frechet import FrechetDistance
+from sde_jax.score import MixtureScore
+from sde_jax.sde import VP
+
+
+def test_networks_have_the_sizes_that_the_peers_were_measured_at():
+    for size, millions in ((S, 2.98), (M, 9.86)):
+        module = size.spec.build()
+        params = jax.eval_shape(
+            module.init, jax.random.key(0), jnp.zeros((1, *size.shape)), jnp.zeros(1)
+        )
+        count = sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(params))
+        assert count / 1e6 == pytest.approx(millions, abs=0.006)
+
+
+def test_perturbed_parameters_differ_by_noise_of_that_deviation(key):
+    params = {"a": jnp.zeros((300, 300)), "b": jnp.full(90_000, 2.0)}
+    noisy = perturbed(params, key, 0.1)
+    for name, leaf in params.items():
+        assert (noisy[name] - leaf).std() == pytest.approx(0.1, rel=0.02)
+    assert np.abs(np.corrcoef(noisy["a"].ravel(), noisy["b"])[0, 1]) < 0.02
+
+
+def test_operations_are_two_for_each_multiplication():
+    # .60 G as PyTorch counts them; XLA leaves out what meets the padding.
+    assert network.operations(S, 1) == pytest.approx(0.6e9, rel=0.15)
+    assert network.operations(S, 2) == pytest.approx(2 * network.operations(S, 1), rel=0.01)
+
+
+def test_outputs_that_differ_are_no_figure():
+    output = np.random.default_rng(0).normal(size=(4, 8))
+    assert network.apart(output, output) == 0
+    with pytest.raises(AssertionError, match="differ"):
+        network.apart(output, output + 1e-3)
+
+
+def test_loss_that_does_not_fall_is_no_figure():
+    assert network.learned([jnp.asarray(1.0), jnp.asarray(0.5)]).endswith(
+        "1.000 to 0.500 in 2 steps"
+    )
+    for last in (1.5, np.nan):
+        with pytest.raises(AssertionError, match="the loss went"):
+            network.learned([jnp.asarray(1.0), jnp.asarray(last)])
+
+
+def test_utilisation_is_missing_without_a_gpu():
+    row = network.utilisation()
+    assert "GPU" in row.missing
+    assert row.at_least == 0.35
+
+
+def test_output_that_depends_on_the_place_is_no_figure():
+    output = jnp.arange(6.0).reshape(3, 2)
+    good = cost.Evaluation(lambda: output, lambda: output[::-1], 1.0, None)
+    bad = cost.Evaluation(lambda: output, lambda: output, 1.0, None)
+    assert "same" in cost.same_in_reverse(good)
+    with pytest.raises(AssertionError, match="reversed"):
+        cost.same_in_reverse(bad)
+
+
+def test_distance_is_a_root_mean_square_and_the_ratio_of_pairs():
+    rng = np.random.default_rng(1)
+    squares = rng.chisquare(5, 400)
+    ours = few_steps.Distances(squares)
+    assert ours.rms.value == pytest.approx(np.sqrt(squares.mean()))
+    draws = [np.sqrt(rng.choice(squares, 400).mean()) for _ in range(2000)]
+    assert ours.rms.high - ours.rms.value == pytest.approx(np.std(draws), rel=0.06)
+    # What is three times as far sample by sample is so without an error.
+    ratio = ours.times_less_than(few_steps.Distances(9 * squares))
+    assert ratio.value == pytest.approx(3)
+    assert ratio.high - ratio.low < 1e-9
+    other = few_steps.Distances(rng.chisquare(5, 400))
+    picks = rng.integers(0, 400, (2000, 400))
+    ratios = np.sqrt(other.squares[picks].mean(axis=1) / squares[picks].mean(axis=1))
+    found = ours.times_less_than(other)
+    assert (found.high - found.low) / 2 == pytest.approx(ratios.std(), rel=0.06)
+
+
+def test_only_the_default_and_the_best_spacing_are_to_be_beaten():
+    known = few_steps.Reference(np.zeros((8, 2)), "known")
+    squares = np.linspace(1.0, 2.0, 8)
+    peers = {
+        name: few_steps.Distances(factor * squares)
+        for name, factor in {"by default": 4, "karras": 9, "lu": 2}.items()
+    }
+    rows = list(few_steps.beside_diffusers(10, few_steps.Distances(squares), peers, known))
+    assert [row.at_least for row in rows] == [1.0, None, 1.0]
+    assert [row.ratio.value for row in rows] == pytest.approx([2, 3, 2**0.5])
+    assert all(row.checked == "known" for row in rows)
+
+
+@pytest.mark.parametrize("name", ["torch", "diffusers"])
+def test_missing_scheduler_is_named(name, monkeypatch):
+    monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.delitem(sys.modules, "benchmarks.diffusers_peer", raising=False)
+    known = few_steps.Reference(np.zeros((2, 64)), "known")
+    missing = few_steps.diffusers_distances(10, known, None)
+    assert missing.endswith(": pip install -e '.[benchmark]'")
+    ours = few_steps.Distances(np.asarray([1.0, 2.0]))
+    (row,) = few_steps.beside_diffusers(10, ours, missing, known)
+    assert row.missing == missing
+    assert row.ours.value == pytest.approx(1.5**0.5)
+
+
+def test_missing_runs_are_named_with_what_makes_them(tmp_path):
+    for asked, word in ((Asked(), "--runs"), (Asked(runs=tmp_path), str(tmp_path))):
+        (row,) = sampling.rows(asked)
+        assert word in row.missing
+        assert "python -m experiments train digits_vp" in row.missing
+        assert row.at_least == 40
+        rows = list(few_steps_trained.rows(asked))
+        assert [row.case.partition(",")[0] for row in rows] == [
+            *few_steps_trained.DIGITS,
+            *few_steps_trained.MNIST,
+        ]
+        for row in rows:
+            assert f"train {row.case.partition(',')[0]}" in row.missing
+
+
+class Gaussian:
+    """Stands for a run whose score is exact; its distance is that of the fitted deviation."""
+
+    def __init__(self, dimension):
+        sde = VP()
+        score = MixtureScore(cases.gaussian(dimension), sde)
+        self.run = types.SimpleNamespace(
+            score=score,
+            layout=types.SimpleNamespace(shape=(dimension,)),
+            experiment=types.SimpleNamespace(sde=sde),
+        )
+
+    def distance(self, x):
+        error = cases.DEVIATION / (2 * x.size) ** 0.5
+        value = (x.std() - cases.DEVIATION) ** 2 + (x.mean() - cases.MEAN) ** 2
+        return FrechetDistance(float(value), error**2, 0.0, (len(x), None), (1, 1), 1)
+
+
+@pytest.fixture
+def short_chain(monkeypatch):
+    monkeypatch.setattr(sampling, "STEPS", 200)
+
+
+def test_python_loop_draws_from_the_data_as_the_library_does(short_chain):
+    trained = Gaussian(32)
+    x = sampling.python_loop(trained, 100)(0)
+    # Its noise is taken out at its end; Langevin steps of this size widen the data a little.
+    assert x.mean() == pytest.approx(cases.MEAN, abs=0.03)
+    whole = sampling.of_sampler(trained, sampling.published(), 100).draw(0)
+    assert x.std() == pytest.approx(float(whole.std()), abs=0.02)
+    assert x.std() == pytest.approx(cases.DEVIATION, abs=0.05)
+
+
+def test_fewest_steps_are_those_that_reach_the_peer(monkeypatch):
+    trained = Gaussian(32)
+
+    def too_wide(trained, sampler, batch):
+        width = cases.DEVIATION * (1 + 1 / sampler.grid.steps)
+
+        def draw(number):
+            noise = np.random.default_rng(number).normal(size=(batch, 32))
+            return cases.MEAN + width * noise
+
+        return sampling.Program(draw, 1.5, 7)
+
+    monkeypatch.setattr(sampling, "of_sampler", too_wide)
+    # The deviation is .044 too large in 9 steps, and .05 in 8.
+    peer = FrechetDistance(0.047**2, 0.0, 0.0, (100, None), (1, 1), 1)
+    found = sampling.fewest(trained, peer, 400, 3)
+    assert found.steps == 9
+    assert len(found.drawn.seconds) == 3
+    assert (found.compile_seconds, found.peak_bytes) == (1.5, 7)
+    monkeypatch.setattr(sampling, "FEW", (1, 2))
+    with pytest.raises(AssertionError, match="2 steps are not enough"):
+        sampling.fewest(trained, peer, 400, 2)
