@@ -16,6 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from benchmarks.ddpmpp import drawn, first_state
 from benchmarks.row import Asked, Row, Spread, spread
 from experiments.cifar10_vp import experiment as cifar10
 from sde_jax.data.errors import DataNotFoundError
@@ -110,7 +111,8 @@ def training_step(source: DataSource, batch: Batch) -> Callable[[], Any]:
     """Updates the U-Net on the same batch again."""
     learner = dataclasses.replace(cifar10, network=NARROW).learner(source.shape)
     update = jax.jit(learner.update, donate_argnums=0)
-    state, key = learner.init(jax.random.key(0)), jax.random.key(1)
+    shapes = jax.eval_shape(learner.init, jax.random.key(0))
+    state, key = first_state(learner, drawn(shapes.params)), jax.random.key(1)
 
     def step() -> Any:
         nonlocal state

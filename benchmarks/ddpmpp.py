@@ -1,17 +1,20 @@
 """The networks that are timed: DDPM++ in two sizes."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from sde_jax.arrays import Array, PRNGKeyArray, PyTree
+from sde_jax.arrays import Array, PyTree
 from sde_jax.nets.ncsnpp import NCSNppSpec
 from sde_jax.nets.spec import NetworkSpec
+from sde_jax.training.learner import Learner, TrainState
 
-__all__ = ["M", "Inputs", "S", "Size", "Timed", "example", "perturbed", "precise"]
+__all__ = ["M", "Inputs", "S", "Size", "Timed", "drawn", "example", "first_state", "precise"]
 
 
 class Size(NamedTuple):
@@ -64,19 +67,31 @@ class Timed(NetworkSpec):
 
 def example(size: Size, batch: int) -> Inputs:
     """Parameters that matter to the output, and images of noise at all times."""
-    keys = jax.random.split(jax.random.key(0), 3)
-    x = jax.random.normal(keys[0], (batch, *size.shape))
+    x = jax.random.normal(jax.random.key(0), (batch, *size.shape))
     time = jnp.linspace(1.0, 999.0, batch)
-    params = size.spec.build().init(keys[1], x[:1], time[:1])["params"]
-    return Inputs(perturbed(params, keys[2]), x, time)
+    init = size.spec.build().init
+    return Inputs(drawn(jax.eval_shape(init, jax.random.key(1), x, time)["params"]), x, time)
 
 
-def perturbed(params: PyTree, key: PRNGKeyArray, deviation: float = 0.05) -> PyTree:
-    """Parameters with noise, since those that are new have an output near zero."""
-    leaves, structure = jax.tree.flatten(params)
-    keys = jax.random.split(key, len(leaves))
-    noisy: list[Any] = [
-        leaf + deviation * jax.random.normal(key, leaf.shape)
-        for leaf, key in zip(leaves, keys, strict=True)
-    ]
-    return jax.tree.unflatten(structure, noisy)
+def drawn(shapes: PyTree) -> PyTree:
+    """Parameters of these shapes, as of a network that has learned something.
+
+    Kernels keep the size of what they are shown; none is zero, as many are at initialization. They
+    are drawn on the host, in a moment.
+    """
+    rng = np.random.default_rng(0)
+
+    def draw(path: tuple[Any, ...], shape: jax.ShapeDtypeStruct) -> Array:
+        noise = rng.standard_normal(shape.shape, np.float32)
+        if path[-1].key == "kernel":
+            return jnp.asarray(noise / np.float32(np.sqrt(math.prod(shape.shape[:-1]))))
+        return jnp.asarray(np.float32(path[-1].key == "scale") + np.float32(0.05) * noise)
+
+    return jax.tree.map_with_path(draw, shapes)
+
+
+def first_state(learner: Learner, params: PyTree) -> TrainState:
+    """The state before the first step, with these parameters."""
+    shapes = jax.eval_shape(learner.init, jax.random.key(0))
+    zeros = jax.tree.map(lambda leaf: jnp.asarray(np.zeros(leaf.shape, leaf.dtype)), shapes)
+    return zeros._replace(params=params, ema_params=jax.tree.map(jnp.array, params))

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.ddpmpp import Inputs, M, S, Size, Timed, example, precise
+from benchmarks.ddpmpp import Inputs, M, S, Size, Timed, example, first_state, precise
 from benchmarks.row import Asked, Row, Spread, not_installed
 from benchmarks.timing import Compiled, compiled, fastest, paired, per_second, seconds, spread
 from experiments.cifar10_vp import experiment as cifar10
@@ -81,9 +81,8 @@ def evaluation(size: Size, asked: Asked) -> Row:
 def training(size: Size, asked: Asked) -> Row:
     """One training step, as the library compiles it."""
     learner = timed_experiment(size).learner(size.shape)
-    state, key = learner.init(jax.random.key(0)), jax.random.key(1)
-    initial = jax.tree.map(np.asarray, state.params)
-    batch = images(size, TRAINING)
+    params, key, batch = example(size, 1).params, jax.random.key(1), images(size, TRAINING)
+    state = first_state(learner, jax.tree.map(jnp.array, params))
     program = compiled(learner.update, state, key, batch, donate_argnums=0)
     losses: list[Array] = []
 
@@ -107,7 +106,7 @@ def training(size: Size, asked: Asked) -> Row:
         return without_peer(row, error, figure, learned(losses))
     checked = same_gradient(size)
     calls = {
-        v.name: torch_peer.training_step(v, size, initial, batch.x) for v in torch_peer.variants()
+        v.name: torch_peer.training_step(v, size, params, batch.x) for v in torch_peer.variants()
     }
     name = fastest(calls)
     pairs = paired(ours, calls[name], repeats=repeats)
@@ -132,7 +131,8 @@ def utilisation() -> Row:
     if precise():
         return Row(**row, missing="it needs a GPU", checked="")
     learner = timed_experiment(M).learner(M.shape)
-    state, key, batch = learner.init(jax.random.key(0)), jax.random.key(1), images(M, LARGE)
+    state, key = first_state(learner, example(M, 1).params), jax.random.key(1)
+    batch = images(M, LARGE)
     program = compiled(learner.update, state, key, batch, donate_argnums=0)
     losses: list[Array] = []
 

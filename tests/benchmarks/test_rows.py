@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks import cost, few_steps, few_steps_trained, network, sampling
-from benchmarks.ddpmpp import M, S, perturbed
+from benchmarks.ddpmpp import M, S, example, first_state
 from benchmarks.row import Asked
 from sde_jax.metrics.frechet import FrechetDistance
 from sde_jax.score import MixtureScore
@@ -27,12 +27,25 @@ def test_networks_have_the_sizes_that_the_peers_were_measured_at():
         assert count / 1e6 == pytest.approx(millions, abs=0.006)
 
 
-def test_perturbed_parameters_differ_by_noise_of_that_deviation(key):
-    params = {"a": jnp.zeros((300, 300)), "b": jnp.full(90_000, 2.0)}
-    noisy = perturbed(params, key, 0.1)
-    for name, leaf in params.items():
-        assert (noisy[name] - leaf).std() == pytest.approx(0.1, rel=0.02)
-    assert np.abs(np.corrcoef(noisy["a"].ravel(), noisy["b"])[0, 1]) < 0.02
+def test_first_state_is_that_of_the_learner_but_for_its_parameters():
+    learner = network.timed_experiment(S).learner(S.shape)
+    params = example(S, 1).params
+    state = first_state(learner, params)
+    expected = jax.eval_shape(learner.init, jax.random.key(0))
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), state) == jax.tree.map(
+        lambda leaf: (leaf.shape, leaf.dtype), expected
+    )
+    for leaf, average in zip(*map(jax.tree.leaves, (params, state.ema_params)), strict=True):
+        np.testing.assert_array_equal(leaf, average)
+        assert leaf is not average
+
+
+def test_parameters_keep_the_size_of_what_they_are_shown():
+    params = example(S, 1).params
+    kernel = params["ResidualBlock_0"]["Conv_0"]["kernel"]
+    assert kernel.std() == pytest.approx(1 / np.sqrt(9 * 64), rel=0.02)
+    assert params["GroupNorm_0"]["scale"].mean() == pytest.approx(1, abs=0.03)
+    assert 0.02 < params["Dense_0"]["bias"].std() < 0.08
 
 
 def test_operations_are_two_for_each_multiplication():

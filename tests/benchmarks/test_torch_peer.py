@@ -68,4 +68,4 @@ def test_training_step_lowers_the_loss():
     torch.manual_seed(0)
     step = torch_peer.training_step(variant, TINY, params, x0)
     losses = [float(step()) for _ in range(60)]
-    assert np.mean(losses[-20:]) < 0.8 * np.mean(losses[:20])
+    assert np.mean(losses[-20:]) < 0.9 * np.mean(losses[:20])
