@@ -3,6 +3,7 @@
 import argparse
 import ast
 import json
+import os
 import pkgutil
 import sys
 import time
@@ -60,6 +61,7 @@ def main(args: list[str]) -> int:
         return 0
     asked = Asked(quick=parsed.quick, runs=parsed.runs, data_dir=parsed.data_dir)
     report: dict[str, Any] = {"quick": asked.quick, "rows": {}, "broken": {}}
+    report["load_average"] = os.getloadavg()[0]
     started = time.time()
     print(line(HEADINGS), line(["---"] * len(HEADINGS)), sep="\n", flush=True)
     for name in parsed.names or questions():
@@ -93,7 +95,8 @@ def summary(report: dict[str, Any]) -> str:
     return (
         f"{here['devices']} x {here['device']}, {here['cores']} cores of {here['processor']}; "
         f"Python {here['python']}, {packages}; commit {git['revision'][:7]}"
-        f"{' with changes' if git['dirty'] else ''}; {report['minutes']:.1f} minutes."
+        f"{' with changes' if git['dirty'] else ''}; {report['minutes']:.1f} minutes, "
+        f"load average {report['load_average']:.1f} at the start."
     )
 
 

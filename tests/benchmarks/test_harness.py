@@ -88,7 +88,14 @@ def test_table_has_a_cell_for_each_heading(monkeypatch, capsys, tmp_path):
     assert found["to compile"] == "12.3 s"
     assert found["memory"] == "3.00 MiB"
     assert found["checked"] == "4 is even"
-    for part in ("2 x abacus", "3 cores of beads", "jax 1.2", "torch missing", "commit unknown"):
+    for part in (
+        "2 x abacus",
+        "3 cores of beads",
+        "jax 1.2",
+        "torch missing",
+        "commit unknown",
+        "load average",
+    ):
         assert part in summary
 
 
