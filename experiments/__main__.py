@@ -24,6 +24,7 @@ from experiments.command_line import (
 )
 from experiments.command_line.output import listed
 from experiments.command_line.parsing import refuse
+from experiments.compiled_programs import forget_unreadable, keep_compiled
 from sde_jax.training.errors import NonFiniteError, RunError
 from sde_jax.training.processes import is_first
 
@@ -72,6 +73,7 @@ def main(args: list[str]) -> int:
         return 0 if args else 2
     if args[0] not in COMMANDS:
         refuse(f"no command {args[0]!r}: there are {', '.join(COMMANDS)}.")
+    keep_compiled()
     try:
         with warnings.catch_warnings():
             warnings.showwarning = show_warning
@@ -98,6 +100,7 @@ def main(args: list[str]) -> int:
 
 def show_warning(message: Warning | str, *where: Any, **source: Any) -> None:
     """Prints a warning in one line, without the place in the code."""
+    forget_unreadable(str(message))
     print(f"warning: {message}", file=sys.stderr)
 
 

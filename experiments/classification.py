@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import jax
 import jax.numpy as jnp
 
 from experiments.trainable import Trainable, check_classes
@@ -44,7 +45,7 @@ class Classification(Trainable):
         network, scaling = self.network.build(), self.data.layout().scaling
 
         def init_params(key: PRNGKeyArray) -> PyTree:
-            return network.init(key, jnp.zeros((1, *shape)))["params"]
+            return network.lazy_init(key, jax.ShapeDtypeStruct((1, *shape), jnp.float32))["params"]
 
         def logits(params: PyTree, x: Array, dropout_key: PRNGKeyArray | None) -> Array:
             rngs = None if dropout_key is None else {"dropout": dropout_key}

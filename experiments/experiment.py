@@ -1,8 +1,10 @@
 """A score model as an experiment: how it is trained, sampled and measured."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
@@ -100,6 +102,9 @@ class Experiment(Trainable):
     label_dropout: float = 0.1
     """Share of the training examples whose label is kept from a network with `classes`, so that
     it can be asked without one, too, as `sample` and `likelihood` do."""
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"
+    """Type that the network computes in while it is trained; parameters, losses, and all of
+    sampling and likelihood are float32."""
     optimizer: Adam
     ema_decay: float
     """Decay of the running average of the parameters, which is what is sampled and measured."""
@@ -139,6 +144,7 @@ class Experiment(Trainable):
     def learner(self, shape: tuple[int, ...]) -> Learner:
         """What the training loop trains, for examples of ``shape``."""
         model = self.model()
+        model = dataclasses.replace(model, network=computing_in(model.network, self.compute_dtype))
         objective = DenoisingScoreMatching(
             model=model, times=self.times, weighting=self.weighting, reduction=self.reduction
         )
@@ -175,6 +181,22 @@ class Experiment(Trainable):
     def drawing(self, layout: Layout, mesh: Mesh) -> Snapshots:
         """Draws samples."""
         return Snapshots(self.model(), layout, mesh, batch_size=self.training.batch_size)
+
+
+def computing_in(network: nn.Module, dtype: str) -> nn.Module:
+    """The network with that type inside, its own where that is float32.
+
+    Raises:
+      ValueError: if it cannot compute in another.
+    """
+    if dtype == "float32":
+        return network
+    if not hasattr(network, "dtype"):
+        raise ValueError(
+            f"`compute_dtype` must be float32 for a {type(network).__name__}, which has no "
+            f"`dtype`: got {dtype}."
+        )
+    return network.clone(dtype=jnp.dtype(dtype))
 
 
 def labels_kept(

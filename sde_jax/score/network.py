@@ -128,9 +128,9 @@ class ScoreModel:
     def init(
         self, key: PRNGKeyArray, shape: tuple[int, ...], condition: PyTree | None = None
     ) -> PyTree:
-        """Initial parameters, for examples of ``shape``."""
-        x, t = jnp.zeros((1, *shape)), jnp.ones((1,))
-        return self.network.init(key, x, t, condition, deterministic=True)["params"]
+        """Initial parameters, for examples of ``shape``; the network is not run for them."""
+        x, t = (jax.ShapeDtypeStruct(size, jnp.float32) for size in ((1, *shape), (1,)))
+        return self.network.lazy_init(key, x, t, condition, deterministic=True)["params"]
 
     def coefficients(self, t: Time, x: Float[Array, "batch *shape"]) -> tuple[Array, Array]:
         """``alpha`` and ``sigma`` at ``t``, of the rank of ``x``."""

@@ -1,0 +1,55 @@
+"""Compiled programs, kept on disk for the next start."""
+
+import hashlib
+import os
+import platform
+import re
+from pathlib import Path
+
+import jax
+
+from sde_jax.cache_folder import cache_folder
+
+WORTH_KEEPING = 0.1
+"""Seconds of compilation. JAX's own second leaves out most of what an initialization compiles."""
+UNREADABLE = re.compile(r"Error reading persistent compilation cache entry for '([\w.-]+)'")
+
+
+def keep_compiled() -> None:
+    """Has JAX keep what it compiles in the user's cache folder.
+
+    Leaves it alone where it was told of another folder (``JAX_COMPILATION_CACHE_DIR``) or of none
+    (``JAX_ENABLE_COMPILATION_CACHE=false``), and where the folder cannot be written.
+    """
+    if jax.config.jax_compilation_cache_dir or not jax.config.jax_enable_compilation_cache:
+        return
+    folder = cache_folder() / "compiled" / processor()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return
+    if os.access(folder, os.W_OK):
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", WORTH_KEEPING)
+
+
+def forget_unreadable(warning: str) -> None:
+    """Deletes what JAX warns that it cannot read, such as half a program of a process that died.
+
+    JAX goes on without it, but would never replace it.
+    """
+    named = UNREADABLE.search(warning)
+    if named:
+        for path in Path(jax.config.jax_compilation_cache_dir).glob(f"{named[1]}-*-cache"):
+            path.unlink(missing_ok=True)
+
+
+def processor() -> str:
+    """A name for this kind of processor: a program may use instructions that another lacks."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = [platform.processor()]
+    features = {line for line in lines if line.startswith(("model name", "flags", "Features"))}
+    digest = hashlib.sha256("\n".join(sorted(features) or lines).encode()).hexdigest()
+    return f"{platform.machine()}-{digest[:12]}"
