@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from experiments.trainable import Trainable, check_classes
 from sde_jax.arrays import WHOLE, Array, Float, Part, PRNGKeyArray, PyTree
 from sde_jax.data.source import Batch, DataSource, DataSpec
+from sde_jax.initialization import initialize
 from sde_jax.nets.classifier import ClassifierSpec
 from sde_jax.objectives import CrossEntropy
 from sde_jax.training.learner import Learner, gradient_learner
@@ -45,7 +46,7 @@ class Classification(Trainable):
         network, scaling = self.network.build(), self.data.layout().scaling
 
         def init_params(key: PRNGKeyArray) -> PyTree:
-            return network.lazy_init(key, jax.ShapeDtypeStruct((1, *shape), jnp.float32))["params"]
+            return initialize(network, key, jax.ShapeDtypeStruct((1, *shape), jnp.float32))
 
         def logits(params: PyTree, x: Array, dropout_key: PRNGKeyArray | None) -> Array:
             rngs = None if dropout_key is None else {"dropout": dropout_key}

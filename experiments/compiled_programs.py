@@ -10,13 +10,11 @@ import jax
 
 from sde_jax.cache_folder import cache_folder
 
-WORTH_KEEPING = 0.1
-"""Seconds of compilation. JAX's own second leaves out most of what an initialization compiles."""
 UNREADABLE = re.compile(r"Error reading persistent compilation cache entry for '([\w.-]+)'")
 
 
 def keep_compiled() -> None:
-    """Has JAX keep what it compiles in the user's cache folder.
+    """Has JAX keep all that it compiles in the user's cache folder, small programs included.
 
     Leaves it alone where it was told of another folder (``JAX_COMPILATION_CACHE_DIR``) or of none
     (``JAX_ENABLE_COMPILATION_CACHE=false``), and where the folder cannot be written.
@@ -30,7 +28,7 @@ def keep_compiled() -> None:
         return
     if os.access(folder, os.W_OK):
         jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", WORTH_KEEPING)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 def forget_unreadable(warning: str) -> None:

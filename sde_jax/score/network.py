@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Float, PRNGKeyArray, PyTree, expand_like
+from sde_jax.initialization import initialize
 from sde_jax.score.parameterization import NoisePrediction, Parameterization, check_deviation
 from sde_jax.sde.base import LinearSDE, Time
 from sde_jax.sde.discrete import check_levels, snap_to_whole
@@ -130,7 +131,7 @@ class ScoreModel:
     ) -> PyTree:
         """Initial parameters, for examples of ``shape``; the network is not run for them."""
         x, t = (jax.ShapeDtypeStruct(size, jnp.float32) for size in ((1, *shape), (1,)))
-        return self.network.lazy_init(key, x, t, condition, deterministic=True)["params"]
+        return initialize(self.network, key, x, t, condition, deterministic=True)
 
     def coefficients(self, t: Time, x: Float[Array, "batch *shape"]) -> tuple[Array, Array]:
         """``alpha`` and ``sigma`` at ``t``, of the rank of ``x``."""

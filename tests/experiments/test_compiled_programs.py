@@ -13,7 +13,6 @@ import jax, jax.numpy as jnp
 import experiments.__main__ as command_line
 from experiments import compiled_programs
 
-compiled_programs.WORTH_KEEPING = 0.0
 hits = []
 jax.monitoring.register_event_listener(lambda event, **_: hits.append(event.endswith("cache_hits")))
 warnings.showwarning = command_line.show_warning
