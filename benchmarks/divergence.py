@@ -1,88 +1,131 @@
 """Is the divergence of the probability flow cheaper by forward or by reverse mode?
 
-    python -m benchmarks.divergence
-
-Times one evaluation of drift and ``v.J v`` for a batch of 8x8 images, each with its own probe, and
-checks that both modes agree. Prints a row of the table in README.md.
+One evaluation of drift and ``v.J v`` for a batch of 8x8 images, each with its own probe; and of
+several probes at once beside as many evaluations of one.
 """
 
-import statistics
-import subprocess
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.row import Asked, Row
+from benchmarks.timing import compiled, paired
 from experiments.digits_vp import experiment
 from sde_jax.arrays import Array
 from sde_jax.score import NetworkScore
 from sde_jax.sde import probability_flow_drift
 
-BATCH = 128
-REPEATS = 9
+__all__ = ["rows"]
+
+SHAPE = (8, 8, 1)
+PROBES = 4
+
+Drift = Callable[[Array], Array]
+Mode = Callable[[Drift, Array, Array], tuple[Array, Array]]
+"""Drift of an image, and the quadratic form of each of several probes."""
 
 
-def forward_mode(drift: Callable[[Array], Array], x: Array, probe: Array) -> tuple[Array, Array]:
-    """Drift, and the quadratic form by a Jacobian-vector product."""
-    velocity, product = jax.jvp(drift, (x,), (probe,))
-    return velocity, jnp.vdot(probe, product)
-
-
-def reverse_mode(drift: Callable[[Array], Array], x: Array, probe: Array) -> tuple[Array, Array]:
-    """Drift, and the quadratic form by a vector-Jacobian product."""
-    velocity, pull_back = jax.vjp(drift, x)
-    return velocity, jnp.vdot(probe, pull_back(probe)[0])
-
-
-def main() -> None:
-    """Measures both in turn and prints a row."""
-    shape, t = (8, 8, 1), jnp.asarray(0.3)
+def perturbed_score() -> NetworkScore:
+    """The network of the digits with random weights: a new one's last layer is zero."""
     model = experiment.model()
-    params = model.init(jax.random.key(0), shape)
+    params = model.init(jax.random.key(0), SHAPE)
     noise = jax.random.split(jax.random.key(1), len(jax.tree.leaves(params)))
     params = jax.tree.map(
         lambda p, key: p + 0.05 * jax.random.normal(key, p.shape),
         params,
         jax.tree.unflatten(jax.tree.structure(params), noise),
     )
-    score = NetworkScore(params, model)
-    x = jax.random.normal(jax.random.key(2), (BATCH, *shape))
-    probes = jax.random.rademacher(jax.random.key(3), x.shape, x.dtype)
+    return NetworkScore(params, model)
 
-    def evaluate(mode: Callable, score: NetworkScore, x: Array, probes: Array) -> Array:
-        def one(x: Array, probe: Array) -> tuple[Array, Array]:
-            def drift(x: Array) -> Array:
-                return probability_flow_drift(experiment.sde, x[None], t, score(x[None], t))[0]
 
-            return mode(drift, x, probe)
+def forward_mode(drift: Drift, x: Array, probes: Array) -> tuple[Array, Array]:
+    """By Jacobian-vector products, as `Likelihood` has them."""
 
-        return jax.vmap(one)(x, probes)[1]
+    def push_forward(probe: Array) -> tuple[Array, Array]:
+        velocity, product = jax.jvp(drift, (x,), (probe,))
+        return velocity, jnp.vdot(probe, product)
 
-    modes = (forward_mode, reverse_mode)
-    compiled = [
-        jax.jit(evaluate, static_argnums=0).lower(m, score, x, probes).compile() for m in modes
-    ]
-    results = [np.asarray(f(score, x, probes)) for f in compiled]
-    np.testing.assert_allclose(results[0], results[1], rtol=1e-3, atol=1e-3)
-    seconds: list[list[float]] = [[], []]
-    for _ in range(REPEATS):
-        for f, row in zip(compiled, seconds, strict=True):
-            start = time.perf_counter()
-            jax.block_until_ready(f(score, x, probes))
-            row.append(time.perf_counter() - start)
-    forward, reverse = (statistics.median(row) * 1e3 for row in seconds)
-    ratio = statistics.median(b / a for a, b in zip(*seconds, strict=True))
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    return jax.vmap(push_forward, out_axes=(None, 0))(probes)
+
+
+def reverse_mode(drift: Drift, x: Array, probes: Array) -> tuple[Array, Array]:
+    """By vector-Jacobian products."""
+    velocity, pull_back = jax.vjp(drift, x)
+    return velocity, jax.vmap(lambda probe: jnp.vdot(probe, pull_back(probe)[0]))(probes)
+
+
+def linearized(drift: Drift, x: Array, probes: Array) -> tuple[Array, Array]:
+    """By the linear map that `jax.linearize` keeps."""
+    velocity, push_forward = jax.linearize(drift, x)
+    return velocity, jax.vmap(lambda probe: jnp.vdot(probe, push_forward(probe)))(probes)
+
+
+def evaluate(mode: Mode, score: NetworkScore, x: Array, probes: Array) -> tuple[Array, Array]:
+    """Drifts and quadratic forms of all images, each at a time of its own."""
+
+    def one(t: Array, x: Array, probes: Array) -> tuple[Array, Array]:
+        def drift(x: Array) -> Array:
+            return probability_flow_drift(experiment.sde, x[None], t, score(x[None], t))[0]
+
+        return mode(drift, x, probes)
+
+    return jax.vmap(one)(jnp.linspace(0.1, 0.9, len(x)), x, probes)
+
+
+def rows(asked: Asked) -> Iterator[Row]:
+    """Forward mode beside the other two; and several probes beside as many of one."""
+    batch, repeats = (16, 5) if asked.quick else (128, 15)
+    score = perturbed_score()
+    x = jax.random.normal(jax.random.key(2), (batch, *SHAPE))
+    probes = jax.random.rademacher(jax.random.key(3), (batch, PROBES, *SHAPE), x.dtype)
+    for count, mode, peer in (
+        (1, reverse_mode, "one vjp"),
+        (PROBES, reverse_mode, "one vjp"),
+        (PROBES, linearized, "linearize once"),
+    ):
+        given = (score, x, probes[:, :count])
+        ours = compiled(lambda *given: evaluate(forward_mode, *given), *given)
+        other = compiled(lambda *given, mode=mode: evaluate(mode, *given), *given)
+        yield beside(
+            f"forward mode, {batch} images, probes of each: {count}",
+            (lambda ours=ours, given=given: ours.call(*given)),
+            peer,
+            (lambda other=other, given=given: other.call(*given)),
+            repeats,
+        )
+    many = (score, x, probes)
+    ours = compiled(lambda *given: evaluate(forward_mode, *given), *many)
+    single = compiled(lambda *given: evaluate(forward_mode, *given), score, x, probes[:, :1])
+
+    def one_by_one() -> tuple[Array, Array]:
+        found = [single.call(score, x, probes[:, i : i + 1]) for i in range(PROBES)]
+        return found[0][0], jnp.concatenate([forms for _, forms in found], axis=1)
+
+    case = f"forward mode, {batch} images, probes of each: {PROBES}"
+    yield beside(case, lambda: ours.call(*many), "one probe after the other", one_by_one, repeats)
+
+
+def beside(
+    case: str,
+    ours: Callable[[], tuple[Array, Array]],
+    peer: str,
+    theirs: Callable[[], tuple[Array, Array]],
+    repeats: int,
+) -> Row:
+    """The row of two that must agree."""
+    found, expected = map(jax.device_get, (ours(), theirs()))
+    for mine, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-3, atol=1e-3)
+    difference = np.abs(found[1] - expected[1]).max() / np.abs(expected[1]).max()
+    pairs = paired(ours, theirs, repeats=repeats)
+    return Row(
+        case=case,
+        unit="ms",
+        ours=pairs.ours.scaled(1e3),
+        peer=peer,
+        theirs=pairs.theirs.scaled(1e3),
+        ratio=pairs.ratio,
+        checked=f"quadratic forms agree to {difference:.0e} of the largest",
     )
-    device = jax.devices()[0]
-    print(
-        f"| divergence, batch {BATCH} of 8x8 | {forward:.0f} ms | {reverse:.0f} ms | {ratio:.2f} | "
-        f"{device.device_kind} | {jax.__version__} | {commit.stdout.strip()} |"
-    )
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,170 @@
+"""How long does the likelihood of an image take beside scipy on the host, at equal error?
+
+Both have the same network, images, probes and start, t = 1e-5. Errors are those to a solve by ours
+at a tenth of the usual tolerance, which one by the peer must confirm.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.few_steps import mixture
+from benchmarks.host_likelihood import on_the_host
+from benchmarks.row import Asked, Row
+from benchmarks.timing import Compiled, compiled, paired
+from experiments.digits_vp import experiment
+from experiments.runs import open_run
+from sde_jax.arrays import Array
+from sde_jax.likelihood import Likelihood, LogLikelihoods, bits_per_dimension
+from sde_jax.score import AdaptiveSolver, MixtureScore, NetworkScore, Score
+from sde_jax.training.devices import data_mesh
+
+__all__ = ["rows"]
+
+SDE, T_MIN = experiment.sde, Likelihood().t_min
+TOLERANCES = (3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5)
+USUAL, TIGHT = 1e-5, 1e-6
+ERROR = 1e-3
+"""Root mean square of the errors of images, in bits per dimension, at which methods are timed."""
+AT_LEAST = {"cpu": 4.0, "gpu": 10.0}
+
+
+class Tuned(NamedTuple):
+    """A method at a tolerance, and its error, a root mean square in bits per dimension."""
+
+    solve: Callable[[], object]
+    tolerance: float
+    error: float
+    nfe: float
+    program: Compiled | None
+
+    def __str__(self) -> str:
+        return f"{self.error:.1e} in {self.nfe:.0f} evaluations at tolerance {self.tolerance:.0e}"
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images whose likelihood is asked for, under a network."""
+
+    name: str
+    score: Score
+    x: Array
+
+    @property
+    def keys(self) -> Array:
+        """Of the probes."""
+        return jax.random.split(jax.random.key(1), len(self.x))
+
+    @functools.cached_property
+    def host(self) -> Callable[[float], tuple[np.ndarray, int]]:
+        """The peer, with the probes of ours."""
+        draw, dimension = Likelihood().divergence.vectors, self.x[0].size
+        probes = jax.vmap(lambda key: draw(key, dimension))(self.keys).reshape(self.x.shape)
+        return on_the_host(self.score, SDE, self.x, probes, T_MIN)
+
+    @functools.cached_property
+    def reference(self) -> np.ndarray:
+        """Bits per dimension."""
+        run = self.program(TIGHT).call
+        found = self.bits(converged(run(self.score, self.keys, self.x)).nats)
+        difference = root_mean_square(found - self.bits(self.host(TIGHT)[0]))
+        if not difference < ERROR / 2:
+            raise ValueError(f"two tight solves of {self.name} differ by {difference:.1e} bits/dim")
+        return found
+
+    def program(self, tolerance: float) -> Compiled:
+        """Ours at this tolerance."""
+        likelihood = Likelihood(solver=AdaptiveSolver(rtol=tolerance, atol=tolerance))
+
+        def run(score: Score, keys: Array, x: Array) -> LogLikelihoods:
+            return likelihood(keys, score, SDE, x)
+
+        return compiled(run, self.score, self.keys, self.x)
+
+    def bits(self, nats: Array | np.ndarray) -> np.ndarray:
+        """Bits per dimension of the levels."""
+        return np.asarray(bits_per_dimension(nats, self.x[0].size, math.log(2 / 17)))
+
+    def ours(self, tolerance: float) -> Tuned:
+        """`Likelihood` on the device, at this tolerance."""
+        program = self.program(tolerance)
+        result = converged(program.call(self.score, self.keys, self.x))
+        error = root_mean_square(self.bits(result.nats) - self.reference)
+        solve = functools.partial(program.call, self.score, self.keys, self.x)
+        return Tuned(solve, tolerance, error, float(result.nfe.mean()), program)
+
+    def theirs(self, tolerance: float) -> Tuned:
+        """The peer at this tolerance."""
+        nats, nfe = self.host(tolerance)
+        error = root_mean_square(self.bits(nats) - self.reference)
+        return Tuned(lambda: self.host(tolerance), tolerance, error, nfe, None)
+
+
+def converged(result: LogLikelihoods) -> LogLikelihoods:
+    """The result, in which every solve has converged."""
+    if not result.converged.all():
+        raise ValueError(f"{int((~result.converged).sum())} solves did not converge.")
+    return result
+
+
+def root_mean_square(error: np.ndarray) -> float:
+    """Over the images."""
+    return math.sqrt((error**2).mean())
+
+
+def loosest(method: Callable[[float], Tuned]) -> Tuned:
+    """The method at the loosest tolerance that leaves no more than `ERROR`."""
+    for tolerance in TOLERANCES:
+        tuned = method(tolerance)
+        if tuned.error < ERROR:
+            return tuned
+    raise ValueError(f"no tolerance leaves less than {ERROR} bits/dim: {tuned}.")
+
+
+def rows(asked: Asked) -> Iterator[Row]:
+    """At equal error and at the usual tolerance, of an exact score and of a trained network."""
+    count, repeats = (8, 1) if asked.quick else (64, 5)
+    batches = experiment.data.load().batches(jax.random.key(0), "test", count, count=count)
+    x = jnp.asarray(next(batches).x)
+    exact = MixtureScore(mixture(), SDE)
+    drawn = exact.mixture.sample(jax.random.key(2), count).reshape(x.shape)
+    yield from compared(Images(f"{count} points, exact score", exact, drawn), repeats)
+    run = None if asked.runs is None else asked.runs / "digits_vp"
+    name = f"{count} digits, trained"
+    if run is not None and run.is_dir():
+        yield from compared(Images(name, open_run(run, data_mesh()).score, x), repeats)
+    else:
+        remedy = "no --runs with digits_vp; python -m experiments train digits_vp"
+        yield Row(case=name, unit="s/image", peer="scipy RK45", missing=remedy, checked="")
+
+
+def compared(images: Images, repeats: int) -> Iterator[Row]:
+    """Ours beside the peer."""
+    backend = "cpu" if jax.default_backend() == "cpu" else "gpu"
+    wanted = AT_LEAST[backend] if isinstance(images.score, NetworkScore) else None
+    equal = loosest(images.ours), loosest(images.theirs)
+    usual = images.ours(USUAL), images.theirs(USUAL)
+    for what, (ours, theirs), at_least in (
+        (f"errors below {ERROR:g} bits/dim", equal, wanted),
+        (f"both at tolerance {USUAL:g}", usual, None),
+    ):
+        pairs = paired(ours.solve, theirs.solve, repeats=repeats, warm_up=0)
+        share = 1 / len(images.x)
+        yield Row(
+            case=f"{images.name}, {what}",
+            unit="s/image",
+            ours=pairs.ours.scaled(share),
+            peer="scipy RK45 on the host, two passes",
+            theirs=pairs.theirs.scaled(share),
+            ratio=pairs.ratio,
+            at_least=at_least,
+            checked=f"rms error {ours}; the peer's {theirs}",
+            compile_seconds=ours.program and ours.program.seconds,
+            peak_bytes=ours.program and ours.program.peak_bytes,
+        )
