@@ -61,8 +61,8 @@ REST = 200
 """Steps of the last piece, at least."""
 GROWTH = 1.05
 LOST = 0.15
-"""MiB that a save may lose. Each asks TensorStore twice how many bytes it has written, and TensorStore
-(0.1.86) never frees its answers: 24 lists a save."""
+"""MiB that a save may lose: orbax asks TensorStore twice how many bytes it has written, and
+TensorStore (0.1.86) never frees its answers, 24 lists a save."""
 FEWEST_LOOKS, FEWEST_PIECES = 600, 6
 """With fewer (looks of two minutes) memory is not judged: it still warms up."""
 
