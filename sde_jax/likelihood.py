@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Bool, Float, Int, Key, PRNGKeyArray
-from sde_jax.score import AdaptiveSolver, Score
+from sde_jax.score import AdaptiveSolver, Score, data_end_step
 from sde_jax.sde import LinearSDE, probability_flow_drift
 
 
@@ -137,7 +137,8 @@ class Likelihood:
         # The integral is carried per dimension, so that one tolerance fits it and the state.
         state = (x, jnp.zeros(probes, x.dtype))
         start, end = jnp.asarray(self.t_min, x.dtype), jnp.asarray(1.0, x.dtype)
-        solution = self.solver.solve(drift_and_divergence, state, start, end)
+        first_step = data_end_step(sde, start)
+        solution = self.solver.solve(drift_and_divergence, state, start, end, first_step)
         latent, integrals = solution.y
         log_prior = jax.scipy.stats.norm.logpdf(latent, scale=sde.prior_scale).sum()
         nats = log_prior + x.size * integrals

@@ -63,7 +63,7 @@ class AtOneTime:
 
     t: Array
 
-    def solve(self, vector_field, y0, t0, t1):
+    def solve(self, vector_field, y0, t0, t1, first_step=None):
         _, integrand = vector_field(self.t, y0)
         return FlowSolution((y0[0], integrand), jnp.asarray(1), jnp.asarray(True))
 

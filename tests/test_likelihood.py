@@ -227,3 +227,20 @@ def test_wrong_settings_are_refused():
         Hutchinson(probes=0)
     with pytest.raises(ValueError, match=r"^`t_min` must be in \[0, 1\): got t_min=1\.0\.$"):
         Likelihood(t_min=1.0)
+
+
+@pytest.mark.parametrize("name", ["vp", "subvp"])
+def test_noise_that_grows_from_nothing_is_not_stepped_over(name, key):
+    """Half of the dimensions hardly vary, as the border of digits: at t_min they are all noise."""
+    sde, t_min = SDES[name], 1e-5
+    variances = jnp.where(jnp.arange(16) < 8, 1e-6, 0.25)
+    mixture = GaussianMixture(jnp.ones(1), jnp.full((1, 16), 0.2), variances[None])
+    x = noised(mixture, sde, key, 8, jnp.asarray(t_min))
+    tolerances = AdaptiveSolver(rtol=1e-3, atol=1e-3)
+    likelihood = Likelihood(solver=tolerances, divergence=ExactTrace(), t_min=t_min)
+    found = evaluate(likelihood, mixture, sde, x, key)
+    alpha, sigma = sde.alpha(jnp.asarray(t_min)), sde.sigma(jnp.asarray(t_min))
+    deviations = jnp.sqrt(alpha**2 * variances + sigma**2)
+    exact = jax.scipy.stats.norm.logpdf(x, 0.2 * alpha, deviations[None]).sum(axis=1)
+    np.testing.assert_allclose(found.nats / 16, exact / 16, atol=5e-3)
+    assert found.nfe.max() < 110

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from sde_jax.arrays import Array, Float, Key
 from sde_jax.sampling.protocol import Samples, draw_prior
 from sde_jax.sampling.times import check_end, end_time
-from sde_jax.score import AdaptiveSolver, FlowSolution, Score, denoised
+from sde_jax.score import AdaptiveSolver, FlowSolution, Score, data_end_step, denoised
 from sde_jax.sde import LinearSDE, probability_flow_drift
 
 
@@ -61,17 +61,16 @@ class ProbabilityFlow:
         self, score: Score, sde: LinearSDE, latents: Float[Array, "batch *shape"]
     ) -> FlowSolution:
         """Carries states at t = 1 to the data's end, without denoising: the inverse of `encode`."""
-        return self._solve(score, sde, latents, jnp.asarray(1.0), end_time(sde, self.t_min))
+        drift, end = _drift(score, sde), end_time(sde, self.t_min)
+        return jax.vmap(lambda x: self.solver.solve(drift, x, jnp.asarray(1.0), end))(latents)
 
     def encode(self, score: Score, sde: LinearSDE, x: Float[Array, "batch *shape"]) -> FlowSolution:
         """Carries states at the data's end of the flow to t = 1."""
-        return self._solve(score, sde, x, end_time(sde, self.t_min), jnp.asarray(1.0))
-
-    def _solve(
-        self, score: Score, sde: LinearSDE, x: Array, start: Array, end: Array
-    ) -> FlowSolution:
-        drift = _drift(score, sde)
-        return jax.vmap(lambda x: self.solver.solve(drift, x, start, end))(x)
+        drift, start = _drift(score, sde), end_time(sde, self.t_min)
+        first_step = data_end_step(sde, start)
+        return jax.vmap(lambda x: self.solver.solve(drift, x, start, jnp.asarray(1.0), first_step))(
+            x
+        )
 
 
 def _drift(score: Score, sde: LinearSDE) -> Callable[[Array, Array], Array]:
