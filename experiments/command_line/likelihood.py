@@ -14,6 +14,7 @@ from experiments.command_line.output import checked_output, write_whole
 from experiments.command_line.parsing import UsageError, check_counts, check_seed, option, parse
 from experiments.measurement import Measured, measure, summarize, together, write_table
 from experiments.runs import ScoreRun, open_run
+from sde_jax.score import Method
 from sde_jax.training.devices import data_mesh
 from sde_jax.training.processes import agreed, is_first, join_processes
 
@@ -32,6 +33,8 @@ class Likelihoods:
     """Hutchinson probes for each example; two or more give its standard error."""
     tolerance: Annotated[float | None, option("FLOAT", "the experiment's")] = None
     """Relative and absolute tolerance of a solver step."""
+    method: Annotated[Method | None, option("PAIR", "the experiment's")] = None
+    """The solver's Runge-Kutta pair: tsit5, dopri5 or bosh3."""
     t_min: Annotated[float | None, option("FLOAT", "the experiment's")] = None
     """Time at which the flow starts, in [0, 1)."""
     batch_size: int = 256
@@ -75,7 +78,7 @@ def execute(run: ScoreRun, options: Likelihoods) -> dict[str, Any]:
 
 def evaluate(run: ScoreRun, options: Likelihoods) -> Measured:
     """The likelihoods that were asked for."""
-    asked = {name: getattr(options, name) for name in ("probes", "tolerance", "t_min")}
+    asked = {name: getattr(options, name) for name in ("probes", "tolerance", "method", "t_min")}
     given = {name: value for name, value in asked.items() if value is not None}
     return together(
         measure(

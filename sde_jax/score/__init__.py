@@ -3,7 +3,7 @@
 from sde_jax.score.denoiser import DenoiserScore, denoised, score_of_denoised
 from sde_jax.score.exact import GaussianMixture, MixtureScore
 from sde_jax.score.exact_flow import gaussian_flow, quantile_flow
-from sde_jax.score.flow import AdaptiveSolver, FlowSolution, data_end_step
+from sde_jax.score.flow import AdaptiveSolver, FlowSolution, Method, data_end_step
 from sde_jax.score.network import (
     DescendingIndex,
     LogNoiseLevel,
@@ -35,6 +35,7 @@ __all__ = [
     "GaussianMixture",
     "LogNoiseLevel",
     "LogScaledTime",
+    "Method",
     "MixtureScore",
     "NetworkScore",
     "NoiseLevel",

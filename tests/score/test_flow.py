@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sde_jax.score import AdaptiveSolver
+from sde_jax.score.flow import METHODS
 
 
 def decay(t, y):
@@ -93,6 +94,26 @@ def test_a_field_that_is_not_finite_is_given_up_soon():
     solution = compiled(AdaptiveSolver(), field)(jnp.ones(2), 0.0, 1.0)
     assert not solution.converged
     assert solution.nfe < 600
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_each_pair_solves_and_counts_its_calls(method):
+    calls = []
+
+    def field(t, y):
+        jax.debug.callback(lambda: calls.append(None))
+        return -y
+
+    solver = AdaptiveSolver(rtol=1e-6, atol=1e-6, method=method)
+    solution = compiled(solver, field)(jnp.ones(2), 0.0, 1.0)
+    jax.effects_barrier()
+    np.testing.assert_allclose(solution.y, np.exp(-1), rtol=2e-5)
+    assert solution.nfe == len(calls)
+
+
+def test_an_unknown_pair_is_refused():
+    with pytest.raises(ValueError, match="^`method` must be one of bosh3, .*: got method='rk4'"):
+        AdaptiveSolver(method="rk4")
 
 
 @pytest.mark.parametrize("field", ["rtol", "atol", "max_steps"])
