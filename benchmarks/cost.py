@@ -14,7 +14,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from benchmarks.ddpmpp import M, S, Size, Timed, example, precise
+from benchmarks.ddpmpp import M, S, Size, compute_dtype, example, precise, timed
 from benchmarks.row import Asked, Row
 from benchmarks.timing import compiled, paired
 
@@ -77,7 +77,7 @@ def row(
     """The large one beside the small one times ``factor``."""
     pairs = paired(large.call, small.call, repeats=repeats)
     return Row(
-        case=f"{case}, {'float32' if precise() else 'bfloat16'}",
+        case=f"{case}, {compute_dtype()}",
         unit="ms",
         ours=pairs.ours.scaled(1000),
         peer=peer,
@@ -92,7 +92,7 @@ def row(
 
 def evaluation(size: Size, batch: int) -> Evaluation:
     """DDPM++ on that many images."""
-    inputs, module = example(size, batch), Timed(spec=size.spec).build()
+    inputs, module = example(size, batch), timed(size)
     backwards = inputs._replace(x=inputs.x[::-1], time=inputs.time[::-1])
     program = compiled(lambda p, x, time: module.apply({"params": p}, x, time), *inputs)
     return Evaluation(

@@ -1,20 +1,30 @@
 """The networks that are timed: DDPM++ in two sizes."""
 
 import math
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.experiment import computing_in
 from sde_jax.arrays import Array, PyTree
 from sde_jax.nets.ncsnpp import NCSNppSpec
-from sde_jax.nets.spec import NetworkSpec
 from sde_jax.training.learner import Learner, TrainState
 
-__all__ = ["M", "Inputs", "S", "Size", "Timed", "drawn", "example", "first_state", "precise"]
+__all__ = [
+    "M",
+    "Inputs",
+    "S",
+    "Size",
+    "compute_dtype",
+    "drawn",
+    "example",
+    "first_state",
+    "precise",
+    "timed",
+]
 
 
 class Size(NamedTuple):
@@ -53,16 +63,14 @@ def precise() -> bool:
     return jax.default_backend() == "cpu"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Timed(NetworkSpec):
-    """A network in the precision that it is timed in."""
+def compute_dtype() -> Literal["float32", "bfloat16"]:
+    """What networks are timed in."""
+    return "float32" if precise() else "bfloat16"
 
-    spec: NCSNppSpec
-    classes: int | None = None
 
-    def build(self) -> nn.Module:
-        """In bfloat16 on an accelerator, in float32 on a CPU."""
-        return self.spec.build() if precise() else self.spec.build().clone(dtype=jnp.bfloat16)
+def timed(size: Size) -> nn.Module:
+    """The network as it is timed."""
+    return computing_in(size.spec.build(), compute_dtype())
 
 
 def example(size: Size, batch: int) -> Inputs:

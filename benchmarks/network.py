@@ -16,7 +16,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.ddpmpp import Inputs, M, S, Size, Timed, example, first_state, precise
+from benchmarks.ddpmpp import (
+    Inputs,
+    M,
+    S,
+    Size,
+    compute_dtype,
+    example,
+    first_state,
+    precise,
+    timed,
+)
 from benchmarks.row import Asked, Row, Spread, not_installed
 from benchmarks.timing import Compiled, compiled, fastest, paired, per_second, seconds, spread
 from experiments.cifar10_vp import experiment as cifar10
@@ -43,18 +53,13 @@ def rows(asked: Asked) -> Iterator[Row]:
     yield utilisation()
 
 
-def precision() -> str:
-    """Of the networks' computation."""
-    return "float32" if precise() else "bfloat16"
-
-
 def evaluation(size: Size, asked: Asked) -> Row:
     """One evaluation."""
-    inputs, module = example(size, FORWARD), Timed(spec=size.spec).build()
+    inputs, module = example(size, FORWARD), timed(size)
     program = compiled(lambda p, x, time: module.apply({"params": p}, x, time), *inputs)
     ours, repeats = lambda: program.call(*inputs), 5 if asked.quick else 15
     row = {
-        "case": f"{size.name}, an evaluation of {FORWARD} images, {precision()}",
+        "case": f"{size.name}, an evaluation of {FORWARD} images, {compute_dtype()}",
         "unit": "images/s",
         "at_least": 1.0 if precise() else 1.2,
         **taken(program),
@@ -63,7 +68,7 @@ def evaluation(size: Size, asked: Asked) -> Row:
         from benchmarks import torch_peer
     except ModuleNotFoundError as error:
         alone = first_alone(module, inputs, ours())
-        return without_peer(row, error, timed(ours, repeats, FORWARD), alone)
+        return without_peer(row, error, rate(ours, repeats, FORWARD), alone)
     calls = {v.name: torch_peer.evaluation(v, size, inputs) for v in torch_peer.variants()}
     name = fastest(calls)
     difference = apart(ours(), calls[name]().cpu())
@@ -93,7 +98,7 @@ def training(size: Size, asked: Asked) -> Row:
         return state
 
     row = {
-        "case": f"{size.name}, a training step of {TRAINING} images, {precision()}",
+        "case": f"{size.name}, a training step of {TRAINING} images, {compute_dtype()}",
         "unit": "images/s",
         "at_least": 0.7 if precise() else 1.2,
         **taken(program),
@@ -102,7 +107,7 @@ def training(size: Size, asked: Asked) -> Row:
     try:
         from benchmarks import torch_peer
     except ModuleNotFoundError as error:
-        figure = timed(ours, repeats, TRAINING)
+        figure = rate(ours, repeats, TRAINING)
         return without_peer(row, error, figure, learned(losses))
     checked = same_gradient(size)
     calls = {
@@ -166,9 +171,13 @@ def operations(size: Size, batch: int) -> float:
 
 def timed_experiment(size: Size) -> Experiment:
     """CIFAR-10's, with the network."""
-    network = Timed(spec=size.spec)
     return dataclasses.replace(
-        cifar10, network=network, optimizer=Adam(), ema_decay=0.999, ema_warmup=False
+        cifar10,
+        network=size.spec,
+        compute_dtype=compute_dtype(),
+        optimizer=Adam(),
+        ema_decay=0.999,
+        ema_warmup=False,
     )
 
 
@@ -183,7 +192,7 @@ def taken(program: Compiled) -> dict[str, Any]:
     return {"compile_seconds": program.seconds, "peak_bytes": program.peak_bytes}
 
 
-def timed(call: Callable[[], Any], repeats: int, count: int) -> Spread:
+def rate(call: Callable[[], Any], repeats: int, count: int) -> Spread:
     """Images per second of ours alone."""
     seconds(call)
     return per_second(spread([seconds(call) for _ in range(repeats)]), count)
@@ -202,7 +211,7 @@ def apart(ours: Any, theirs: Any) -> float:
     """
     first, second = np.asarray(ours), np.asarray(theirs)
     difference = float(np.abs(first - second).max() / first.std())
-    assert difference < AGREES[precision()], f"outputs differ by {difference:.1e}"
+    assert difference < AGREES[compute_dtype()], f"outputs differ by {difference:.1e}"
     return difference
 
 

@@ -49,7 +49,7 @@ class AdaptiveSolver:
     square over the leaves of the state, so that a number beside an image is not averaged away.
 
     Raises:
-      ValueError: unless both tolerances and ``max_steps`` are positive.
+      ValueError: unless both tolerances and ``max_steps`` are positive, and the method is known.
     """
 
     rtol: float = 1e-5
