@@ -63,6 +63,10 @@ def probability_flow(params, keys, x):
     return ProbabilityFlow()(keys, NetworkScore(params, MODEL), MODEL.sde, SHAPE)
 
 
+def encode(params, keys, x):
+    return ProbabilityFlow().encode(NetworkScore(params, MODEL), MODEL.sde, x)
+
+
 def trajectory(params, keys, x):
     return ProbabilityFlow(frames=3)(keys, NetworkScore(params, MODEL), MODEL.sde, SHAPE)
 
@@ -90,7 +94,7 @@ def likelihood(params, keys, x):
 
 
 PROGRAMS = [train_step, predictor_corrector, probability_flow, trajectory, likelihood]
-PROGRAMS += [multistep, heun, adaptive_reversal]
+PROGRAMS += [encode, multistep, heun, adaptive_reversal]
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)

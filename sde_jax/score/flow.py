@@ -91,7 +91,7 @@ class AdaptiveSolver:
           y0: the state at ``t0``, a pytree of arrays.
           t0: where to begin.
           t1: where to end, before or after ``t0``.
-          first_step: the first step that is tried; None lets diffrax guess it.
+          first_step: the length of the first step that is tried; None lets diffrax guess it.
         """
         method, evaluations = METHODS[self.method]
         with jax.default_matmul_precision("highest"):
@@ -100,16 +100,9 @@ class AdaptiveSolver:
                 method(),
                 t0,
                 t1,
-                dt0=first_step,
+                dt0=None,
                 y0=y0,
-                stepsize_controller=diffrax.PIDController(
-                    rtol=self.rtol,
-                    atol=self.atol,
-                    factormax=_LARGEST_GROWTH,
-                    dtmin=_SMALLEST_STEP,
-                    force_dtmin=False,
-                    norm=_largest_root_mean_square,
-                ),
+                stepsize_controller=self._controller(first_step),
                 max_steps=self.max_steps,
                 throw=False,
             )
@@ -118,6 +111,17 @@ class AdaptiveSolver:
         succeeded = solution.result == diffrax.RESULTS.successful
         nfe = 1 + evaluations * solution.stats["num_steps"]
         return FlowSolution(y, nfe, jnp.logical_and(succeeded, finite))
+
+    def _controller(self, first_step: Array | None) -> diffrax.AbstractStepSizeController:
+        controller = diffrax.PIDController(
+            rtol=self.rtol,
+            atol=self.atol,
+            factormax=_LARGEST_GROWTH,
+            dtmin=_SMALLEST_STEP,
+            force_dtmin=False,
+            norm=_largest_root_mean_square,
+        )
+        return controller if first_step is None else _FromFirstStep(controller, first_step)
 
     def solve_through(
         self, vector_field: VectorField, y0: PyTree, times: Float[Array, "times"]
@@ -134,6 +138,25 @@ class AdaptiveSolver:
         _, legs = jax.lax.scan(leg, y0, (times[:-1], times[1:]))
         states = jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), y0, legs.y)
         return FlowSolution(states, legs.nfe.sum(), legs.converged.all())
+
+
+class _FromFirstStep(diffrax.AbstractStepSizeController):
+    """A controller that begins with a given step.
+
+    As ``dt0`` of the solve, its sign would be checked by a host callback, which does not lower.
+    """
+
+    controller: diffrax.AbstractStepSizeController
+    step: Array
+
+    def wrap(self, direction: Any) -> "_FromFirstStep":
+        return _FromFirstStep(self.controller.wrap(direction), self.step)
+
+    def init(self, terms: Any, t0: Any, t1: Any, y0: Any, dt0: None, *rest: Any) -> Any:
+        return self.controller.init(terms, t0, t1, y0, self.step, *rest)
+
+    def adapt_step_size(self, *step: Any) -> Any:
+        return self.controller.adapt_step_size(*step)
 
 
 def data_end_step(sde: LinearSDE, t: Array) -> Array:
