@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.experiment import computing_in
+from experiments.kinds.score import computing_in
 from sde_jax.arrays import Array, PyTree
 from sde_jax.nets.ncsnpp import NCSNppSpec
 from sde_jax.training.learner import Learner, TrainState

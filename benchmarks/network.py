@@ -30,7 +30,7 @@ from benchmarks.ddpmpp import (
 from benchmarks.row import Asked, Row, Spread, not_installed
 from benchmarks.timing import Compiled, compiled, fastest, paired, per_second, seconds, spread
 from experiments.cifar10_vp import experiment as cifar10
-from experiments.experiment import Experiment
+from experiments.kinds.score import Experiment
 from sde_jax.arrays import Array, PyTree
 from sde_jax.data.source import Batch
 from sde_jax.objectives import DenoisingScoreMatching

@@ -15,7 +15,7 @@ from jax.sharding import AbstractMesh
 
 from benchmarks.ddpmpp import M
 from benchmarks.row import Asked, Row, Spread
-from experiments.experiment import Experiment
+from experiments.kinds.score import Experiment
 from experiments.published import published_experiment
 from sde_jax.arrays import PyTree
 from sde_jax.interop.score_sde import published

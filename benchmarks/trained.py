@@ -55,10 +55,8 @@ class Trained(NamedTuple):
         run = self.run
         samples = together(
             generate(
-                sampler,
-                run.score,
-                run.experiment.sde,
-                run.layout.shape,
+                run.experiment.draws(run.layout, sampler, lambda: run.source),
+                run.params,
                 key=jax.random.key(0),
                 count=count,
                 batch_size=batch_size,

@@ -5,8 +5,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.classification import Classification
 from experiments.evaluation.features import extractor, of_classifier
+from experiments.kinds.classification import Classification
 from experiments.runs import TrainedRun
 from sde_jax.training.devices import data_mesh
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import experiments
-from experiments.experiment import Experiment
+from experiments.kinds.score import Experiment
+from experiments.kinds.trainable import Trainable
 from experiments.published import published_experiment
-from experiments.trainable import Trainable
 from sde_jax.interop.score_sde import PublishedModel, published, published_names
 
 

@@ -7,7 +7,7 @@ right, which is mostly by other writers than the training split.
 """
 
 from experiments.accuracy import report
-from experiments.classification import Classification
+from experiments.kinds.classification import Classification
 from sde_jax.data.digits import Digits
 from sde_jax.nets.classifier import ClassifierSpec
 from sde_jax.training.optimizer import Adam

@@ -60,10 +60,8 @@ def report(run: ScoreRun) -> dict[str, Any]:
         settings = dataclasses.replace(run.experiment.sampling, sampler=name)
         samples = together(
             generate(
-                run.sampler(settings),
-                run.score,
-                run.experiment.sde,
-                run.layout.shape,
+                run.draws(settings),
+                run.params,
                 key=jax.random.key(0),
                 count=COUNT,
                 batch_size=COUNT,

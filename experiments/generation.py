@@ -8,12 +8,13 @@ import numpy as np
 from jax.sharding import Mesh
 from tqdm import tqdm
 
-from sde_jax.arrays import Array, Key, PRNGKeyArray
-from sde_jax.sampling import Sampler, Samples
-from sde_jax.score import Score
-from sde_jax.sde import LinearSDE
+from sde_jax.arrays import Array, Int, Key, PRNGKeyArray, PyTree
+from sde_jax.sampling import Samples
 from sde_jax.training.devices import on_each_device, replicated
 from sde_jax.training.processes import is_first
+
+Draw = Callable[[PyTree, Key[Array, "batch"], Int[Array, "batch"]], Samples]
+"""Draws a sample for each key, of the averaged parameters, the keys, and the samples' numbers."""
 
 
 def example_keys(key: PRNGKeyArray, first: int, count: int) -> Key[Array, "count"]:
@@ -27,22 +28,14 @@ def whole_batches(batch_size: int, count: int, mesh: Mesh) -> int:
     return -(-count // (batches * mesh.size)) * mesh.size
 
 
-def batch_sampler(
-    sampler: Sampler, sde: LinearSDE, shape: tuple[int, ...], mesh: Mesh
-) -> Callable[[Score, Key[Array, "batch"]], Samples]:
-    """Draws a sample for each key, of which every device gets as many; compiled once."""
-
-    def draw(score: Score, keys: Key[Array, "batch"]) -> Samples:
-        return sampler(keys, score, sde, shape)
-
+def batch_drawer(draw: Draw, mesh: Mesh) -> Draw:
+    """``draw``, of which every device makes as many samples; compiled once."""
     return jax.jit(on_each_device(draw, mesh), out_shardings=replicated(mesh))
 
 
 def generate(
-    sampler: Sampler,
-    score: Score,
-    sde: LinearSDE,
-    shape: tuple[int, ...],
+    draw: Draw,
+    params: PyTree,
     *,
     key: PRNGKeyArray,
     count: int,
@@ -55,12 +48,13 @@ def generate(
     Sample j is a function of ``fold_in(key, j)``. Trajectories, where the sampler keeps them, are
     those of the first batch alone.
     """
-    compiled = batch_sampler(sampler, sde, shape, mesh)
+    compiled = batch_drawer(draw, mesh)
     batch_size = whole_batches(batch_size, count, mesh)
     shown = {"unit": " samples", "desc": "sample", "disable": not is_first()}
     with tqdm(total=count, initial=start, **shown) as progress:
         for first in range(start, count, batch_size):
-            batch = compiled(score, example_keys(key, first, batch_size))
+            index = first + jnp.arange(batch_size)
+            batch = compiled(params, example_keys(key, first, batch_size), index)
             if first:
                 batch = batch._replace(trajectory=None, trajectory_times=None)
             kept = min(batch_size, count - first)

@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,13 +13,14 @@ from jax.sharding import Mesh
 from tqdm import tqdm
 
 from experiments.generation import example_keys, whole_batches
-from sde_jax.arrays import Array, Float, Key, PRNGKeyArray
+from sde_jax.arrays import Array, Float, Key, PRNGKeyArray, PyTree
 from sde_jax.data.source import DataSource
-from sde_jax.likelihood import Likelihood, LogLikelihoods, bits_per_dimension
-from sde_jax.score import Score
-from sde_jax.sde import LinearSDE
+from sde_jax.likelihood import LogLikelihoods, bits_per_dimension
 from sde_jax.training.devices import on_each_device, replicated, shard_batch
 from sde_jax.training.processes import is_first
+
+Density = Callable[[PyTree, Key[Array, "batch"], Float[Array, "batch *shape"]], LogLikelihoods]
+"""Log densities of examples in model coordinates, of the averaged parameters and a key for each."""
 
 
 class Measured(NamedTuple):
@@ -36,9 +37,8 @@ class Measured(NamedTuple):
 
 
 def measure(
-    likelihood: Likelihood,
-    score: Score,
-    sde: LinearSDE,
+    density: Density,
+    params: PyTree,
     source: DataSource,
     split: str,
     *,
@@ -56,10 +56,7 @@ def measure(
     total = min(source.sizes[split], count or source.sizes[split])
     batch_size = whole_batches(batch_size, total, mesh)
 
-    def evaluate(score: Score, keys: Key[Array, "batch"], x: Float[Array, "..."]) -> LogLikelihoods:
-        return likelihood(keys, score, sde, x)
-
-    compiled = jax.jit(on_each_device(evaluate, mesh), out_shardings=replicated(mesh))
+    compiled = jax.jit(on_each_device(density, mesh), out_shardings=replicated(mesh))
     shown = {"unit": " examples", "desc": "likelihood", "disable": not is_first()}
     first = 0
     with tqdm(total=total, initial=min(start, total), **shown) as progress:
@@ -70,7 +67,7 @@ def measure(
             if not len(x):
                 continue
             keys = example_keys(key_probe, index, batch_size)
-            result = jax.device_get(compiled(score, keys, shard_batch(x, mesh, batch_size)))
+            result = jax.device_get(compiled(params, keys, shard_batch(x, mesh, batch_size)))
             kept = len(x)
             result = jax.tree.map(lambda array, kept=kept: array[:kept], result)
             yield _in_units(result, math.prod(source.shape), source.scaling.log_det_per_dimension)

@@ -6,7 +6,7 @@ Meant for a GPU: two CPU cores take seconds for each of the 50,000 steps. Not ru
 """
 
 from experiments.evaluation.settings import EvaluationSettings
-from experiments.experiment import Experiment
+from experiments.kinds.score import Experiment
 from sde_jax.data.tfds import TfdsImages
 from sde_jax.nets.ncsnpp import NCSNppSpec
 from sde_jax.sde import VP

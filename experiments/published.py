@@ -5,7 +5,7 @@ import itertools
 from typing import Any
 
 from experiments.evaluation.settings import EvaluationSettings
-from experiments.experiment import Experiment
+from experiments.kinds.score import Experiment
 from experiments.samplers import SamplerSettings
 from sde_jax.data.folder import Folder
 from sde_jax.data.tfds import TfdsImages

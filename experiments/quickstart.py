@@ -9,7 +9,7 @@ import dataclasses
 
 from experiments.digits_vp import experiment as digits_vp
 from experiments.digits_vp import network
-from experiments.experiment import LikelihoodSettings
+from experiments.kinds.score import LikelihoodSettings
 from experiments.samplers import SamplerSettings
 
 experiment = dataclasses.replace(

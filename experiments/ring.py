@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.evaluation.settings import EvaluationSettings
-from experiments.experiment import Experiment, LikelihoodSettings
 from experiments.generation import generate, together
+from experiments.kinds.score import Experiment, LikelihoodSettings
 from experiments.runs import ScoreRun
 from experiments.samplers import SamplerSettings
 from sde_jax import figures
@@ -109,10 +109,8 @@ def draw(run: ScoreRun, count: int) -> Samples:
     """Samples with their trajectories."""
     return together(
         generate(
-            run.sampler(run.experiment.sampling, frames=FRAMES),
-            run.score,
-            run.experiment.sde,
-            run.layout.shape,
+            run.draws(run.experiment.sampling, frames=FRAMES),
+            run.params,
             key=jax.random.key(0),
             count=count,
             batch_size=count,

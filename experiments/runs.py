@@ -4,14 +4,18 @@ import dataclasses
 import functools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from jax.sharding import Mesh
 
 from experiments.configuration import ConfigurationError, Kind_co, Named
-from experiments.experiment import Experiment
+from experiments.generation import Draw
+from experiments.kinds.generative import Generative
+from experiments.kinds.score import Experiment
+from experiments.kinds.trainable import Trainable
+from experiments.measurement import Density
 from experiments.samplers import SamplerSettings
-from experiments.trainable import Trainable
+from sde_jax.arrays import PyTree
 from sde_jax.data.source import DataSource, Layout
 from sde_jax.interop.published_sampler import published_sampler
 from sde_jax.sampling import Sampler
@@ -45,21 +49,34 @@ class TrainedRun(Generic[Kind_co]):
         return self.named.experiment
 
     @property
+    def params(self) -> PyTree:
+        """The averaged parameters."""
+        return self.state.ema_params
+
+    @property
     def score(self: "ScoreRun") -> NetworkScore:
         """The score of the averaged parameters."""
-        return NetworkScore(self.state.ema_params, self.experiment.model())
+        return NetworkScore(self.params, self.experiment.model())
 
     @property
     def step(self) -> int:
         """Updates that the parameters have had."""
         return int(self.state.step)
 
-    def sampler(self: "ScoreRun", settings: SamplerSettings, frames: int = 0) -> Sampler:
-        """The sampler of ``settings``, keeping ``frames`` states on the way.
+    def draws(self: "GenerativeRun", settings: SamplerSettings | None, frames: int = 0) -> Draw:
+        """What draws samples by ``settings``, keeping ``frames`` states on the way.
 
         Raises:
-          ValueError: if it is to be the published one, and the run is of no published model.
+          ValueError: if they ask for the published sampler, and the run is of no published model.
         """
+        sampler = None if settings is None else self._sampler(settings, frames)
+        return self.experiment.draws(self.layout, sampler, lambda: self.source)
+
+    def density(self: "GenerativeRun", settings: Any) -> Density | None:
+        """What measures densities by ``settings``; None if the model has none."""
+        return self.experiment.density(self.layout, settings)
+
+    def _sampler(self, settings: SamplerSettings, frames: int) -> Sampler:
         if settings.sampler != "published":
             return settings.build(frames)
         if self.named.model is None:
@@ -72,8 +89,11 @@ class TrainedRun(Generic[Kind_co]):
         return self.experiment.data.load()
 
 
+GenerativeRun = TrainedRun[Generative]
+"""A run that can be sampled and, if its model has a density, measured."""
+
 ScoreRun = TrainedRun[Experiment]
-"""A run that can be sampled and measured."""
+"""That of a score model."""
 
 
 def open_run(path: Path, mesh: Mesh) -> ScoreRun:
@@ -81,8 +101,14 @@ def open_run(path: Path, mesh: Mesh) -> ScoreRun:
     return open_run_of(Experiment, path, mesh)
 
 
+def open_generative(path: Path, mesh: Mesh) -> GenerativeRun:
+    """Opens the run of any model that can be sampled: see `open_run_of`."""
+    return open_run_of(Generative, path, mesh)
+
+
 def open_run_of(kind: type[Kind], path: Path, mesh: Mesh) -> TrainedRun[Kind]:
-    """Opens the newest readable checkpoint of the run in ``path``, of an experiment of that kind.
+    """Opens the run in ``path``, of an experiment of that kind, at its newest readable checkpoint
+    or, if it keeps the best, at that one.
 
     Raises:
       WrongKindError: if it is of another.
@@ -94,10 +120,10 @@ def open_run_of(kind: type[Kind], path: Path, mesh: Mesh) -> TrainedRun[Kind]:
     named = of_kind(kind, stored_experiment(directory), path)
     layout = named.experiment.data.layout()
     with Checkpoints(directory.checkpoints) as checkpoints:
-        learner = named.experiment.learner(layout.shape)
-        sharded = named.experiment.training.shard_parameters
-        like = abstract_state(learner, mesh, sharded=sharded)
-        restored = checkpoints.restore_newest(like) if checkpoints.steps() else None
+        learner, training = named.experiment.learner(layout.shape), named.experiment.training
+        like = abstract_state(learner, mesh, sharded=training.shard_parameters)
+        restore = checkpoints.restore_best if training.keep_best else checkpoints.restore_newest
+        restored = restore(like)
     if restored is None:
         raise NotARunError(f"{path} has no checkpoint yet: train it first.")
     averaged = replicate(restored.state.ema_params, mesh)

@@ -3,19 +3,20 @@
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from experiments.generation import batch_sampler, example_keys, whole_batches
+from experiments.generation import Draw, batch_drawer, example_keys, whole_batches
 from sde_jax import figures
-from sde_jax.data.source import Layout
+from sde_jax.data.scaling import Scaling
 from sde_jax.sampling import Ancestral, PredictorCorrector, UniformGrid
-from sde_jax.score import NetworkScore, ScoreModel
 from sde_jax.training.learner import TrainState
 from sde_jax.training.processes import is_first
 
 SAMPLER = PredictorCorrector(grid=UniformGrid(steps=100), predictor=Ancestral())
-"""Cheap, and the better of the predictors in so few steps; its cost does not hang on the score."""
+"""Of scores: cheap, and the better of the predictors in so few steps; its cost does not hang on
+the score."""
 COUNT = 36
 
 
@@ -34,17 +35,16 @@ class Snapshots:
     if that is smaller: what has room to be trained has room to be drawn. Compiled once.
     """
 
-    def __init__(self, model: ScoreModel, layout: Layout, mesh: Mesh, *, batch_size: int) -> None:
-        self._model = model
-        self._scaling = layout.scaling
+    def __init__(self, draw: Draw, scaling: Scaling, mesh: Mesh, *, batch_size: int) -> None:
+        self._scaling = scaling
         self._count = min(COUNT, batch_size)
         self._padded = whole_batches(self._count, self._count, mesh)
-        self._sample = batch_sampler(SAMPLER, model.sde, layout.shape, mesh)
+        self._draw = batch_drawer(draw, mesh)
 
     def __call__(self, state: TrainState, path: Path) -> None:
         """Draws into ``path``; called by every process, the first one writes."""
         keys = example_keys(jax.random.key(0), 0, self._padded)
-        samples = self._sample(NetworkScore(state.ema_params, self._model), keys)
+        samples = self._draw(state.ema_params, keys, jnp.arange(self._padded))
         if is_first():
             data = self._scaling.to_unit(samples.x[: self._count])
-            draw_picture(np.asarray(data), "ancestral", path)
+            draw_picture(np.asarray(data), "samples", path)

@@ -26,7 +26,7 @@ __all__ = [
     "histogram",
     "image_grid",
     "image_panel",
-    "neighbours",
+    "image_rows",
     "point_frames",
     "trajectory",
     "vector_field",
@@ -63,15 +63,14 @@ def image_panel(
     _save_image(_side_by_side(blocks, gap=2 * MARGIN_PIXELS, font_size=PANEL_FONT_SIZE), path)
 
 
-def neighbours(
-    samples: Images,
-    nearest: Float[Array | np.ndarray, "count k height width channels"],
+def image_rows(
+    columns: Mapping[str, Float[Array | np.ndarray, "count k height width channels"]],
     path: str | os.PathLike[str],
 ) -> None:
-    """Draws a row for each sample, which has at its right the images that are nearest to it."""
+    """Draws a row of images for each example: k of each kind, under the title of the kind."""
     blocks = [
-        ("sample", _tiled(samples, 1)),
-        ("nearest in training", _tiled(nearest.reshape(-1, *nearest.shape[2:]), nearest.shape[1])),
+        (title, _tiled(images.reshape(-1, *images.shape[2:]), images.shape[1]))
+        for title, images in columns.items()
     ]
     _save_image(_side_by_side(blocks, gap=MARGIN_PIXELS, font_size=FRAME_FONT_SIZE), path)
 

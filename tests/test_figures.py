@@ -193,7 +193,8 @@ def test_the_suffix_names_the_format(tmp_path):
 
 def test_samples_stand_beside_their_neighbours(tmp_path):
     samples, nearest = random_images(3), random_images(6, seed=1).reshape(3, 2, 8, 8, 1)
-    figures.neighbours(samples, nearest, tmp_path / "neighbours.png")
+    columns = {"sample": samples[:, None], "nearest in training": nearest}
+    figures.image_rows(columns, tmp_path / "neighbours.png")
     picture = read(tmp_path / "neighbours.png")
     top = 16 + 2 * 14
     for row in range(3):

@@ -13,8 +13,8 @@ from experiments.evaluation.evaluation import RECORD, REPORT, evaluate
 from experiments.evaluation.settings import EvaluationSettings
 from experiments.evaluation.task import Task
 from experiments.evaluation.wording import with_error
-from experiments.experiment import LikelihoodSettings
-from experiments.runs import open_run
+from experiments.kinds.score import LikelihoodSettings
+from experiments.runs import open_generative
 from sde_jax.training.devices import data_mesh
 from sde_jax.training.processes import join_processes
 
@@ -27,7 +27,7 @@ class Evaluate:
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The run directory."""
     settings: Annotated[EvaluationSettings, tyro.conf.arg(name="")] = EvaluationSettings()
-    likelihood: LikelihoodSettings = LikelihoodSettings()
+    likelihood: Annotated[Any, tyro.conf.arg()] = LikelihoodSettings()
     statistics: Annotated[Path | None, option("FILE", "they are computed, and cached")] = None
     """Statistics of the training data, as `data statistics` writes them or as published; for one
     feature network."""
@@ -52,7 +52,7 @@ def main(args: list[str]) -> dict[str, Any]:
         raise UsageError(
             "evaluate works in one process, on all its devices; sample and likelihood in several."
         )
-    run = open_run(Path(args[0]), data_mesh())
+    run = open_generative(Path(args[0]), data_mesh())
     experiment = run.experiment
     default = Evaluate(
         run=Path(args[0]), settings=experiment.evaluation, likelihood=experiment.likelihood

@@ -13,7 +13,7 @@ import tyro
 from experiments.command_line.output import listed
 from experiments.command_line.parsing import UsageError, parse
 from experiments.configuration import Named, find_model, of_model
-from experiments.experiment import Experiment
+from experiments.kinds.score import Experiment
 from sde_jax.arrays import Array, PyTree
 from sde_jax.interop.score_sde import (
     AdamMoments,

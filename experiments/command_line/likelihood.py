@@ -12,16 +12,20 @@ import tyro
 
 from experiments.command_line.output import checked_output, write_whole
 from experiments.command_line.parsing import UsageError, check_counts, check_seed, option, parse
-from experiments.measurement import Measured, measure, summarize, together, write_table
-from experiments.runs import ScoreRun, open_run
+from experiments.measurement import Density, Measured, measure, summarize, together, write_table
+from experiments.runs import GenerativeRun, open_generative
 from sde_jax.score import Method
 from sde_jax.training.devices import data_mesh
 from sde_jax.training.processes import agreed, is_first, join_processes
 
+SETTINGS = ("probes", "tolerance", "method", "t_min", "importance_samples")
+"""Options that are fields of an experiment's likelihood, if it has them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Likelihoods:
-    """Measures the likelihood of data under a trained run, by its probability flow."""
+    """Measures the likelihood of data under a trained run: of a score model, by its probability
+    flow."""
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The run directory."""
@@ -37,6 +41,9 @@ class Likelihoods:
     """The solver's Runge-Kutta pair: tsit5, dopri5 or bosh3."""
     t_min: Annotated[float | None, option("FLOAT", "the experiment's")] = None
     """Time at which the flow starts, in [0, 1)."""
+    importance_samples: Annotated[int | None, option("INT", "the experiment's")] = None
+    """Samples of the latent for each example, whose bound is the tighter the more there are; of
+    models with a latent."""
     batch_size: int = 256
     """Examples measured at once; a result does not depend on it."""
     seed: int = 0
@@ -53,17 +60,18 @@ def main(args: list[str]) -> dict[str, Any]:
     """Runs the command and returns its results."""
     options = parse(Likelihoods, args, "likelihood")
     join_processes()
-    return execute(open_run(options.run, data_mesh()), options)
+    return execute(open_generative(options.run, data_mesh()), options)
 
 
-def execute(run: ScoreRun, options: Likelihoods) -> dict[str, Any]:
+def execute(run: GenerativeRun, options: Likelihoods) -> dict[str, Any]:
     """Measures what ``options`` ask for, and writes the table if it is asked for."""
     out = agreed(lambda: options.out and checked_output(options.out, ".csv"))
     if options.split not in run.source.sizes:
         splits = ", ".join(run.source.sizes)
         raise UsageError(f"--split must be one of {splits}: got {options.split}.")
+    density = density_of(run, options)
     started = time.perf_counter()
-    measured = evaluate(run, options)
+    measured = evaluate(run, density, options)
     seconds = time.perf_counter() - started
     if out is not None and is_first():
         write_whole(out, lambda path: write_table(measured, path))
@@ -76,15 +84,31 @@ def execute(run: ScoreRun, options: Likelihoods) -> dict[str, Any]:
     }
 
 
-def evaluate(run: ScoreRun, options: Likelihoods) -> Measured:
+def density_of(run: GenerativeRun, options: Likelihoods) -> Density:
+    """What measures as was asked for.
+
+    Raises:
+      UsageError: if the model has no density, or none with such an option.
+    """
+    experiment = run.experiment
+    settings, kind = experiment.likelihood, experiment.kind
+    for name, value in dataclasses.asdict(options).items():
+        if name in SETTINGS and value is not None:
+            if not hasattr(settings, name):
+                raise UsageError(f"--{name.replace('_', '-')} does not apply to a {kind}.")
+            settings = dataclasses.replace(settings, **{name: value})
+    density = run.density(settings)
+    if density is None:
+        raise UsageError(f"a {kind} has no likelihood.")
+    return density
+
+
+def evaluate(run: GenerativeRun, density: Density, options: Likelihoods) -> Measured:
     """The likelihoods that were asked for."""
-    asked = {name: getattr(options, name) for name in ("probes", "tolerance", "method", "t_min")}
-    given = {name: value for name, value in asked.items() if value is not None}
     return together(
         measure(
-            dataclasses.replace(run.experiment.likelihood, **given).build(),
-            run.score,
-            run.experiment.sde,
+            density,
+            run.params,
             run.source,
             options.split,
             key=jax.random.key(options.seed),

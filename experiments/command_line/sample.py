@@ -23,8 +23,9 @@ from experiments.command_line.parsing import (
 from experiments.evaluation.features import FeatureNetwork, classifier, extractor
 from experiments.evaluation.networks import classifier_run
 from experiments.generation import generate, together, usable
+from experiments.kinds.generative import Generative
 from experiments.labelled_folder import check_folder, write_labelled
-from experiments.runs import ScoreRun, open_run
+from experiments.runs import GenerativeRun, open_generative
 from experiments.samplers import (
     DEFAULTS,
     OPTIONS,
@@ -94,15 +95,23 @@ class Sample:
         check_counts(count=self.count, batch_size=self.batch_size)
         check_seed(self.seed)
 
-    def settings(self, default: SamplerSettings) -> SamplerSettings:
+    def settings(self, experiment: Generative) -> SamplerSettings | None:
         """The experiment's settings with what was asked for.
 
         Raises:
-          UsageError: if an option was given that the sampler does not have.
+          UsageError: if an option was given that the sampler or the model does not have.
         """
-        chosen = self.sampler or default.sampler
+        default = experiment.sampling
         names = dict.fromkeys(name for options in OPTIONS.values() for name in options)
         given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        if self.trajectory and experiment.process is None:
+            raise UsageError(f"--trajectory does not apply to a {experiment.kind}.")
+        if default is None:
+            for name in ("sampler", *given):
+                if getattr(self, name) is not None:
+                    raise UsageError(f"--{name} does not apply to a {experiment.kind}.")
+            return None
+        chosen = self.sampler or default.sampler
         for name in given:
             if name not in OPTIONS[chosen]:
                 raise UsageError(f"--{name} does not apply to --sampler {chosen}.")
@@ -115,22 +124,20 @@ def main(args: list[str]) -> dict[str, Any]:
     """Runs the command and returns its results."""
     options = parse(Sample, args, "sample")
     join_processes()
-    return execute(open_run(options.run, data_mesh()), options)
+    return execute(open_generative(options.run, data_mesh()), options)
 
 
-def execute(run: ScoreRun, options: Sample) -> dict[str, Any]:
+def execute(run: GenerativeRun, options: Sample) -> dict[str, Any]:
     """Draws and writes what ``options`` ask for."""
-    settings = options.settings(run.experiment.sampling)
-    sampler = run.sampler(settings, frames=FRAMES if options.trajectory else 0)
+    settings = options.settings(run.experiment)
+    draw = run.draws(settings, frames=FRAMES if options.trajectory else 0)
     out = agreed(lambda: output_path(run, settings, options))
     network = agreed(lambda: label_network(run, options))
     started = time.perf_counter()
     samples = together(
         generate(
-            sampler,
-            run.score,
-            run.experiment.sde,
-            run.layout.shape,
+            draw,
+            run.params,
             key=jax.random.key(options.seed),
             count=options.count,
             batch_size=options.batch_size,
@@ -146,14 +153,14 @@ def execute(run: ScoreRun, options: Sample) -> dict[str, Any]:
         "seconds": round(seconds, 2),
         "out": str(out),
         "pictures": [str(path) for path in pictures],
-        "sampler": settings.sampler,
+        "sampler": settings and settings.sampler,
         "step": run.step,
         "failed": np.flatnonzero(~usable(samples)).tolist(),
         **labelled,
     }
 
 
-def label_network(run: ScoreRun, options: Sample) -> FeatureNetwork | None:
+def label_network(run: GenerativeRun, options: Sample) -> FeatureNetwork | None:
     """The classifier, if labels are asked for.
 
     Raises:
@@ -171,7 +178,7 @@ def label_network(run: ScoreRun, options: Sample) -> FeatureNetwork | None:
 
 
 def write_labels(
-    run: ScoreRun, samples: Samples, network: FeatureNetwork, options: Sample
+    run: GenerativeRun, samples: Samples, network: FeatureNetwork, options: Sample
 ) -> dict[str, Any]:
     """Writes the labelled folder; how many images there are of each label."""
     numbers = np.flatnonzero(usable(samples))
@@ -188,7 +195,9 @@ def write_labels(
     return {"labelled_folder": str(folder), "labels": counts}
 
 
-def write(run: ScoreRun, settings: SamplerSettings, samples: Samples, out: Path) -> list[Path]:
+def write(
+    run: GenerativeRun, settings: SamplerSettings | None, samples: Samples, out: Path
+) -> list[Path]:
     """Writes the samples and their pictures, whose paths it returns."""
     data = np.asarray(run.layout.scaling.to_unit(samples.x), np.float32)
 
@@ -198,23 +207,25 @@ def write(run: ScoreRun, settings: SamplerSettings, samples: Samples, out: Path)
 
     write_whole(out, save)
     pictures = [out.with_suffix(PICTURE)]
-    draw_picture(data if data.ndim == 2 else data[:SHOWN], TITLES[settings.sampler], pictures[0])
+    title = run.experiment.kind if settings is None else TITLES[settings.sampler]
+    draw_picture(data if data.ndim == 2 else data[:SHOWN], title, pictures[0])
     if samples.trajectory is not None and samples.trajectory_times is not None:
         pictures.append(out.with_name(out.stem + TRAJECTORY))
         times, states = samples.trajectory_times[0], samples.trajectory.swapaxes(0, 1)
         shown = jnp.abs(times - SHOWN_TIMES[:, None]).argmin(axis=1)
-        draw_trajectory(run, settings, times[shown], states[shown], pictures[1])
+        draw_trajectory(run, title, times[shown], states[shown], pictures[1])
     return pictures
 
 
 def draw_trajectory(
-    run: ScoreRun, settings: SamplerSettings, times: Array, states: Array, path: Path
+    run: GenerativeRun, title: str, times: Array, states: Array, path: Path
 ) -> None:
     """Draws states, by time, each divided by the deviation that unit data have there."""
-    sde = run.experiment.sde
+    sde = run.experiment.process
+    assert sde is not None
     if states.ndim == 3:
         frames = list(zip(times.tolist(), states, strict=True))
-        figures.point_frames({TITLES[settings.sampler]: frames}, path)
+        figures.point_frames({title: frames}, path)
         return
     size = jnp.hypot(sde.alpha(times), sde.sigma(times)).reshape(-1, 1, 1, 1, 1)
     images = 0.5 + 0.5 * states[:, :SHOWN_TRAJECTORIES] / size
@@ -222,7 +233,7 @@ def draw_trajectory(
     figures.trajectory(list(np.asarray(images)), times.tolist(), path)
 
 
-def output_path(run: ScoreRun, settings: SamplerSettings, options: Sample) -> Path:
+def output_path(run: GenerativeRun, settings: SamplerSettings | None, options: Sample) -> Path:
     """The file asked for, or one in RUN/samples that only equal samples are replaced in.
 
     Raises:
@@ -230,10 +241,11 @@ def output_path(run: ScoreRun, settings: SamplerSettings, options: Sample) -> Pa
     """
     if options.out is not None:
         return checked_output(options.out, ".npz", beside=[PICTURE, TRAJECTORY])
-    how = "-".join(
-        f"{name}{value:g}" if isinstance(value, float) else f"{name}{value}"
-        for name, value in settings.options().items()
-    )
     drawn = f"at{run.step}-seed{options.seed}-count{options.count}"
-    name = f"{settings.sampler}-{how or 'rules'}-{drawn}.npz"
-    return writable(run.directory.path / "samples" / name)
+    if settings is not None:
+        how = "-".join(
+            f"{name}{value:g}" if isinstance(value, float) else f"{name}{value}"
+            for name, value in settings.options().items()
+        )
+        drawn = f"{settings.sampler}-{how or 'rules'}-{drawn}"
+    return writable(run.directory.path / "samples" / f"{drawn}.npz")

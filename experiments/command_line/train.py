@@ -13,11 +13,11 @@ import tyro
 
 from experiments.command_line.parsing import Switch, UsageError, parse
 from experiments.configuration import Named, find, find_report, names
+from experiments.kinds.trainable import Trainable
 from experiments.runs import open_run_of
-from experiments.trainable import Trainable
 from sde_jax import figures
 from sde_jax.atomic import write_json
-from sde_jax.data.source import DataSource, Layout
+from sde_jax.data.source import DataSource
 from sde_jax.interop.score_sde import published_names
 from sde_jax.training.devices import data_mesh
 from sde_jax.training.learner import Learner
@@ -140,7 +140,7 @@ def prepare(experiment: Trainable) -> Prepared:
     experiment.check_data(source)
     learner = experiment.learner(source.shape)
     jax.eval_shape(learner.init, jax.random.key(0))
-    draw = experiment.drawing(Layout(source.shape, source.scaling), data_mesh())
+    draw = experiment.snapshots(source, data_mesh())
     experiment.training.check_drawing(draw is not None)
     return Prepared(source, learner, draw)
 

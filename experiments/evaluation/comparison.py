@@ -126,10 +126,10 @@ def title(row: Row) -> str:
 def described(record: Record) -> str:
     """How the samples of an evaluation were drawn."""
     samples = record["samples"]
-    return (
-        f"{record['experiment']}, step {record['step']:,}, {record['sampling']['sampler']} with "
-        f"{samples['nfe']:,.1f} evaluations"
-    )
+    sampling = record["sampling"]
+    how = "" if sampling is None else f"{sampling['sampler']} with "
+    step = f"{record['experiment']}, step {record['step']:,}"
+    return f"{step}, {how}{samples['nfe']:,.1f} evaluations"
 
 
 def markdown(records: Sequence[Record], rows: Sequence[Row]) -> Iterator[str]:

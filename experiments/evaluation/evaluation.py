@@ -93,6 +93,10 @@ def evaluate(task: Task, statistics: Path | None = None) -> dict[str, Any]:
 def check(task: Task) -> None:
     """Refuses metrics that the data do not have examples for."""
     sizes, metrics = task.run.source.sizes, task.settings.metrics
+    if "likelihood" in metrics and task.run.density(task.likelihood) is None:
+        raise ValueError(
+            f"a {task.run.experiment.kind} has no likelihood: leave likelihood out of --metrics."
+        )
     if "likelihood" in metrics and TEST not in sizes:
         raise ValueError(
             f"the data have no {TEST} split to measure: leave likelihood out of --metrics."

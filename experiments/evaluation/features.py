@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from experiments.classification import Classification
 from experiments.generation import whole_batches
+from experiments.kinds.classification import Classification
 from experiments.runs import TrainedRun, open_run_of
 from sde_jax.arrays import Array, Float, PyTree
 from sde_jax.interop.inception import load_inception, weights_sha256

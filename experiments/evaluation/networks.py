@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from experiments.evaluation.features import FeatureNetwork, classifier, coordinates, inception
 from experiments.evaluation.settings import EvaluationSettings, FeatureName
-from experiments.runs import ScoreRun
+from experiments.runs import GenerativeRun
 from sde_jax.interop.errors import CheckpointFileError
 
 __all__ = ["Networks", "available", "classifier_run"]
@@ -20,7 +20,7 @@ class Networks(NamedTuple):
     """A line for each that is not at hand."""
 
 
-def available(settings: EvaluationSettings, run: ScoreRun) -> Networks:
+def available(settings: EvaluationSettings, run: GenerativeRun) -> Networks:
     """The networks that an evaluation of ``run`` asks for.
 
     Raises:
@@ -40,7 +40,7 @@ class MissingNetworkError(ValueError):
     """A feature network is not at hand; the message says how to get it."""
 
 
-def network(name: FeatureName, settings: EvaluationSettings, run: ScoreRun) -> FeatureNetwork:
+def network(name: FeatureName, settings: EvaluationSettings, run: GenerativeRun) -> FeatureNetwork:
     """A network by its name.
 
     Raises:

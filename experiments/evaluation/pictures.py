@@ -79,7 +79,8 @@ def draw_neighbours(task: Task, network: str, drawn: Drawn, nearest: Nearest) ->
         first += len(part.data)
     beside = np.stack([[images[index] for index in row] for row in indices.tolist()])
     file = f"neighbours-{network}.png"
-    figures.neighbours(drawn.data[rows], beside, task.folder / file)
+    columns = {"sample": drawn.data[rows][:, None], "nearest in training": beside}
+    figures.image_rows(columns, task.folder / file)
     return Picture(
         file=file,
         title=f"Nearest training images, by {network}",

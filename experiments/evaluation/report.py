@@ -58,10 +58,11 @@ def body(record: Record, folder: Path) -> Iterator[str]:
 def lead(record: Record) -> str:
     """What was evaluated, in a sentence."""
     samples, sampling = record["samples"], record["sampling"]
+    how = "" if sampling is None else f" by the sampler “{sampling['sampler']}”"
     failed = len(samples["failed"])
     return (
-        f"Training step {record['step']:,}. {samples['count']:,} samples by the sampler "
-        f"“{sampling['sampler']}” with {samples['nfe']:,.1f} network evaluations each, seed "
+        f"Training step {record['step']:,}. {samples['count']:,} samples{how} "
+        f"with {samples['nfe']:,.1f} network evaluations each, seed "
         f"{record['seed']}; {failed or 'none'} failed."
     )
 

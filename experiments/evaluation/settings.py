@@ -45,7 +45,8 @@ class EvaluationSettings:
     and those of the published Inception."""
     classifier: str | None = None
     """The classifier's run, or the name of one in the same folder as the run."""
-    sampling: SamplerSettings = SamplerSettings()
+    sampling: SamplerSettings | None = SamplerSettings()
+    """How; None where the model is drawn in but one way."""
 
     def __post_init__(self) -> None:
         if self.count < LEAST:

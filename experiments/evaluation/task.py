@@ -15,10 +15,9 @@ from experiments.configuration import to_config
 from experiments.evaluation.levels import from_levels, to_levels
 from experiments.evaluation.pieces import Columns, kept
 from experiments.evaluation.settings import LEAST, EvaluationSettings
-from experiments.experiment import LikelihoodSettings
 from experiments.generation import generate, usable
 from experiments.measurement import Measured, measure
-from experiments.runs import ScoreRun
+from experiments.runs import GenerativeRun
 from sde_jax.atomic import write_json
 from sde_jax.training.fingerprint import checksum
 
@@ -44,9 +43,9 @@ class Drawn:
 class Task:
     """Samples and likelihoods of a run, made piece by piece: the same ones, killed or not."""
 
-    run: ScoreRun
+    run: GenerativeRun
     settings: EvaluationSettings
-    likelihood: LikelihoodSettings
+    likelihood: Any
     seed: int
     batch_size: int
     mesh: Mesh
@@ -111,10 +110,8 @@ class Task:
     def _sample_pieces(self, start: int) -> Iterator[Columns]:
         run, scaling = self.run, self.run.layout.scaling
         parts = generate(
-            run.sampler(self.settings.sampling),
-            run.score,
-            run.experiment.sde,
-            run.layout.shape,
+            run.draws(self.settings.sampling),
+            run.params,
             key=jax.random.key(self.seed),
             count=self.settings.count,
             batch_size=self.batch_size,
@@ -126,11 +123,11 @@ class Task:
             yield {"data": data, "nfe": np.asarray(part.nfe), "usable": usable(part)}
 
     def _likelihood_pieces(self, start: int) -> Iterator[Columns]:
-        run = self.run
+        run, density = self.run, self.run.density(self.likelihood)
+        assert density is not None
         parts = measure(
-            self.likelihood.build(),
-            run.score,
-            run.experiment.sde,
+            density,
+            run.params,
             run.source,
             TEST,
             key=jax.random.key(self.seed),

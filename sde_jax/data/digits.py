@@ -22,15 +22,27 @@ class Digits(DataSpec):
     Labels are the digits.
     """
 
+    coloured: bool = False
+    """Whether each digit has a colour of its own, the same each time, on three channels."""
+
     def load(self) -> ArraySource:
         """Reads the images from the installed scikit-learn."""
         from sklearn.datasets import load_digits
 
         digits = load_digits()
         images, labels = digits.images[..., None].astype(np.uint8), digits.target
+        if self.coloured:
+            images = np.rint(images * colours(len(images))[:, None, None]).astype(np.uint8)
         splits = {"train": slice(TRAIN_SIZE), "test": slice(TRAIN_SIZE, None)}
         return ArraySource(
             {split: images[part] for split, part in splits.items()},
             {split: labels[part] for split, part in splits.items()},
             scaling=ImageScaling(levels=17),
         )
+
+
+def colours(count: int) -> np.ndarray:
+    """Pure hues, evenly spread, as ``[count, 3]`` in [0, 1]; any few neighbours differ much."""
+    turns = np.arange(count)[:, None] * 0.618034 - np.arange(3)[None] / 3
+    waves = 0.5 + 0.5 * np.cos(2 * np.pi * turns)
+    return waves / waves.max(axis=1, keepdims=True)

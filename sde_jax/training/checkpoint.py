@@ -141,8 +141,20 @@ class Checkpoints:
         Raises:
           CheckpointError: if there are checkpoints and none can be read.
         """
+        return self._restore_first(self.steps()[::-1], like)
+
+    def restore_best(self, like: PyTree) -> Restored | None:
+        """The checkpoint of `best_step`, or the newest one that can be read: see `restore_newest`.
+
+        Raises:
+          CheckpointError: if there are checkpoints and none can be read.
+        """
+        best = self.best_step()
+        return self._restore_first(sorted(self.steps(), key=lambda s: (s != best, -s)), like)
+
+    def _restore_first(self, steps: list[int], like: PyTree) -> Restored | None:
         unreadable = []
-        for step in reversed(self.steps()):
+        for step in steps:
             try:
                 restored = self.restore(step, like)
             except CheckpointError as error:

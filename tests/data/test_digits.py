@@ -23,3 +23,13 @@ def test_train_and_test_share_no_image():
     images = Digits().load().images
     train = {image.tobytes() for image in images["train"]}
     assert not any(image.tobytes() in train for image in images["test"])
+
+
+def test_colours_keep_the_brightest_channel():
+    """Which is the digit in grey; the colours are spread over all hues."""
+    plain, coloured = (Digits(coloured=c).load() for c in (False, True))
+    assert coloured.shape == (8, 8, 3)
+    images = coloured.images["train"]
+    np.testing.assert_array_equal(images.max(axis=3, keepdims=True), plain.images["train"])
+    brightest = np.bincount(images.sum(axis=(1, 2)).argmax(axis=1), minlength=3)
+    assert np.all(np.abs(brightest / len(images) - 1 / 3) < 0.02), brightest

@@ -7,7 +7,7 @@ import pytest
 from in_process import CLASSIFIER, RING, run_command
 
 from experiments import quickstart, ring
-from experiments.experiment import LikelihoodSettings
+from experiments.kinds.score import LikelihoodSettings
 from experiments.samplers import SamplerSettings
 
 

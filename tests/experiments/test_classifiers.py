@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from in_process import CLASSIFIER, refusal, succeed
 
-from experiments import classification, digits_classifier
-from experiments.classification import Classification
+from experiments import digits_classifier
+from experiments.kinds import classification
+from experiments.kinds.classification import Classification
 from experiments.runs import open_run_of
 from sde_jax.arrays import Part
 from sde_jax.data.array_source import ArraySource
@@ -132,7 +133,7 @@ def test_a_batch_without_labels_is_refused(key):
 def test_commands_of_score_models_refuse_it(classifier_run, command):
     line = refusal(command[0], classifier_run, *command[1:])
     assert line == (
-        f"error: {classifier_run} must be the run of a score model: it is that of the classifier "
+        f"error: {classifier_run} must be the run of a generative model: it is that of the classifier "
         "digits_classifier."
     )
 

@@ -221,7 +221,7 @@ def test_what_is_no_trained_run_is_refused(evaluated, tmp_path):
     run = shutil.copytree(evaluated[0], tmp_path / "run", ignore=lambda *_: ["checkpoints"])
     assert "no checkpoint yet" in refusal("evaluate", run)
     classifier = evaluated[0].parent / "digits_classifier"
-    assert "must be the run of a score model" in refusal("evaluate", classifier)
+    assert "must be the run of a generative model" in refusal("evaluate", classifier)
     assert "needs the RUN first" in refusal("evaluate", "--count", 40)
 
 

@@ -17,7 +17,7 @@ from experiments.configuration import (
     from_config,
     to_config,
 )
-from experiments.trainable import Trainable
+from experiments.kinds.trainable import Trainable
 from sde_jax.data.scaling import ImageScaling
 from sde_jax.data.source import Batch
 from sde_jax.interop.score_sde import published_names

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.digits_vp import experiment
-from experiments.experiment import labels_kept
+from experiments.kinds.score import labels_kept
 from sde_jax.data.source import Batch
 from sde_jax.data.synthetic import GaussianMixture, Ring
 from sde_jax.nets.mlp import MLPSpec

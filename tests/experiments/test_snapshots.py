@@ -12,11 +12,10 @@ from in_process import RING, succeed
 from experiments import ring, snapshots
 from experiments.digits_vp import experiment as digits_vp
 from experiments.generation import generate, together
+from experiments.kinds import generative
 from experiments.runs import open_run
-from experiments.snapshots import Snapshots
 from sde_jax.nets.spec import NetworkSpec
 from sde_jax.sampling import UniformGrid
-from sde_jax.score import NetworkScore
 from sde_jax.training.devices import data_mesh
 
 
@@ -63,21 +62,19 @@ def test_they_are_the_first_samples_of_the_averaged_parameters(
     """As `generate`, which `sample` uses, draws them with seed 0; compiled once for all states."""
     monkeypatch.setattr(snapshots, "COUNT", most)
     drawn, counting = [], Counting()
-    monkeypatch.setattr(snapshots, "SAMPLER", counting)
+    monkeypatch.setattr(generative, "SAMPLER", counting)
     monkeypatch.setattr(snapshots, "draw_picture", lambda data, *_: drawn.append(data))
     experiment, mesh = training(batch_size), data_mesh()
     layout = experiment.data.layout()
-    draw = Snapshots(experiment.model(), layout, mesh, batch_size=batch_size)
+    draw = experiment.snapshots(experiment.data.load(), mesh)
     for seed in (1, 2):
         learner = experiment.learner(layout.shape)
         state, other = (learner.init(jax.random.key(n)) for n in (seed, seed + 10))
         draw(state._replace(ema_params=other.params), tmp_path / "picture.png")
         samples = together(
             generate(
-                SAMPLER,
-                NetworkScore(other.params, experiment.model()),
-                experiment.sde,
-                layout.shape,
+                experiment.draws(layout, SAMPLER, experiment.data.load),
+                other.params,
                 key=jax.random.key(0),
                 count=count,
                 batch_size=8,

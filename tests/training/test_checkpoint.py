@@ -97,6 +97,12 @@ def test_the_newest_are_kept_and_the_best(tmp_path):
     assert write(tmp_path / "best", evaluated, keep=2, keep_best=True) == [2, 5, 6]
     assert Checkpoints(tmp_path / "best").best_step() == 2
     assert Checkpoints(tmp_path / "none").best_step() is None
+    with Checkpoints(tmp_path / "best") as checkpoints:
+        assert_same(checkpoints.restore_best(like(state_of(0))).state, state_of(2))
+        shutil.rmtree(tmp_path / "best" / "2" / "state")
+        assert checkpoints.restore_best(like(state_of(0))).step == 6
+    with Checkpoints(tmp_path / "none") as checkpoints:
+        assert checkpoints.restore_best(like(state_of(0))) is None
 
 
 def damages(path):

@@ -2,8 +2,8 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.classification import Classification
 from experiments.evaluation.features import classifier, coordinates, extractor, inception
+from experiments.kinds.classification import Classification
 from experiments.runs import WrongKindError, open_run_of
 from sde_jax.interop.errors import CheckpointFileError
 from sde_jax.interop.inception import weights_sha256

@@ -1,21 +1,23 @@
 """A score model as an experiment: how it is trained, sampled and measured."""
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh
 
 from experiments.evaluation.settings import EvaluationSettings
+from experiments.generation import Draw
+from experiments.kinds.generative import Generative
+from experiments.kinds.trainable import check_classes
+from experiments.measurement import Density
 from experiments.samplers import SamplerSettings
-from experiments.snapshots import Snapshots
-from experiments.trainable import Trainable, check_classes
-from sde_jax.arrays import WHOLE, Array, Float, Int, Part, PRNGKeyArray, PyTree
+from sde_jax.arrays import WHOLE, Array, Float, Int, Key, Part, PRNGKeyArray, PyTree
 from sde_jax.data.source import Batch, DataSource, DataSpec, Layout
-from sde_jax.likelihood import Hutchinson, Likelihood
+from sde_jax.likelihood import Hutchinson, Likelihood, LogLikelihoods
 from sde_jax.nets.condition import Condition
 from sde_jax.nets.spec import NetworkSpec
 from sde_jax.objectives import (
@@ -30,6 +32,7 @@ from sde_jax.objectives import (
     StratifiedTimes,
     UniformTimes,
 )
+from sde_jax.sampling import Sampler, Samples
 from sde_jax.score import (
     AdaptiveSolver,
     DataPrediction,
@@ -38,6 +41,7 @@ from sde_jax.score import (
     LogNoiseLevel,
     LogScaledTime,
     Method,
+    NetworkScore,
     NoiseLevel,
     NoisePrediction,
     ScaledTime,
@@ -77,7 +81,7 @@ class LikelihoodSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Experiment(Trainable):
+class Experiment(Generative):
     """A score model of a data set: how it is trained, and how it is sampled and measured."""
 
     kind: ClassVar[str] = "score model"
@@ -133,6 +137,11 @@ class Experiment(Trainable):
         if classes is not None:
             check_classes(classes, source)
 
+    @property
+    def process(self) -> LinearSDE:
+        """The reversed one."""
+        return self.sde
+
     def model(self) -> ScoreModel:
         """How the network is read as a score."""
         return ScoreModel(
@@ -181,9 +190,26 @@ class Experiment(Trainable):
             accumulate=self.training.accumulate,
         )
 
-    def drawing(self, layout: Layout, mesh: Mesh) -> Snapshots:
-        """Draws samples."""
-        return Snapshots(self.model(), layout, mesh, batch_size=self.training.batch_size)
+    def draws(
+        self, layout: Layout, sampler: Sampler | None, source: Callable[[], DataSource]
+    ) -> Draw:
+        """What draws samples by the reversed SDE or its flow."""
+        model = self.model()
+
+        def draw(params: PyTree, keys: Key[Array, "batch"], index: Int[Array, "batch"]) -> Samples:
+            assert sampler is not None
+            return sampler(keys, NetworkScore(params, model), self.sde, layout.shape)
+
+        return draw
+
+    def density(self, layout: Layout, settings: LikelihoodSettings) -> Density:
+        """The density of the probability flow."""
+        model, likelihood = self.model(), settings.build()
+
+        def log_likelihoods(params: PyTree, keys: Key[Array, "batch"], x: Array) -> LogLikelihoods:
+            return likelihood(keys, NetworkScore(params, model), self.sde, x)
+
+        return log_likelihoods
 
 
 def computing_in(network: nn.Module, dtype: str) -> nn.Module:

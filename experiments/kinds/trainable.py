@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from jax.sharding import Mesh
 
-from sde_jax.data.source import DataSource, DataSpec, Layout
+from sde_jax.data.source import DataSource, DataSpec
 from sde_jax.training.learner import Learner
 from sde_jax.training.pictures import Draw
 from sde_jax.training.settings import Training
@@ -31,7 +31,7 @@ class Trainable(abc.ABC):
         """Raises ValueError where this cannot be trained on that data."""
         self.training.check_data(source)
 
-    def drawing(self, layout: Layout, mesh: Mesh) -> Draw | None:
+    def snapshots(self, source: DataSource, mesh: Mesh) -> Draw | None:
         """Draws pictures while it trains; None if there is nothing to see."""
         return None
 

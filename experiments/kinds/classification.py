@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from experiments.trainable import Trainable, check_classes
+from experiments.kinds.trainable import Trainable, check_classes
 from sde_jax.arrays import WHOLE, Array, Float, Part, PRNGKeyArray, PyTree
 from sde_jax.data.source import Batch, DataSource, DataSpec
 from sde_jax.initialization import initialize

@@ -1,0 +1,1 @@
+"""What experiments are: the kinds of model that are trained, sampled and measured."""

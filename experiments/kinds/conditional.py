@@ -1,0 +1,134 @@
+"""A score model of images given other images as an experiment, beside a regression on them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import jax
+import jax.numpy as jnp
+
+from experiments.evaluation.settings import EvaluationSettings
+from experiments.generation import Draw
+from experiments.kinds.generative import Generative
+from experiments.kinds.score import LikelihoodSettings
+from experiments.measurement import Density
+from experiments.samplers import SamplerSettings
+from sde_jax.arrays import WHOLE, Array, Float, Int, Key, Part, PRNGKeyArray, PyTree
+from sde_jax.baselines.conditional import ConditionalDiffusion
+from sde_jax.data.degradation import Degradation, Grey, Half, Smaller
+from sde_jax.data.source import Batch, DataSource, DataSpec, Layout
+from sde_jax.likelihood import LogLikelihoods
+from sde_jax.nets.unet import UNetSpec
+from sde_jax.objectives import DenoisingScoreMatching
+from sde_jax.sampling import Sampler, Samples
+from sde_jax.score import ScoreModel
+from sde_jax.sde import LinearSDE
+from sde_jax.training.learner import Learner, gradient_learner
+from sde_jax.training.optimizer import Adam
+from sde_jax.training.settings import Training
+
+QUESTIONS = 256
+"""Held-out images that samples are asked for, one after the other and then again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What is left of an image, from which the image is to be told."""
+
+    lost: Literal["half", "detail", "colour"] = "half"
+    """The lower half, all but means over squares, or all but grey."""
+    factor: int = 4
+    """Side of the squares in pixels; detail only."""
+
+    def __post_init__(self) -> None:
+        self.build()
+
+    def build(self) -> Degradation:
+        """The map so described."""
+        degradations: dict[str, Degradation] = {
+            "half": Half(kept="upper"),
+            "detail": Smaller(factor=self.factor),
+            "colour": Grey(),
+        }
+        if self.lost not in degradations:
+            raise ValueError(f"`lost` must be one of {', '.join(degradations)}: got {self.lost}.")
+        return degradations[self.lost]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditional(Generative):
+    """A score model of images given what is left of them, and a regression of the same size."""
+
+    kind: ClassVar[str] = "conditional score model"
+    data: DataSpec
+    task: Task = Task()
+    sde: LinearSDE
+    network: UNetSpec
+    optimizer: Adam
+    ema_decay: float
+    """Decay of the running average of the parameters, which is what is sampled and measured."""
+    training: Training
+    sampling: SamplerSettings = SamplerSettings()
+    likelihood: LikelihoodSettings = LikelihoodSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+
+    @property
+    def process(self) -> LinearSDE:
+        """The reversed one."""
+        return self.sde
+
+    def model(self) -> ConditionalDiffusion:
+        """Both networks, and how they are read."""
+        score = ScoreModel(network=self.network.build(), sde=self.sde)
+        return ConditionalDiffusion(
+            objective=DenoisingScoreMatching(model=score), given=self.task.build()
+        )
+
+    def learner(self, shape: tuple[int, ...]) -> Learner:
+        """What the training loop trains: the sum of both losses, which share no parameters."""
+        model = self.model()
+
+        def losses(
+            params: PyTree,
+            key: PRNGKeyArray,
+            batch: Batch,
+            *,
+            deterministic: bool,
+            part: Part = WHOLE,
+        ) -> Float[Array, "examples"]:
+            each = model.losses(params, key, batch.x, deterministic=deterministic, part=part)
+            return each.score + each.regression
+
+        return gradient_learner(
+            lambda key: model.init(key, shape),
+            losses,
+            self.optimizer.build(self.training.steps),
+            ema_decay=self.ema_decay,
+            accumulate=self.training.accumulate,
+        )
+
+    def draws(
+        self, layout: Layout, sampler: Sampler | None, source: Callable[[], DataSource]
+    ) -> Draw:
+        """Sample j answers what is left of held-out image ``j mod 256``."""
+        model, y = self.model(), self.questions(source())
+        assert sampler is not None
+
+        def draw(params: PyTree, keys: Key[Array, "batch"], index: Int[Array, "batch"]) -> Samples:
+            return model.sample(params, keys, y[index % len(y)], sampler, layout.shape[-1])
+
+        return draw
+
+    def questions(self, source: DataSource) -> Float[Array, "count height width channels"]:
+        """What is left of the first held-out images."""
+        first = next(source.batches(jax.random.key(0), "test", QUESTIONS, count=QUESTIONS))
+        return jnp.asarray(self.task.build()(first.x))
+
+    def density(self, layout: Layout, settings: LikelihoodSettings) -> Density:
+        """The density of each image given what is left of it."""
+        model, likelihood = self.model(), settings.build()
+
+        def log_likelihoods(params: PyTree, keys: Key[Array, "batch"], x: Array) -> LogLikelihoods:
+            return model.log_likelihoods(params, keys, x, likelihood)
+
+        return log_likelihoods

@@ -1,0 +1,124 @@
+"""Score models of images given other images, beside networks that regress on them."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from sde_jax.arrays import WHOLE, Array, Float, Key, Part, PRNGKeyArray, PyTree
+from sde_jax.data.degradation import Degradation
+from sde_jax.initialization import initialize
+from sde_jax.likelihood import Likelihood, LogLikelihoods
+from sde_jax.nets.condition import Condition
+from sde_jax.objectives import DenoisingScoreMatching
+from sde_jax.sampling import Sampler, Samples
+from sde_jax.score import NetworkScore, ScoreModel
+
+__all__ = ["ConditionalDiffusion", "ConditionalLosses"]
+
+Image = Float[Array, "batch height width channels"]
+
+
+class ConditionalLosses(NamedTuple):
+    """Of each example."""
+
+    score: Float[Array, "examples"]
+    """Of the score given y."""
+    regression: Float[Array, "examples"]
+    """The squared error of the regression's x given y, its mean over dimensions."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConditionalDiffusion:
+    """A score model of x given y, and a network of the same shape that regresses x on y.
+
+    y is a deterministic function of x, such as x in grey. The score's network is told y in
+    ``condition.image`` and learns ``grad log p_t(x_t | y)`` by denoising score matching (Saharia et
+    al. 2021, arXiv:2104.07636): its samples are draws from p(x | y), of which there are many. The
+    regression, the same network at ``x = 0, time = 0``, has E[x | y] as the minimizer of its
+    squared error, which is one image, the mean of all answers, and no answer itself.
+
+    Parameters are a dictionary of ``score`` and ``regression``.
+    """
+
+    objective: DenoisingScoreMatching
+    given: Degradation
+
+    @property
+    def model(self) -> ScoreModel:
+        """How the score's network is read."""
+        return self.objective.model
+
+    def init(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> PyTree:
+        """Initial parameters of both networks, for examples of ``shape``."""
+        key_score, key_regression = jax.random.split(key)
+        x = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
+        y = jax.eval_shape(self.given, x)
+        time, condition = jax.ShapeDtypeStruct((1,), jnp.float32), Condition(image=y)
+        return {
+            name: initialize(self.model.network, key, x, time, condition, deterministic=True)
+            for name, key in (("score", key_score), ("regression", key_regression))
+        }
+
+    def losses(
+        self,
+        params: PyTree,
+        key: PRNGKeyArray,
+        x: Image,
+        *,
+        deterministic: bool = False,
+        part: Part = WHOLE,
+    ) -> ConditionalLosses:
+        """The losses of both; see `DenoisingScoreMatching.losses` for the arguments."""
+        key_score, key_dropout = jax.random.split(key)
+        condition = Condition(image=self.given(x))
+        score = self.objective.losses(
+            params["score"], key_score, x, condition, deterministic=deterministic, part=part
+        )
+        x = part.of(x)
+        dropout_key = None if deterministic else part.key(key_dropout)
+        error = self.regress(params, self.given(x), x.shape[-1], dropout_key=dropout_key) - x
+        return ConditionalLosses(score, (error**2).reshape(len(x), -1).mean(axis=1))
+
+    def regress(
+        self, params: PyTree, y: Image, channels: int, *, dropout_key: PRNGKeyArray | None = None
+    ) -> Image:
+        """What the regression makes of ``y``: an image of ``channels``, about E[x | y]."""
+        rngs = None if dropout_key is None else {"dropout": dropout_key}
+        output = self.model.network.apply(
+            {"params": params["regression"]},
+            jnp.zeros((*y.shape[:3], channels), y.dtype),
+            jnp.zeros(len(y)),
+            Condition(image=y),
+            deterministic=rngs is None,
+            rngs=rngs,
+        )
+        return jnp.asarray(output)
+
+    def sample(
+        self, params: PyTree, keys: Key[Array, "batch"], y: Image, sampler: Sampler, channels: int
+    ) -> Samples:
+        """One draw from p(x | y) for each key and image, by any sampler."""
+
+        def one(key: PRNGKeyArray, y: Array) -> Samples:
+            score = self._score(params, y)
+            samples = sampler(key[None], score, self.model.sde, (*y.shape[:2], channels))
+            return jax.tree.map(lambda array: array[0], samples)
+
+        return jax.vmap(one)(keys, y)
+
+    def log_likelihoods(
+        self, params: PyTree, keys: Key[Array, "batch"], x: Image, likelihood: Likelihood
+    ) -> LogLikelihoods:
+        """``log p(x | y)`` of the y that belongs to each ``x``, in nats of model coordinates."""
+
+        def one(key: PRNGKeyArray, x: Array, y: Array) -> LogLikelihoods:
+            result = likelihood(key[None], self._score(params, y), self.model.sde, x[None])
+            return jax.tree.map(lambda array: array[0], result)
+
+        return jax.vmap(one)(keys, x, self.given(x))
+
+    def _score(self, params: PyTree, y: Float[Array, "height width channels"]) -> NetworkScore:
+        """Given one image: solvers with steps of their own ask for one example at a time."""
+        return NetworkScore(params["score"], self.model, Condition(image=y[None]))
