@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "objectives": MATHEMATICS,
     "sampling": MATHEMATICS,
     "likelihood": MATHEMATICS,
+    "variational_bound": MATHEMATICS,
     "nets": {"arrays"},
     "data": {"arrays", "atomic", "cache_folder", "reporting"},
     "metrics": {"arrays"},

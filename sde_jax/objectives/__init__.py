@@ -2,6 +2,7 @@
 
 from sde_jax.objectives.classification import CrossEntropy
 from sde_jax.objectives.denoising import DenoisingScoreMatching
+from sde_jax.objectives.sliced import ImplicitScoreMatching, SlicedScoreMatching
 from sde_jax.objectives.time_sampling import (
     DiscreteTimes,
     LikelihoodTimes,
@@ -24,12 +25,14 @@ __all__ = [
     "DenoisingScoreMatching",
     "DiscreteTimes",
     "EDMWeighting",
+    "ImplicitScoreMatching",
     "LikelihoodTimes",
     "LikelihoodWeighting",
     "LogNormalNoise",
     "MinSNRWeighting",
     "NoiseWeighting",
     "SampledTimes",
+    "SlicedScoreMatching",
     "StratifiedTimes",
     "TimeSampler",
     "UniformTimes",

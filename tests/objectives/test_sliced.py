@@ -1,0 +1,414 @@
+"""Implicit and sliced score matching: against Jacobians, closed forms, and the denoising loss."""
+
+import itertools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from cases import DEVIATION, MEAN, SDES
+
+from sde_jax.arrays import Part, expand_like
+from sde_jax.nets.ncsnpp import NCSNppSpec
+from sde_jax.objectives import (
+    DenoisingScoreMatching,
+    ImplicitScoreMatching,
+    LikelihoodTimes,
+    LikelihoodWeighting,
+    MinSNRWeighting,
+    NoiseWeighting,
+    SlicedScoreMatching,
+    UniformTimes,
+)
+from sde_jax.score import (
+    DataPrediction,
+    EDMPrediction,
+    NetworkScore,
+    NoisePrediction,
+    ScaledTime,
+    ScoreModel,
+    ScorePrediction,
+    VelocityPrediction,
+)
+from sde_jax.sde import DDPMChain
+from sde_jax.training.learner import gradient_learner
+
+VP = SDES["vp"]
+BATCHES = 256
+PROJECTIONS = ["rademacher", "gaussian", "sphere"]
+VARIANTS = list(itertools.product(PROJECTIONS, [True, False], [1, 3]))
+each_reduction = pytest.mark.parametrize("variance_reduced", [True, False])
+
+
+class Curved(nn.Module):
+    """A network of a few numbers, whose Jacobian is neither constant nor symmetric."""
+
+    dropout: float = 0.0
+
+    @nn.compact
+    def __call__(self, x, time, condition=None, *, deterministic):
+        h = nn.Dense(5)(x) + jnp.sin(time)[:, None]
+        if condition is not None:
+            h = h + condition[:, None]
+        h = nn.Dropout(self.dropout)(jnp.tanh(h), deterministic=deterministic)
+        return nn.Dense(x.shape[-1])(h)
+
+
+class Affine(nn.Module):
+    """``gain`` times the noise that is best predicted of N(MEAN, DEVIATION^2), plus ``shift``."""
+
+    @nn.compact
+    def __call__(self, x, time, condition=None, *, deterministic):
+        gain = self.param("gain", nn.initializers.constant(0.5), ())
+        shift = self.param("shift", nn.initializers.constant(0.5), ())
+        alpha, sigma = (expand_like(part(time), x) for part in (VP.alpha, VP.sigma))
+        offset = (x - alpha * MEAN) / (alpha**2 * DEVIATION**2 + sigma**2)
+        return gain * sigma * offset + shift
+
+
+def model_of(network, sde=VP, **settings):
+    return ScoreModel(network=network, sde=sde, time_condition=ScaledTime(scale=1.0), **settings)
+
+
+def random_parameters(model, *shape):
+    """Parameters of which none is zero."""
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), shape))
+    rng = np.random.default_rng(0)
+    return jax.tree.map(lambda leaf: rng.normal(scale=0.4, size=leaf.shape).astype("f4"), shapes)
+
+
+def lopsided(key, *shape):
+    return MEAN + DEVIATION * jax.random.normal(key, shape)
+
+
+def trace_and_square(score, x, t):
+    """Of the score of each example alone, by its whole Jacobian in reverse mode."""
+
+    def one(x, t):
+        jacobian = jax.jacrev(lambda x: score(x[None], t[None])[0])(x)
+        return jnp.trace(jacobian.reshape(x.size, x.size)), (score(x[None], t[None]) ** 2).sum()
+
+    return jax.vmap(one)(x, t)
+
+
+@pytest.mark.parametrize(
+    ("name", "weighting", "settings"),
+    [
+        ("vp", NoiseWeighting(), {"parameterization": NoisePrediction()}),
+        ("ve", NoiseWeighting(), {"parameterization": DataPrediction(), "data_deviation": 0.5}),
+        ("subvp", LikelihoodWeighting(), {"parameterization": VelocityPrediction()}),
+        ("ou", MinSNRWeighting(), {"parameterization": ScorePrediction()}),
+        ("cosine", LikelihoodWeighting(), {"parameterization": EDMPrediction()}),
+        ("vp", LikelihoodWeighting(), {"noise_levels": DDPMChain(levels=50)}),
+    ],
+)
+def test_the_implicit_loss_is_the_trace_of_the_whole_jacobian(name, weighting, settings, key):
+    """``w 2 sigma^2 (|score|^2 / 2 + tr J) / D`` of every parameterization and process."""
+    sde = SDES[name]
+    model = model_of(Curved(), sde, **settings)
+    params, t = random_parameters(model, 3), jnp.asarray([0.1, 0.4, 0.6, 0.9])
+    x0, noise = jax.random.normal(key, (2, 4, 3))
+    objective = ImplicitScoreMatching(model=model, weighting=weighting)
+    found = jax.jit(objective.losses_at)(params, x0, t, noise)
+    levels = settings.get("noise_levels")
+    alpha = sde.alpha(t) if levels is None else levels.alpha(sde, t)
+    sigma = sde.sigma(t) if levels is None else levels.sigma(sde, t)
+    x = alpha[:, None] * x0 + sigma[:, None] * noise
+    traces, squares = trace_and_square(NetworkScore(params, model), x, t)
+    expected = weighting(sde, t) * 2 * sigma**2 * (0.5 * squares + traces) / 3
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def differences():
+    """Losses and their gradients less those of the implicit loss, for every other objective, at
+    examples, times and noise that they share: the means of 256 batches of 256."""
+    settings = {"model": model_of(Curved()), "weighting": MinSNRWeighting()}
+    params = random_parameters(settings["model"], 3)
+
+    def one(key):
+        key_data, key_time, key_noise, key_directions = jax.random.split(key, 4)
+        x0, noise = lopsided(key_data, 256, 3), jax.random.normal(key_noise, (256, 3))
+        t = jax.random.uniform(key_time, (256,), minval=0.05)
+
+        def estimate(objective, *directions):
+            def loss(params):
+                return objective.losses_at(params, x0, t, noise, *directions).mean()
+
+            return jax.value_and_grad(loss)(params)
+
+        found = []
+        for projection, variance_reduced, slices in VARIANTS:
+            objective = SlicedScoreMatching(
+                **settings, projection=projection, variance_reduced=variance_reduced, slices=slices
+            )
+            found.append(estimate(objective, objective.directions(key_directions, x0)))
+        loss, gradient = estimate(DenoisingScoreMatching(**settings))
+        found.append((loss - settings["weighting"](VP, t).mean(), gradient))
+        exact = estimate(ImplicitScoreMatching(**settings))
+        return [jax.tree.map(jnp.subtract, other, exact) for other in found]
+
+    found = jax.jit(lambda keys: jax.lax.map(one, keys))(
+        jax.random.split(jax.random.key(7), BATCHES)
+    )
+    return dict(zip([*VARIANTS, "denoising"], jax.device_get(found), strict=True))
+
+
+@pytest.mark.parametrize("name", [*VARIANTS, "denoising"], ids=str)
+def test_losses_and_gradients_have_the_expectation_of_the_implicit(name, differences):
+    """Less the weight, for denoising: 65,536 examples, each number within 5 standard errors."""
+    loss, gradients = differences[name]
+    numbers = [loss.reshape(BATCHES, 1)]
+    numbers += [leaf.reshape(BATCHES, -1) for leaf in jax.tree.leaves(gradients)]
+    numbers = np.concatenate(numbers, axis=1).astype(np.float64)
+    errors = numbers.std(axis=0, ddof=1) / np.sqrt(BATCHES)
+    assert (errors > 1e-6).sum() > 30
+    z = numbers.mean(axis=0) / np.maximum(errors, 1e-7)
+    assert np.abs(z).max() < 5, z
+
+
+def test_more_slices_and_reduced_variance_are_less_noisy(differences):
+    """Three slices have a third of the variance of one, signs less than a Gaussian, and signs with
+    the whole square less than with that of a slice."""
+    variance = {name: loss.var() for name, (loss, _) in differences.items()}
+    for projection, variance_reduced in itertools.product(PROJECTIONS, [True, False]):
+        one, three = (variance[projection, variance_reduced, slices] for slices in (1, 3))
+        assert one / three == pytest.approx(3, rel=0.5)
+    assert variance["rademacher", True, 1] < variance["rademacher", False, 1]
+    assert variance["rademacher", True, 1] < variance["gaussian", True, 1]
+
+
+@each_reduction
+@pytest.mark.parametrize("projection", PROJECTIONS)
+def test_in_one_dimension_a_unit_slice_is_exact(projection, variance_reduced, key):
+    """Signs, and the sphere of radius 1; the control is the Gaussian."""
+    model = model_of(Curved())
+    params, t = random_parameters(model, 1), jnp.linspace(0.1, 1.0, 16)
+    x0, noise = lopsided(key, 2, 16, 1)
+    sliced = SlicedScoreMatching(
+        model=model, projection=projection, variance_reduced=variance_reduced, slices=2
+    )
+    directions = sliced.directions(key, x0)
+    found = sliced.losses_at(params, x0, t, noise, directions)
+    expected = ImplicitScoreMatching(model=model).losses_at(params, x0, t, noise)
+    exact = np.allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert exact == (projection != "gaussian")
+
+
+SIGNS = np.array(list(itertools.product([-1.0, 1.0], repeat=6)), np.float32)
+
+
+def closed_form(t, gain, shift, weighting):
+    """``w 2 sigma^2 (E score^2 / 2 + score')`` where x has the variance V and the score is
+    ``-gain (x - alpha m) / V - shift / sigma``."""
+    alpha, sigma = VP.alpha(t), VP.sigma(t)
+    total = alpha**2 * DEVIATION**2 + sigma**2
+    square = gain**2 / total + (shift / sigma) ** 2
+    return weighting(VP, t) * 2 * sigma**2 * (0.5 * square - gain / total)
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        ImplicitScoreMatching(model=model_of(Affine()), weighting=LikelihoodWeighting()),
+        *(
+            SlicedScoreMatching(
+                model=model_of(Affine()), weighting=LikelihoodWeighting(), variance_reduced=reduced
+            )
+            for reduced in (True, False)
+        ),
+    ],
+    ids=["implicit", "reduced", "plain"],
+)
+def test_an_affine_score_of_a_gaussian_has_a_closed_form(objective):
+    """In the plane, exactly: the loss is quadratic in data and noise, so that its mean over all
+    signs of both, and of the direction, is its expectation. At the true score, gain 1 and shift 0,
+    the gradient is zero."""
+    x0, noise, direction = (jnp.asarray(SIGNS[:, i : i + 2]) for i in (0, 2, 4))
+    x0, directions = MEAN + DEVIATION * x0, direction[:, None]
+    directions = (directions,) if isinstance(objective, SlicedScoreMatching) else ()
+
+    def mean(params, t):
+        return objective.losses_at(params, x0, jnp.full(64, t), noise, *directions).mean()
+
+    for gain, shift, t in [(1.0, 0.0, 0.05), (1.0, 0.0, 0.8), (0.6, 0.0, 0.4), (1.3, -0.4, 0.9)]:
+        arguments = {"gain": gain, "shift": shift}, t
+        value, gradient = jax.jit(jax.value_and_grad(mean))(*arguments)
+        expected, slopes = jax.value_and_grad(closed_form, (1, 2))(
+            t, gain, shift, LikelihoodWeighting()
+        )
+        np.testing.assert_allclose(value, expected, rtol=1e-4)
+        found = gradient["gain"], gradient["shift"]
+        np.testing.assert_allclose(found, slopes, rtol=1e-4, atol=1e-4)
+        if gain == 1.0:
+            np.testing.assert_allclose(found, [0.0, 0.0], atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", [ImplicitScoreMatching, SlicedScoreMatching])
+@pytest.mark.parametrize("times", [UniformTimes(t_min=0.05), LikelihoodTimes(t_min=0.05)])
+def test_losses_estimate_the_integral_over_time(kind, times, key):
+    """The closed form, integrated: 64 batches of 512 within 5 standard errors."""
+    objective = kind(model=model_of(Affine()), times=times, weighting=LikelihoodWeighting())
+    params = {"gain": 0.6, "shift": 0.2}
+
+    @jax.jit
+    @jax.vmap
+    def one(key):
+        key_data, key_loss = jax.random.split(key)
+        return objective.losses(params, key_loss, lopsided(key_data, 512, 2)).mean()
+
+    estimates = np.asarray(one(jax.random.split(key, 64)), np.float64)
+    grid = jnp.linspace(0.05, 1.0, 20_001)
+    values = closed_form(grid, 0.6, 0.2, LikelihoodWeighting())
+    expected = np.trapezoid(np.asarray(values, np.float64), grid) / 0.95
+    z = (estimates.mean() - expected) / (estimates.std(ddof=1) / 8)
+    assert abs(z) < 5, (z, estimates.mean(), expected)
+
+
+def test_a_unet(key):
+    """With attention and dropout, at images of 4 x 4: the implicit loss is that of the whole
+    Jacobian; slices along ``sqrt(D)`` times an orthonormal basis give it, and its gradient; and the
+    loss changes along the gradient as the gradient says."""
+    spec = NCSNppSpec(channels=4, multipliers=(1,), blocks_per_level=1, dropout=0.3)
+    model = model_of(spec.build())
+    params, t = random_parameters(model, 4, 4, 1), jnp.asarray([0.2, 0.7])
+    x0, noise = jax.random.normal(key, (2, 2, 4, 4, 1))
+    dropout_key = jax.random.fold_in(key, 1)
+    basis, _ = np.linalg.qr(np.random.default_rng(1).normal(size=(16, 16)))
+    directions = np.broadcast_to(4 * basis, (2, 16, 16)).reshape(2, 16, 4, 4, 1)
+    directions = jnp.asarray(directions, jnp.float32)
+    implicit = ImplicitScoreMatching(model=model)
+    sliced = SlicedScoreMatching(model=model, variance_reduced=False)
+
+    @jax.jit
+    @jax.value_and_grad
+    def by_trace(params):
+        return implicit.losses_at(params, x0, t, noise, dropout_key=dropout_key).mean()
+
+    @jax.jit
+    @jax.value_and_grad
+    def by_slices(params):
+        losses = sliced.losses_at(params, x0, t, noise, directions, dropout_key=dropout_key)
+        return losses.mean()
+
+    @jax.jit
+    def by_jacobian(params):
+        alpha, sigma = model.coefficients(t, x0)
+
+        def score(x):
+            return -model.predict(params, x, t, dropout_key=dropout_key) / sigma
+
+        x = alpha * x0 + sigma * noise
+        jacobian = jax.jacrev(score)(x).reshape(2, 16, 2, 16)
+        traces = jnp.einsum("nini->n", jacobian)
+        squares = (score(x) ** 2).reshape(2, 16).sum(axis=1)
+        return (2 * VP.sigma(t) ** 2 * (0.5 * squares + traces) / 16).mean()
+
+    value, slope = by_trace(params)
+    np.testing.assert_allclose(value, by_jacobian(params), rtol=1e-4)
+    other_value, other_slope = by_slices(params)
+    np.testing.assert_allclose(other_value, value, rtol=1e-4)
+    length = optax.tree.norm(slope)
+    assert optax.tree.norm(jax.tree.map(jnp.subtract, other_slope, slope)) < 1e-3 * length
+    step = jax.tree.map(lambda g: 0.01 * g / length, slope)
+    ahead, _ = by_trace(jax.tree.map(jnp.add, params, step))
+    behind, _ = by_trace(jax.tree.map(jnp.subtract, params, step))
+    np.testing.assert_allclose((ahead - behind) / 0.02, length, rtol=0.02)
+
+
+OBJECTIVES = {
+    "implicit": ImplicitScoreMatching(model=model_of(Curved(dropout=0.5))),
+    "sliced": SlicedScoreMatching(model=model_of(Curved(dropout=0.5)), slices=2),
+}
+each_objective = pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES.keys())
+
+
+@each_objective
+def test_the_losses_of_a_part_are_those_of_the_whole(objective, key):
+    """Each example at its own time, noise, directions and condition; spread over devices, too."""
+    params = random_parameters(objective.model, 3)
+    x0, condition = lopsided(key, 16, 3), jnp.linspace(-1.0, 1.0, 16)
+    losses = jax.jit(objective.losses, static_argnames=("deterministic", "part"))
+    whole = losses(params, key, x0, condition, deterministic=True)
+    for index in range(2):
+        part = losses(params, key, x0, condition, deterministic=True, part=Part(index, 2))
+        np.testing.assert_allclose(part, whole[index::2], rtol=1e-5, atol=1e-6)
+    spread = jax.NamedSharding(jax.make_mesh((8,), ("data",)), jax.P("data"))
+    apart = losses(params, key, *jax.device_put((x0, condition), spread), deterministic=True)
+    np.testing.assert_allclose(apart, whole, rtol=1e-5, atol=1e-6)
+    assert not np.allclose(losses(params, key, x0, deterministic=True), whole)
+
+
+@each_objective
+def test_dropout_is_the_keys_and_a_parts_own(objective, key):
+    params, x0 = random_parameters(objective.model, 3), lopsided(key, 8, 3)
+    noisy, again = objective.losses(params, key, x0), objective.losses(params, key, x0)
+    np.testing.assert_array_equal(noisy, again)
+    assert not np.allclose(noisy, objective.losses(params, key, x0, deterministic=True))
+    t, noise = jnp.full(8, 0.5), x0
+    directions = (jnp.ones((8, 2, 3)),) if isinstance(objective, SlicedScoreMatching) else ()
+    arguments = (params, x0, t, noise, *directions)
+    still = objective.losses_at(*arguments)
+    first, other = (
+        objective.losses_at(*arguments, dropout_key=jax.random.key(seed)) for seed in (0, 1)
+    )
+    assert not np.allclose(still, first)
+    assert not np.allclose(first, other)
+
+
+@each_objective
+def test_a_learner_finds_the_true_score(objective, key):
+    """Gain 1 and shift 0 of a Gaussian, from .5 and .5, over parts of the batch."""
+    times = UniformTimes(t_min=0.05)
+    kind = type(objective)(model=model_of(Affine()), times=times)
+
+    def losses(params, key, batch, **options):
+        return kind.losses(params, key, batch["x"], **options)
+
+    learner = gradient_learner(
+        lambda key: kind.model.init(key, (2,)),
+        losses,
+        optax.adam(0.03),
+        ema_decay=0.95,
+        accumulate=2,
+    )
+
+    def step(state, key):
+        key_data, key_update = jax.random.split(key)
+        return learner.update(state, key_update, {"x": lopsided(key_data, 256, 2)})
+
+    state, _ = jax.jit(
+        lambda key: jax.lax.scan(step, learner.init(key), jax.random.split(key, 200))
+    )(key)
+    assert state.ema_params["gain"] == pytest.approx(1.0, abs=0.05)
+    assert state.ema_params["shift"] == pytest.approx(0.0, abs=0.05)
+
+
+@pytest.mark.parametrize("projection", PROJECTIONS)
+def test_directions_are_of_their_kind(projection, key):
+    objective = SlicedScoreMatching(model=model_of(Curved()), projection=projection, slices=2)
+    directions = np.asarray(objective.directions(key, jnp.zeros((4000, 3, 1))))
+    assert directions.shape == (4000, 2, 3, 1)
+    lengths = (directions**2).sum(axis=(2, 3))
+    assert np.allclose(lengths, 3.0, rtol=1e-5) == (projection != "gaussian")
+    assert (np.abs(directions) == 1).all() == (projection == "rademacher")
+    products = np.einsum("nsic,nsjc->nsij", directions, directions).reshape(8000, 3, 3)
+    error = np.maximum(products.std(axis=0), 1e-5) / np.sqrt(8000)
+    assert (np.abs(products.mean(axis=0) - np.eye(3)) < 5 * error).all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"slices": 0}, r"^`slices` must be at least 1: got slices=0\.$"),
+        (
+            {"projection": "axes"},
+            r"^`projection` must be one of rademacher, gaussian, sphere: got projection='axes'\.$",
+        ),
+    ],
+)
+def test_wrong_settings_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        SlicedScoreMatching(model=model_of(Curved()), **settings)
