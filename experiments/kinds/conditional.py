@@ -9,21 +9,21 @@ import jax.numpy as jnp
 
 from experiments.evaluation.settings import EvaluationSettings
 from experiments.generation import Draw
-from experiments.kinds.generative import Generative
+from experiments.kinds.generative import Generative, learner_of
 from experiments.kinds.score import LikelihoodSettings
 from experiments.measurement import Density
 from experiments.samplers import SamplerSettings
-from sde_jax.arrays import WHOLE, Array, Float, Int, Key, Part, PRNGKeyArray, PyTree
+from sde_jax.arrays import Array, Float, Int, Key, PyTree
 from sde_jax.baselines.conditional import ConditionalDiffusion
 from sde_jax.data.degradation import Degradation, Grey, Half, Smaller
-from sde_jax.data.source import Batch, DataSource, DataSpec, Layout
+from sde_jax.data.source import DataSource, DataSpec, Layout
 from sde_jax.likelihood import LogLikelihoods
 from sde_jax.nets.unet import UNetSpec
 from sde_jax.objectives import DenoisingScoreMatching
 from sde_jax.sampling import Sampler, Samples
 from sde_jax.score import ScoreModel
 from sde_jax.sde import LinearSDE
-from sde_jax.training.learner import Learner, gradient_learner
+from sde_jax.training.learner import Learner
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
 
@@ -85,27 +85,8 @@ class Conditional(Generative):
         )
 
     def learner(self, shape: tuple[int, ...]) -> Learner:
-        """What the training loop trains: the sum of both losses, which share no parameters."""
-        model = self.model()
-
-        def losses(
-            params: PyTree,
-            key: PRNGKeyArray,
-            batch: Batch,
-            *,
-            deterministic: bool,
-            part: Part = WHOLE,
-        ) -> Float[Array, "examples"]:
-            each = model.losses(params, key, batch.x, deterministic=deterministic, part=part)
-            return each.score + each.regression
-
-        return gradient_learner(
-            lambda key: model.init(key, shape),
-            losses,
-            self.optimizer.build(self.training.steps),
-            ema_decay=self.ema_decay,
-            accumulate=self.training.accumulate,
-        )
+        """What the training loop trains, for images of ``shape``: both networks."""
+        return learner_of(self.model(), shape, self.optimizer, self.ema_decay, self.training)
 
     def draws(
         self, layout: Layout, sampler: Sampler | None, source: Callable[[], DataSource]

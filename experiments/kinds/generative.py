@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from jax.sharding import Mesh
 
@@ -12,9 +12,13 @@ from experiments.kinds.trainable import Trainable
 from experiments.measurement import Density
 from experiments.samplers import SamplerSettings
 from experiments.snapshots import SAMPLER, Snapshots
-from sde_jax.data.source import DataSource, Layout
-from sde_jax.sampling import Sampler
+from sde_jax.arrays import WHOLE, Array, Float, Int, Key, Part, PRNGKeyArray, PyTree
+from sde_jax.data.source import Batch, DataSource, Layout
+from sde_jax.sampling import Sampler, Samples
 from sde_jax.sde import LinearSDE
+from sde_jax.training.learner import Learner, gradient_learner
+from sde_jax.training.optimizer import Adam
+from sde_jax.training.settings import Training
 
 
 class Generative(Trainable):
@@ -55,3 +59,61 @@ class Generative(Trainable):
         sampler = None if self.sampling is None else SAMPLER
         draw = self.draws(layout, sampler, lambda: source)
         return Snapshots(draw, layout.scaling, mesh, batch_size=self.training.batch_size)
+
+
+class Drawing(Protocol):
+    """A model that is drawn from in but one way."""
+
+    def sample(self, params: PyTree, keys: Key[Array, "batch"], shape: tuple[int, ...]) -> Samples:
+        """One sample of ``shape`` for each key."""
+
+
+def drawn_by(model: Drawing, shape: tuple[int, ...]) -> Draw:
+    """What draws from it."""
+
+    def draw(params: PyTree, keys: Key[Array, "batch"], index: Int[Array, "batch"]) -> Samples:
+        return model.sample(params, keys, shape)
+
+    return draw
+
+
+class Losing(Protocol):
+    """A model that is trained by the gradient of losses; see `sde_jax.training.learner.Losses`."""
+
+    def init(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> PyTree:
+        """Initial parameters, for examples of ``shape``."""
+
+    def losses(
+        self,
+        params: PyTree,
+        key: PRNGKeyArray,
+        x: Float[Array, "batch *shape"],
+        *,
+        deterministic: bool = False,
+        part: Part = WHOLE,
+    ) -> Float[Array, "examples"]:
+        """What each example of a part costs."""
+
+
+def learner_of(
+    model: Losing, shape: tuple[int, ...], optimizer: Adam, ema_decay: float, training: Training
+) -> Learner:
+    """What the training loop trains, for examples of ``shape``."""
+
+    def losses(
+        params: PyTree,
+        key: PRNGKeyArray,
+        batch: Batch,
+        *,
+        deterministic: bool,
+        part: Part = WHOLE,
+    ) -> Float[Array, "examples"]:
+        return model.losses(params, key, batch.x, deterministic=deterministic, part=part)
+
+    return gradient_learner(
+        lambda key: model.init(key, shape),
+        losses,
+        optimizer.build(training.steps),
+        ema_decay=ema_decay,
+        accumulate=training.accumulate,
+    )

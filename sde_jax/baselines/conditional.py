@@ -1,7 +1,6 @@
 """Score models of images given other images, beside networks that regress on them."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,18 +14,9 @@ from sde_jax.objectives import DenoisingScoreMatching
 from sde_jax.sampling import Sampler, Samples
 from sde_jax.score import NetworkScore, ScoreModel
 
-__all__ = ["ConditionalDiffusion", "ConditionalLosses"]
+__all__ = ["ConditionalDiffusion"]
 
 Image = Float[Array, "batch height width channels"]
-
-
-class ConditionalLosses(NamedTuple):
-    """Of each example."""
-
-    score: Float[Array, "examples"]
-    """Of the score given y."""
-    regression: Float[Array, "examples"]
-    """The squared error of the regression's x given y, its mean over dimensions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +59,10 @@ class ConditionalDiffusion:
         *,
         deterministic: bool = False,
         part: Part = WHOLE,
-    ) -> ConditionalLosses:
-        """The losses of both; see `DenoisingScoreMatching.losses` for the arguments."""
+    ) -> Float[Array, "examples"]:
+        """The loss of the score and the squared error, per dimension, of the regression: the sum,
+        though they share no parameter. See `DenoisingScoreMatching.losses` for the arguments.
+        """
         key_score, key_dropout = jax.random.split(key)
         condition = Condition(image=self.given(x))
         score = self.objective.losses(
@@ -79,7 +71,7 @@ class ConditionalDiffusion:
         x = part.of(x)
         dropout_key = None if deterministic else part.key(key_dropout)
         error = self.regress(params, self.given(x), x.shape[-1], dropout_key=dropout_key) - x
-        return ConditionalLosses(score, (error**2).reshape(len(x), -1).mean(axis=1))
+        return score + (error**2).reshape(len(x), -1).mean(axis=1)
 
     def regress(
         self, params: PyTree, y: Image, channels: int, *, dropout_key: PRNGKeyArray | None = None

@@ -127,13 +127,17 @@ def test_a_batch_without_labels_is_refused(key):
 
 
 @pytest.mark.parametrize(
-    "command",
-    [("sample",), ("likelihood",), ("export", "--format", "safetensors", "--out", "w.safetensors")],
+    ("command", "kind"),
+    [
+        (("sample",), "generative model"),
+        (("likelihood",), "generative model"),
+        (("export", "--format", "safetensors", "--out", "w.safetensors"), "score model"),
+    ],
 )
-def test_commands_of_score_models_refuse_it(classifier_run, command):
+def test_commands_of_other_models_refuse_it(classifier_run, command, kind):
     line = refusal(command[0], classifier_run, *command[1:])
     assert line == (
-        f"error: {classifier_run} must be the run of a generative model: it is that of the classifier "
+        f"error: {classifier_run} must be the run of a {kind}: it is that of the classifier "
         "digits_classifier."
     )
 

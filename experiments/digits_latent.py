@@ -1,0 +1,35 @@
+"""Handwritten digits (8x8), latent diffusion: VP on the latents of an autoencoder.
+
+python -m experiments train digits_latent
+
+An autoencoder makes 4x4 latents of digits, a score model learns how these are distributed, and what
+it draws is decoded. Both are trained at once, each by its own loss. Its bits per dimension are a
+bound, whose prior is the probability flow of the latents.
+"""
+
+import dataclasses
+
+from sde_jax.baselines.autoencoder import AutoencoderSpec
+
+from experiments.digits_vp import experiment as digits_vp
+from experiments.kinds.latent import LatentScoreModel
+from experiments.samplers import SamplerSettings
+from sde_jax.nets.ncsnpp import NCSNppSpec
+from sde_jax.sde import VP
+from sde_jax.training.optimizer import Adam
+from sde_jax.training.settings import Training
+
+experiment = LatentScoreModel(
+    data=digits_vp.data,
+    autoencoder=AutoencoderSpec(latent=4, channels=32, multipliers=(1,)),
+    sde=VP(),
+    network=NCSNppSpec(
+        channels=32, multipliers=(1,), blocks_per_level=2, attention_resolutions=(4,)
+    ),
+    optimizer=Adam(learning_rate=2e-3, warmup_steps=100, decay="cosine", clip_norm=None),
+    ema_decay=0.99,
+    training=Training(steps=2000, batch_size=128, eval_every=500),
+    sampling=SamplerSettings(sampler="unipc", steps=20),
+    likelihood=dataclasses.replace(digits_vp.likelihood, method="bosh3"),
+    evaluation=digits_vp.evaluation,
+)
