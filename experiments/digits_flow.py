@@ -9,10 +9,9 @@ and these are sampled and measured. Look at `pictures/training.png`.
 
 import dataclasses
 
-from sde_jax.baselines.coupling_flow import CouplingFlowSpec
-
 from experiments.digits_vp import experiment as digits_vp
 from experiments.kinds.flow import NormalizingFlow
+from sde_jax.baselines.coupling_flow import CouplingFlowSpec
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
 

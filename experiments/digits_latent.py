@@ -9,11 +9,10 @@ bound, whose prior is the probability flow of the latents.
 
 import dataclasses
 
-from sde_jax.baselines.autoencoder import AutoencoderSpec
-
 from experiments.digits_vp import experiment as digits_vp
 from experiments.kinds.latent import LatentScoreModel
 from experiments.samplers import SamplerSettings
+from sde_jax.baselines.autoencoder import AutoencoderSpec
 from sde_jax.nets.ncsnpp import NCSNppSpec
 from sde_jax.sde import VP
 from sde_jax.training.optimizer import Adam

@@ -9,10 +9,9 @@ are a bound, by 64 importance samples of the latent.
 
 import dataclasses
 
-from sde_jax.baselines.autoencoder import AutoencoderSpec
-
 from experiments.digits_vp import experiment as digits_vp
 from experiments.kinds.vae import VariationalAutoencoder
+from sde_jax.baselines.autoencoder import AutoencoderSpec
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
 

@@ -5,6 +5,7 @@ import itertools
 from typing import Any
 
 from experiments.evaluation.settings import EvaluationSettings
+from experiments.kinds.matching import Denoising
 from experiments.kinds.score import Experiment
 from experiments.samplers import SamplerSettings
 from sde_jax.data.folder import Folder
@@ -35,7 +36,7 @@ def published_experiment(model: PublishedModel) -> Experiment:
         noise_levels=score.noise_levels,
         times=UniformTimes() if model.continuous else DiscreteTimes(levels=model.num_scales),
         weighting=LikelihoodWeighting() if model.likelihood_weighting else NoiseWeighting(),
-        reduction="mean" if model.reduce_mean else "half_sum",
+        matching=Denoising(reduction="mean" if model.reduce_mean else "half_sum"),
         optimizer=Adam(
             learning_rate=model.lr,
             warmup_steps=model.warmup,

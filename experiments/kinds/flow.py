@@ -4,12 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sde_jax.baselines.coupling_flow import CouplingFlow, CouplingFlowSpec
-
 from experiments.evaluation.settings import EvaluationSettings
 from experiments.generation import Draw
 from experiments.kinds.generative import Generative, drawn_by, learner_of
 from experiments.measurement import Density
+from sde_jax.baselines.coupling_flow import CouplingFlow, CouplingFlowSpec
 from sde_jax.data.source import DataSource, DataSpec, Layout
 from sde_jax.sampling import Sampler
 from sde_jax.training.learner import Learner

@@ -4,13 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sde_jax.baselines.adversarial_loss import AdversarialLoss
-from sde_jax.baselines.dcgan import DCGANSpec
-from sde_jax.baselines.gan import GAN, gan_learner
-
 from experiments.evaluation.settings import METRICS, EvaluationSettings
 from experiments.generation import Draw
 from experiments.kinds.generative import Generative, drawn_by
+from sde_jax.baselines.adversarial_loss import AdversarialLoss
+from sde_jax.baselines.dcgan import DCGANSpec
+from sde_jax.baselines.gan import GAN, gan_learner
 from sde_jax.data.source import DataSource, DataSpec, Layout
 from sde_jax.sampling import Sampler
 from sde_jax.training.learner import Learner

@@ -4,10 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sde_jax.baselines.autoencoder import AutoencoderSpec
-from sde_jax.baselines.latent import LatentDiffusion
-from sde_jax.baselines.vae import VAE
-
 from experiments.evaluation.settings import EvaluationSettings
 from experiments.generation import Draw
 from experiments.kinds.generative import Generative, learner_of
@@ -16,6 +12,9 @@ from experiments.kinds.vae import OutputName, output_of
 from experiments.measurement import Density
 from experiments.samplers import SamplerSettings
 from sde_jax.arrays import Array, Float, Int, Key, PyTree
+from sde_jax.baselines.autoencoder import AutoencoderSpec
+from sde_jax.baselines.latent import LatentDiffusion
+from sde_jax.baselines.vae import VAE
 from sde_jax.data.source import DataSource, DataSpec, Layout
 from sde_jax.likelihood import LogLikelihoods
 from sde_jax.nets.unet import UNetSpec

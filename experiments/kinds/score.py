@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from experiments.evaluation.settings import EvaluationSettings
 from experiments.generation import Draw
 from experiments.kinds.generative import Generative
+from experiments.kinds.matching import Denoising, Implicit, Sliced
 from experiments.kinds.trainable import check_classes
 from experiments.measurement import Density
 from experiments.samplers import SamplerSettings
@@ -21,7 +22,6 @@ from sde_jax.likelihood import Hutchinson, Likelihood, LogLikelihoods
 from sde_jax.nets.condition import Condition
 from sde_jax.nets.spec import NetworkSpec
 from sde_jax.objectives import (
-    DenoisingScoreMatching,
     DiscreteTimes,
     EDMWeighting,
     LikelihoodTimes,
@@ -104,8 +104,8 @@ class Experiment(Generative):
     weighting: NoiseWeighting | LikelihoodWeighting | EDMWeighting | MinSNRWeighting = (
         NoiseWeighting()
     )
-    reduction: Literal["mean", "half_sum"] = "mean"
-    """Mean of the squared errors of an example, or half of their sum."""
+    matching: Denoising | Sliced | Implicit = Denoising()
+    """What the network's output is trained by."""
     label_dropout: float = 0.1
     """Share of the training examples whose label is kept from a network with `classes`, so that
     it can be asked without one, too, as `sample` and `likelihood` do."""
@@ -157,9 +157,7 @@ class Experiment(Generative):
         """What the training loop trains, for examples of ``shape``."""
         model = self.model()
         model = dataclasses.replace(model, network=computing_in(model.network, self.compute_dtype))
-        objective = DenoisingScoreMatching(
-            model=model, times=self.times, weighting=self.weighting, reduction=self.reduction
-        )
+        objective = self.matching.build(model, self.times, self.weighting)
 
         def init_params(key: PRNGKeyArray) -> PyTree:
             return model.init(key, shape)

@@ -4,14 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from sde_jax.baselines.autoencoder import AutoencoderSpec
-from sde_jax.baselines.output import BernoulliOutput, GaussianOutput, OutputDistribution
-from sde_jax.baselines.vae import VAE
-
 from experiments.evaluation.settings import EvaluationSettings
 from experiments.generation import Draw
 from experiments.kinds.generative import Generative, drawn_by, learner_of
 from experiments.measurement import Density
+from sde_jax.baselines.autoencoder import AutoencoderSpec
+from sde_jax.baselines.output import BernoulliOutput, GaussianOutput, OutputDistribution
+from sde_jax.baselines.vae import VAE
 from sde_jax.data.scaling import ImageScaling, Scaling
 from sde_jax.data.source import DataSource, DataSpec, Layout
 from sde_jax.sampling import Sampler

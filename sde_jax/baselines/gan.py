@@ -12,7 +12,7 @@ from sde_jax.baselines.adversarial_loss import AdversarialLoss, Examples, PerExa
 from sde_jax.data.source import Batch
 from sde_jax.initialization import initialize
 from sde_jax.sampling import Samples
-from sde_jax.training.learner import Learner, Metrics, TrainState, ema_decay_at
+from sde_jax.training.learner import Learner, Metrics, TrainState, averaged, ema_decay_at
 
 __all__ = ["GAN", "gan_learner"]
 
@@ -75,7 +75,6 @@ def gan_learner(
     discriminator_optimizer: optax.GradientTransformation,
     discriminator_steps: int = 1,
     ema_decay: float,
-    ema_warmup: bool = True,
 ) -> Learner:
     """A learner that trains discriminator and generator in turn, for examples of ``shape``.
 
@@ -120,12 +119,7 @@ def gan_learner(
         params, opt_state = descend("generator", optimizers, grads, params, opt_state)
         metrics |= jax.tree.map(lambda *values: jnp.stack(values).mean(), *seen)
         step = state.step + 1
-        decay = ema_decay_at(ema_decay, step) if ema_warmup else ema_decay
-        ema_params = jax.tree.map(
-            lambda ema, new: (ema + (1 - decay) * (new - ema)).astype(ema.dtype),
-            state.ema_params,
-            params,
-        )
+        ema_params = averaged(state.ema_params, params, ema_decay_at(ema_decay, step))
         return TrainState(step, params, ema_params, opt_state), metrics
 
     def evaluate(state: TrainState, key: PRNGKeyArray, batch: Batch) -> PerExample:

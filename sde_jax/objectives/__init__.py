@@ -2,7 +2,7 @@
 
 from sde_jax.objectives.classification import CrossEntropy
 from sde_jax.objectives.denoising import DenoisingScoreMatching
-from sde_jax.objectives.sliced import ImplicitScoreMatching, SlicedScoreMatching
+from sde_jax.objectives.sliced import ImplicitScoreMatching, Projection, SlicedScoreMatching
 from sde_jax.objectives.time_sampling import (
     DiscreteTimes,
     LikelihoodTimes,
@@ -31,6 +31,7 @@ __all__ = [
     "LogNormalNoise",
     "MinSNRWeighting",
     "NoiseWeighting",
+    "Projection",
     "SampledTimes",
     "SlicedScoreMatching",
     "StratifiedTimes",

@@ -11,7 +11,15 @@ import optax
 from sde_jax.arrays import WHOLE, Array, Float, Int, Part, PRNGKeyArray, PyTree
 from sde_jax.data.source import Batch
 
-__all__ = ["Learner", "Losses", "Metrics", "TrainState", "ema_decay_at", "gradient_learner"]
+__all__ = [
+    "Learner",
+    "Losses",
+    "Metrics",
+    "TrainState",
+    "averaged",
+    "ema_decay_at",
+    "gradient_learner",
+]
 
 Metrics = Mapping[str, Float[Array, ""]]
 LossGradient = tuple[Float[Array, ""], PyTree]
@@ -71,6 +79,15 @@ def ema_decay_at(ema_decay: float, step: Int[Array, ""]) -> Float[Array, ""]:
     return jnp.minimum(ema_decay, (1 + step) / (10 + step))
 
 
+def averaged(ema_params: PyTree, params: PyTree, decay: Float[Array, ""] | float) -> PyTree:
+    """The running average after one more update: ``decay * ema_params + (1 - decay) * params``."""
+
+    def average(ema: Array, new: Array) -> Array:
+        return (ema + (1 - decay) * (new - ema)).astype(ema.dtype)
+
+    return jax.tree.map(average, ema_params, params)
+
+
 def gradient_learner(
     init_params: Callable[[PRNGKeyArray], PyTree],
     losses: Losses,
@@ -109,11 +126,7 @@ def gradient_learner(
         params = optax.apply_updates(state.params, updates)
         step = state.step + 1
         decay = ema_decay_at(ema_decay, step) if ema_warmup else ema_decay
-        ema_params = jax.tree.map(
-            lambda ema, new: (ema + (1 - decay) * (new - ema)).astype(ema.dtype),
-            state.ema_params,
-            params,
-        )
+        ema_params = averaged(state.ema_params, params, decay)
         metrics = {"loss": loss, "grad_norm": optax.tree.norm(grads)}
         learning_rate = optax.tree.get(
             opt_state, "learning_rate", filtering=lambda _, value: isinstance(value, jax.Array)

@@ -1,0 +1,16 @@
+"""Handwritten digits (8x8), VP, by sliced score matching.
+
+python -m experiments train digits_sliced
+
+The score of noised digits is matched without knowing their noise, by products of the network's
+Jacobian with random directions. It has the same minimum as denoising, by gradients that are noisier
+and cost a derivative more: compare with `quickstart`, whose network and steps these are.
+"""
+
+import dataclasses
+
+from experiments.digits_vp import experiment as digits_vp
+from experiments.kinds.matching import Sliced
+from experiments.quickstart import experiment as quickstart
+
+experiment = dataclasses.replace(quickstart, matching=Sliced(), evaluation=digits_vp.evaluation)
