@@ -1,6 +1,7 @@
 """What a network is trained to minimize."""
 
 from sde_jax.objectives.classification import CrossEntropy
+from sde_jax.objectives.denoiser import DenoiserRegression, NetworkDenoiser
 from sde_jax.objectives.denoising import DenoisingScoreMatching
 from sde_jax.objectives.sliced import ImplicitScoreMatching, Projection, SlicedScoreMatching
 from sde_jax.objectives.time_sampling import (
@@ -22,6 +23,7 @@ from sde_jax.objectives.weighting import (
 
 __all__ = [
     "CrossEntropy",
+    "DenoiserRegression",
     "DenoisingScoreMatching",
     "DiscreteTimes",
     "EDMWeighting",
@@ -30,6 +32,7 @@ __all__ = [
     "LikelihoodWeighting",
     "LogNormalNoise",
     "MinSNRWeighting",
+    "NetworkDenoiser",
     "NoiseWeighting",
     "Projection",
     "SampledTimes",

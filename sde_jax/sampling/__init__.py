@@ -1,6 +1,7 @@
 """Generating data by reversing the SDE or its probability flow."""
 
 from sde_jax.sampling.adaptive_reversal import AdaptiveReversal, StochasticMethod
+from sde_jax.sampling.blind import BlindAscent
 from sde_jax.sampling.correctors import (
     BatchNormStep,
     Corrector,
@@ -29,6 +30,7 @@ __all__ = [
     "AdaptiveReversal",
     "Ancestral",
     "BatchNormStep",
+    "BlindAscent",
     "Churn",
     "Corrector",
     "EulerMaruyama",

@@ -1,6 +1,12 @@
 """What a score is: the gradient of the log density of the noised data."""
 
-from sde_jax.score.denoiser import DenoiserScore, denoised, score_of_denoised
+from sde_jax.score.denoiser import (
+    BlindDenoiserScore,
+    DenoiserScore,
+    ToldDenoiserScore,
+    denoised,
+    score_of_denoised,
+)
 from sde_jax.score.exact import GaussianMixture, MixtureScore
 from sde_jax.score.exact_flow import gaussian_flow, quantile_flow
 from sde_jax.score.flow import AdaptiveSolver, FlowSolution, Method, data_end_step
@@ -27,6 +33,7 @@ from sde_jax.score.protocol import Score
 
 __all__ = [
     "AdaptiveSolver",
+    "BlindDenoiserScore",
     "DataPrediction",
     "DenoiserScore",
     "DescendingIndex",
@@ -47,6 +54,7 @@ __all__ = [
     "ScoreModel",
     "ScorePrediction",
     "TimeCondition",
+    "ToldDenoiserScore",
     "VelocityPrediction",
     "data_end_step",
     "denoised",
