@@ -20,6 +20,6 @@ experiment = VariationalAutoencoder(
     network=AutoencoderSpec(latent=16, channels=32, multipliers=(1, 2), vector=True),
     optimizer=Adam(learning_rate=2e-3, warmup_steps=100, decay="cosine", clip_norm=None),
     ema_decay=0.99,
-    training=Training(steps=2000, batch_size=128, eval_every=500),
+    training=Training(steps=1200, batch_size=128, eval_every=100, keep_best=True),
     evaluation=dataclasses.replace(digits_vp.evaluation, sampling=None),
 )
