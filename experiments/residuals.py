@@ -14,7 +14,7 @@ from experiments.kinds.denoiser_prior import DenoiserPrior
 from experiments.runs import TrainedRun
 from sde_jax import figures
 from sde_jax.arrays import Array, Float, Int, Key, PRNGKeyArray, PyTree
-from sde_jax.metrics.frechet import frechet_distance
+from sde_jax.metrics.kernel import kernel_distance
 from sde_jax.sampling import BlindAscent, Samples
 from sde_jax.training.devices import data_mesh
 from sde_jax.training.processes import is_first
@@ -34,8 +34,8 @@ def report(run: TrainedRun[DenoiserPrior]) -> dict[str, Any]:
     Langevin dynamics ``y <- y + h (f(y) - y) + sqrt(2 h) noise``, which takes the residual for the
     score. Both leave out that the residual is the score times the variance of the noise.
     ``blind``: the same denoiser by `BlindAscent`, whose noise has the scale that the residual
-    shows. ``told``: the other denoiser, by the evaluation's sampler. Distances are Fréchet distances
-    in the data's own coordinates, of 512 samples.
+    shows. ``told``: the other denoiser, by the evaluation's sampler. Distances are kernel
+    distances, 0 for samples of the data, in the data's own coordinates and of 512 samples.
     """
     uses: dict[str, Draw] = {
         "subtracted": repeated(run, subtract, SUBTRACTIONS),
@@ -50,13 +50,13 @@ def report(run: TrainedRun[DenoiserPrior]) -> dict[str, Any]:
     network, mesh = coordinates(run.layout.shape), data_mesh()
     known = reference(network, run.experiment.data, "train", batch_size=COUNT, mesh=mesh)
 
-    def distance(data: Array) -> dict[str, float]:
+    def distance(data: np.ndarray) -> dict[str, float]:
         features = gather([extractor(network, mesh, COUNT)(data)], network.dimension)
-        found = frechet_distance(features.gaussian, known.gaussian)
+        found = kernel_distance(features.features, np.asarray(known.features))
         return {"value": float(found.value), "stderr": float(found.stderr)}
 
     return {
-        "frechet_distance": {name: distance(data) for name, data in drawn.items()},
+        "kernel_distance": {name: distance(data) for name, data in drawn.items()},
         "count": COUNT,
         "picture": str(picture),
     }
