@@ -1,16 +1,39 @@
 """Denoising score matching."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from sde_jax.arrays import WHOLE, Array, Float, Part, PRNGKeyArray, PyTree
-from sde_jax.objectives.time_sampling import StratifiedTimes, TimeSampler
+from sde_jax.objectives.time_sampling import SampledTimes, StratifiedTimes, TimeSampler
 from sde_jax.objectives.weighting import NoiseWeighting, Weighting
 from sde_jax.score import ScoreModel
 from sde_jax.sde.base import Time
+
+
+class Drawn(NamedTuple):
+    """What a part of a batch is noised by."""
+
+    times: SampledTimes
+    noise: Float[Array, "examples *shape"]
+    dropout_key: PRNGKeyArray
+
+
+def draw(
+    model: ScoreModel,
+    times: TimeSampler,
+    key: PRNGKeyArray,
+    x0: Float[Array, "batch *shape"],
+    part: Part,
+) -> Drawn:
+    """Times and noise of a part, as they are in the whole batch, and a key for its dropout."""
+    key_time, key_noise, key_dropout = jax.random.split(key, 3)
+    sampled = times(key_time, model.sde, x0.shape[0])
+    noise = jax.random.normal(key_noise, x0.shape, x0.dtype)
+    sampled, noise = part.of((sampled, noise))
+    return Drawn(sampled, noise, part.key(key_dropout))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,13 +84,13 @@ class DenoisingScoreMatching:
           deterministic: turns dropout off.
           part: which examples; times and noise are theirs in the whole, dropout is the part's own.
         """
-        key_time, key_noise, key_dropout = jax.random.split(key, 3)
-        sampled = self.times(key_time, self.model.sde, x0.shape[0])
-        noise = jax.random.normal(key_noise, x0.shape, x0.dtype)
-        x0, sampled, noise, condition = part.of((x0, sampled, noise, condition))
-        dropout_key = None if deterministic else part.key(key_dropout)
-        errors = self.losses_at(params, x0, sampled.t, noise, condition, dropout_key=dropout_key)
-        return sampled.importance * errors
+        drawn = draw(self.model, self.times, key, x0, part)
+        x0, condition = part.of((x0, condition))
+        dropout_key = None if deterministic else drawn.dropout_key
+        errors = self.losses_at(
+            params, x0, drawn.times.t, drawn.noise, condition, dropout_key=dropout_key
+        )
+        return drawn.times.importance * errors
 
     def losses_at(
         self,

@@ -29,6 +29,7 @@ from sde_jax.arrays import (
     expand_like,
     sum_except_batch,
 )
+from sde_jax.objectives.denoising import draw
 from sde_jax.objectives.time_sampling import StratifiedTimes, TimeSampler
 from sde_jax.objectives.weighting import NoiseWeighting, Weighting
 from sde_jax.score import ScoreModel
@@ -65,21 +66,15 @@ class ImplicitScoreMatching:
     ) -> Float[Array, "examples"]:
         """Each example's loss at a time and noise of its own.
 
-        Args:
-          params: the network's parameters.
-          key: fixes times, noise and dropout.
-          x0: examples, in model coordinates.
-          condition: what the network is told besides, or None.
-          deterministic: turns dropout off.
-          part: which examples; times and noise are theirs in the whole, dropout is the part's own.
+        See `DenoisingScoreMatching.losses` for the arguments.
         """
-        key_time, key_noise, key_dropout = jax.random.split(key, 3)
-        sampled = self.times(key_time, self.model.sde, x0.shape[0])
-        noise = jax.random.normal(key_noise, x0.shape, x0.dtype)
-        x0, sampled, noise, condition = part.of((x0, sampled, noise, condition))
-        dropout_key = None if deterministic else part.key(key_dropout)
-        losses = self.losses_at(params, x0, sampled.t, noise, condition, dropout_key=dropout_key)
-        return sampled.importance * losses
+        drawn = draw(self.model, self.times, key, x0, part)
+        x0, condition = part.of((x0, condition))
+        dropout_key = None if deterministic else drawn.dropout_key
+        losses = self.losses_at(
+            params, x0, drawn.times.t, drawn.noise, condition, dropout_key=dropout_key
+        )
+        return drawn.times.importance * losses
 
     def losses_at(
         self,
@@ -147,28 +142,18 @@ class SlicedScoreMatching:
         deterministic: bool = False,
         part: Part = WHOLE,
     ) -> Float[Array, "examples"]:
-        """Each example's loss at a time, noise and directions of its own.
+        """Each example's loss at a time, noise and directions of its own, those of the whole.
 
-        Args:
-          params: the network's parameters.
-          key: fixes times, noise, directions and dropout.
-          x0: examples, in model coordinates.
-          condition: what the network is told besides, or None.
-          deterministic: turns dropout off.
-          part: which examples; times, noise and directions are theirs in the whole, dropout is the
-            part's own.
+        See `DenoisingScoreMatching.losses` for the arguments.
         """
-        key_time, key_noise, key_dropout, key_directions = jax.random.split(key, 4)
-        sampled = self.times(key_time, self.model.sde, x0.shape[0])
-        noise = jax.random.normal(key_noise, x0.shape, x0.dtype)
-        directions = self.directions(key_directions, x0)
-        drawn = (x0, sampled, noise, directions, condition)
-        x0, sampled, noise, directions, condition = part.of(drawn)
-        dropout_key = None if deterministic else part.key(key_dropout)
+        key_noise, key_directions = jax.random.split(key)
+        drawn = draw(self.model, self.times, key_noise, x0, part)
+        x0, condition, directions = part.of((x0, condition, self.directions(key_directions, x0)))
+        dropout_key = None if deterministic else drawn.dropout_key
         losses = self.losses_at(
-            params, x0, sampled.t, noise, directions, condition, dropout_key=dropout_key
+            params, x0, drawn.times.t, drawn.noise, directions, condition, dropout_key=dropout_key
         )
-        return sampled.importance * losses
+        return drawn.times.importance * losses
 
     def directions(
         self, key: PRNGKeyArray, x0: Float[Array, "batch *shape"]
