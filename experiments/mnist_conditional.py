@@ -1,0 +1,30 @@
+"""The lower half of MNIST digits (28x28 padded to 32x32), given the upper one, VP.
+
+python -m experiments train mnist_conditional
+
+Narrow enough for a quarter of an hour of two CPU cores; see `digits_conditional` for what to look
+at.
+"""
+
+import dataclasses
+
+from experiments.answers import report
+from experiments.digits_conditional import experiment as digits_conditional
+from experiments.mnist_vp import experiment as mnist_vp
+from experiments.samplers import SamplerSettings
+from sde_jax.nets.ncsnpp import NCSNppSpec
+from sde_jax.training.settings import Training
+
+__all__ = ["experiment", "report"]
+
+experiment = dataclasses.replace(
+    digits_conditional,
+    data=mnist_vp.data,
+    network=NCSNppSpec(
+        channels=16, multipliers=(1, 2, 2), blocks_per_level=1, attention_resolutions=(8,)
+    ),
+    training=Training(steps=500, batch_size=64, eval_every=250),
+    evaluation=dataclasses.replace(
+        mnist_vp.evaluation, sampling=SamplerSettings(sampler="unipc", steps=20)
+    ),
+)

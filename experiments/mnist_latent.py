@@ -1,0 +1,28 @@
+"""MNIST (28x28 padded to 32x32), latent diffusion: VP on the latents of an autoencoder.
+
+python -m experiments train mnist_latent
+
+Narrow enough for a quarter of an hour of two CPU cores; see `digits_latent` for what to look at.
+"""
+
+import dataclasses
+
+from experiments.digits_latent import experiment as digits_latent
+from experiments.mnist_vp import experiment as mnist_vp
+from experiments.samplers import SamplerSettings
+from sde_jax.baselines.autoencoder import AutoencoderSpec
+from sde_jax.nets.ncsnpp import NCSNppSpec
+from sde_jax.training.settings import Training
+
+experiment = dataclasses.replace(
+    digits_latent,
+    data=mnist_vp.data,
+    autoencoder=AutoencoderSpec(latent=4, channels=16, multipliers=(1, 2)),
+    network=NCSNppSpec(
+        channels=32, multipliers=(1, 2), blocks_per_level=1, attention_resolutions=(4,)
+    ),
+    training=Training(steps=4000, batch_size=128, eval_every=1000),
+    evaluation=dataclasses.replace(
+        mnist_vp.evaluation, sampling=SamplerSettings(sampler="unipc", steps=20)
+    ),
+)
