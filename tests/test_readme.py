@@ -40,6 +40,14 @@ def test_two_halves_are_as_far_apart_as_the_finite_sample_bias():
     assert distance.value == pytest.approx(2.21, abs=0.25)
 
 
+def test_any_denoiser_draws_what_it_was_made_for(capsys):
+    samples = run(block_with("ToldDenoiserScore"))["samples"]
+    # Of 10,000, with errors of .004 and .003.
+    assert samples.x.mean() == pytest.approx(0.7, abs=0.02)
+    assert samples.x.std() == pytest.approx(0.4, abs=0.015)
+    assert "in 21 evaluations" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("text", ["Stripes", "PlainSpec"])
 def test_own_experiment_builds_a_learner_in_under_twenty_lines(text):
     import jax

@@ -1,11 +1,18 @@
 """A conditional model from training to its answers, in seconds."""
 
+import dataclasses
 import json
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import PIL.Image
 import pytest
 from in_process import refusal, succeed
+
+from experiments.digits_conditional import experiment as digits_conditional
+from experiments.kinds.conditional import Task
+from sde_jax.data.digits import Digits
 
 TINY = [
     *("--network.channels", 8, "--network.multipliers", 1, "--network.attention-resolutions", 1),
@@ -68,3 +75,20 @@ def test_tasks_that_do_not_fit_are_refused_in_a_line(tmp_path, options, said):
 def test_the_task_is_recorded(run):
     config = json.loads((run[0] / "config.json").read_text())
     assert config["experiment"]["task"] == {"type": "Task", "lost": "half", "factor": 4}
+
+
+@pytest.mark.parametrize(
+    ("data", "task", "channels"),
+    [(Digits(coloured=True), Task(lost="colour"), 1), (Digits(), Task(lost="detail"), 1)],
+    ids=["colour", "detail"],
+)
+def test_colours_and_details_are_asked_for_by_the_same_model(data, task, channels):
+    """What is left has the channels that it should, and samples are images of the data's shape."""
+    experiment = dataclasses.replace(digits_conditional, data=data, task=task)
+    source, layout = data.load(), data.layout()
+    assert experiment.questions(source).shape == (256, 8, 8, channels)
+    draw = experiment.draws(layout, experiment.sampling.build(), lambda: source)
+    params = jax.eval_shape(experiment.learner(layout.shape).init, jax.random.key(0)).params
+    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 4))
+    samples = jax.eval_shape(draw, params, keys, jax.ShapeDtypeStruct((4,), jnp.int32))
+    assert samples.x.shape == (4, *source.shape)
