@@ -21,6 +21,9 @@ __all__ = ["Row", "compare", "newest", "markdown", "rows_of"]
 
 Record = Mapping[str, Any]
 
+HOW = "likelihood."
+"""Before the settings that a likelihood was measured by."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
@@ -87,14 +90,20 @@ def conditions_of(record: Record, finding: Record | None) -> Mapping[str, Any] |
         if name not in NOT_OF_THE_IMAGES
     }
     if finding["features"] is None:
-        settings = {f"likelihood.{name}": value for name, value in record["likelihood"].items()}
-        return conditions | data | settings
+        settings = record["likelihood"] or {}
+        return conditions | data | {f"{HOW}{name}": value for name, value in settings.items()}
     return conditions | dict(record["reference"].get(finding["features"], data))
 
 
 def difference(first: Mapping[str, Any], other: Mapping[str, Any]) -> str | None:
-    """The first condition that differs, in words."""
-    for name in {**first, **other}:
+    """The first condition that differs, in words.
+
+    An exact density has no settings, and compares with one that is had by any.
+    """
+    names = list({**first, **other})
+    if not all(any(name.startswith(HOW) for name in each) for each in (first, other)):
+        names = [name for name in names if not name.startswith(HOW)]
+    for name in names:
         if first.get(name) != other.get(name):
             return f"not comparable: {name} is {other.get(name)}, not {first.get(name)}"
     return None

@@ -69,7 +69,8 @@ def evaluate(task: Task, statistics: Path | None = None) -> dict[str, Any]:
     if "likelihood" in task.settings.metrics:
         with timed(seconds, "likelihood"):
             measured = task.likelihoods()
-        found.append(of_likelihoods(measured, math.prod(task.run.layout.shape)))
+        bits = task.run.experiment.bits
+        found.append(of_likelihoods(bits, measured, math.prod(task.run.layout.shape)))
         pictures.append(draw_bits(task, measured))
     pictures.append(draw_training(task))
     record = {

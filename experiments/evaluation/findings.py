@@ -137,12 +137,12 @@ def of_closeness(network: str, closeness: Closeness) -> Iterator[Finding]:
     yield found("near", network, "run", closeness.near, expected=closeness.near_expected)
 
 
-def of_likelihoods(measured: Measured, dimensions: int) -> Finding:
-    """Bits per dimension of held-out data."""
+def of_likelihoods(metric: str, measured: Measured, dimensions: int) -> Finding:
+    """Bits per dimension of held-out data, as ``metric``."""
     summary = summarize(measured, dimensions)
     value, stderr = (summary.pop(name) for name in ("bits_per_dim", "stderr"))
     return Finding(
-        metric="bits_per_dim",
+        metric=metric,
         features=None,
         of="run",
         value=math.nan if value is None else value,

@@ -43,7 +43,13 @@ WORDING = {
         "share of samples nearer than the nearest hundredth of held-out examples",
     ),
     "bits_per_dim": Wording(
-        "Bits per dimension", "of the test split, by the probability flow; lower is better"
+        "Bits per dimension", "of the test split, by an exact density; lower is better"
+    ),
+    "bits_per_dim_bound": Wording(
+        "Bits per dimension, at most", "of the test split, by a bound; lower is better"
+    ),
+    "bits_per_dim_given": Wording(
+        "Bits per dimension, given", "of the test split, given what is left of it; lower is better"
     ),
 }
 """By the names in the record, in the order of tables."""

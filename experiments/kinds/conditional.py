@@ -60,6 +60,7 @@ class Conditional(Generative):
     """A score model of images given what is left of them, and a regression of the same size."""
 
     kind: ClassVar[str] = "conditional score model"
+    bits: ClassVar[str] = "bits_per_dim_given"
     data: DataSpec
     task: Task = Task()
     sde: LinearSDE

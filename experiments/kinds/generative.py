@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from jax.sharding import Mesh
 
@@ -25,6 +25,8 @@ class Generative(Trainable):
     """A model of how data are distributed."""
 
     kind = "generative model"
+    bits: ClassVar[str] = "bits_per_dim"
+    """What an evaluation calls its bits per dimension, which are no others' of another name."""
 
     sampling: SamplerSettings | None
     """How `sample` draws, unless told otherwise; None where there is but one way."""

@@ -32,6 +32,7 @@ class LatentScoreModel(Generative):
     """An autoencoder of a data set, and a score model of its latents."""
 
     kind: ClassVar[str] = "latent score model"
+    bits: ClassVar[str] = "bits_per_dim_bound"
     data: DataSpec
     autoencoder: AutoencoderSpec
     output: OutputName = "gaussian"

@@ -40,6 +40,7 @@ class VariationalAutoencoder(Generative):
     """A variational autoencoder of a data set."""
 
     kind: ClassVar[str] = "VAE"
+    bits: ClassVar[str] = "bits_per_dim_bound"
     data: DataSpec
     network: AutoencoderSpec
     output: OutputName = "gaussian"
