@@ -9,10 +9,10 @@ import numpy as np
 import optax
 import pytest
 from cases import keys
+from point_gan import PointGANSpec
 
 from sde_jax.baselines.adversarial_loss import AdversarialLoss
 from sde_jax.baselines.gan import GAN, gan_learner
-from sde_jax.baselines.point_gan import PointGANSpec
 from sde_jax.data.source import Batch
 from sde_jax.data.synthetic import GaussianMixture, Ring
 from sde_jax.training import Adam, data_mesh
