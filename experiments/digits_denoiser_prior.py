@@ -8,6 +8,8 @@ for the score gets noise: look at `pictures/residuals.png` of the run, where the
 digits once the noise has the scale that its own residual shows.
 """
 
+import dataclasses
+
 from experiments.digits_vp import experiment as digits_vp
 from experiments.digits_vp import network
 from experiments.kinds.denoiser_prior import DenoiserPrior
@@ -20,10 +22,12 @@ __all__ = ["experiment", "report"]
 
 experiment = DenoiserPrior(
     data=digits_vp.data,
-    network=network,
+    network=dataclasses.replace(network, dropout=0.0),
+    level_min=0.05,
+    level_max=4.0,
     optimizer=Adam(learning_rate=3e-3, warmup_steps=100, decay="cosine"),
     ema_decay=0.99,
-    training=Training(steps=700, batch_size=128, eval_every=350),
+    training=Training(steps=800, batch_size=128, eval_every=400),
     sampling=SamplerSettings(sampler="unipc", steps=20),
     likelihood=digits_vp.likelihood,
     evaluation=digits_vp.evaluation,

@@ -4,7 +4,7 @@ python -m experiments train digits_sliced
 
 The score of noised digits is matched without knowing their noise, by products of the network's
 Jacobian with random directions. It has the same minimum as denoising, by gradients that are noisier
-and cost a derivative more: compare with `quickstart`, whose network and steps these are.
+and cost a derivative more: compare with `quickstart`, whose network and process these are.
 """
 
 import dataclasses
@@ -13,4 +13,9 @@ from experiments.digits_vp import experiment as digits_vp
 from experiments.kinds.matching import Sliced
 from experiments.quickstart import experiment as quickstart
 
-experiment = dataclasses.replace(quickstart, matching=Sliced(), evaluation=digits_vp.evaluation)
+experiment = dataclasses.replace(
+    quickstart,
+    matching=Sliced(),
+    training=dataclasses.replace(quickstart.training, steps=600),
+    evaluation=digits_vp.evaluation,
+)
