@@ -8,9 +8,12 @@ each time: look at `pictures/answers.png` of the run. `--task.lost detail` asks 
 means over 4x4 pixels are left, `--data.coloured --task.lost colour` for the colours of grey ones.
 """
 
+import dataclasses
+
 from experiments.answers import report
 from experiments.digits_vp import experiment as digits_vp
 from experiments.digits_vp import network
+from experiments.evaluation.settings import MEASURABLE
 from experiments.kinds.conditional import Conditional
 from experiments.samplers import SamplerSettings
 from sde_jax.sde import VP
@@ -27,6 +30,5 @@ experiment = Conditional(
     ema_decay=0.99,
     training=Training(steps=800, batch_size=128, eval_every=400),
     sampling=SamplerSettings(sampler="unipc", steps=20),
-    likelihood=digits_vp.likelihood,
-    evaluation=digits_vp.evaluation,
+    evaluation=dataclasses.replace(digits_vp.evaluation, metrics=MEASURABLE),
 )

@@ -10,7 +10,8 @@ digit is. Its losses do not fall as the digits get better: look at the samples, 
 import dataclasses
 
 from experiments.digits_vp import experiment as digits_vp
-from experiments.kinds.gan import MEASURABLE, AdversarialNetworks
+from experiments.evaluation.settings import MEASURABLE
+from experiments.kinds.gan import AdversarialNetworks
 from sde_jax.baselines.adversarial_loss import AdversarialLoss
 from sde_jax.baselines.dcgan import DCGANSpec
 from sde_jax.training.optimizer import Adam

@@ -10,6 +10,7 @@ import dataclasses
 
 from experiments.answers import report
 from experiments.digits_conditional import experiment as digits_conditional
+from experiments.evaluation.settings import MEASURABLE
 from experiments.mnist_vp import experiment as mnist_vp
 from experiments.samplers import SamplerSettings
 from sde_jax.nets.ncsnpp import NCSNppSpec
@@ -25,6 +26,8 @@ experiment = dataclasses.replace(
     ),
     training=Training(steps=500, batch_size=64, eval_every=250),
     evaluation=dataclasses.replace(
-        mnist_vp.evaluation, sampling=SamplerSettings(sampler="unipc", steps=20)
+        mnist_vp.evaluation,
+        metrics=MEASURABLE,
+        sampling=SamplerSettings(sampler="unipc", steps=20),
     ),
 )

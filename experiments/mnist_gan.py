@@ -8,7 +8,7 @@ Narrow enough for a quarter of an hour of two CPU cores; see `digits_gan` for wh
 import dataclasses
 
 from experiments.digits_gan import experiment as digits_gan
-from experiments.kinds.gan import MEASURABLE
+from experiments.evaluation.settings import MEASURABLE
 from experiments.mnist_vp import experiment as mnist_vp
 from sde_jax.baselines.dcgan import DCGANSpec
 from sde_jax.training.settings import Training

@@ -5,7 +5,15 @@ from typing import Literal, get_args
 
 from experiments.samplers import SamplerSettings
 
-__all__ = ["FEATURES", "LEAST", "METRICS", "EvaluationSettings", "FeatureName", "MetricName"]
+__all__ = [
+    "FEATURES",
+    "LEAST",
+    "MEASURABLE",
+    "METRICS",
+    "EvaluationSettings",
+    "FeatureName",
+    "MetricName",
+]
 
 FeatureName = Literal["coordinates", "classifier", "inception"]
 FEATURES: tuple[FeatureName, ...] = get_args(FeatureName)
@@ -21,6 +29,9 @@ MetricName = Literal[
     "likelihood",
 ]
 METRICS: tuple[MetricName, ...] = get_args(MetricName)
+
+MEASURABLE = tuple(metric for metric in METRICS if metric != "likelihood")
+"""Of models without a density."""
 
 LEAST = 30
 """Samples that every metric has enough of."""

@@ -48,9 +48,6 @@ WORDING = {
     "bits_per_dim_bound": Wording(
         "Bits per dimension, at most", "of the test split, by a bound; lower is better"
     ),
-    "bits_per_dim_given": Wording(
-        "Bits per dimension, given", "of the test split, given what is left of it; lower is better"
-    ),
 }
 """By the names in the record, in the order of tables."""
 

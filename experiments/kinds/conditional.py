@@ -7,17 +7,14 @@ from typing import ClassVar, Literal
 import jax
 import jax.numpy as jnp
 
-from experiments.evaluation.settings import EvaluationSettings
+from experiments.evaluation.settings import MEASURABLE, EvaluationSettings
 from experiments.generation import Draw
 from experiments.kinds.generative import Generative, learner_of
-from experiments.kinds.score import LikelihoodSettings
-from experiments.measurement import Density
 from experiments.samplers import SamplerSettings
 from sde_jax.arrays import Array, Float, Int, Key, PyTree
 from sde_jax.baselines.conditional import ConditionalDiffusion
 from sde_jax.data.degradation import Degradation, Grey, Half, Smaller
 from sde_jax.data.source import DataSource, DataSpec, Layout
-from sde_jax.likelihood import LogLikelihoods
 from sde_jax.nets.unet import UNetSpec
 from sde_jax.objectives import DenoisingScoreMatching
 from sde_jax.sampling import Sampler, Samples
@@ -57,10 +54,12 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Conditional(Generative):
-    """A score model of images given what is left of them, and a regression of the same size."""
+    """A score model of images given what is left of them, and a regression of the same size.
+
+    It has no density that could be measured: given a part of itself, an image has none there.
+    """
 
     kind: ClassVar[str] = "conditional score model"
-    bits: ClassVar[str] = "bits_per_dim_given"
     data: DataSpec
     task: Task = Task()
     sde: LinearSDE
@@ -70,8 +69,8 @@ class Conditional(Generative):
     """Decay of the running average of the parameters, which is what is sampled and measured."""
     training: Training
     sampling: SamplerSettings = SamplerSettings()
-    likelihood: LikelihoodSettings = LikelihoodSettings()
-    evaluation: EvaluationSettings = EvaluationSettings()
+    likelihood: None = None
+    evaluation: EvaluationSettings = EvaluationSettings(metrics=MEASURABLE)
 
     @property
     def process(self) -> LinearSDE:
@@ -105,12 +104,3 @@ class Conditional(Generative):
         """What is left of the first held-out images."""
         first = next(source.batches(jax.random.key(0), "test", QUESTIONS, count=QUESTIONS))
         return jnp.asarray(self.task.build()(first.x))
-
-    def density(self, layout: Layout, settings: LikelihoodSettings) -> Density:
-        """The density of each image given what is left of it."""
-        model, likelihood = self.model(), settings.build()
-
-        def log_likelihoods(params: PyTree, keys: Key[Array, "batch"], x: Array) -> LogLikelihoods:
-            return model.log_likelihoods(params, keys, x, likelihood)
-
-        return log_likelihoods

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from experiments.evaluation.settings import METRICS, EvaluationSettings
+from experiments.evaluation.settings import MEASURABLE, EvaluationSettings
 from experiments.generation import Draw
 from experiments.kinds.generative import Generative, drawn_by
 from sde_jax.baselines.adversarial_loss import AdversarialLoss
@@ -15,8 +15,6 @@ from sde_jax.sampling import Sampler
 from sde_jax.training.learner import Learner
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
-
-MEASURABLE = tuple(metric for metric in METRICS if metric != "likelihood")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from sde_jax.arrays import WHOLE, Array, Float, Key, Part, PRNGKeyArray, PyTree
 from sde_jax.data.degradation import Degradation
 from sde_jax.initialization import initialize
-from sde_jax.likelihood import Likelihood, LogLikelihoods
 from sde_jax.nets.condition import Condition
 from sde_jax.objectives import DenoisingScoreMatching
 from sde_jax.sampling import Sampler, Samples
@@ -91,26 +90,15 @@ class ConditionalDiffusion:
     def sample(
         self, params: PyTree, keys: Key[Array, "batch"], y: Image, sampler: Sampler, channels: int
     ) -> Samples:
-        """One draw from p(x | y) for each key and image, by any sampler."""
+        """One draw from p(x | y) for each key and image, by any sampler.
+
+        Each has its own score, given one image: solvers with steps of their own ask for one example
+        at a time.
+        """
 
         def one(key: PRNGKeyArray, y: Array) -> Samples:
-            score = self._score(params, y)
+            score = NetworkScore(params["score"], self.model, Condition(image=y[None]))
             samples = sampler(key[None], score, self.model.sde, (*y.shape[:2], channels))
             return jax.tree.map(lambda array: array[0], samples)
 
         return jax.vmap(one)(keys, y)
-
-    def log_likelihoods(
-        self, params: PyTree, keys: Key[Array, "batch"], x: Image, likelihood: Likelihood
-    ) -> LogLikelihoods:
-        """``log p(x | y)`` of the y that belongs to each ``x``, in nats of model coordinates."""
-
-        def one(key: PRNGKeyArray, x: Array, y: Array) -> LogLikelihoods:
-            result = likelihood(key[None], self._score(params, y), self.model.sde, x[None])
-            return jax.tree.map(lambda array: array[0], result)
-
-        return jax.vmap(one)(keys, x, self.given(x))
-
-    def _score(self, params: PyTree, y: Float[Array, "height width channels"]) -> NetworkScore:
-        """Given one image: solvers with steps of their own ask for one example at a time."""
-        return NetworkScore(params["score"], self.model, Condition(image=y[None]))

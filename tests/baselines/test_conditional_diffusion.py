@@ -8,13 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-import scipy.stats
 from cases import SDES, keys
 
 from sde_jax.arrays import Part
 from sde_jax.baselines.conditional import ConditionalDiffusion
 from sde_jax.data.source import Batch
-from sde_jax.likelihood import ExactTrace, Likelihood
 from sde_jax.objectives import DenoisingScoreMatching
 from sde_jax.sampling import (
     Ancestral,
@@ -110,23 +108,6 @@ def test_samples_of_an_exact_network_have_the_conditional_mean_and_covariance(na
         # Steps and the end at noise .01 leave some hundredths of a deviation.
         assert np.all(np.abs(z) < 5 + 0.03 * count**0.5), z
         np.testing.assert_allclose(np.cov(x.T), covariance, atol=0.1 * covariance.max())
-
-
-def test_the_likelihood_is_that_of_the_conditional(key):
-    sde, t_min = VP(), 1e-2
-    model = diffusion(Exact(sde), sde)
-    likelihood = Likelihood(t_min=t_min, divergence=ExactTrace())
-    x = np.random.default_rng(0).multivariate_normal(MEAN, COVARIANCE, 5)
-    alpha, sigma = (float(c(jnp.asarray(t_min))) for c in (sde.alpha, sde.sigma))
-    expected = []
-    for point in x:
-        mean, covariance = conditional(WEIGHTS @ point)
-        noised = alpha**2 * covariance + sigma**2 * np.eye(2)
-        expected.append(scipy.stats.multivariate_normal(alpha * mean, noised).logpdf(point))
-    images = jnp.asarray(x, jnp.float32).reshape(-1, *SHAPE)
-    measure = jax.jit(lambda k, x: model.log_likelihoods({"score": {}}, k, x, likelihood))
-    result = measure(keys(key, 5), images)
-    np.testing.assert_allclose(result.nats, expected, atol=0.02)
 
 
 @pytest.fixture(scope="module")
