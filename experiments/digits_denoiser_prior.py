@@ -5,7 +5,8 @@ python -m experiments train digits_denoiser_prior
 A denoiser f knows the score of noised data: (f(y) - y) / level^2. Whoever subtracts residual after
 residual without the scale of the noise gets a mean of all digits, and whoever takes the residual
 for the score gets noise: look at `pictures/residuals.png` of the run, where the same denoiser draws
-digits once the noise has the scale that its own residual shows.
+digits once the noise has the scale that its own residual shows. Two CPU cores that did other work,
+too, three minutes; 2.45 bits per dimension under the denoiser that is told the level.
 """
 
 import dataclasses

@@ -4,7 +4,8 @@ python -m experiments train digits_gan
 
 A generator learns from what a discriminator tells real digits by, and nothing says how likely a
 digit is. Its losses do not fall as the digits get better: look at the samples, and at what
-`evaluate` says of recall and of the labels, for what the generator never draws.
+`evaluate` says of recall and of the labels, for what the generator never draws. Two CPU cores that
+did other work, too, two minutes; a Fréchet distance of 13.7 +- 2.2 in the classifier's features.
 """
 
 import dataclasses

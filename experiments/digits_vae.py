@@ -4,7 +4,8 @@ python -m experiments train digits_vae
 
 A latent of few numbers says what a digit is, the decoder draws the mean of all digits that it
 stands for: look at how soft the samples are beside those of `digits_vp`. Their bits per dimension
-are a bound, by 64 importance samples of the latent.
+are a bound, by 64 importance samples of the latent: 3.41 in two minutes of two CPU cores, for one
+deviation serves all pixels.
 """
 
 import dataclasses

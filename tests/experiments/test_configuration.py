@@ -17,6 +17,7 @@ from experiments.configuration import (
     from_config,
     to_config,
 )
+from experiments.kinds.matching import Denoising
 from experiments.kinds.trainable import Trainable
 from sde_jax.data.scaling import ImageScaling
 from sde_jax.data.source import Batch
@@ -33,9 +34,11 @@ from sde_jax.score import (
 from sde_jax.sde import DDPMChain
 
 NAMES = [
-    *("cifar10_subvp", "cifar10_ve", "cifar10_vp", "digits_classifier", "digits_subvp"),
-    *("digits_ve", "digits_vp", "flowers_vp", "folder", "mnist_classifier", "mnist_subvp"),
-    *("mnist_ve", "mnist_vp", "quickstart", "ring", "svhn_vp"),
+    *("cifar10_subvp", "cifar10_ve", "cifar10_vp", "digits_classifier", "digits_conditional"),
+    *("digits_denoiser_prior", "digits_flow", "digits_gan", "digits_latent", "digits_sliced"),
+    *("digits_subvp", "digits_vae", "digits_ve", "digits_vp", "flowers_vp", "folder"),
+    *("mnist_classifier", "mnist_conditional", "mnist_flow", "mnist_gan", "mnist_latent"),
+    *("mnist_subvp", "mnist_vae", "mnist_ve", "mnist_vp", "quickstart", "ring", "svhn_vp"),
 ]
 SHAPES = {
     "cifar10": (32, 32, 3),
@@ -83,7 +86,7 @@ def test_changed_values_come_back():
             default.network, multipliers=(1, 3, 2), dropout=0.0, resampling_filter=(1, 3, 3, 1)
         ),
         optimizer=dataclasses.replace(default.optimizer, clip_norm=None, decay="constant"),
-        reduction="half_sum",
+        matching=Denoising(reduction="half_sum"),
         ema_warmup=False,
         training=dataclasses.replace(default.training, eval_examples=7, keep_best=True),
         data_deviation=0.5,
@@ -99,7 +102,7 @@ def discrete_ddpm():
         noise_levels=DDPMChain(levels=100),
         time_condition=ScaledTime(scale=99.0),
         times=DiscreteTimes(levels=100),
-        reduction="half_sum",
+        matching=Denoising(reduction="half_sum"),
     )
 
 
