@@ -4,7 +4,8 @@ python -m experiments train digits_sliced
 
 The score of noised digits is matched without knowing their noise, by products of the network's
 Jacobian with random directions. It has the same minimum as denoising, by gradients that are noisier
-and cost a derivative more: compare with `quickstart`, whose network and process these are.
+and cost a derivative more: compare with `quickstart`, whose network and process these are. Two CPU
+cores, about three minutes; 2.24 bits per dimension of held-out digits.
 """
 
 import dataclasses
