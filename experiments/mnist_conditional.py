@@ -2,7 +2,7 @@
 
 python -m experiments train mnist_conditional
 
-Narrow enough for a quarter of an hour of two CPU cores; see `digits_conditional` for what to look
+Narrow enough for a quarter of an hour of two CPU cores, but not run to its end yet; see `digits_conditional` for what to look
 at.
 """
 

@@ -2,7 +2,7 @@
 
 python -m experiments train mnist_flow
 
-Narrow enough for a quarter of an hour of two CPU cores; see `digits_flow` for what to look at.
+Narrow enough for a quarter of an hour of two CPU cores, but not run to its end yet; see `digits_flow` for what to look at.
 """
 
 import dataclasses
