@@ -2,8 +2,8 @@
 
 python -m experiments train mnist_conditional
 
-Narrow enough for a quarter of an hour of two CPU cores, but not run to its end yet; see `digits_conditional` for what to look
-at.
+Narrow enough for a quarter of an hour of two CPU cores; not run to its end yet. What to look at is
+in `digits_conditional`.
 """
 
 import dataclasses

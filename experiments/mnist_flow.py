@@ -2,7 +2,8 @@
 
 python -m experiments train mnist_flow
 
-Narrow enough for a quarter of an hour of two CPU cores, but not run to its end yet; see `digits_flow` for what to look at.
+Narrow enough for a quarter of an hour of two CPU cores; not run to its end yet. What to look at is
+in `digits_flow`.
 """
 
 import dataclasses
