@@ -27,7 +27,7 @@ class Evaluate:
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The run directory."""
     settings: Annotated[EvaluationSettings, tyro.conf.arg(name="")] = EvaluationSettings()
-    likelihood: Annotated[Any, tyro.conf.arg()] = LikelihoodSettings()
+    likelihood: Any = LikelihoodSettings()
     statistics: Annotated[Path | None, option("FILE", "they are computed, and cached")] = None
     """Statistics of the training data, as `data statistics` writes them or as published; for one
     feature network."""
