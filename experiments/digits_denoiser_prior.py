@@ -24,8 +24,6 @@ __all__ = ["experiment", "report"]
 experiment = DenoiserPrior(
     data=digits_vp.data,
     network=dataclasses.replace(network, dropout=0.0),
-    level_min=0.05,
-    level_max=4.0,
     optimizer=Adam(learning_rate=3e-3, warmup_steps=100, decay="cosine"),
     ema_decay=0.99,
     training=Training(steps=800, batch_size=128, eval_every=400),

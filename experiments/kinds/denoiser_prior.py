@@ -7,15 +7,14 @@ from typing import ClassVar
 from experiments.evaluation.settings import EvaluationSettings
 from experiments.generation import Draw
 from experiments.kinds.generative import Generative, learner_of
-from experiments.kinds.score import LikelihoodSettings
+from experiments.kinds.score import LikelihoodSettings, drawn_from, flow_density
 from experiments.measurement import Density
 from experiments.samplers import SamplerSettings
-from sde_jax.arrays import WHOLE, Array, Float, Int, Key, Part, PRNGKeyArray, PyTree
+from sde_jax.arrays import WHOLE, Array, Float, Part, PRNGKeyArray, PyTree
 from sde_jax.data.source import DataSource, DataSpec, Layout
-from sde_jax.likelihood import LogLikelihoods
 from sde_jax.nets.spec import NetworkSpec
 from sde_jax.objectives import DenoiserRegression
-from sde_jax.sampling import Sampler, Samples
+from sde_jax.sampling import Sampler
 from sde_jax.score import BlindDenoiserScore, ToldDenoiserScore
 from sde_jax.sde import VE
 from sde_jax.training.learner import Learner
@@ -59,9 +58,9 @@ class DenoiserPrior(Generative):
     kind: ClassVar[str] = "denoiser"
     data: DataSpec
     network: NetworkSpec
-    level_min: float = 0.01
+    level_min: float = 0.05
     """Least deviation of the noise, in model coordinates."""
-    level_max: float = 20.0
+    level_max: float = 4.0
     """Largest deviation of the noise, which must hide the data: sampling starts there."""
     optimizer: Adam
     ema_decay: float
@@ -105,20 +104,8 @@ class DenoiserPrior(Generative):
         self, layout: Layout, sampler: Sampler | None, source: Callable[[], DataSource]
     ) -> Draw:
         """What draws by the told denoiser."""
-        assert sampler is not None
-
-        def draw(params: PyTree, keys: Key[Array, "batch"], index: Int[Array, "batch"]) -> Samples:
-            return sampler(keys, self.score(params), self.process, layout.shape)
-
-        return draw
+        return drawn_from(self.score, self.process, sampler, layout.shape)
 
     def density(self, layout: Layout, settings: LikelihoodSettings) -> Density:
         """The density of the told denoiser's probability flow."""
-        likelihood = settings.build()
-
-        def log_likelihoods(
-            params: PyTree, keys: Key[Array, "batch"], x: Float[Array, "batch *shape"]
-        ) -> LogLikelihoods:
-            return likelihood(keys, self.score(params), self.process, x)
-
-        return log_likelihoods
+        return flow_density(self.score, self.process, settings.build())

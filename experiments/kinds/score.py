@@ -45,6 +45,7 @@ from sde_jax.score import (
     NoiseLevel,
     NoisePrediction,
     ScaledTime,
+    Score,
     ScoreModel,
     ScorePrediction,
     VelocityPrediction,
@@ -78,6 +79,34 @@ class LikelihoodSettings:
         solver = AdaptiveSolver(rtol=self.tolerance, atol=self.tolerance, method=self.method)
         divergence = Hutchinson(probes=self.probes)
         return Likelihood(solver=solver, t_min=self.t_min, divergence=divergence)
+
+
+def drawn_from(
+    score: Callable[[PyTree], Score],
+    sde: LinearSDE,
+    sampler: Sampler | None,
+    shape: tuple[int, ...],
+) -> Draw:
+    """What draws samples of ``shape`` by the score that parameters stand for."""
+    assert sampler is not None, "a score has no samples without a sampler"
+
+    def draw(params: PyTree, keys: Key[Array, "batch"], index: Int[Array, "batch"]) -> Samples:
+        return sampler(keys, score(params), sde, shape)
+
+    return draw
+
+
+def flow_density(
+    score: Callable[[PyTree], Score], sde: LinearSDE, likelihood: Likelihood
+) -> Density:
+    """The density of the probability flow of the score that parameters stand for."""
+
+    def log_likelihoods(
+        params: PyTree, keys: Key[Array, "batch"], x: Float[Array, "batch *shape"]
+    ) -> LogLikelihoods:
+        return likelihood(keys, score(params), sde, x)
+
+    return log_likelihoods
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,22 +221,14 @@ class Experiment(Generative):
         self, layout: Layout, sampler: Sampler | None, source: Callable[[], DataSource]
     ) -> Draw:
         """What draws samples by the reversed SDE or its flow."""
-        model = self.model()
-
-        def draw(params: PyTree, keys: Key[Array, "batch"], index: Int[Array, "batch"]) -> Samples:
-            assert sampler is not None
-            return sampler(keys, NetworkScore(params, model), self.sde, layout.shape)
-
-        return draw
+        return drawn_from(self._score, self.sde, sampler, layout.shape)
 
     def density(self, layout: Layout, settings: LikelihoodSettings) -> Density:
         """The density of the probability flow."""
-        model, likelihood = self.model(), settings.build()
+        return flow_density(self._score, self.sde, settings.build())
 
-        def log_likelihoods(params: PyTree, keys: Key[Array, "batch"], x: Array) -> LogLikelihoods:
-            return likelihood(keys, NetworkScore(params, model), self.sde, x)
-
-        return log_likelihoods
+    def _score(self, params: PyTree) -> NetworkScore:
+        return NetworkScore(params, self.model())
 
 
 def computing_in(network: nn.Module, dtype: str) -> nn.Module:
