@@ -19,7 +19,8 @@ def keep_compiled() -> None:
     Leaves it alone where it was told of another folder (``JAX_COMPILATION_CACHE_DIR``) or of none
     (``JAX_ENABLE_COMPILATION_CACHE=false``), and where the folder cannot be written.
     """
-    if jax.config.jax_compilation_cache_dir or not jax.config.jax_enable_compilation_cache:
+    told = jax.config.values
+    if told["jax_compilation_cache_dir"] or not told["jax_enable_compilation_cache"]:
         return
     folder = cache_folder() / "compiled" / processor()
     try:
@@ -38,7 +39,8 @@ def forget_unreadable(warning: str) -> None:
     """
     named = UNREADABLE.search(warning)
     if named:
-        for path in Path(jax.config.jax_compilation_cache_dir).glob(f"{named[1]}-*-cache"):
+        folder = Path(jax.config.values["jax_compilation_cache_dir"])
+        for path in folder.glob(f"{named[1]}-*-cache"):
             path.unlink(missing_ok=True)
 
 
