@@ -2,6 +2,7 @@
 
 from sde_jax.sampling.adaptive_reversal import AdaptiveReversal, StochasticMethod
 from sde_jax.sampling.blind import BlindAscent
+from sde_jax.sampling.constraint import Constrained, Constraint, KnownChannel, KnownPixels
 from sde_jax.sampling.correctors import (
     BatchNormStep,
     Corrector,
@@ -32,11 +33,15 @@ __all__ = [
     "BatchNormStep",
     "BlindAscent",
     "Churn",
+    "Constrained",
+    "Constraint",
     "Corrector",
     "EulerMaruyama",
     "ExponentialAdams",
     "Heun",
     "KarrasGrid",
+    "KnownChannel",
+    "KnownPixels",
     "Langevin",
     "LogSNRGrid",
     "Predictor",

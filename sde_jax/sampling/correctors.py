@@ -1,5 +1,6 @@
 """Langevin dynamics at a fixed time, and the rules for its step size."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,12 +12,17 @@ from sde_jax.score import Score
 from sde_jax.sde import ExactTransition, LinearSDE, TransitionRule
 
 
-class Corrector(Move, Protocol):
-    """A move that stays at time ``t``."""
+class Corrector(Protocol):
+    """Moves that together stay at time ``t``."""
 
     @property
-    def steps(self) -> int:
-        """Moves at each time, each with one score evaluation and fresh noise."""
+    def moves(self) -> Sequence[Move]:
+        """The moves at each time, in turn, each with fresh noise."""
+        ...
+
+    @property
+    def evaluations(self) -> int:
+        """Score evaluations in all of them."""
         ...
 
 
@@ -96,6 +102,16 @@ class Langevin:
             raise ValueError(f"`snr` must be positive: got snr={self.snr}.")
         if self.steps < 1:
             raise ValueError(f"`steps` must be at least 1: got steps={self.steps}.")
+
+    @property
+    def moves(self) -> Sequence[Move]:
+        """As many Langevin steps as there are to be."""
+        return [self] * self.steps
+
+    @property
+    def evaluations(self) -> int:
+        """One for each step."""
+        return self.steps
 
     def __call__(
         self, noise: Array, score: Score, sde: LinearSDE, x: Array, t: Array, s: Array

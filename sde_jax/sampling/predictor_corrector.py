@@ -45,7 +45,7 @@ class PredictorCorrector:
     def evaluations(self) -> int:
         """Score evaluations in one step of the grid."""
         predictions = 0 if self.predictor is None else self.predictor.evaluations
-        return predictions + (0 if self.corrector is None else self.corrector.steps)
+        return predictions + (0 if self.corrector is None else self.corrector.evaluations)
 
     def __call__(
         self, keys: Key[Array, "batch"], score: Score, sde: LinearSDE, shape: tuple[int, ...]
@@ -73,7 +73,7 @@ class PredictorCorrector:
     ) -> Step:
         moves: list[Move] = []
         if self.corrector is not None:
-            moves += [self.corrector] * self.corrector.steps
+            moves += self.corrector.moves
         if self.predictor is not None:
             moves += [self.predictor]
         moved = Step(x, x)

@@ -10,6 +10,13 @@ from sde_jax.score.denoiser import (
 from sde_jax.score.exact import GaussianMixture, MixtureScore
 from sde_jax.score.exact_flow import gaussian_flow, quantile_flow
 from sde_jax.score.flow import AdaptiveSolver, FlowSolution, Method, data_end_step
+from sde_jax.score.guidance import (
+    DDNM,
+    DPS,
+    ClassifierFreeGuidance,
+    LikelihoodGuidance,
+    PiGDM,
+)
 from sde_jax.score.network import (
     DescendingIndex,
     LogNoiseLevel,
@@ -32,14 +39,18 @@ from sde_jax.score.parameterization import (
 from sde_jax.score.protocol import Score
 
 __all__ = [
+    "DDNM",
+    "DPS",
     "AdaptiveSolver",
     "BlindDenoiserScore",
+    "ClassifierFreeGuidance",
     "DataPrediction",
     "DenoiserScore",
     "DescendingIndex",
     "EDMPrediction",
     "FlowSolution",
     "GaussianMixture",
+    "LikelihoodGuidance",
     "LogNoiseLevel",
     "LogScaledTime",
     "Method",
@@ -49,6 +60,7 @@ __all__ = [
     "NoiseLevels",
     "NoisePrediction",
     "Parameterization",
+    "PiGDM",
     "ScaledTime",
     "Score",
     "ScoreModel",
