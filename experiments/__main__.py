@@ -11,6 +11,7 @@ import jax
 from experiments.command_line import (
     compare,
     data,
+    edit,
     evaluate,
     exporting,
     importing,
@@ -36,6 +37,7 @@ COMMANDS: dict[str, Callable[[list[str]], dict[str, Any]]] = {
     "likelihood": likelihood.main,
     "evaluate": evaluate.main,
     "compare": compare.main,
+    "edit": edit.main,
     "import": importing.main,
     "export": exporting.main,
     "data": data.main,
@@ -53,6 +55,7 @@ usage: python -m experiments COMMAND [OPTIONS]
   likelihood RUN      measure the likelihood of data under a run
   evaluate RUN        measure a run's samples and likelihood, with a report
   compare RUN RUN     put the evaluations of several runs side by side
+  edit RUN            draw what is asked for: a class, a missing part, a colour, a detail
   import FILE         make a run of a published checkpoint
   export RUN          write a run's weights for other programs
   data show SOURCE    what is in a folder, a zip or a prepared set of images

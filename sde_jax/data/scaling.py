@@ -51,7 +51,7 @@ class ImageScaling:
     @property
     def log_det_per_dimension(self) -> float:
         """``log(2 / L)``, not centered ``log(1 / L)``."""
-        return math.log(self._width / self.levels)
+        return math.log(self.width / self.levels)
 
     def dequantize(self, levels: Int[Array, "..."], u: Float[Array, "..."]) -> Float[Array, "..."]:
         """``2 (levels + u) / L - 1``, not centered ``(levels + u) / L``, in float32.
@@ -61,26 +61,40 @@ class ImageScaling:
         """
         rounding = self.levels * 2.0**-22
         u = jnp.clip(u, rounding, 1.0 - rounding)
-        return (levels.astype(jnp.float32) + u) * (self._width / self.levels) + self._lowest
+        return (levels.astype(jnp.float32) + u) * (self.width / self.levels) + self.lowest
 
     def place(self, levels: Int[Array, "..."]) -> Float[Array, "..."]:
         """``2 levels / (L - 1) - 1``, not centered ``levels / (L - 1)``: without dequantization."""
-        return levels.astype(jnp.float32) * (self._width / (self.levels - 1)) + self._lowest
+        return levels.astype(jnp.float32) * (self.width / (self.levels - 1)) + self.lowest
+
+    def from_unit(self, unit: Float[Array, "..."]) -> Float[Array, "..."]:
+        """The middle of the bin of a level in [0, 1], ``dequantize((L - 1) unit, 1/2)``.
+
+        `to_unit` gives it back, to the nearest level.
+        """
+        return (unit * (self.levels - 1) + 0.5) * (self.width / self.levels) + self.lowest
+
+    def to_unit_unrounded(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        """The inverse of `from_unit`, clipped to [0, 1]."""
+        levels = (x - self.lowest) * (self.levels / self.width)
+        return jnp.clip((levels - 0.5) / (self.levels - 1), 0, 1)
 
     def to_levels(self, x: Float[Array, "..."]) -> Int[Array, "..."]:
         """``floor(L (x + 1) / 2)``, not centered ``floor(L x)``, clipped to 0..L-1.
 
         This is the level that was dequantized to ``x``.
         """
-        levels = jnp.floor((x - self._lowest) * (self.levels / self._width))
+        levels = jnp.floor((x - self.lowest) * (self.levels / self.width))
         return jnp.clip(levels, 0, self.levels - 1).astype(jnp.int32)
 
     @property
-    def _lowest(self) -> float:
+    def lowest(self) -> float:
+        """Where model coordinates begin."""
         return -1.0 if self.centered else 0.0
 
     @property
-    def _width(self) -> float:
+    def width(self) -> float:
+        """The length of their range."""
         return 2.0 if self.centered else 1.0
 
     def to_unit(self, x: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -105,7 +105,9 @@ class DPS:
             )
             squares = sum_except_batch((self.measurement - self.operator(mean)) ** 2)
             positive = squares > 0
-            return jnp.where(positive, jnp.sqrt(jnp.where(positive, squares, 1.0)), 0.0).sum(), score
+            return jnp.where(
+                positive, jnp.sqrt(jnp.where(positive, squares, 1.0)), 0.0
+            ).sum(), score
 
         gradient, score = jax.grad(norms, has_aux=True)(x)
         size = self.step * DPS_STEPS / self.sde.diffusion_squared(t)

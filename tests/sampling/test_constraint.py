@@ -39,16 +39,18 @@ CASES = [(name, "vp") for name in SAMPLERS] + [("pc", name) for name in SDES if 
 
 def draw(sampler, sde, key, count=8, shape=(3,), score=None):
     score = MixtureScore(gaussian(int(np.prod(shape))), sde) if score is None else score
-    return jax.jit(lambda sampler, keys: sampler(keys, score, sde, shape))(sampler, keys(key, count))
+    return jax.jit(lambda sampler, keys: sampler(keys, score, sde, shape))(
+        sampler, keys(key, count)
+    )
 
 
 @pytest.mark.parametrize("sampler, sde", CASES)
 def test_masks_of_no_and_of_all_pixels_are_the_two_limits(sampler, sde, key):
     sampler, sde = SAMPLERS[sampler], SDES[sde]
     data = jax.random.normal(key, (8, 3))
-    plain = jax.jit(
-        lambda keys: sampler(keys, MixtureScore(gaussian(3), sde), sde, (3,))
-    )(keys(key, 8))
+    plain = jax.jit(lambda keys: sampler(keys, MixtureScore(gaussian(3), sde), sde, (3,)))(
+        keys(key, 8)
+    )
     nothing = draw(
         Constrained(sampler=sampler, constraint=KnownPixels(data=data, mask=jnp.zeros((8, 3)))),
         sde,
@@ -187,9 +189,7 @@ def test_repetition_costs_what_it_says(key):
 def test_wrong_settings_are_refused():
     known = KnownPixels(data=jnp.zeros((8, 3)), mask=jnp.zeros((8, 3)))
     stating = PredictorCorrector(grid=UniformGrid(steps=2), predictor=Ancestral(), end="state")
-    correcting = PredictorCorrector(
-        grid=UniformGrid(steps=2), predictor=None, corrector=Langevin()
-    )
+    correcting = PredictorCorrector(grid=UniformGrid(steps=2), predictor=None, corrector=Langevin())
     with pytest.raises(ValueError, match="`end` of `sampler` must be denoised or mean"):
         Constrained(sampler=stating, constraint=known)
     with pytest.raises(ValueError, match="`sampler` must have a predictor"):

@@ -9,8 +9,8 @@ import oracles
 import posteriors
 import pytest
 from cases import SDES, each_name, each_sde, gaussian, keys, plane_mixture, plane_mixture_arrays
-
 from sde_jax.operators import Mask, Matrix
+
 from sde_jax.sampling import (
     AdaptiveReversal,
     Ancestral,
@@ -328,9 +328,7 @@ def test_dps_is_finite_where_nothing_is_left_to_explain():
 def test_approximate_methods_are_as_biased_as_they_must_be(key):
     """The exact recursion is met, and it is as far from the truth as the issue's own."""
     sde, count = VP(), 10_000
-    sampler = PredictorCorrector(
-        grid=UniformGrid(steps=1000, t_min=1e-3), predictor=Ancestral()
-    )
+    sampler = PredictorCorrector(grid=UniformGrid(steps=1000, t_min=1e-3), predictor=Ancestral())
     measurement, known = jnp.asarray([[1.0, 0.0]]), jnp.asarray([1.0, 0.0])
     draw = jax.jit(lambda keys, score: sampler(keys, score, sde, (2,)).x)
     for correlation in (0.5, 0.9, 0.99):

@@ -1,0 +1,67 @@
+"""A task that is ready to be drawn, and what all tasks do alike."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from experiments.command_line.parsing import UsageError
+from experiments.editing.options import EditOptions
+from experiments.generation import Draw
+from experiments.samplers import DEFAULTS, OPTIONS, SamplerSettings
+from sde_jax.arrays import Array, Float, PyTree
+
+__all__ = ["Columns", "Prepared", "chosen", "column", "estimate"]
+
+Columns = Mapping[str, Float[np.ndarray, "rows k height width channels"]]
+
+
+class Prepared(NamedTuple):
+    """A task that is ready to be drawn."""
+
+    how: str
+    """Of its draws, in a few words for a file's name."""
+    rows: int
+    """Questions."""
+    draws: int
+    """Of each question."""
+    draw: Draw
+    params: PyTree
+    given: Columns
+    """What is shown before the answers."""
+    title: str
+    """Of the answers."""
+    truth: Columns
+    """What is shown after them."""
+    findings: Callable[[Float[Array, "rows k height width channels"]], dict[str, Any]]
+    """What is told of the answers."""
+
+
+def chosen(options: EditOptions, default: SamplerSettings) -> SamplerSettings:
+    """The default sampler, or the one that was asked for.
+
+    Raises:
+      UsageError: if steps are asked of one that has none, or it is that of a published model.
+    """
+    if options.sampler == "published":
+        raise UsageError("--sampler published does not apply to edit.")
+    name = options.sampler or default.sampler
+    given = {} if name == default.sampler else dict(DEFAULTS.get(name, {}))
+    if options.steps is not None:
+        if "steps" not in OPTIONS[name]:
+            raise UsageError(f"--steps does not apply to --sampler {name}.")
+        given["steps"] = options.steps
+    return dataclasses.replace(default, sampler=name, **given)
+
+
+def column(images: Array) -> np.ndarray:
+    """A column of one image in each row."""
+    return np.asarray(images)[:, None]
+
+
+def estimate(values: Float[np.ndarray, "count answers"]) -> dict[str, Any]:
+    """The mean, and its standard error over images, of each of which answers are averaged."""
+    means = values.mean(axis=1)
+    stderr = float(means.std(ddof=1) / len(means) ** 0.5) if len(means) > 1 else float("nan")
+    return {"value": float(means.mean()), "stderr": stderr, "count": values.size}
