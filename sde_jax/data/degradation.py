@@ -6,13 +6,11 @@ from typing import Literal, Protocol
 import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Float
+from sde_jax.operators import LUMA
 
 __all__ = ["Degradation", "Grey", "Half", "Smaller"]
 
 Image = Float[Array, "batch height width channels"]
-
-LUMA = (0.299, 0.587, 0.114)
-"""Of red, green and blue in grey (ITU-R BT.601, as in JPEG)."""
 
 
 class Degradation(Protocol):

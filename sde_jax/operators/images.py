@@ -1,0 +1,18 @@
+"""Images that an operator of fixed size takes."""
+
+from sde_jax.arrays import Array, Float
+
+Image = Float[Array, "batch height width channels"]
+
+
+def check_size(images: Image, height: int, width: int) -> None:
+    """Images must have the operator's height and width.
+
+    Raises:
+      ValueError: if they have not.
+    """
+    if images.ndim != 4 or images.shape[1:3] != (height, width):
+        raise ValueError(
+            f"images must be [batch, {height}, {width}, channels] for this operator: got shape "
+            f"{images.shape}. Make the operator for the size of the images."
+        )

@@ -1,0 +1,107 @@
+"""Some pixels of an image, or one mixture of its channels."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+
+from sde_jax.arrays import Array, Bool, Float
+from sde_jax.operators.protocol import Variance
+from sde_jax.operators.spectrum import solve_diagonal
+
+LUMA = (0.299, 0.587, 0.114)
+"""Of red, green and blue in grey (ITU-R BT.601, as in JPEG)."""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Mask:
+    """The pixels that are known: ``y = known x``, with 0 in the place of the others.
+
+    ``A^T = A`` and ``A A^T = diag(known^2)``. Examples may have any shape.
+
+    Raises:
+      ValueError: when called, if the mask does not fit the examples.
+    """
+
+    known: Float[Array, "..."] | Bool[Array, "..."]
+    """1 where an example is measured and 0 where not: of the shape of one example, for all, or of a
+    batch, a mask for each. Dimensions of size 1, such as channels, stand for every size."""
+
+    def __call__(self, x: Float[Array, "batch *shape"]) -> Float[Array, "batch *shape"]:
+        """``known x``."""
+        return self._known(x) * x
+
+    def adjoint(self, y: Float[Array, "batch *shape"]) -> Float[Array, "batch *shape"]:
+        """``known y``."""
+        return self._known(y) * y
+
+    def solve(
+        self, y: Float[Array, "batch *shape"], variance: Variance, noise_variance: Variance
+    ) -> Float[Array, "batch *shape"]:
+        """``y / (variance known^2 + noise_variance)``, and 0 instead of a division by 0."""
+        return solve_diagonal(y, self._known(y) ** 2, variance, noise_variance)
+
+    def _known(self, x: Array) -> Array:
+        """The mask in the type and rank of a batch."""
+        known = jnp.asarray(self.known, x.dtype)
+        if known.ndim == x.ndim - 1:
+            known = known[None]
+        sizes = zip(known.shape, x.shape, strict=False)
+        if known.ndim != x.ndim or any(size not in (1, of_x) for size, of_x in sizes):
+            raise ValueError(
+                f"`known` must have the shape of the examples, {x.shape[1:]}, or of their batch, "
+                f"{x.shape}, with sizes of 1 for any: got shape {self.known.shape}."
+            )
+        return known
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Channels:
+    """One mixture of the channels of each pixel: ``y = sum_c weights_c x_c``.
+
+    ``A A^T = |weights|^2 I``. Channels are the last dimension of x; y has one.
+
+    Raises:
+      ValueError: when called, if x has another number of channels, or y more than one.
+    """
+
+    weights: Float[Array, "channels"]
+    """How much of each channel is in the mixture."""
+
+    def __call__(self, x: Float[Array, "batch *shape channels"]) -> Float[Array, "batch *shape 1"]:
+        """The mixture."""
+        if x.shape[-1:] != self.weights.shape:
+            raise ValueError(
+                f"`weights` must be one for each channel: got {self.weights.shape} weights for x "
+                f"of shape {x.shape}."
+            )
+        return (x * self._like(x)).sum(axis=-1, keepdims=True)
+
+    def adjoint(self, y: Float[Array, "batch *shape 1"]) -> Float[Array, "batch *shape channels"]:
+        """``weights_c y`` in channel c."""
+        _check_mixture(y)
+        return y * self._like(y)
+
+    def solve(
+        self, y: Float[Array, "batch *shape 1"], variance: Variance, noise_variance: Variance
+    ) -> Float[Array, "batch *shape 1"]:
+        """``y / (variance |weights|^2 + noise_variance)``, and 0 instead of a division by 0."""
+        _check_mixture(y)
+        square = (self._like(y) ** 2).sum(axis=-1, keepdims=True)
+        return solve_diagonal(y, square, variance, noise_variance)
+
+    def _like(self, x: Array) -> Array:
+        """The weights in the rank of a batch."""
+        return self.weights.reshape((1,) * (x.ndim - 1) + (-1,))
+
+
+def _check_mixture(y: Array) -> None:
+    if y.shape[-1:] != (1,):
+        raise ValueError(f"y must have one channel, the mixture: got shape {y.shape}.")
+
+
+def grey() -> Channels:
+    """What is left of red, green and blue in an image without colour."""
+    return Channels(jnp.asarray(LUMA, jnp.float32))
