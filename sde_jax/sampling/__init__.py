@@ -10,6 +10,7 @@ from sde_jax.sampling.correctors import (
     ScheduledStep,
     StepSize,
 )
+from sde_jax.sampling.each import draw_each
 from sde_jax.sampling.exponential import ExponentialAdams
 from sde_jax.sampling.heun import Churn, Heun
 from sde_jax.sampling.predictor_corrector import PredictorCorrector
@@ -53,5 +54,6 @@ __all__ = [
     "StochasticMethod",
     "TimeGrid",
     "UniformGrid",
+    "draw_each",
     "draw_prior",
 ]
