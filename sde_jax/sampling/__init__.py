@@ -11,8 +11,17 @@ from sde_jax.sampling.correctors import (
     StepSize,
 )
 from sde_jax.sampling.each import draw_each
+from sde_jax.sampling.editing import Edit
 from sde_jax.sampling.exponential import ExponentialAdams
 from sde_jax.sampling.heun import Churn, Heun
+from sde_jax.sampling.latents import (
+    Interpolation,
+    Reconstruction,
+    interpolate,
+    reconstruction_error,
+    spherical,
+    tempered,
+)
 from sde_jax.sampling.predictor_corrector import PredictorCorrector
 from sde_jax.sampling.predictors import (
     DDIM,
@@ -34,9 +43,11 @@ __all__ = [
     "BlindAscent",
     "Churn",
     "Corrector",
+    "Edit",
     "EulerMaruyama",
     "ExponentialAdams",
     "Heun",
+    "Interpolation",
     "KarrasGrid",
     "Langevin",
     "LogSNRGrid",
@@ -44,6 +55,7 @@ __all__ = [
     "PredictorCorrector",
     "ProbabilityFlow",
     "PublishedGrid",
+    "Reconstruction",
     "ReverseDiffusion",
     "SampleNormStep",
     "Sampler",
@@ -56,4 +68,8 @@ __all__ = [
     "UniformGrid",
     "draw_each",
     "draw_prior",
+    "interpolate",
+    "reconstruction_error",
+    "spherical",
+    "tempered",
 ]
