@@ -10,7 +10,7 @@ from sde_jax.data.degradation import Degradation
 from sde_jax.initialization import initialize
 from sde_jax.nets.condition import Condition
 from sde_jax.objectives import DenoisingScoreMatching
-from sde_jax.sampling import Sampler, Samples
+from sde_jax.sampling import Sampler, Samples, draw_each
 from sde_jax.score import NetworkScore, ScoreModel
 
 __all__ = ["ConditionalDiffusion"]
@@ -90,15 +90,10 @@ class ConditionalDiffusion:
     def sample(
         self, params: PyTree, keys: Key[Array, "batch"], y: Image, sampler: Sampler, channels: int
     ) -> Samples:
-        """One draw from p(x | y) for each key and image, by any sampler.
+        """One draw from p(x | y) for each key and image, by any sampler."""
 
-        Each has its own score, given one image: solvers with steps of their own ask for one example
-        at a time.
-        """
+        def draw(key: Key[Array, "1"], y: Image) -> Samples:
+            score = NetworkScore(params["score"], self.model, Condition(image=y))
+            return sampler(key, score, self.model.sde, (*y.shape[1:3], channels))
 
-        def one(key: PRNGKeyArray, y: Array) -> Samples:
-            score = NetworkScore(params["score"], self.model, Condition(image=y[None]))
-            samples = sampler(key[None], score, self.model.sde, (*y.shape[:2], channels))
-            return jax.tree.map(lambda array: array[0], samples)
-
-        return jax.vmap(one)(keys, y)
+        return draw_each(draw, keys, y)

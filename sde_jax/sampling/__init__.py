@@ -11,8 +11,18 @@ from sde_jax.sampling.correctors import (
     ScheduledStep,
     StepSize,
 )
+from sde_jax.sampling.each import draw_each
+from sde_jax.sampling.editing import Edit
 from sde_jax.sampling.exponential import ExponentialAdams
 from sde_jax.sampling.heun import Churn, Heun
+from sde_jax.sampling.latents import (
+    Interpolation,
+    Reconstruction,
+    interpolate,
+    reconstruction_error,
+    spherical,
+    tempered,
+)
 from sde_jax.sampling.predictor_corrector import PredictorCorrector
 from sde_jax.sampling.predictors import (
     DDIM,
@@ -36,9 +46,11 @@ __all__ = [
     "Constrained",
     "Constraint",
     "Corrector",
+    "Edit",
     "EulerMaruyama",
     "ExponentialAdams",
     "Heun",
+    "Interpolation",
     "KarrasGrid",
     "KnownChannel",
     "KnownPixels",
@@ -48,6 +60,7 @@ __all__ = [
     "PredictorCorrector",
     "ProbabilityFlow",
     "PublishedGrid",
+    "Reconstruction",
     "ReverseDiffusion",
     "SampleNormStep",
     "Sampler",
@@ -58,5 +71,10 @@ __all__ = [
     "StochasticMethod",
     "TimeGrid",
     "UniformGrid",
+    "draw_each",
     "draw_prior",
+    "interpolate",
+    "reconstruction_error",
+    "spherical",
+    "tempered",
 ]

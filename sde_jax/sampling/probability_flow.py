@@ -41,11 +41,15 @@ class ProbabilityFlow:
     ) -> Samples:
         """Draws one sample of ``shape`` for each key, of which it is a deterministic function."""
         key_prior, _ = jax.vmap(jax.random.split, out_axes=1)(keys)
-        prior = draw_prior(key_prior, sde, shape)
+        return self.carry(score, sde, draw_prior(key_prior, sde, shape))
+
+    def carry(self, score: Score, sde: LinearSDE, latents: Float[Array, "batch *shape"]) -> Samples:
+        """The samples that states at t = 1 become, denoised and with frames as `__call__` has
+        them."""
         end = end_time(sde, self.t_min)
         times = jnp.linspace(1.0, end, max(self.frames, 1) + 1)
         drift = _drift(score, sde)
-        solution = jax.vmap(lambda x: self.solver.solve_through(drift, x, times))(prior)
+        solution = jax.vmap(lambda x: self.solver.solve_through(drift, x, times))(latents)
         x = solution.y[:, -1]
         if self.denoise:
             x = denoised(score, sde, x, end)

@@ -1,6 +1,7 @@
 """Forward processes: linear SDEs as pure functions of time, and their reversal."""
 
 from sde_jax.sde.base import LinearSDE
+from sde_jax.sde.beginning import Beginning
 from sde_jax.sde.discrete import DDPMChain, EulerChain, SMLDChain
 from sde_jax.sde.ornstein_uhlenbeck import OrnsteinUhlenbeck
 from sde_jax.sde.reverse import probability_flow_drift, reverse_drift
@@ -11,6 +12,7 @@ from sde_jax.sde.variance_preserving import VP, CosineVP, SubVP
 __all__ = [
     "VE",
     "VP",
+    "Beginning",
     "CosineVP",
     "DDPMChain",
     "EulerChain",

@@ -5,20 +5,26 @@ import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
-from cases import SDES, each_name, each_sde
+from cases import SDES, each_name
+
+from sde_jax.sde import Beginning
+
+BEGINNINGS = {f"beginning-{name}": Beginning(sde=sde, end=0.6) for name, sde in SDES.items()}
+PROCESSES = SDES | BEGINNINGS
+each_process = pytest.mark.parametrize("sde", PROCESSES.values(), ids=PROCESSES.keys())
 
 TIMES = np.concatenate([np.geomspace(1e-5, 0.05, 8), np.linspace(0.1, 1.0, 10)])
 TINY_TIMES = np.concatenate([np.geomspace(1e-7, 1.0, 200), [0.999, 0.9999]])
 
 
-@each_sde
+@each_process
 def test_drift_rate_is_the_slope_of_log_alpha(sde):
     with jax.enable_x64(True):
         slopes = jax.vmap(jax.grad(sde.log_alpha))(jnp.asarray(TIMES))
         np.testing.assert_allclose(sde.drift_rate(jnp.asarray(TIMES)), slopes, rtol=1e-10)
 
 
-@each_sde
+@each_process
 def test_diffusion_is_the_variance_that_the_drift_does_not_explain(sde):
     with jax.enable_x64(True):
         t = jnp.asarray(TIMES)
@@ -27,7 +33,7 @@ def test_diffusion_is_the_variance_that_the_drift_does_not_explain(sde):
         np.testing.assert_allclose(sde.diffusion_squared(t), expected, rtol=1e-8)
 
 
-@each_sde
+@each_process
 def test_alpha_and_noise_to_signal_follow(sde):
     with jax.enable_x64(True):
         t = jnp.asarray(TIMES)
@@ -45,7 +51,7 @@ def test_alpha_and_sigma_agree_with_numerical_integration(name):
     np.testing.assert_allclose(sigma, [process.sigma(t) for t in times], rtol=1e-7)
 
 
-@each_sde
+@each_process
 @pytest.mark.parametrize("coefficient", ["sigma", "noise_to_signal", "diffusion_squared"])
 def test_float32_is_right_down_to_tiny_times(sde, coefficient):
     single = jnp.asarray(TINY_TIMES, jnp.float32)
@@ -56,7 +62,7 @@ def test_float32_is_right_down_to_tiny_times(sde, coefficient):
     np.testing.assert_allclose(approximate, exact, rtol=1e-5)
 
 
-@each_sde
+@each_process
 @pytest.mark.parametrize("x64", [False, True], ids=["float32", "float64"])
 def test_time_of_inverts_noise_to_signal(sde, x64):
     with jax.enable_x64(x64):
@@ -72,7 +78,7 @@ def test_time_of_inverts_noise_to_signal(sde, x64):
         np.testing.assert_array_less(np.abs(ratio_back / ratio - 1), tolerance)
 
 
-@each_sde
+@each_process
 @pytest.mark.parametrize("x64", [False, True], ids=["float32", "float64"])
 def test_time_of_reaches_both_ends(sde, x64):
     with jax.enable_x64(x64):
@@ -81,7 +87,7 @@ def test_time_of_reaches_both_ends(sde, x64):
         np.testing.assert_allclose(sde.time_of(sde.noise_to_signal(ends)), ends, atol=tolerance)
 
 
-@each_sde
+@each_process
 def test_every_coefficient_keeps_the_shape_of_time(sde):
     names = ["log_alpha", "alpha", "sigma", "drift_rate", "diffusion_squared", "noise_to_signal"]
     for name in [*names, "time_of"]:
@@ -89,12 +95,12 @@ def test_every_coefficient_keeps_the_shape_of_time(sde):
             assert getattr(sde, name)(jnp.full(shape, 0.3)).shape == shape, name
 
 
-@each_sde
+@each_process
 def test_noise_to_signal_increases(sde):
     assert (jnp.diff(sde.noise_to_signal(jnp.linspace(0.0, 1.0, 1001))) > 0).all()
 
 
-@each_sde
+@each_process
 def test_prior_scale_is_the_deviation_at_the_end(sde):
     with jax.enable_x64(True):
         np.testing.assert_allclose(sde.prior_scale, sde.sigma(jnp.asarray(1.0)), rtol=1e-4)

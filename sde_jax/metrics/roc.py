@@ -1,0 +1,78 @@
+"""How well a score tells two sets apart, whatever the threshold."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jax.typing import ArrayLike
+
+from sde_jax.metrics.estimate import Estimate
+
+__all__ = ["RocCurve", "roc_area", "roc_curve"]
+
+
+class RocCurve(NamedTuple):
+    """A receiver operating characteristic, from (0, 0) to (1, 1)."""
+
+    false_positive_rate: np.ndarray
+    """The share of negatives at or above each threshold, from the highest down."""
+    true_positive_rate: np.ndarray
+    """That of positives."""
+
+
+def roc_area(positive: ArrayLike, negative: ArrayLike) -> Estimate:
+    """The area under the ROC curve, ``P(positive > negative) + P(positive = negative) / 2``.
+
+    One half says that the score tells nothing, less that it tells the opposite. The area is the
+    mean of the placements of either set, the shares of the other set that are below each score
+    (ties count half), and its variance ``var(P_positive) / m + var(P_negative) / n`` (DeLong,
+    DeLong and Clarke-Pearson 1988). Counts name the positives first.
+
+    Args:
+      positive: the scores of one set, which should be the higher ones, ``[m]``.
+      negative: those of the other, ``[n]``.
+
+    Returns:
+      The standard error is NaN if a set has but one score, and 0, which is too small, if no score
+      of one set is among those of the other.
+
+    Raises:
+      ValueError: if a set is empty, or has a score that is not finite.
+    """
+    x, y = _checked("positive", positive), _checked("negative", negative)
+    below, above = _placements(x, y), 1 - _placements(y, x)
+    counts = (len(x), len(y))
+    if min(counts) < 2:
+        return Estimate(float(below.mean()), float("nan"), counts)
+    variance = below.var(ddof=1) / len(x) + above.var(ddof=1) / len(y)
+    return Estimate(float(below.mean()), float(np.sqrt(variance)), counts)
+
+
+def roc_curve(positive: ArrayLike, negative: ArrayLike) -> RocCurve:
+    """The curve whose area is `roc_area`, at the thresholds where it turns.
+
+    Args and raises as for `roc_area`.
+    """
+    from sklearn import metrics
+
+    x, y = _checked("positive", positive), _checked("negative", negative)
+    labels = np.repeat([1, 0], [len(x), len(y)])
+    false_positives, true_positives, _ = metrics.roc_curve(labels, np.concatenate([x, y]))
+    return RocCurve(false_positives, true_positives)
+
+
+def _checked(name: str, scores: ArrayLike) -> np.ndarray:
+    x = np.asarray(scores, np.float64)
+    if x.ndim != 1 or not len(x):
+        raise ValueError(f"`{name}` must be a row of scores: got an array of shape {x.shape}.")
+    if not np.isfinite(x).all():
+        raise ValueError(
+            f"`{name}` must be finite: score {np.flatnonzero(~np.isfinite(x))[0]} is not."
+        )
+    return x
+
+
+def _placements(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The share of the others below each score; ties count half."""
+    ordered = np.sort(others)
+    below, not_above = (np.searchsorted(ordered, scores, side) for side in ("left", "right"))
+    return (below + not_above) / (2 * len(ordered))
