@@ -1,5 +1,6 @@
 """What a score is: the gradient of the log density of the noised data."""
 
+from sde_jax.score.classifier import ClassifierModel, ClassLogProbability
 from sde_jax.score.denoiser import (
     BlindDenoiserScore,
     DenoiserScore,
@@ -34,6 +35,8 @@ from sde_jax.score.protocol import Score
 __all__ = [
     "AdaptiveSolver",
     "BlindDenoiserScore",
+    "ClassLogProbability",
+    "ClassifierModel",
     "DataPrediction",
     "DenoiserScore",
     "DescendingIndex",
