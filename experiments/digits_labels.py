@@ -10,7 +10,6 @@ run to its end yet.
 import dataclasses
 
 from experiments.digits_vp import experiment as digits_vp
+from experiments.digits_vp import network
 
-experiment = dataclasses.replace(
-    digits_vp, network=dataclasses.replace(digits_vp.network, classes=10)
-)
+experiment = dataclasses.replace(digits_vp, network=dataclasses.replace(network, classes=10))

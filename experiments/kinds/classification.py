@@ -1,13 +1,14 @@
 """A classifier as an experiment: how it is trained."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import jax
 import jax.numpy as jnp
 
 from experiments.kinds.trainable import Trainable, check_classes
-from sde_jax.arrays import WHOLE, Array, Float, Part, PRNGKeyArray, PyTree
+from sde_jax.arrays import WHOLE, Array, Float, Int, Part, PRNGKeyArray, PyTree
 from sde_jax.data.source import Batch, DataSource, DataSpec
 from sde_jax.initialization import initialize
 from sde_jax.nets.classifier import ClassifierSpec
@@ -20,13 +21,9 @@ NO_LABELS = "`data` must have labels for a classifier: it has none."
 
 
 @dataclass(frozen=True, kw_only=True)
-class Classification(Trainable):
-    """A classifier of a data set, whose features and predictions metrics use.
+class Classifying(Trainable):
+    """What any classifier of a data set with labels is trained by."""
 
-    It is shown images in [0, 1] without dequantization, as it is in evaluation.
-    """
-
-    kind: ClassVar[str] = "classifier"
     data: DataSpec
     network: ClassifierSpec
     optimizer: Adam
@@ -40,6 +37,66 @@ class Classification(Trainable):
         if source.classes is None:
             raise ValueError(NO_LABELS)
         check_classes(self.network.classes, source)
+
+
+class LabelledObjective(Protocol):
+    """What a classifier costs, such as `sde_jax.objectives.CrossEntropy`."""
+
+    def losses(
+        self,
+        params: PyTree,
+        key: PRNGKeyArray,
+        x: Float[Array, "batch *shape"],
+        label: Int[Array, "batch"],
+        /,
+        *,
+        deterministic: bool,
+        part: Part,
+    ) -> Float[Array, "examples"]:
+        """What each example of a part costs."""
+
+
+def learner_of_labels(
+    experiment: Classifying,
+    init_params: Callable[[PRNGKeyArray], PyTree],
+    objective: LabelledObjective,
+) -> Learner:
+    """What the training loop trains, by what labelled examples cost.
+
+    Its losses are a ValueError for a batch without labels.
+    """
+
+    def losses(
+        params: PyTree,
+        key: PRNGKeyArray,
+        batch: Batch,
+        *,
+        deterministic: bool,
+        part: Part = WHOLE,
+    ) -> Float[Array, "examples"]:
+        if batch.label is None:
+            raise ValueError(NO_LABELS)
+        return objective.losses(
+            params, key, batch.x, batch.label, deterministic=deterministic, part=part
+        )
+
+    return gradient_learner(
+        init_params,
+        losses,
+        experiment.optimizer.build(experiment.training.steps),
+        ema_decay=experiment.ema_decay,
+        accumulate=experiment.training.accumulate,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classification(Classifying):
+    """A classifier of a data set, whose features and predictions metrics use.
+
+    It is shown images in [0, 1] without dequantization, as it is in evaluation.
+    """
+
+    kind: ClassVar[str] = "classifier"
 
     def learner(self, shape: tuple[int, ...]) -> Learner:
         """What the training loop trains, for images of ``shape``."""
@@ -56,26 +113,4 @@ class Classification(Trainable):
             )
             return outputs.logits
 
-        objective = CrossEntropy(logits=logits)
-
-        def losses(
-            params: PyTree,
-            key: PRNGKeyArray,
-            batch: Batch,
-            *,
-            deterministic: bool,
-            part: Part = WHOLE,
-        ) -> Float[Array, "examples"]:
-            if batch.label is None:
-                raise ValueError(NO_LABELS)
-            return objective.losses(
-                params, key, batch.x, batch.label, deterministic=deterministic, part=part
-            )
-
-        return gradient_learner(
-            init_params,
-            losses,
-            self.optimizer.build(self.training.steps),
-            ema_decay=self.ema_decay,
-            accumulate=self.training.accumulate,
-        )
+        return learner_of_labels(self, init_params, CrossEntropy(logits=logits))

@@ -10,7 +10,8 @@ from flax.typing import PrecisionLike
 from jax.typing import DTypeLike
 
 from sde_jax.arrays import Array, Float
-from sde_jax.nets.blocks import GroupNorm, Image, ResidualBlock, convolution
+from sde_jax.nets.blocks import GroupNorm, Image, ResidualBlock, convolution, product
+from sde_jax.nets.embedding import positional_embedding
 from sde_jax.nets.resampling import downsample
 
 __all__ = ["Classified", "Classifier", "ClassifierSpec"]
@@ -65,10 +66,18 @@ class ClassifierSpec:
 class Classifier(nn.Module):
     """A residual network for images of any size that its levels can halve.
 
-    Called as ``(x, *, deterministic=True)``, ``x`` of shape ``[batch, height, width, channels]`` in
-    [0, 1]; dropout needs ``rngs={"dropout": key}``. A convolution, for each level a residual
-    block that halves (`ResidualBlock`), ``swish(norm(h))`` of all pixels, dropout, and two dense
-    layers: ``features = swish(Dense_0(h))``, ``logits = Dense_1(dropout(features))``.
+    Called as ``(x, time=None, *, deterministic=True)``; dropout needs ``rngs={"dropout": key}``. A
+    convolution, for each level a residual block that halves (`ResidualBlock`), ``swish(norm(h))``
+    of all pixels, dropout, and two dense layers: ``features = swish(Dense_0(h))``,
+    ``logits = Dense_1(dropout(features))``.
+
+    Without ``time``, ``x`` of shape ``[batch, height, width, channels]`` is in [0, 1], and the
+    convolution gets ``2 x - 1``. With ``time`` of shape ``[batch]``, in about [0, 1000], it is a
+    classifier of noisy images (Song et al. 2021, arXiv:2011.13456, appendix I): ``x`` is of about
+    unit size at every noise level, as `sde_jax.score.ClassifierModel` shows it, the convolution
+    gets it as it is, and every block is told the time as those of DDPM are, by
+    ``swish(time_1(swish(time_0(positional_embedding(time)))))``. Parameters are of the one or the
+    other kind, as the call that initializes them.
 
     Attributes:
       spec: the shape of the network.
@@ -84,7 +93,13 @@ class Classifier(nn.Module):
     precision: PrecisionLike = None
 
     @nn.compact
-    def __call__(self, x: Image, *, deterministic: bool = True) -> Classified:
+    def __call__(
+        self,
+        x: Image,
+        time: Float[Array, "batch"] | None = None,
+        *,
+        deterministic: bool = True,
+    ) -> Classified:
         spec, dtype, precision = self.spec, self.dtype, self.precision
         dense = functools.partial(nn.Dense, dtype=dtype, precision=precision)
         residual = functools.partial(
@@ -96,13 +111,23 @@ class Classifier(nn.Module):
         )
         check_shape(x.shape[1:], len(spec.multipliers))
         dropout = nn.Dropout(spec.dropout, deterministic=deterministic)
-        h = convolution(spec.channels, dtype, precision)(2 * x - 1)
+        embedding = None if time is None else self._embedded(time)
+        h = convolution(spec.channels, dtype, precision)(2 * x - 1 if time is None else x)
         for multiplier in spec.multipliers:
-            h = residual(multiplier * spec.channels)(h, None, deterministic=deterministic)
+            h = residual(multiplier * spec.channels)(h, embedding, deterministic=deterministic)
         h = nn.swish(GroupNorm(dtype=dtype)(h)).reshape(len(h), -1)
         features = nn.swish(dense(spec.features)(dropout(h)))
         logits = dense(spec.classes)(dropout(features))
         return Classified(features.astype(jnp.float32), logits.astype(jnp.float32))
+
+    @nn.nowrap
+    def _embedded(self, time: Float[Array, "batch"]) -> Float[Array, "batch width"]:
+        """The vector that every block is given, activated."""
+        embedding = positional_embedding(time, self.spec.channels)
+        for name in ("time_0", "time_1"):
+            layer = product(4 * self.spec.channels, self.dtype, self.precision, name=name)
+            embedding = nn.swish(layer(embedding))
+        return embedding
 
 
 def check_shape(shape: tuple[int, ...], levels: int) -> None:

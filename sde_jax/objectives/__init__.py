@@ -3,6 +3,7 @@
 from sde_jax.objectives.classification import CrossEntropy
 from sde_jax.objectives.denoiser import DenoiserRegression, NetworkDenoiser
 from sde_jax.objectives.denoising import DenoisingScoreMatching
+from sde_jax.objectives.noisy_classification import NoisyCrossEntropy
 from sde_jax.objectives.sliced import ImplicitScoreMatching, Projection, SlicedScoreMatching
 from sde_jax.objectives.time_sampling import (
     DiscreteTimes,
@@ -34,6 +35,7 @@ __all__ = [
     "MinSNRWeighting",
     "NetworkDenoiser",
     "NoiseWeighting",
+    "NoisyCrossEntropy",
     "Projection",
     "SampledTimes",
     "SlicedScoreMatching",

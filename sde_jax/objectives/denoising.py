@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from sde_jax.arrays import WHOLE, Array, Float, Part, PRNGKeyArray, PyTree
 from sde_jax.objectives.time_sampling import SampledTimes, StratifiedTimes, TimeSampler
 from sde_jax.objectives.weighting import NoiseWeighting, Weighting
-from sde_jax.score import ScoreModel
+from sde_jax.score import ClassifierModel, ScoreModel
 from sde_jax.sde.base import Time
 
 
@@ -22,7 +22,7 @@ class Drawn(NamedTuple):
 
 
 def draw(
-    model: ScoreModel,
+    model: ScoreModel | ClassifierModel,
     times: TimeSampler,
     key: PRNGKeyArray,
     x0: Float[Array, "batch *shape"],

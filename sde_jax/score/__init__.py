@@ -1,5 +1,6 @@
 """What a score is: the gradient of the log density of the noised data."""
 
+from sde_jax.score.classifier import ClassifierModel, ClassLogProbability
 from sde_jax.score.denoiser import (
     BlindDenoiserScore,
     DenoiserScore,
@@ -44,6 +45,8 @@ __all__ = [
     "AdaptiveSolver",
     "BlindDenoiserScore",
     "ClassifierFreeGuidance",
+    "ClassLogProbability",
+    "ClassifierModel",
     "DataPrediction",
     "DenoiserScore",
     "DescendingIndex",

@@ -9,6 +9,7 @@ import pytest
 
 from sde_jax.nets.blocks import GroupNorm, ResidualBlock
 from sde_jax.nets.classifier import ClassifierSpec
+from sde_jax.nets.embedding import positional_embedding
 from sde_jax.nets.resampling import downsample
 
 SPEC = ClassifierSpec(classes=3, channels=4, multipliers=(2, 1), features=5, dropout=0.5)
@@ -23,34 +24,59 @@ def images(key):
     return jax.random.uniform(key, (3, 8, 4, 2))
 
 
-def some_params(key, images):
+TIMES = np.array([0.0, 3.0, 700.0], np.float32)
+TOLD = pytest.mark.parametrize("time", [None, TIMES], ids=["untold", "told"])
+
+
+def some_params(key, images, time=None):
     """Parameters that are as good as any, of which none is zero or one."""
-    shapes = jax.eval_shape(SPEC.build().init, key, images)["params"]
+    shapes = jax.eval_shape(SPEC.build().init, key, images, time)["params"]
     random = np.random.default_rng(0)
     return jax.tree.map(lambda leaf: random.normal(0.1, 0.3, leaf.shape).astype("f"), shapes)
 
 
-def test_it_is_what_it_says(key, images):
-    params = some_params(key, images)
-    features, logits = jax.jit(SPEC.build().apply)({"params": params}, images)
+def dense(x, layer):
+    return x @ np.asarray(layer["kernel"]) + np.asarray(layer["bias"])
+
+
+@TOLD
+def test_it_is_what_it_says(key, images, time):
+    params = some_params(key, images, time)
+    features, logits = jax.jit(SPEC.build().apply)({"params": params}, images, time)
     h = jax.lax.conv_general_dilated(
-        2 * images - 1,
+        2 * images - 1 if time is None else images,
         params["Conv_0"]["kernel"],
         (1, 1),
         "SAME",
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
-    h = np.asarray(h) + np.asarray(params["Conv_0"]["bias"])
+    h, embedding = np.asarray(h) + np.asarray(params["Conv_0"]["bias"]), None
+    if time is not None:
+        embedding = np.asarray(positional_embedding(jnp.asarray(time), 4))
+        for layer in ("time_0", "time_1"):
+            embedding = swish(dense(embedding, params[layer]))
+        assert embedding.shape == (3, 16)
     for level, width in enumerate((8, 4)):
         block = {"params": params[f"ResidualBlock_{level}"]}
-        h = jax.jit(ResidualBlock(width, resample=downsample).apply)(block, h, None)
+        h = jax.jit(ResidualBlock(width, resample=downsample).apply)(block, h, embedding)
     assert h.shape == (3, 2, 1, 4)
     h = np.asarray(GroupNorm().apply({"params": params["GroupNorm_0"]}, h))
-    first, last = (jax.tree.map(np.asarray, params[name]) for name in ("Dense_0", "Dense_1"))
-    hidden = swish(swish(h).reshape(3, 8) @ first["kernel"] + first["bias"])
+    hidden = swish(dense(swish(h).reshape(3, 8), params["Dense_0"]))
     np.testing.assert_allclose(features, hidden, rtol=1e-4, atol=1e-5)
-    expected = hidden @ last["kernel"] + last["bias"]
-    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(logits, dense(hidden, params["Dense_1"]), rtol=1e-4, atol=1e-5)
+
+
+def names_of(params):
+    paths, _ = jax.tree_util.tree_flatten_with_path(params)
+    return {jax.tree_util.keystr(path) for path, _ in paths}
+
+
+def test_the_time_has_parameters_of_its_own_and_changes_no_other(key, images):
+    untold, told = (names_of(some_params(key, images, time)) for time in (None, TIMES))
+    layers = ("['time_0']", "['time_1']", *(f"['ResidualBlock_{k}']['time']" for k in (0, 1)))
+    added = {f"{layer}['{kind}']" for layer in layers for kind in ("kernel", "bias")}
+    assert told == untold | added
+    assert not untold & added
 
 
 def test_dropout_needs_a_key_and_leaves_evaluation_alone(key, images):
