@@ -18,6 +18,7 @@ from experiments.editing.tasks import interpolation, restoration, stroke
 from experiments.generation import generate, together, usable
 from experiments.runs import ScoreRun, open_run
 from sde_jax import figures
+from sde_jax.arrays import Array
 from sde_jax.training.devices import data_mesh
 from sde_jax.training.processes import agreed, is_first, join_processes
 
@@ -72,7 +73,7 @@ def execute(run: ScoreRun, options: EditOptions) -> dict[str, Any]:
     }
 
 
-def write(run: ScoreRun, prepared: Prepared, answers: np.ndarray, out: Path) -> None:
+def write(run: ScoreRun, prepared: Prepared, answers: Array, out: Path) -> None:
     """Writes the answers, in [0, 1], and a picture of the first of them."""
     images = np.asarray(image_scaling(run).to_unit_unrounded(answers), np.float32)
 

@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from typing import Literal, NamedTuple, get_args
 
-from sde_jax.operators import LinearOperator
-
 from experiments.command_line.parsing import UsageError
 from experiments.samplers import SamplerSettings
 from sde_jax.arrays import Array, Float, Key
+from sde_jax.operators import LinearOperator
 from sde_jax.sampling import Constrained, Constraint, PredictorCorrector, Samples
 from sde_jax.score import DDNM, DPS, PiGDM, Score
 from sde_jax.sde import LinearSDE
@@ -65,9 +64,7 @@ def answering(
                 f"have: use {', '.join(name for name in get_args(MethodName)[2:])}."
             )
         if asking.noise:
-            raise UsageError(
-                f"--noise does not apply to --method {method}: what it knows is exact."
-            )
+            raise UsageError(f"--noise does not apply to --method {method}: it knows exactly.")
         if not isinstance(sampler, PredictorCorrector):
             raise UsageError(
                 f"--method {method} needs a sampler of single steps, such as pc, em, ancestral, "
@@ -92,7 +89,7 @@ def answering(
         if method == "dps":
             guidance = DPS(score=score, sde=sde, operator=operator, measurement=measurement)
         else:
-            kind = {"pigdm": PiGDM, "ddnm": DDNM}[method]
+            kind: type[PiGDM] | type[DDNM] = PiGDM if method == "pigdm" else DDNM
             guidance = kind(
                 score=score,
                 sde=sde,

@@ -14,12 +14,10 @@ from experiments.command_line.parsing import (
     option,
 )
 from experiments.editing.methods import MethodName
-from experiments.editing.restoration import RESTORATIONS
 from experiments.samplers import SamplerName
 
-TaskName = Literal[
-    "inpaint", "colorize", "superres", "deblur", "motion-deblur", "class", "interpolate", "stroke"
-]
+RestorationName = Literal["inpaint", "colorize", "superres", "deblur", "motion-deblur"]
+TaskName = RestorationName | Literal["class", "interpolate", "stroke"]
 
 MEASURING = ("method", "noise")
 GIVEN = ("input", "demo", "images")
@@ -117,8 +115,3 @@ class EditOptions:
         for name in sorted(optional - set(TASKS[self.task])):
             if getattr(self, name) not in (None, False):
                 raise UsageError(f"--{name} does not apply to --task {self.task}.")
-
-    @property
-    def is_restoration(self) -> bool:
-        """Whether something is measured of images."""
-        return self.task in RESTORATIONS

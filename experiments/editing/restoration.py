@@ -6,6 +6,13 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from experiments.command_line.parsing import UsageError
+from experiments.editing.methods import Asking, Question
+from experiments.editing.options import RestorationName
+from experiments.editing.prepared import estimate
+from sde_jax.arrays import Array, Float, PRNGKeyArray
+from sde_jax.data.scaling import ImageScaling
 from sde_jax.metrics.restoration import psnr, ssim
 from sde_jax.operators import (
     LUMA,
@@ -18,24 +25,9 @@ from sde_jax.operators import (
     motion_blur,
     pseudo_inverse,
 )
-
-from experiments.command_line.parsing import UsageError
-from experiments.editing.methods import Asking, Question
-from experiments.editing.prepared import estimate
-from sde_jax.arrays import Array, Float, PRNGKeyArray
-from sde_jax.data.scaling import ImageScaling
 from sde_jax.sampling import Constraint, KnownChannel, KnownPixels
 
-__all__ = ["RESTORATIONS", "Measurement", "RestorationName", "findings", "measured", "shown"]
-
-RestorationName = Literal["inpaint", "colorize", "superres", "deblur", "motion-deblur"]
-RESTORATIONS: tuple[RestorationName, ...] = (
-    "inpaint",
-    "colorize",
-    "superres",
-    "deblur",
-    "motion-deblur",
-)
+__all__ = ["Measurement", "findings", "measured", "shown"]
 
 Images = Float[Array, "count height width channels"]
 

@@ -9,11 +9,10 @@ import numpy as np
 from experiments.command_line.parsing import UsageError
 from experiments.editing.images import held_out, image_scaling, read_images, read_mask
 from experiments.editing.methods import DEFAULT, METHODS, Question, answering
-from experiments.editing.options import EditOptions
+from experiments.editing.options import EditOptions, RestorationName
 from experiments.editing.prepared import Columns, Prepared, chosen, column, estimate
 from experiments.editing.restoration import (
     Measurement,
-    RestorationName,
     findings,
     measured,
     shown,
@@ -53,9 +52,8 @@ def restoration(run: ScoreRun, options: EditOptions) -> Prepared:
         question = measured(measurement, truth, mask, jax.random.key(options.seed), noise)
     else:
         assert options.input is not None
-        question = given(
-            measurement, read_images(options.input, run, measurement.measured_shape), mask
-        )
+        seen = read_images(options.input, run, measurement.measured_shape)
+        question = given(measurement, seen, mask)
     method = options.method or DEFAULT
     settings = chosen(options, METHODS[method])
     answer = answering(method, settings, measurement.asking(noise), shape)
@@ -162,12 +160,9 @@ def interpolation(run: ScoreRun, options: EditOptions) -> Prepared:
         return Samples(way.images.swapaxes(0, 1), way.nfe, way.converged.all(axis=0))
 
     def found(answers: Array) -> dict[str, Any]:
-        measure = jax.jit(
-            lambda params: reconstruction_error(flow, NetworkScore(params, model), model.sde, ends)
-        )
-        there_and_back = measure(run.params)
-        errors = np.asarray(there_and_back.error)[:, None] / scaling.width
-        return {"tolerance": settings.tolerance, "reconstruction": estimate(errors)}
+        there_and_back = jax.jit(reconstruction_error, static_argnums=(0, 2))
+        errors = np.asarray(there_and_back(flow, run.score, model.sde, ends).error)[:, None]
+        return {"tolerance": settings.tolerance, "reconstruction": estimate(errors / scaling.width)}
 
     return Prepared(
         how="flow",

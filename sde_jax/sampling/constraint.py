@@ -122,7 +122,7 @@ class Constrained:
 
 @dataclass(frozen=True, kw_only=True)
 class Diffusion:
-    """The forward process from the grid's next time s back to t: ``x_t = c x_s + sqrt(v) noise``."""
+    """The forward process from the next time s back to t: ``x_t = c x_s + sqrt(v) noise``."""
 
     def __call__(
         self, noise: Array, score: Score, sde: LinearSDE, x: Array, t: Array, s: Array

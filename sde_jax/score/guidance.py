@@ -72,7 +72,7 @@ class LikelihoodGuidance:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
 class DPS:
-    """Diffusion posterior sampling, for measurements ``y = A(x_0) + noise`` by any differentiable A.
+    """Diffusion posterior sampling, for ``y = A(x_0) + noise`` with any differentiable A.
 
     Chung et al. 2023 (arXiv:2209.14687), alg. 1: each of 1,000 steps of ancestral sampling is
     followed by one down the gradient of the residual, ``x' - zeta grad_x |y - A(D(x))|``, with D

@@ -9,8 +9,8 @@ import oracles
 import posteriors
 import pytest
 from cases import SDES, each_name, each_sde, gaussian, keys, plane_mixture, plane_mixture_arrays
-from sde_jax.operators import Mask, Matrix
 
+from sde_jax.operators import Mask, Matrix
 from sde_jax.sampling import (
     AdaptiveReversal,
     Ancestral,
@@ -196,7 +196,7 @@ def test_pigdm_is_exact_for_unit_data(name, matrix, key):
     guided = PiGDM(
         score=MixtureScore(unit, sde),
         sde=sde,
-        operator=Matrix.of(matrix),
+        operator=Matrix.from_array(matrix),
         measurement=jnp.broadcast_to(jnp.asarray(y, jnp.float32), (16, len(y))),
         noise=noise,
     )
@@ -220,7 +220,7 @@ def test_ddnm_moves_the_posterior_mean_to_the_measurement(matrix, key):
         guided = DDNM(
             score=score,
             sde=sde,
-            operator=Matrix.of(matrix),
+            operator=Matrix.from_array(matrix),
             measurement=jnp.asarray(y, jnp.float32),
             noise=noise,
         )
@@ -280,7 +280,7 @@ def test_dps_steps_as_published(key):
     guided = DPS(
         score=score,
         sde=sde,
-        operator=Matrix.of(first),
+        operator=Matrix.from_array(first),
         measurement=jnp.asarray(y, jnp.float32),
         step=zeta,
     )
