@@ -94,6 +94,8 @@ class DPS:
     """y."""
     step: Float[Array, ""] | float = 1.0
     """zeta; published: 1 for masks and super-resolution, .4 for blur."""
+    high: Float[Array, ""] | float = 1.0
+    """The greatest t that is guided; see `PiGDM`."""
 
     def __call__(self, x: Float[Array, "batch *shape"], t: Time) -> Float[Array, "batch *shape"]:
         """The guided score at ``(x, t)``."""
@@ -111,7 +113,7 @@ class DPS:
 
         gradient, score = jax.grad(norms, has_aux=True)(x)
         size = self.step * DPS_STEPS / self.sde.diffusion_squared(t)
-        return score - expand_like(size, x) * gradient
+        return score - expand_like(jnp.where(t <= self.high, size, 0.0), x) * gradient
 
 
 @jax.tree_util.register_dataclass
@@ -127,7 +129,9 @@ class PiGDM:
 
         grad log p(y | x_t) = J^T A^T (r^2 A A^T + noise^2)^-1 (y - A D(x_t, t)),   J = dD / dx_t
 
-    One evaluation and one product with its transposed Jacobian.
+    One evaluation and one product with its transposed Jacobian, which is that of the score times
+    ``sigma^2 / alpha``: near the prior of VP a network's small error in it is more than all that
+    there is to guide, and ``high`` leaves it out.
     """
 
     score: Score
@@ -137,6 +141,8 @@ class PiGDM:
     """y."""
     noise: Float[Array, "*batch"] | float = 0.0
     """Deviation of the measurement's noise: one number, or one for each example."""
+    high: Float[Array, ""] | float = 1.0
+    """The greatest t that is guided. What later steps make of ``x_high`` hardly hangs on y."""
 
     def __call__(self, x: Float[Array, "batch *shape"], t: Time) -> Float[Array, "batch *shape"]:
         """The guided score at ``(x, t)``."""
@@ -151,7 +157,7 @@ class PiGDM:
         residual = self.measurement - self.operator(mean)
         explained = self.operator.solve(residual, variance, jnp.asarray(self.noise) ** 2)
         (guidance,) = pull_back(self.operator.adjoint(explained))
-        return score + guidance
+        return jnp.where(expand_like(t <= self.high, x), score + guidance, score)
 
 
 @jax.tree_util.register_dataclass
