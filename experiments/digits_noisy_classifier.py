@@ -8,8 +8,8 @@ accuracy on held-out digits by sigma / alpha; it starts near the 94.9 % of `digi
 
 Two CPU cores that did other work, too, .8 minutes; of the test split are classified right, at
 sigma / alpha of .01: 95.6 +- 1.2 %, .1 and .3: 94.6 +- 1.3 %, 1: 71.4 +- 2.6 %, 3: 29.3 +- 2.6 %,
-10: 15.2 +- 2.1 %, where a guess has 10 %. The held-out loss, 1.446 nats, is mostly of times at which
-VP has left no digit.
+10: 15.2 +- 2.1 %, where a guess has 10 %. The held-out loss, 1.446 nats, is mostly of times at
+which VP has left no digit.
 """
 
 from experiments.accuracy import report_by_noise as report
