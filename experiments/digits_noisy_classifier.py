@@ -3,9 +3,13 @@
 python -m experiments train digits_noisy_classifier
 
 It minimizes E[-log p(label | x_t, t)] over data, t and noise, x_t = alpha x_0 + sigma noise (Song
-et al. 2021, arXiv:2011.13456, appendix I). How much noise does a digit survive? Its report has the
-accuracy on held-out digits by sigma / alpha: what to look at is that it starts where that of
-`digits_classifier` is, and ends at the .1 of a guess. Not run to its end yet.
+et al. 2021, arXiv:2011.13456, appendix I). How much noise does a digit survive? The report has the
+accuracy on held-out digits by sigma / alpha; it starts near the 94.9 % of `digits_classifier`.
+
+Two CPU cores that did other work, too, .8 minutes; of the test split are classified right, at
+sigma / alpha of .01: 95.6 +- 1.2 %, .1 and .3: 94.6 +- 1.3 %, 1: 71.4 +- 2.6 %, 3: 29.3 +- 2.6 %,
+10: 15.2 +- 2.1 %, where a guess has 10 %. The held-out loss, 1.446 nats, is mostly of times at
+which VP has left no digit.
 """
 
 from experiments.accuracy import report_by_noise as report

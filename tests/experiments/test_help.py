@@ -12,6 +12,7 @@ COMMANDS = [
     *("sample", "likelihood", "evaluate", "compare", "data show", "data statistics"),
     *("weights", "quickstart"),
     *("train digits_ve", "train mnist_vp", "train folder", "train ring", "train digits_classifier"),
+    "train digits_noisy_classifier",
 ]
 
 
