@@ -1,7 +1,9 @@
 """How a score model answers a measurement: by guidance of its score, or by known data."""
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
+
+import jax.numpy as jnp
 
 from experiments.command_line.parsing import UsageError
 from experiments.samplers import SamplerSettings
@@ -27,6 +29,9 @@ METHODS: dict[MethodName, SamplerSettings] = {
 DEFAULT: MethodName = "pigdm"
 REPEATS = 10
 """Of RePaint."""
+
+MOST_NOISE = 8.0
+"""noise_to_signal above which no gradient of a network is followed."""
 
 
 class Question(NamedTuple):
@@ -84,19 +89,20 @@ def answering(
     def guided(
         keys: Key[Array, "batch"], score: Score, sde: LinearSDE, question: Question
     ) -> Samples:
-        operator, measurement = asking.operator(question), question.measurement
+        asked: dict[str, Any] = {
+            "score": score,
+            "sde": sde,
+            "operator": asking.operator(question),
+            "measurement": question.measurement,
+        }
+        high = jnp.minimum(sde.time_of(jnp.asarray(MOST_NOISE)), 1.0)
         guidance: Score
         if method == "dps":
-            guidance = DPS(score=score, sde=sde, operator=operator, measurement=measurement)
+            guidance = DPS(**asked, high=high)
+        elif method == "pigdm":
+            guidance = PiGDM(**asked, noise=asking.noise, high=high)
         else:
-            kind: type[PiGDM] | type[DDNM] = PiGDM if method == "pigdm" else DDNM
-            guidance = kind(
-                score=score,
-                sde=sde,
-                operator=operator,
-                measurement=measurement,
-                noise=asking.noise,
-            )
+            guidance = DDNM(**asked, noise=asking.noise)
         samples = sampler(keys, guidance, sde, shape)
         if asking.constraint is None or asking.noise:
             return samples

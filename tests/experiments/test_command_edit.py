@@ -1,0 +1,245 @@
+"""Tests of ``edit``: what is known is kept, what is told is right, and every refusal."""
+
+import numpy as np
+import PIL.Image
+import pytest
+from in_process import contents, refusal, succeed
+
+from sde_jax.data.digits import Digits
+
+TINY = [
+    *("--network.channels", 8, "--network.multipliers", 1, "--training.steps", 2),
+    *("--training.batch-size", 16, "--training.eval-examples", 16, "--data.coloured"),
+]
+FEW = ("--steps", 3, "--count", 2, "--images", 2)
+LUMA = np.array([0.299, 0.587, 0.114])
+
+
+@pytest.fixture(scope="module")
+def coloured_run(tmp_path_factory):
+    """A run that knows ten classes of coloured digits, after two steps."""
+    folder = tmp_path_factory.mktemp("coloured") / "run"
+    succeed("train", "digits_labels", "--workdir", folder, *TINY)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def noisy_classifier(tmp_path_factory):
+    """That of a classifier of the same images and process."""
+    folder = tmp_path_factory.mktemp("noisy") / "run"
+    options = ["--network.channels", 4, "--network.features", 6, *TINY[2:]]
+    succeed("train", "digits_noisy_classifier", "--workdir", folder, *options)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def truth():
+    """The first held-out images, of 17 levels, in [0, 1]."""
+    return Digits(coloured=True).load().images["test"][:2] / 16
+
+
+def edited(run, out, task, *options):
+    """Results and answers."""
+    results = succeed("edit", run, "--task", task, "--out", out, *options)
+    assert results["picture"] == str(out) and results["failed"] == []
+    with np.load(results["out"]) as file:
+        assert file.files == ["samples"]
+        answers = file["samples"]
+    assert answers.dtype == np.float32 and 0 <= answers.min() <= answers.max() <= 1
+    assert set(contents(out.parent)) >= {out, out.with_suffix(".npz")}
+    return results, answers
+
+
+METHODS = ["replacement", "repaint", "ddnm", "pigdm", "dps"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_known_pixels_are_kept(coloured_run, truth, tmp_path, method):
+    mask = np.zeros((8, 8, 1))
+    mask[2:5, :6] = 1
+    np.save(tmp_path / "mask.npy", mask)
+    options = ("--demo", "--mask", tmp_path / "mask.npy", "--method", method, *FEW)
+    results, answers = edited(coloured_run, tmp_path / "a.png", "inpaint", *options)
+    assert answers.shape == (2, 2, 8, 8, 3)
+    known = np.broadcast_to(mask > 0, (8, 8, 3))
+    for row in range(2):
+        for answer in answers[row]:
+            np.testing.assert_allclose(answer[known], truth[row][known], atol=1 / 255)
+            assert np.abs(answer - truth[row])[~known].mean() > 0.05
+    assert results["method"] == method and results["residual"]["value"] < 1e-5
+    steps = {"replacement": 3 * 2 + 1, "repaint": 3 * 10 + 1}
+    assert results["nfe"] == steps.get(method, 4)
+
+
+@pytest.mark.parametrize("method", ["replacement", "ddnm"])
+def test_grey_is_kept(coloured_run, truth, tmp_path, method):
+    options = ("--demo", "--method", method, *FEW)
+    results, answers = edited(coloured_run, tmp_path / "a.png", "colorize", *options)
+    for row in range(2):
+        np.testing.assert_allclose(answers[row] @ LUMA, [truth[row] @ LUMA] * 2, atol=1 / 255)
+    assert results["residual"]["value"] < 1 / 255
+
+
+def test_errors_are_those_of_the_answers(coloured_run, truth, tmp_path):
+    results, answers = edited(
+        coloured_run, tmp_path / "a.png", "superres", "--demo", "--factor", 2, *FEW
+    )
+    errors = ((answers - truth[:, None]) ** 2).mean(axis=(2, 3, 4))
+    decibels = (-10 * np.log10(errors)).mean(axis=1)
+    assert results["psnr"]["value"] == pytest.approx(decibels.mean(), rel=1e-4)
+    assert results["psnr"]["stderr"] == pytest.approx(decibels.std(ddof=1) / 2**0.5, rel=1e-4)
+    assert results["psnr"]["count"] == 4
+    blocks = (answers - truth[:, None]).reshape(2, 2, 4, 2, 4, 2, 3).mean(axis=(3, 5))
+    residual = np.sqrt((blocks**2).mean(axis=(2, 3, 4))).mean() * 16 / 17
+    assert results["residual"]["value"] == pytest.approx(residual, rel=1e-3)
+
+
+def test_a_measurement_that_is_given_is_that_of_the_demonstration(coloured_run, truth, tmp_path):
+    """Small images from a file, and from held-out ones: the same answers."""
+    small = truth.reshape(2, 4, 2, 4, 2, 3).mean(axis=(2, 4))
+    np.savez(tmp_path / "small.npz", samples=small.astype(np.float32))
+    options = ("--factor", 2, "--steps", 3, "--count", 2)
+    given, found = edited(
+        coloured_run,
+        tmp_path / "given.png",
+        "superres",
+        "--input",
+        tmp_path / "small.npz",
+        *options,
+    )
+    _, expected = edited(
+        coloured_run, tmp_path / "demo.png", "superres", "--demo", "--images", 2, *options
+    )
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert "psnr" not in given and given["questions"] == 2
+
+
+def test_pictures_and_masks_are_read_from_files(coloured_run, tmp_path):
+    (tmp_path / "pictures").mkdir()
+    pixels = np.full((8, 8, 3), 136, np.uint8)
+    PIL.Image.fromarray(pixels).save(tmp_path / "pictures" / "a.png")
+    mask = np.zeros((8, 8), np.uint8)
+    mask[:4] = 255
+    PIL.Image.fromarray(mask).save(tmp_path / "mask.png")
+    given = ("--input", tmp_path / "pictures", "--mask", tmp_path / "mask.png")
+    results, answers = edited(
+        coloured_run, tmp_path / "a.png", "inpaint", *given, "--steps", 3, "--count", 3
+    )
+    assert answers.shape == (1, 3, 8, 8, 3)
+    np.testing.assert_allclose(answers[0, :, :4], 136 / 255, atol=1 / 255)
+    assert results["questions"] == 1 and results["answers"] == 3
+
+
+@pytest.mark.parametrize(
+    ("task", "options"),
+    [
+        ("deblur", ["--noise", 0.1, "--deviation", 0.7]),
+        ("motion-deblur", ["--length", 3, "--angle", 20, "--method", "dps"]),
+        ("stroke", ["--start", 0.4]),
+        ("deblur", ["--method", "ddnm", "--sampler", "unipc"]),
+    ],
+)
+def test_every_other_task_of_an_image_answers(coloured_run, tmp_path, task, options):
+    results, answers = edited(coloured_run, tmp_path / "a.png", task, "--demo", *FEW, *options)
+    assert answers.shape == (2, 2, 8, 8, 3) and results["nfe"] == 4
+    assert len(np.unique(answers[:, :, 0, 0], axis=0)) == 2
+    if "--noise" in options:
+        assert results["residual"]["noise"] == pytest.approx(0.1)
+
+
+def test_interpolation_lies_between_and_says_how_well_it_returns(coloured_run, tmp_path):
+    results, answers = edited(
+        coloured_run, tmp_path / "a.png", "interpolate", "--demo", "--images", 3, "--count", 2
+    )
+    assert answers.shape == (3, 2, 8, 8, 3)
+    assert 0 < results["reconstruction"]["value"] < 0.05
+    assert results["reconstruction"]["count"] == 3
+
+
+def test_classes_are_told_to_the_network_and_by_a_classifier(
+    coloured_run, noisy_classifier, tmp_path
+):
+    results, by_label = edited(
+        coloured_run, tmp_path / "a.png", "class", "--steps", 3, "--count", 2
+    )
+    assert by_label.shape == (10, 2, 8, 8, 3) and results["weight"] == 1
+    one, third = edited(coloured_run, tmp_path / "b.png", "class", "--label", 3, *few)
+    assert third.shape == (1, 2, 8, 8, 3) and one["questions"] == 1
+    guided = ("--classifier", noisy_classifier, "--weight", 2.0)
+    _, by_classifier = edited(coloured_run, tmp_path / "c.png", "class", *guided, *few)
+    assert by_classifier.shape == by_label.shape
+
+
+REFUSALS = [
+    (["--task", "paint", "--demo"], "--task must be one of class, colorize, deblur"),
+    (["--task", "inpaint"], "needs --input IMAGES or --demo, one of them"),
+    (["--task", "inpaint", "--input", "x.npy"], "needs --mask MASK, or --demo"),
+    (["--task", "deblur", "--demo", "--factor", 2], "--factor does not apply to --task deblur"),
+    (["--task", "class", "--label", 10], "--label must be from 0 to 9: got 10"),
+    (["--task", "superres", "--demo", "--factor", 3], "`factor` must divide"),
+    (
+        ["--task", "superres", "--demo", "--factor", 2, "--method", "repaint"],
+        "--method repaint needs known pixels or a known channel",
+    ),
+    (
+        ["--task", "colorize", "--demo", "--method", "replacement", "--noise", 0.1],
+        "--noise does not apply to --method replacement",
+    ),
+    (
+        ["--task", "colorize", "--demo", "--method", "replacement", "--sampler", "unipc"],
+        "needs a sampler of single steps",
+    ),
+    (["--task", "deblur", "--demo", "--noise", -1.0], "--noise must not be negative"),
+    (["--task", "stroke", "--demo", "--start", 2.0], "--start must be in (0, 1]: got 2.0"),
+    (
+        ["--task", "deblur", "--demo", "--sampler", "ode", "--steps", 3],
+        "--steps does not apply to --sampler ode",
+    ),
+    (["--task", "interpolate", "--demo", "--images", 1], "needs two images or more"),
+    (["--task", "deblur", "--demo", "--out", "."], "is a folder: name a file in it"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), REFUSALS, ids=lambda value: str(value)[:40])
+def test_what_cannot_be_asked_is_refused(coloured_run, options, message):
+    assert message in refusal("edit", coloured_run, *options)
+
+
+def test_files_that_do_not_fit_are_refused(coloured_run, tmp_path):
+    np.save(tmp_path / "bright.npy", np.full((8, 8, 3), 1.5))
+    np.save(tmp_path / "large.npy", np.zeros((9, 9, 3)))
+    (tmp_path / "text.png").write_text("no picture")
+    PIL.Image.fromarray(np.zeros((5, 8), np.uint8)).save(tmp_path / "mask.png")
+    cases = {
+        "bright.npy": "must hold values in [0, 1]: they are from 1.5 to 1.5",
+        "large.npy": "must hold images of 8x8x3: its shape is (9, 9, 3)",
+        "text.png": "cannot be read as a picture",
+        "nothing.png": "does not exist",
+    }
+    for name, message in cases.items():
+        line = refusal("edit", coloured_run, "--task", "stroke", "--input", tmp_path / name)
+        assert message in line, line
+    options = ("--task", "inpaint", "--demo", "--mask", tmp_path / "mask.png")
+    line = refusal("edit", coloured_run, *options)
+    assert "must be as large as the run's images, 8x8: it is 5x8" in line
+
+
+def test_runs_that_do_not_fit_are_refused(
+    coloured_run, digits_run, ring_run, noisy_classifier, classifier_run
+):
+    line = refusal("edit", digits_run, "--task", "class")
+    assert "knows no classes" in line and "--classifier RUN" in line
+    assert "needs images of 3 channels" in refusal(
+        "edit", digits_run, "--task", "colorize", "--demo"
+    )
+    assert "is of points" in refusal("edit", ring_run, "--task", "stroke", "--demo")
+    assert "must be the run of a score model" in refusal(
+        "edit", noisy_classifier, "--task", "stroke", "--demo"
+    )
+    options = ("--task", "class", "--classifier")
+    assert "must be of the process and the images" in refusal(
+        "edit", digits_run, *options, noisy_classifier
+    )
+    assert "must be the run of a noise-conditional classifier" in refusal(
+        "edit", coloured_run, *options, classifier_run
+    )
