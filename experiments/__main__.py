@@ -9,6 +9,7 @@ from typing import Any
 import jax
 
 from experiments.command_line import (
+    anomalies,
     compare,
     data,
     edit,
@@ -35,6 +36,7 @@ COMMANDS: dict[str, Callable[[list[str]], dict[str, Any]]] = {
     "watch": watch.main,
     "sample": sample.main,
     "likelihood": likelihood.main,
+    "anomalies": anomalies.main,
     "evaluate": evaluate.main,
     "compare": compare.main,
     "edit": edit.main,
@@ -53,6 +55,7 @@ usage: python -m experiments COMMAND [OPTIONS]
   watch RUN           see how a run is doing
   sample RUN          draw samples from a run
   likelihood RUN      measure the likelihood of data under a run
+  anomalies RUN       tell held-out images from others by their likelihood
   evaluate RUN        measure a run's samples and likelihood, with a report
   compare RUN RUN     put the evaluations of several runs side by side
   edit RUN            draw what is asked for: a class, a missing part, a colour, a detail

@@ -32,8 +32,8 @@ def roc_area(positive: ArrayLike, negative: ArrayLike) -> Estimate:
       negative: those of the other, ``[n]``.
 
     Returns:
-      The standard error is NaN if a set has but one score, and 0, which is too small, if no score
-      of one set is among those of the other.
+      The standard error is NaN, for unknown, if a set has but one score, or if all of one are above
+      all of the other, or all are equal.
 
     Raises:
       ValueError: if a set is empty, or has a score that is not finite.
@@ -41,10 +41,12 @@ def roc_area(positive: ArrayLike, negative: ArrayLike) -> Estimate:
     x, y = _checked("positive", positive), _checked("negative", negative)
     below, above = _placements(x, y), 1 - _placements(y, x)
     counts = (len(x), len(y))
-    if min(counts) < 2:
-        return Estimate(float(below.mean()), float("nan"), counts)
+    area = float(below.mean())
+    spread = max(np.ptp(below), np.ptp(above)) > 0
+    if min(counts) < 2 or not spread:
+        return Estimate(area, float("nan"), counts)
     variance = below.var(ddof=1) / len(x) + above.var(ddof=1) / len(y)
-    return Estimate(float(below.mean()), float(np.sqrt(variance)), counts)
+    return Estimate(area, float(np.sqrt(variance)), counts)
 
 
 def roc_curve(positive: ArrayLike, negative: ArrayLike) -> RocCurve:

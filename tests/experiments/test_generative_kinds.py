@@ -74,6 +74,17 @@ def test_a_likelihood_is_measured(name, runs):
     assert 1 < results["bits_per_dim"] < 30
 
 
+@pytest.mark.parametrize("name", MEASURED)
+def test_anomalies_are_told_apart(name, runs, tmp_path):
+    options = ("--against", "noise", "--count", 16, "--out", tmp_path / "noise")
+    results = succeed("anomalies", runs / name, *options)
+    held_out, noise = results["held_out"], results["against"]["noise"]
+    assert results["failed"] == []
+    assert 1 < held_out["bits_per_dim"] < 30 and noise["bits_per_dim"] > 1
+    assert 0 <= noise["auc"] <= 1
+    assert (tmp_path / "noise.png").is_file()
+
+
 def test_more_importance_samples_give_no_fewer_nats(runs):
     """The bound of the autoencoder falls, in bits, as it gets tighter."""
     few, many = (
@@ -122,6 +133,7 @@ def test_evaluations_of_all_kinds_are_compared(runs, tmp_path):
             "--trajectory does not apply to a latent score model.",
         ),
         ("likelihood", "digits_gan", [], "a GAN has no likelihood."),
+        ("anomalies", "digits_gan", [], "a GAN has no likelihood."),
         (
             "likelihood",
             "digits_flow",

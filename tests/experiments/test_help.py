@@ -9,7 +9,7 @@ import pytest
 from in_process import RING, run_command
 
 COMMANDS = [
-    *("sample", "likelihood", "evaluate", "compare", "data show", "data statistics"),
+    *("sample", "likelihood", "anomalies", "evaluate", "compare", "data show", "data statistics"),
     *("weights", "quickstart"),
     *("train digits_ve", "train mnist_vp", "train folder", "train ring", "train digits_classifier"),
     "train digits_noisy_classifier",
@@ -34,7 +34,15 @@ def test_every_option_is_explained_and_its_default_shown(command):
 def test_help_on_commands():
     outcome = run_command("--help")
     assert outcome.code == 0
-    commands = ("list", "train NAME", "watch RUN", "sample RUN", "likelihood RUN", "quickstart")
+    commands = (
+        "list",
+        "train NAME",
+        "watch RUN",
+        "sample RUN",
+        "likelihood RUN",
+        "anomalies RUN",
+        "quickstart",
+    )
     for command in (*commands, "import FILE", "export RUN", "data show SOURCE", "weights NETWORK"):
         assert re.search(rf"^  {command} +\w+", outcome.stdout, re.MULTILINE)
     assert run_command().code == 2

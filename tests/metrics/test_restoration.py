@@ -44,7 +44,14 @@ def similarity(x, y, side):
 
 @pytest.mark.parametrize(
     ("shape", "side"),
-    [((3, 16, 13, 3), 11), ((2, 8, 8, 1), 7), ((2, 9, 20, 1), 9), ((2, 11, 11, 2), 11)],
+    [
+        ((3, 16, 13, 3), 11),
+        ((2, 8, 8, 1), 7),
+        ((1, 8, 20, 1), 7),
+        ((1, 20, 8, 1), 7),
+        ((2, 9, 20, 1), 9),
+        ((2, 11, 11, 2), 11),
+    ],
 )
 def test_similarity_is_that_of_the_paper(shape, side):
     x, y = pictures(sum(shape), shape)

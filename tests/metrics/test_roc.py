@@ -73,11 +73,19 @@ def test_the_scale_of_the_scores_does_not_count():
     assert roc_area(np.exp(x), np.exp(y)) == roc_area(x, y)
 
 
-def test_extremes():
-    assert roc_area([3.0, 4.0], [1.0, 2.0]) == (1.0, 0.0, (2, 2))
-    assert roc_area([2.0, 2.0], [2.0, 2.0, 2.0]) == (0.5, 0.0, (2, 3))
-    area = roc_area([3.0], [1.0, 4.0])
-    assert area.value == 0.5 and np.isnan(area.stderr)
+@pytest.mark.parametrize(
+    ("positive", "negative", "area"),
+    [
+        ([3.0, 4.0], [1.0, 2.0], 1.0),
+        ([1.0, 2.0], [3.0, 4.0, 5.0], 0.0),
+        ([2.0, 2.0], [2.0, 2.0, 2.0], 0.5),
+        ([3.0], [1.0, 4.0], 0.5),
+    ],
+)
+def test_where_nothing_varies_the_error_is_unknown(positive, negative, area):
+    found = roc_area(positive, negative)
+    assert found.value == area
+    assert np.isnan(found.stderr)
 
 
 @pytest.mark.parametrize("function", [roc_area, roc_curve])
