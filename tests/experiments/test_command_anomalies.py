@@ -38,7 +38,7 @@ def found(digits_run, tmp_path_factory):
 
 
 def test_held_out_images_have_their_likelihood(found, digits_run, tmp_path):
-    """That of the command ``likelihood``, of the same images, noise and probes, but for rounding."""
+    """That of ``likelihood``, of the same images, noise and probes, but for rounding."""
     out = tmp_path / "table"
     expected = succeed("likelihood", digits_run, "--count", COUNT, "--out", out)
     results, drawn = found
