@@ -27,7 +27,7 @@ from sde_jax.operators import (
 )
 from sde_jax.sampling import Constraint, KnownChannel, KnownPixels
 
-__all__ = ["Measurement", "findings", "measured", "shown"]
+__all__ = ["Measurement", "findings", "in_range", "measured", "shown"]
 
 Images = Float[Array, "count height width channels"]
 
@@ -89,6 +89,16 @@ class Measurement:
             constraint=constraints.get(self.task),
             noise=noise,
         )
+
+
+def in_range(question: Question, colours: Images, scaling: ImageScaling) -> Images:
+    """Colours of the grey that was measured, paler where a channel would leave [0, 1]."""
+    pale = question.measurement
+    least, most = (scaling.from_unit(jnp.asarray(unit)) for unit in (0.0, 1.0))
+    away = colours - pale
+    room = jnp.where(away > 0, most - pale, pale - least) / jnp.maximum(jnp.abs(away), 1e-6)
+    kept = jnp.clip(room.min(axis=-1, keepdims=True), 0, 1)
+    return pale + kept * away
 
 
 def _known_pixels(question: Question) -> Constraint:

@@ -14,6 +14,7 @@ from experiments.editing.prepared import Columns, Prepared, chosen, column, esti
 from experiments.editing.restoration import (
     Measurement,
     findings,
+    in_range,
     measured,
     shown,
 )
@@ -63,7 +64,10 @@ def restoration(run: ScoreRun, options: EditOptions) -> Prepared:
         asked = jax.tree.map(lambda array: array[index // options.count], question)
 
         def one(key: Key[Array, "1"], question: Question) -> Samples:
-            return answer(key, NetworkScore(params, model), model.sde, question)
+            samples = answer(key, NetworkScore(params, model), model.sde, question)
+            if options.task != "colorize" or noise:
+                return samples
+            return samples._replace(x=in_range(question, samples.x, scaling))
 
         return draw_each(one, keys, asked)
 

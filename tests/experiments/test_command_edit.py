@@ -50,7 +50,7 @@ def edited(run, out, task, *options):
     return results, answers
 
 
-METHODS = ["replacement", "repaint", "ddnm", "pigdm", "dps"]
+METHODS = ["replacement", "repaint", "pigdm"]
 
 
 @pytest.mark.parametrize("method", METHODS)
