@@ -31,9 +31,6 @@ __all__ = ["Measurement", "findings", "in_range", "measured", "shown"]
 
 Images = Float[Array, "count height width channels"]
 
-ANY = Question(jnp.zeros((1, 1, 1, 1)), jnp.ones((1, 1, 1, 1)))
-"""A question for what does not hang on it."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
@@ -55,7 +52,7 @@ class Measurement:
     def __post_init__(self) -> None:
         if self.task == "colorize" and self.shape[-1] != len(LUMA):
             raise UsageError(f"--task colorize needs images of 3 channels: got {self.shape[-1]}.")
-        self.operator(ANY)
+        self.operator(anything())
 
     def operator(self, question: Question) -> LinearOperator:
         """The linear map of images to measurements."""
@@ -78,17 +75,22 @@ class Measurement:
     def measured_shape(self) -> tuple[int, ...]:
         """The shape of a measurement."""
         image = jax.ShapeDtypeStruct((1, *self.shape), jnp.float32)
-        return jax.eval_shape(self.operator(ANY), image).shape[1:]
+        return jax.eval_shape(self.operator(anything()), image).shape[1:]
 
     def asking(self, noise: float) -> Asking:
         """How questions about such measurements are to be read."""
-        fixed = None if self.task == "inpaint" else self.operator(ANY)
+        fixed = None if self.task == "inpaint" else self.operator(anything())
         constraints = {"inpaint": _known_pixels, "colorize": _known_grey}
         return Asking(
             operator=lambda question: self.operator(question) if fixed is None else fixed,
             constraint=constraints.get(self.task),
             noise=noise,
         )
+
+
+def anything() -> Question:
+    """A question for what does not hang on it."""
+    return Question(jnp.zeros((1, 1, 1, 1)), jnp.ones((1, 1, 1, 1)))
 
 
 def in_range(question: Question, colours: Images, scaling: ImageScaling) -> Images:

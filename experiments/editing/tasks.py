@@ -22,6 +22,7 @@ from experiments.runs import ScoreRun
 from experiments.samplers import SamplerSettings
 from sde_jax.arrays import Array, Float, Int, Key, PyTree
 from sde_jax.data.degradation import Smaller
+from sde_jax.data.scaling import ImageScaling
 from sde_jax.sampling import (
     Edit,
     ProbabilityFlow,
@@ -39,10 +40,10 @@ def restoration(run: ScoreRun, options: EditOptions) -> Prepared:
     measurement = Measurement(
         task=cast(RestorationName, options.task),
         shape=shape,
-        factor=options.factor or 4,
+        factor=4 if options.factor is None else options.factor,
         kernel=options.kernel or "block",
-        deviation=options.deviation or shape[0] / 16,
-        length=options.length or shape[0] / 4,
+        deviation=shape[0] / 16 if options.deviation is None else options.deviation,
+        length=shape[0] / 4 if options.length is None else options.length,
         angle=45.0 if options.angle is None else options.angle,
     )
     noise = (options.noise or 0.0) * scaling.width
@@ -105,7 +106,8 @@ def stroke(run: ScoreRun, options: EditOptions) -> Prepared:
     truth: Columns = {}
     if options.demo:
         right, _ = held_out(run, options.images)
-        guides, truth = painted(right), {"painted after": column(scaling.to_unit_unrounded(right))}
+        guides = painted(right, scaling)
+        truth = {"painted after": column(scaling.to_unit_unrounded(right))}
     else:
         assert options.input is not None
         guides = read_images(options.input, run, run.layout.shape)
@@ -135,10 +137,12 @@ def stroke(run: ScoreRun, options: EditOptions) -> Prepared:
     )
 
 
-def painted(images: Float[Array, "count height width channels"]) -> Float[Array, "count ..."]:
+def painted(
+    images: Float[Array, "count height width channels"], scaling: ImageScaling
+) -> Float[Array, "count height width channels"]:
     """As with a broad brush: means over squares, an eighth of the image wide or two pixels."""
-    factor = max(2, images.shape[1] // 8)
-    return jnp.clip(1.5 * Smaller(factor=factor)(images), -1, 1)
+    means = scaling.to_unit_unrounded(Smaller(factor=max(2, images.shape[1] // 8))(images))
+    return scaling.from_unit(jnp.clip(0.5 + 1.5 * (means - 0.5), 0, 1))
 
 
 def interpolation(run: ScoreRun, options: EditOptions) -> Prepared:
