@@ -156,18 +156,29 @@ def test_interpolation_lies_between_and_says_how_well_it_returns(coloured_run, t
     assert results["reconstruction"]["count"] == 3
 
 
-def test_classes_are_told_to_the_network_and_by_a_classifier(
-    coloured_run, noisy_classifier, tmp_path
-):
-    results, by_label = edited(
-        coloured_run, tmp_path / "a.png", "class", "--steps", 3, "--count", 2
-    )
-    assert by_label.shape == (10, 2, 8, 8, 3) and results["weight"] == 1
-    one, third = edited(coloured_run, tmp_path / "b.png", "class", "--label", 3, *few)
-    assert third.shape == (1, 2, 8, 8, 3) and one["questions"] == 1
-    guided = ("--classifier", noisy_classifier, "--weight", 2.0)
-    _, by_classifier = edited(coloured_run, tmp_path / "c.png", "class", *guided, *few)
-    assert by_classifier.shape == by_label.shape
+def test_classes_are_told_to_the_network(coloured_run, tmp_path):
+    few = ("--steps", 3, "--count", 2)
+    results, every = edited(coloured_run, tmp_path / "a.png", "class", *few)
+    assert every.shape == (10, 2, 8, 8, 3) and results["weight"] == 1
+    found = {
+        label: edited(coloured_run, tmp_path / f"{label}.png", "class", "--label", label, *few)[1]
+        for label in (0, 4)
+    }
+    assert found[4].shape == (1, 2, 8, 8, 3)
+    np.testing.assert_allclose(found[0][0], every[0], atol=1e-4)
+    assert np.abs(found[4] - found[0]).max() > 1e-3
+
+
+def test_a_classifier_of_no_weight_leaves_plain_samples(coloured_run, noisy_classifier, tmp_path):
+    few = ("--steps", 3, "--count", 2, "--classifier", noisy_classifier)
+    _, plain = edited(coloured_run, tmp_path / "a.png", "class", "--weight", 0.0, *few)
+    _, guided = edited(coloured_run, tmp_path / "b.png", "class", "--weight", 9.0, *few)
+    sampler = ("--sampler", "unipc", "--steps", 3, "--count", 20)
+    results = succeed("sample", coloured_run, "--out", tmp_path / "c", *sampler)
+    with np.load(results["out"]) as file:
+        samples = file["samples"].reshape(plain.shape)
+    np.testing.assert_allclose(plain, samples, atol=0.5 / 16 + 1e-3)
+    assert np.abs(guided - plain).max() > 1e-3
 
 
 REFUSALS = [
@@ -176,7 +187,10 @@ REFUSALS = [
     (["--task", "inpaint", "--input", "x.npy"], "needs --mask MASK, or --demo"),
     (["--task", "deblur", "--demo", "--factor", 2], "--factor does not apply to --task deblur"),
     (["--task", "class", "--label", 10], "--label must be from 0 to 9: got 10"),
-    (["--task", "superres", "--demo", "--factor", 3], "`factor` must divide"),
+    (
+        ["--task", "superres", "--demo", "--factor", 3],
+        "`factor` must be at least 1 and divide height and width of 8x8",
+    ),
     (
         ["--task", "superres", "--demo", "--factor", 2, "--method", "repaint"],
         "--method repaint needs known pixels or a known channel",
