@@ -157,16 +157,16 @@ def test_interpolation_lies_between_and_says_how_well_it_returns(coloured_run, t
 
 
 def test_classes_are_told_to_the_network(coloured_run, tmp_path):
-    few = ("--steps", 3, "--count", 2)
+    few = ("--steps", 3, "--count", 2, "--weight", 300.0)
     results, every = edited(coloured_run, tmp_path / "a.png", "class", *few)
-    assert every.shape == (10, 2, 8, 8, 3) and results["weight"] == 1
+    assert every.shape == (10, 2, 8, 8, 3) and results["weight"] == 300
     found = {
         label: edited(coloured_run, tmp_path / f"{label}.png", "class", "--label", label, *few)[1]
         for label in (0, 4)
     }
     assert found[4].shape == (1, 2, 8, 8, 3)
-    np.testing.assert_allclose(found[0][0], every[0], atol=1e-4)
-    assert np.abs(found[4] - found[0]).max() > 1e-3
+    np.testing.assert_allclose(found[0][0], every[0], atol=1e-3)
+    assert np.abs(found[4] - found[0]).max() > 3e-3
 
 
 def test_a_classifier_of_no_weight_leaves_plain_samples(coloured_run, noisy_classifier, tmp_path):
