@@ -12,8 +12,8 @@ import jax
 import numpy as np
 import tyro
 
-from experiments import anomaly_figure
-from experiments.anomaly_sets import NOISE, PHOTOGRAPHS, levels_of
+from experiments.anomalies import figure as anomaly_figure
+from experiments.anomalies.sets import NOISE, PHOTOGRAPHS, levels_of
 from experiments.command_line.output import checked_output, writable
 from experiments.command_line.parsing import UsageError, check_counts, check_seed, option, parse
 from experiments.evaluation.wording import WORDING

@@ -10,8 +10,8 @@ from in_process import contents, refusal, run_command, succeed
 from sklearn.datasets import load_sample_images
 from sklearn.metrics import roc_auc_score
 
-from experiments import anomaly_figure
-from experiments.anomaly_sets import levels_of
+from experiments.anomalies import figure as anomaly_figure
+from experiments.anomalies.sets import levels_of
 from experiments.command_line import anomalies
 from experiments.measurement import Measured
 from sde_jax.data.scaling import ImageScaling

@@ -1,0 +1,1 @@
+"""How likelihoods tell sets of images apart."""
