@@ -22,7 +22,7 @@ experiment = dataclasses.replace(
     network=NCSNppSpec(
         channels=32, multipliers=(1, 2), blocks_per_level=1, attention_resolutions=(4,)
     ),
-    training=Training(steps=2800, batch_size=128, eval_every=700),
+    training=Training(steps=1400, batch_size=128, eval_every=350),
     evaluation=dataclasses.replace(
         mnist_vp.evaluation, sampling=SamplerSettings(sampler="unipc", steps=20)
     ),
