@@ -3,8 +3,9 @@
 python -m experiments train digits_labels
 
 The label is kept from a tenth of the training examples (Ho and Salimans 2022, arXiv:2207.12598), so
-that the network is the score of all digits and of each class. Two CPU cores, about 9 minutes. Not
-run to its end yet.
+that the network is the score of all digits and of each class: `edit RUN --task class`. Two CPU
+cores that did much other work, 32 minutes; told no label, 1.90 bits per dimension of held-out
+digits, and all of 80 digits of a class are taken for it by `digits_classifier`.
 """
 
 import dataclasses

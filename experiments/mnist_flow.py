@@ -2,8 +2,9 @@
 
 python -m experiments train mnist_flow
 
-Narrow enough for a quarter of an hour of two CPU cores; not run to its end yet. What to look at is
-in `digits_flow`.
+Narrow enough for a quarter of an hour of two CPU cores, 34 minutes beside other work; a Fréchet
+distance of 98.8 +- 1.6 in the classifier's features, 1.434 +- .016 bits per dimension. What to look
+at is in `digits_flow`.
 """
 
 import dataclasses
