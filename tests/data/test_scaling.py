@@ -90,3 +90,19 @@ def test_points_stay_where_they_are():
 def test_levels_out_of_range(levels):
     with pytest.raises(ValueError, match=rf"`levels` must be in 2..65536: got {levels}"):
         ImageScaling(levels=levels)
+
+
+@pytest.mark.parametrize("levels", [2, 17, 256])
+@pytest.mark.parametrize("centered", [True, False])
+def test_a_level_in_the_unit_range_stands_in_the_middle_of_its_bin(levels, centered):
+    scaling = ImageScaling(levels=levels, centered=centered)
+    level = jnp.arange(levels)
+    unit = level / jnp.float32(levels - 1)
+    middle = scaling.dequantize(level, jnp.full(levels, 0.5))
+    np.testing.assert_allclose(scaling.from_unit(unit), middle, rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(scaling.to_unit(scaling.from_unit(unit)), unit)
+    between = jnp.linspace(0, 1, 50)
+    there_and_back = scaling.to_unit_unrounded(scaling.from_unit(between))
+    np.testing.assert_allclose(there_and_back, between, rtol=0, atol=2e-6)
+    outside = scaling.to_unit_unrounded(jnp.asarray([-9.0, 9.0]))
+    np.testing.assert_array_equal(outside, [0.0, 1.0])
