@@ -3,8 +3,8 @@
     python -m benchmarks control
 
 A sampler of 20 steps on a U-Net of digits, 64 images at once, with a mask for each: known pixels by
-replacement and by DDNM, and PiGDM, which takes one gradient of the network, beside the same sampler
-without them.
+replacement and by DDNM, and PiGDM, which multiplies by the Jacobian, beside the same sampler without
+them.
 """
 
 from collections.abc import Callable, Iterator

@@ -31,7 +31,7 @@ REPEATS = 10
 """Of RePaint."""
 
 MOST_NOISE = 8.0
-"""noise_to_signal above which no gradient of a network is followed."""
+"""noise_to_signal above which a network's Jacobian is not followed."""
 
 
 class Question(NamedTuple):

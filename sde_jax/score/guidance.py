@@ -2,7 +2,7 @@
 
 Each is a pytree and a `Score` itself, so that no sampler can tell, and a new weight, label, mask or
 measurement costs no compilation. An evaluation of it is one of the score that it is made of, or of
-both; where it differentiates, one gradient more.
+both; where it differentiates, one product with a Jacobian more.
 """
 
 from collections.abc import Callable
