@@ -88,4 +88,6 @@ def test_continuous_integration_runs_the_test_command_of_the_readme():
 
 @pytest.mark.parametrize("path", re.findall(r"\]\((?!http)([^)]+)\)", README))
 def test_files_that_it_points_to_are_there(path):
-    assert (ROOT / path).is_file()
+    name, _, heading = path.partition("#")
+    assert (ROOT / name).is_file()
+    assert f"## {heading}" in (ROOT / name).read_text().lower() if heading else True

@@ -154,6 +154,10 @@ class Affine:
     evaluations: int = 0
     steps: int = 2
 
+    @property
+    def moves(self):
+        return [self] * self.steps
+
     def __call__(self, noise, score, sde, x, t, s):
         return Step(self.gain * x + self.shift, x)
 
