@@ -3,8 +3,7 @@
     python -m benchmarks control
 
 A sampler of 20 steps on a U-Net of digits, 64 images at once, with a mask for each: known pixels by
-replacement and by DDNM, and PiGDM, which multiplies by the Jacobian, beside the same sampler without
-them.
+replacement and by DDNM, and PiGDM, which multiplies by a Jacobian, beside the same sampler without.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,7 +1,7 @@
-"""Names for arrays, how a per-example number meets a batch, and parts of a batch."""
+"""Names for arrays and trees of them, per-example numbers in a batch, and parts of a batch."""
 
 import dataclasses
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -18,10 +18,12 @@ __all__ = [
     "Part",
     "PyTree",
     "expand_like",
+    "pytree",
     "sum_except_batch",
 ]
 
 PyTree = Any
+Kind = TypeVar("Kind", bound=type)
 
 
 def expand_like(coefficient: Float[Array, "*batch"], x: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -41,6 +43,35 @@ def expand_like(coefficient: Float[Array, "*batch"], x: Float[Array, "..."]) -> 
 def sum_except_batch(x: Float[Array, "batch *shape"]) -> Float[Array, "batch"]:
     """Sums each example of ``x`` over all its dimensions."""
     return x.reshape(x.shape[0], -1).sum(axis=1)
+
+
+def pytree(kind: Kind) -> Kind:
+    """Makes a dataclass a pytree of its fields, of which those marked ``static`` are structure.
+
+    As `jax.tree_util.register_dataclass`, but for one thing: there the structures of two classes
+    are equal if they have as many fields and the same static ones (jax 0.12), so that a compiled
+    function may, by an accident of hashing, run the program of one with the other.
+    """
+    fields = dataclasses.fields(kind)
+    static = [field.name for field in fields if field.metadata.get("static")]
+    arrays = [field.name for field in fields if not field.metadata.get("static")]
+
+    def flatten(tree: Any) -> tuple[list[Any], tuple[Any, ...]]:
+        return [getattr(tree, name) for name in arrays], tuple(getattr(tree, n) for n in static)
+
+    def flatten_with_keys(tree: Any) -> tuple[list[Any], tuple[Any, ...]]:
+        children, structure = flatten(tree)
+        keys = map(jax.tree_util.GetAttrKey, arrays)
+        return list(zip(keys, children, strict=True)), structure
+
+    def unflatten(structure: tuple[Any, ...], children: Any) -> Any:
+        tree: Any = object.__new__(kind)
+        for name, value in zip([*static, *arrays], [*structure, *children], strict=True):
+            object.__setattr__(tree, name, value)
+        return tree
+
+    jax.tree_util.register_pytree_with_keys(kind, flatten_with_keys, unflatten, flatten)
+    return kind
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import WHOLE, Array, Float, Part, PRNGKeyArray, PyTree, expand_like
+from sde_jax.arrays import WHOLE, Array, Float, Part, PRNGKeyArray, PyTree, expand_like, pytree
 from sde_jax.score import ScaledTime, ScoreModel, TimeCondition
 from sde_jax.score.parameterization import check_deviation
 from sde_jax.sde import VE
@@ -141,7 +141,7 @@ class DenoiserRegression:
         )
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class NetworkDenoiser:
     """The denoiser that a trained network stands for; a pytree of its parameters."""

@@ -3,17 +3,16 @@
 import math
 from dataclasses import dataclass
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sde_jax.arrays import Array, Float
+from sde_jax.arrays import Array, Float, pytree
 from sde_jax.operators.images import Image, check_size
 from sde_jax.operators.protocol import Variance
 from sde_jax.operators.spectrum import smallest_square, solve_diagonal
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Convolution:
     """The circular convolution ``y(p) = sum_q kernel(q) x(p - q)`` of each channel.

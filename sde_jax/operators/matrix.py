@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sde_jax.arrays import Array, Float
+from sde_jax.arrays import Array, Float, pytree
 from sde_jax.operators.protocol import Variance
 from sde_jax.operators.spectrum import gram_axes, smallest_square, solve_diagonal
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Matrix:
     """``y = M x`` of an example x that is flattened to D numbers; y is ``[batch, m]``.

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Bool, Float
+from sde_jax.arrays import Array, Bool, Float, pytree
 from sde_jax.operators.protocol import Variance
 from sde_jax.operators.spectrum import solve_diagonal
 
@@ -13,7 +12,7 @@ LUMA = (0.299, 0.587, 0.114)
 """Of red, green and blue in grey (ITU-R BT.601, as in JPEG)."""
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Mask:
     """The pixels that are known: ``y = known x``, with 0 in the place of the others.
@@ -56,7 +55,7 @@ class Mask:
         return known
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Channels:
     """One mixture of the channels of each pixel: ``y = sum_c weights_c x_c``.

@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sde_jax.arrays import Array, Float
+from sde_jax.arrays import Array, Float, pytree
 from sde_jax.operators.images import Image, check_size
 from sde_jax.operators.protocol import Variance
 from sde_jax.operators.spectrum import gram_axes, smallest_square, solve_diagonal
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Separable:
     """``y = R x C^T`` for each channel, with a matrix R for the rows and C for the columns.

@@ -4,10 +4,9 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float, Key, expand_like
+from sde_jax.arrays import Array, Float, Key, expand_like, pytree
 from sde_jax.sampling.predictor_corrector import PredictorCorrector
 from sde_jax.sampling.predictors import Move, Predictor, Step
 from sde_jax.sampling.protocol import Samples
@@ -28,7 +27,7 @@ class Constraint(Protocol):
         """Examples of which that part is known."""
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, kw_only=True)
 class KnownPixels:
     """Where ``mask`` is 1 (or true), x_0 is ``data``: inpainting (Song et al. 2021, app. I.2)."""
@@ -44,7 +43,7 @@ class KnownPixels:
         return jnp.where(self.mask > 0, known, x)
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, kw_only=True)
 class KnownChannel:
     """One combination of channels is that of ``data``: colourization (Song et al. 2021, app. I.3).
@@ -65,7 +64,7 @@ class KnownChannel:
         return x + unit * (unit * (known - x)).sum(axis=-1, keepdims=True)
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, kw_only=True)
 class Constrained:
     """A predictor-corrector sampler to which part of x_0 is known, by replacement.

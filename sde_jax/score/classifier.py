@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float, Int, PRNGKeyArray, PyTree, expand_like
+from sde_jax.arrays import Array, Float, Int, PRNGKeyArray, PyTree, expand_like, pytree
 from sde_jax.initialization import initialize
 from sde_jax.score.network import ScaledTime, TimeCondition
 from sde_jax.score.parameterization import check_deviation
@@ -74,7 +74,7 @@ class ClassifierModel:
         return jax.nn.log_softmax(outputs.logits.astype(jnp.float32), axis=1)
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class ClassLogProbability:
     """``(x, t) -> log p(label | x_t = x)``, in nats; a pytree of parameters and label.

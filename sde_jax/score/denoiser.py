@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float, expand_like
+from sde_jax.arrays import Array, Float, expand_like, pytree
 from sde_jax.score.protocol import Score
 from sde_jax.sde.base import LinearSDE, Time
 
@@ -27,7 +26,7 @@ def score_of_denoised(
     return (alpha * x0 - x) / sigma**2
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class DenoiserScore:
     """The score of any denoiser ``(x, t) -> E[x_0 | x_t]`` under an SDE.
@@ -44,7 +43,7 @@ class DenoiserScore:
         return score_of_denoised(self.sde, self.denoiser(x, t), x, t)
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class ToldDenoiserScore:
     """The score of a denoiser that was trained for denoising alone and is told the noise level.
@@ -67,7 +66,7 @@ class ToldDenoiserScore:
         return score_of_denoised(self.sde, x0, x, t)
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class BlindDenoiserScore:
     """The score of a denoiser ``denoise(y)`` of ``y = x_0 + level noise`` at any, untold level.

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float, PRNGKeyArray
+from sde_jax.arrays import Array, Float, PRNGKeyArray, pytree
 from sde_jax.sde.base import LinearSDE, Time
 
 # An oracle must not depend on the device's default precision of products.
 _einsum = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class GaussianMixture:
     """A data distribution ``sum_k w_k N(m_k, U_k diag(v_k) U_k^T)`` and what an SDE makes of it.
@@ -97,7 +97,7 @@ class GaussianMixture:
         return _einsum("kij,nkj->nki", self.axes, along_axes)
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class MixtureScore:
     """The exact score of a `GaussianMixture` under an SDE."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float, expand_like, sum_except_batch
+from sde_jax.arrays import Array, Float, expand_like, pytree, sum_except_batch
 from sde_jax.operators import LinearOperator, Operator
 from sde_jax.score.denoiser import denoised, score_of_denoised
 from sde_jax.score.protocol import Score
@@ -21,7 +21,7 @@ DPS_STEPS = 1000
 """Steps in which Chung et al. 2023 sample, each with one gradient step."""
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, kw_only=True)
 class ClassifierFreeGuidance:
     """``score_c + w (score_c - score_u)``, with the scores given a class and given none.
@@ -48,7 +48,7 @@ class ClassifierFreeGuidance:
         return given + expand_like(weight, x) * (given - alone)
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, kw_only=True)
 class LikelihoodGuidance:
     """``score + w grad_x log p(y | x_t = x)``: Bayes' rule, exact for w = 1 (Song et al. eq. 14).
@@ -69,7 +69,7 @@ class LikelihoodGuidance:
         return self.score(x, t) + expand_like(jnp.asarray(self.weight), x) * gradient
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, kw_only=True)
 class DPS:
     """Diffusion posterior sampling, for ``y = A(x_0) + noise`` with any differentiable A.
@@ -111,7 +111,7 @@ class DPS:
         return score - expand_like(jnp.where(t <= self.high, size, 0.0), x) * gradient
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, kw_only=True)
 class PiGDM:
     """Pseudoinverse guidance, for measurements ``y = A x_0 + noise z`` by a linear A.
@@ -165,7 +165,7 @@ def _denoised_and_jacobian(
     return jax.linearize(mean_of, x, has_aux=True)
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, kw_only=True)
 class DDNM:
     """The null space alone is generated, for measurements ``y = A x_0 + noise z`` by a linear A.

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float, PRNGKeyArray, PyTree, expand_like
+from sde_jax.arrays import Array, Float, PRNGKeyArray, PyTree, expand_like, pytree
 from sde_jax.initialization import initialize
 from sde_jax.score.parameterization import NoisePrediction, Parameterization, check_deviation
 from sde_jax.sde.base import LinearSDE, Time
@@ -164,7 +164,7 @@ class ScoreModel:
         return jnp.asarray(output)
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class NetworkScore:
     """The score that a trained network stands for; a pytree of its parameters and condition."""
