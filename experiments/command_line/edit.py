@@ -1,6 +1,7 @@
 """``python -m experiments edit RUN``."""
 
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def execute(run: ScoreRun, options: EditOptions) -> dict[str, Any]:
         "stroke": stroke,
     }
     prepared = agreed(lambda: kinds.get(options.task, restoration)(run, options))
-    out = agreed(lambda: output_path(run, prepared, options))
+    out = agreed(lambda: output_path(run, options))
     started = time.perf_counter()
     samples = together(
         generate(
@@ -57,6 +58,8 @@ def execute(run: ScoreRun, options: EditOptions) -> dict[str, Any]:
     seconds = time.perf_counter() - started
     answers = samples.x.reshape(prepared.rows, -1, *run.layout.shape)
     results = prepared.findings(answers)
+    if options.out is None:
+        out /= f"{options.task}-{prepared.how}-{zlib.crc32(answers.tobytes()):08x}.png"
     if is_first():
         write(run, prepared, answers, out)
     return {
@@ -64,7 +67,7 @@ def execute(run: ScoreRun, options: EditOptions) -> dict[str, Any]:
         **results,
         "questions": prepared.rows,
         "answers": answers.shape[1],
-        "nfe": float(samples.nfe.mean()),
+        "nfe": prepared.calls * float(samples.nfe.mean()),
         "seconds": round(seconds, 2),
         "out": str(out.with_suffix(ANSWERS)),
         "picture": str(out),
@@ -86,13 +89,14 @@ def write(run: ScoreRun, prepared: Prepared, answers: Array, out: Path) -> None:
     figures.image_rows({title: column[:SHOWN] for title, column in columns.items()}, out)
 
 
-def output_path(run: ScoreRun, prepared: Prepared, options: EditOptions) -> Path:
-    """The picture asked for, or one in RUN/edits.
+def output_path(run: ScoreRun, options: EditOptions) -> Path:
+    """The picture asked for, or the folder RUN/edits, for one that is called by its answers.
+
+    Their checksum is part of its name, so that only equal answers are replaced there.
 
     Raises:
       UsageError: if it cannot be written, or is there already and was asked for.
     """
     if options.out is not None:
         return checked_output(options.out, ".png", beside=[ANSWERS])
-    drawn = f"{options.task}-{prepared.how}-at{run.step}-seed{options.seed}"
-    return writable(run.directory.path / "edits" / f"{drawn}.png")
+    return writable(run.directory.path / "edits" / "answers").parent

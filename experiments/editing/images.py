@@ -31,11 +31,11 @@ def image_scaling(run: ScoreRun) -> ImageScaling:
     return run.layout.scaling
 
 
-def held_out(run: ScoreRun, count: int) -> tuple[Images, Array | None]:
-    """The first images of the run's own test split in model coordinates, and their labels."""
+def held_out(run: ScoreRun, count: int) -> Images:
+    """The first images of the run's own test split in model coordinates."""
     batch = next(run.source.batches(jax.random.key(0), "test", count, count=count))
     scaling = image_scaling(run)
-    return scaling.from_unit(scaling.to_unit(batch.x)), batch.label
+    return scaling.from_unit(scaling.to_unit(batch.x))
 
 
 def read_images(path: Path, run: ScoreRun, shape: tuple[int, ...]) -> Images:

@@ -43,7 +43,7 @@ def of_classes(run: ScoreRun, options: EditOptions) -> Prepared:
     settings = chosen(options, SamplerSettings(sampler="unipc", steps=20))
     sampler, model = settings.build(), run.experiment.model()
     weight = 1.0 if options.weight is None else options.weight
-    low, high = options.low or 0.0, 1.0 if options.high is None else options.high
+    low, high = options.interval
 
     def guided(params: PyTree, label: Int[Array, "1"]) -> Score:
         plain = NetworkScore(params["score"], model)
@@ -79,6 +79,7 @@ def of_classes(run: ScoreRun, options: EditOptions) -> Prepared:
         title=f"a class in each row, weight {weight:g}",
         truth={},
         findings=found,
+        calls=2 if guide is None else 1,
     )
 
 

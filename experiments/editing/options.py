@@ -1,5 +1,6 @@
 """What ``python -m experiments edit`` is asked."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -50,7 +51,7 @@ class EditOptions:
     superres small ones, for interpolate two or more."""
     demo: Switch = False
     """Ask about held-out images of the run's own data, of which the truth is known."""
-    images: int = 4
+    images: Annotated[int | None, option("INT", "4")] = None
     """Held-out images of --demo."""
     mask: Annotated[Path | None, option("MASK", "with --demo, masks are drawn")] = None
     """White where pixels are known: a picture, or an array of 1 and 0; inpaint only."""
@@ -103,15 +104,32 @@ class EditOptions:
             raise UsageError(f"--task {self.task} needs --input IMAGES or --demo, one of them.")
         if self.task == "inpaint" and self.mask is None and not self.demo:
             raise UsageError("--task inpaint needs --mask MASK, or --demo, which draws masks.")
-        if self.noise is not None and not self.noise >= 0:
-            raise UsageError(f"--noise must not be negative: got {self.noise}.")
+        if self.images is not None and not self.demo:
+            raise UsageError("--images is for --demo.")
+        if self.noise is not None and not 0 <= self.noise < math.inf:
+            raise UsageError(f"--noise must be finite and not negative: got {self.noise}.")
+        if self.weight is not None and not math.isfinite(self.weight):
+            raise UsageError(f"--weight must be finite: got {self.weight}.")
+        low, high = self.interval
+        if not 0 <= low <= high <= 1:
+            raise UsageError(f"--low and --high must rise within [0, 1]: got {low} and {high}.")
         if self.start is not None and not 0 < self.start <= 1:
             raise UsageError(f"--start must be in (0, 1]: got {self.start}.")
         if self.classifier is not None and (self.low, self.high) != (None, None):
             raise UsageError("--low and --high are for guidance without --classifier.")
 
+    @property
+    def demonstrated(self) -> int:
+        """How many held-out images --demo asks about."""
+        return 4 if self.images is None else self.images
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The least and the greatest t that is guided."""
+        return self.low or 0.0, 1.0 if self.high is None else self.high
+
     def _check_options(self) -> None:
-        optional = {name for names in TASKS.values() for name in names} - {"images"}
+        optional = {name for names in TASKS.values() for name in names}
         for name in sorted(optional - set(TASKS[self.task])):
             if getattr(self, name) not in (None, False):
                 raise UsageError(f"--{name} does not apply to --task {self.task}.")

@@ -1,6 +1,7 @@
 """A task that is ready to be drawn, and what all tasks do alike."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -36,6 +37,8 @@ class Prepared(NamedTuple):
     """What is shown after them."""
     findings: Callable[[Float[Array, "rows k height width channels"]], dict[str, Any]]
     """What is told of the answers."""
+    calls: int = 1
+    """Of the network, in an evaluation of the score."""
 
 
 def chosen(options: EditOptions, default: SamplerSettings) -> SamplerSettings:
@@ -47,12 +50,13 @@ def chosen(options: EditOptions, default: SamplerSettings) -> SamplerSettings:
     if options.sampler == "published":
         raise UsageError("--sampler published does not apply to edit.")
     name = options.sampler or default.sampler
-    given = {} if name == default.sampler else dict(DEFAULTS.get(name, {}))
-    if options.steps is not None:
-        if "steps" not in OPTIONS[name]:
-            raise UsageError(f"--steps does not apply to --sampler {name}.")
-        given["steps"] = options.steps
-    return dataclasses.replace(default, sampler=name, **given)
+    if name != default.sampler:
+        default = SamplerSettings(sampler=name, **DEFAULTS.get(name, {}))
+    if options.steps is None:
+        return default
+    if "steps" not in OPTIONS[name]:
+        raise UsageError(f"--steps does not apply to --sampler {name}.")
+    return dataclasses.replace(default, steps=options.steps)
 
 
 def column(images: Array) -> np.ndarray:
@@ -61,7 +65,12 @@ def column(images: Array) -> np.ndarray:
 
 
 def estimate(values: Float[np.ndarray, "count answers"]) -> dict[str, Any]:
-    """The mean, and its standard error over images, of each of which answers are averaged."""
+    """The mean and its standard error over images, of each of which answers are averaged.
+
+    None where one is not a number: the error of a single image, the PSNR of one that is its truth.
+    """
     means = values.mean(axis=1)
-    stderr = float(means.std(ddof=1) / len(means) ** 0.5) if len(means) > 1 else float("nan")
-    return {"value": float(means.mean()), "stderr": stderr, "count": values.size}
+    stderr = means.std(ddof=1) / len(means) ** 0.5 if len(means) > 1 else math.nan
+    found = {"value": float(means.mean()), "stderr": float(stderr)}
+    known = {name: number if math.isfinite(number) else None for name, number in found.items()}
+    return {**known, "count": values.size}

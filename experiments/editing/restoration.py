@@ -122,7 +122,7 @@ def measured(
 ) -> Question:
     """What is measured of images in model coordinates, with noise of that deviation there.
 
-    Where pixels are to be known but no mask says which, each image gets one of `masks`.
+    Where pixels are to be known but no mask says which, each image gets one of `example_masks`.
     """
     masks = None
     if measurement.task == "inpaint":

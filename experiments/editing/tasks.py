@@ -50,7 +50,7 @@ def restoration(run: ScoreRun, options: EditOptions) -> Prepared:
     mask = None if options.mask is None else read_mask(options.mask, shape)
     truth = None
     if options.demo:
-        truth, _ = held_out(run, options.images)
+        truth = held_out(run, options.demonstrated)
         question = measured(measurement, truth, mask, jax.random.key(options.seed), noise)
     else:
         assert options.input is not None
@@ -105,7 +105,7 @@ def stroke(run: ScoreRun, options: EditOptions) -> Prepared:
     scaling = image_scaling(run)
     truth: Columns = {}
     if options.demo:
-        right, _ = held_out(run, options.images)
+        right = held_out(run, options.demonstrated)
         guides = painted(right, scaling)
         truth = {"painted after": column(scaling.to_unit_unrounded(right))}
     else:
@@ -149,7 +149,7 @@ def interpolation(run: ScoreRun, options: EditOptions) -> Prepared:
     """Images between pairs: from each to the next, the last to the first."""
     scaling, settings = image_scaling(run), run.experiment.likelihood
     if options.demo:
-        ends, _ = held_out(run, options.images)
+        ends = held_out(run, options.demonstrated)
     else:
         assert options.input is not None
         ends = read_images(options.input, run, run.layout.shape)

@@ -1,14 +1,15 @@
 """Known data in sampling: maps of a step to a step that knows them."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Float, Key, expand_like, pytree
 from sde_jax.sampling.predictor_corrector import PredictorCorrector
-from sde_jax.sampling.predictors import Move, Predictor, Step
+from sde_jax.sampling.predictors import Move, Step
 from sde_jax.sampling.protocol import Samples
 from sde_jax.score import Score
 from sde_jax.sde import LinearSDE, transition
@@ -102,33 +103,24 @@ class Constrained:
         """Draws one sample for each key, each with its own known part."""
         predictor, corrector = self.sampler.predictor, self.sampler.corrector
         assert predictor is not None
-        correcting = () if corrector is None else corrector.moves
+        correcting = [] if corrector is None else corrector.moves
         staying = [_ConstrainedMove(move, self.constraint, stays=True) for move in correcting]
-        predicting = _ConstrainedPredictor(predictor, self.constraint, stays=False)
-        back = _ConstrainedMove(Diffusion(), self.constraint, stays=True)
+        forth = _ConstrainedMove(predictor, self.constraint, stays=False)
+        back = _ConstrainedMove(_diffuse, self.constraint, stays=True)
         evaluations = 0 if corrector is None else corrector.evaluations
-        sampler = dataclasses.replace(
-            self.sampler,
-            predictor=predicting,
-            corrector=_Moves(
-                (*staying, *[predicting, back] * (self.repeats - 1)),
-                evaluations + (self.repeats - 1) * predictor.evaluations,
-            ),
+        moves = _Moves(
+            [*staying, *[forth, back] * (self.repeats - 1), forth],
+            evaluations + self.repeats * predictor.evaluations,
         )
+        sampler = dataclasses.replace(self.sampler, predictor=None, corrector=moves)
         samples = sampler(keys, score, sde, shape)
         return samples._replace(x=self.constraint.insert(self.constraint.data, samples.x))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Diffusion:
+def _diffuse(noise: Array, score: Score, sde: LinearSDE, x: Array, t: Array, s: Array) -> Step:
     """The forward process from the next time s back to t: ``x_t = c x_s + sqrt(v) noise``."""
-
-    def __call__(
-        self, noise: Array, score: Score, sde: LinearSDE, x: Array, t: Array, s: Array
-    ) -> Step:
-        """The transition from ``s`` to ``t``."""
-        scale, variance, _ = (expand_like(part, x) for part in transition(sde, s, t))
-        return Step(scale * x + jnp.sqrt(variance) * noise, scale * x)
+    scale, variance, _ = (expand_like(part, x) for part in transition(sde, s, t))
+    return Step(scale * x + jnp.sqrt(variance) * noise, scale * x)
 
 
 @dataclass(frozen=True)
@@ -150,17 +142,8 @@ class _ConstrainedMove:
         return Step(insert(known, moved.x), insert(mean, moved.mean))
 
 
-class _ConstrainedPredictor(_ConstrainedMove):
-    move: Predictor
+class _Moves(NamedTuple):
+    """All moves of a step of the grid, in turn, as a corrector's."""
 
-    @property
-    def evaluations(self) -> int:
-        return self.move.evaluations
-
-
-@dataclass(frozen=True)
-class _Moves:
-    """Moves in turn, as a corrector."""
-
-    moves: tuple[Move, ...]
+    moves: Sequence[Move]
     evaluations: int

@@ -108,7 +108,8 @@ class DPS:
         mean, times_jacobian, score = _denoised_and_jacobian(self.score, self.sde, x, t)
         gradient = times_jacobian(jax.grad(total_distance)(mean))
         size = self.step * DPS_STEPS / self.sde.diffusion_squared(t)
-        return score - expand_like(jnp.where(t <= self.high, size, 0.0), x) * gradient
+        guided = score - expand_like(size, x) * gradient
+        return jnp.where(expand_like(t <= self.high, x), guided, score)
 
 
 @pytree
@@ -152,19 +153,6 @@ class PiGDM:
         return jnp.where(expand_like(t <= self.high, x), score + guidance, score)
 
 
-def _denoised_and_jacobian(
-    score: Score, sde: LinearSDE, x: Float[Array, "batch *shape"], t: Time
-) -> tuple[Array, Callable[[Array], Array], Array]:
-    """The posterior mean, what multiplies by its Jacobian in forward mode, and the score."""
-    alpha, sigma = expand_like(sde.alpha(t), x), expand_like(sde.sigma(t), x)
-
-    def mean_of(x: Array) -> tuple[Array, Array]:
-        of_x = score(x, t)
-        return (x + sigma**2 * of_x) / alpha, of_x
-
-    return jax.linearize(mean_of, x, has_aux=True)
-
-
 @pytree
 @dataclass(frozen=True, kw_only=True)
 class DDNM:
@@ -198,3 +186,16 @@ class DDNM:
         noise = jnp.asarray(self.noise) / self.sde.noise_to_signal(t)
         correction = self.operator.adjoint(self.operator.solve(residual, 1.0, noise**2))
         return score_of_denoised(self.sde, mean + correction, x, t)
+
+
+def _denoised_and_jacobian(
+    score: Score, sde: LinearSDE, x: Float[Array, "batch *shape"], t: Time
+) -> tuple[Array, Callable[[Array], Array], Array]:
+    """The posterior mean, what multiplies by its Jacobian in forward mode, and the score."""
+    alpha, sigma = expand_like(sde.alpha(t), x), expand_like(sde.sigma(t), x)
+
+    def mean_of(x: Array) -> tuple[Array, Array]:
+        of_x = score(x, t)
+        return (x + sigma**2 * of_x) / alpha, of_x
+
+    return jax.linearize(mean_of, x, has_aux=True)

@@ -130,6 +130,16 @@ def test_pictures_and_masks_are_read_from_files(coloured_run, tmp_path):
     assert results["questions"] == 1 and results["answers"] == 3
 
 
+def test_answers_of_other_questions_are_kept_and_equal_ones_replaced(coloured_run):
+    few = ("--task", "deblur", "--demo", "--steps", 3, "--count", 1, "--images", 1)
+    first, again = (succeed("edit", coloured_run, *few) for _ in range(2))
+    other = succeed("edit", coloured_run, *few, "--deviation", 0.7)
+    assert first["out"] == again["out"] != other["out"]
+    edits = coloured_run / "edits"
+    assert set(contents(edits)) >= {edits / name for name in (first["out"], other["out"])}
+    assert first["psnr"]["stderr"] is None and first["psnr"]["count"] == 1
+
+
 @pytest.mark.parametrize(
     ("task", "options"),
     [
@@ -143,6 +153,8 @@ def test_every_other_task_of_an_image_answers(coloured_run, tmp_path, task, opti
     results, answers = edited(coloured_run, tmp_path / "a.png", task, "--demo", *FEW, *options)
     assert answers.shape == (2, 2, 8, 8, 3) and results["nfe"] == 4
     assert len(np.unique(answers[:, :, 0, 0], axis=0)) == 2
+    if "unipc" in options:
+        assert results["grid"] == "log-snr" and "eta" not in results
     if "--noise" in options:
         assert results["residual"]["noise"] == pytest.approx(0.1)
 
@@ -160,6 +172,7 @@ def test_classes_are_told_to_the_network(coloured_run, tmp_path):
     few = ("--steps", 3, "--count", 2, "--weight", 300.0)
     results, every = edited(coloured_run, tmp_path / "a.png", "class", *few)
     assert every.shape == (10, 2, 8, 8, 3) and results["weight"] == 300
+    assert results["nfe"] == 2 * 4
     found = {
         label: edited(coloured_run, tmp_path / f"{label}.png", "class", "--label", label, *few)[1]
         for label in (0, 4)
@@ -203,7 +216,11 @@ REFUSALS = [
         ["--task", "colorize", "--demo", "--method", "replacement", "--sampler", "unipc"],
         "needs a sampler of single steps",
     ),
-    (["--task", "deblur", "--demo", "--noise", -1.0], "--noise must not be negative"),
+    (["--task", "deblur", "--demo", "--noise", -1.0], "--noise must be finite and not negative"),
+    (["--task", "class", "--images", 2], "--images does not apply to --task class"),
+    (["--task", "stroke", "--input", "x.npy", "--images", 2], "--images is for --demo"),
+    (["--task", "class", "--weight", "nan"], "--weight must be finite: got nan"),
+    (["--task", "class", "--low", 0.8, "--high", 0.2], "must rise within [0, 1]: got 0.8 and 0.2"),
     (["--task", "stroke", "--demo", "--start", 2.0], "--start must be in (0, 1]: got 2.0"),
     (
         ["--task", "deblur", "--demo", "--sampler", "ode", "--steps", 3],
