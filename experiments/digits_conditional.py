@@ -16,7 +16,7 @@ from experiments.digits_vp import experiment as digits_vp
 from experiments.digits_vp import network
 from experiments.evaluation.settings import MEASURABLE
 from experiments.kinds.conditional import Conditional
-from experiments.samplers import SamplerSettings
+from experiments.sampler_settings import SamplerSettings
 from sde_jax.sde import VP
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training

@@ -15,7 +15,7 @@ from experiments.digits_vp import experiment as digits_vp
 from experiments.digits_vp import network
 from experiments.kinds.denoiser_prior import DenoiserPrior
 from experiments.residuals import report
-from experiments.samplers import SamplerSettings
+from experiments.sampler_settings import SamplerSettings
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
 

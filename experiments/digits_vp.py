@@ -7,7 +7,7 @@ Two CPU cores, 9 minutes; 1.90 bits per dimension of held-out digits.
 
 from experiments.evaluation.settings import EvaluationSettings
 from experiments.kinds.score import Experiment, LikelihoodSettings
-from experiments.samplers import SamplerSettings
+from experiments.sampler_settings import SamplerSettings
 from sde_jax.data.digits import Digits
 from sde_jax.nets.ncsnpp import NCSNppSpec
 from sde_jax.sde import VP

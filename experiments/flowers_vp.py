@@ -19,7 +19,7 @@ from experiments.cifar10_vp import experiment as cifar10_vp
 from experiments.evaluation.settings import EvaluationSettings
 from experiments.generation import generate, together
 from experiments.runs import ScoreRun
-from experiments.samplers import TITLES, SamplerName, SamplerSettings
+from experiments.sampler_settings import TITLES, SamplerName, SamplerSettings
 from sde_jax import figures
 from sde_jax.data.tfds import TfdsImages
 from sde_jax.training.devices import data_mesh

@@ -13,7 +13,7 @@ from experiments.answers import report
 from experiments.digits_conditional import experiment as digits_conditional
 from experiments.evaluation.settings import MEASURABLE
 from experiments.mnist_vp import experiment as mnist_vp
-from experiments.samplers import SamplerSettings
+from experiments.sampler_settings import SamplerSettings
 from sde_jax.nets.ncsnpp import NCSNppSpec
 from sde_jax.training.settings import Training
 

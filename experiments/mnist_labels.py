@@ -12,7 +12,7 @@ import dataclasses
 
 from experiments.kinds.score import Experiment, LikelihoodSettings
 from experiments.mnist_vp import experiment as mnist_vp
-from experiments.samplers import SamplerSettings
+from experiments.sampler_settings import SamplerSettings
 from sde_jax.nets.ncsnpp import NCSNppSpec
 from sde_jax.sde import VP
 from sde_jax.training.optimizer import Adam

@@ -7,7 +7,7 @@ from typing import Any
 from experiments.evaluation.settings import EvaluationSettings
 from experiments.kinds.matching import Denoising
 from experiments.kinds.score import Experiment
-from experiments.samplers import SamplerSettings
+from experiments.sampler_settings import SamplerSettings
 from sde_jax.data.folder import Folder
 from sde_jax.data.tfds import TfdsImages
 from sde_jax.interop.network_fields import NETWORK_FIELDS

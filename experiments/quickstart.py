@@ -10,7 +10,7 @@ import dataclasses
 from experiments.digits_vp import experiment as digits_vp
 from experiments.digits_vp import network
 from experiments.kinds.score import LikelihoodSettings
-from experiments.samplers import SamplerSettings
+from experiments.sampler_settings import SamplerSettings
 
 experiment = dataclasses.replace(
     digits_vp,

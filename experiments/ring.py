@@ -15,7 +15,7 @@ from experiments.evaluation.settings import EvaluationSettings
 from experiments.generation import generate, together
 from experiments.kinds.score import Experiment, LikelihoodSettings
 from experiments.runs import ScoreRun
-from experiments.samplers import SamplerSettings
+from experiments.sampler_settings import SamplerSettings
 from sde_jax import figures
 from sde_jax.arrays import Array, Float, PRNGKeyArray, expand_like
 from sde_jax.data.synthetic import Ring

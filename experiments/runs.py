@@ -14,7 +14,7 @@ from experiments.kinds.generative import Generative
 from experiments.kinds.score import Experiment
 from experiments.kinds.trainable import Trainable
 from experiments.measurement import Density
-from experiments.samplers import SamplerSettings
+from experiments.sampler_settings import SamplerSettings
 from sde_jax.arrays import PyTree
 from sde_jax.data.source import DataSource, Layout
 from sde_jax.interop.published_sampler import published_sampler

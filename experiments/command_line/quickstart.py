@@ -11,7 +11,7 @@ from experiments.command_line import likelihood, sample, train
 from experiments.command_line.parsing import parse
 from experiments.configuration import find
 from experiments.runs import ScoreRun, open_run
-from experiments.samplers import TITLES, SamplerName
+from experiments.sampler_settings import TITLES, SamplerName
 from sde_jax import figures
 from sde_jax.training.devices import data_mesh
 

@@ -26,7 +26,7 @@ from experiments.generation import generate, together, usable
 from experiments.kinds.generative import Generative
 from experiments.labelled_folder import check_folder, write_labelled
 from experiments.runs import GenerativeRun, open_generative
-from experiments.samplers import (
+from experiments.sampler_settings import (
     DEFAULTS,
     OPTIONS,
     TITLES,

@@ -13,7 +13,7 @@ from experiments.evaluation.features import classifier, extractor
 from experiments.evaluation.networks import MissingNetworkError, classifier_run
 from experiments.kinds.noisy_classification import NoisyClassification
 from experiments.runs import ScoreRun, TrainedRun, open_run_of
-from experiments.samplers import SamplerSettings
+from experiments.sampler_settings import SamplerSettings
 from sde_jax.arrays import Array, Int, Key, PyTree
 from sde_jax.nets.condition import Condition
 from sde_jax.sampling import Samples, draw_each

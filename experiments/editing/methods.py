@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import jax.numpy as jnp
 
 from experiments.command_line.parsing import UsageError
-from experiments.samplers import SamplerSettings
+from experiments.sampler_settings import SamplerSettings
 from sde_jax.arrays import Array, Float, Key
 from sde_jax.operators import LinearOperator
 from sde_jax.sampling import Constrained, Constraint, PredictorCorrector, Samples

@@ -15,7 +15,7 @@ from experiments.command_line.parsing import (
     option,
 )
 from experiments.editing.methods import MethodName
-from experiments.samplers import SamplerName
+from experiments.sampler_settings import SamplerName
 
 RestorationName = Literal["inpaint", "colorize", "superres", "deblur", "motion-deblur"]
 TaskName = RestorationName | Literal["class", "interpolate", "stroke"]

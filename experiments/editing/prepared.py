@@ -10,7 +10,7 @@ import numpy as np
 from experiments.command_line.parsing import UsageError
 from experiments.editing.options import EditOptions
 from experiments.generation import Draw
-from experiments.samplers import DEFAULTS, OPTIONS, SamplerSettings
+from experiments.sampler_settings import DEFAULTS, OPTIONS, SamplerSettings
 from sde_jax.arrays import Array, Float, PyTree
 
 __all__ = ["Columns", "Prepared", "chosen", "column", "estimate"]

@@ -19,7 +19,7 @@ from experiments.editing.restoration import (
     shown,
 )
 from experiments.runs import ScoreRun
-from experiments.samplers import SamplerSettings
+from experiments.sampler_settings import SamplerSettings
 from sde_jax.arrays import Array, Float, Int, Key, PyTree
 from sde_jax.data.degradation import Smaller
 from sde_jax.data.scaling import ImageScaling

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from experiments.samplers import SamplerSettings
+from experiments.sampler_settings import SamplerSettings
 
 __all__ = [
     "FEATURES",

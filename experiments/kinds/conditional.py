@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from experiments.evaluation.settings import MEASURABLE, EvaluationSettings
 from experiments.generation import Draw
 from experiments.kinds.generative import Generative, learner_of
-from experiments.samplers import SamplerSettings
+from experiments.sampler_settings import SamplerSettings
 from sde_jax.arrays import Array, Float, Int, Key, PyTree
 from sde_jax.baselines.conditional import ConditionalDiffusion
 from sde_jax.data.degradation import Degradation, Grey, Half, Smaller

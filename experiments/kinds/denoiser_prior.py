@@ -9,7 +9,7 @@ from experiments.generation import Draw
 from experiments.kinds.generative import Generative, learner_of
 from experiments.kinds.score import LikelihoodSettings, drawn_from, flow_density
 from experiments.measurement import Density
-from experiments.samplers import SamplerSettings
+from experiments.sampler_settings import SamplerSettings
 from sde_jax.arrays import WHOLE, Array, Float, Part, PRNGKeyArray, PyTree
 from sde_jax.data.source import DataSource, DataSpec, Layout
 from sde_jax.nets.spec import NetworkSpec

@@ -10,7 +10,7 @@ from experiments.evaluation.settings import EvaluationSettings
 from experiments.generation import Draw
 from experiments.kinds.trainable import Trainable
 from experiments.measurement import Density
-from experiments.samplers import SamplerSettings
+from experiments.sampler_settings import SamplerSettings
 from experiments.snapshots import SAMPLER, Snapshots
 from sde_jax.arrays import WHOLE, Array, Float, Int, Key, Part, PRNGKeyArray, PyTree
 from sde_jax.data.source import Batch, DataSource, Layout

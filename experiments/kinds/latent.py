@@ -10,7 +10,7 @@ from experiments.kinds.generative import Generative, learner_of
 from experiments.kinds.score import LikelihoodSettings
 from experiments.kinds.vae import OutputName, output_of
 from experiments.measurement import Density
-from experiments.samplers import SamplerSettings
+from experiments.sampler_settings import SamplerSettings
 from sde_jax.arrays import Array, Float, Int, Key, PyTree
 from sde_jax.baselines.autoencoder import AutoencoderSpec
 from sde_jax.baselines.latent import LatentDiffusion

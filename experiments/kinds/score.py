@@ -15,7 +15,7 @@ from experiments.kinds.generative import Generative
 from experiments.kinds.matching import Denoising, Implicit, Sliced
 from experiments.kinds.trainable import check_classes
 from experiments.measurement import Density
-from experiments.samplers import SamplerSettings
+from experiments.sampler_settings import SamplerSettings
 from sde_jax.arrays import WHOLE, Array, Float, Int, Key, Part, PRNGKeyArray, PyTree
 from sde_jax.data.source import Batch, DataSource, DataSpec, Layout
 from sde_jax.likelihood import Hutchinson, Likelihood, LogLikelihoods

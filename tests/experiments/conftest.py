@@ -8,7 +8,7 @@ from in_process import CLASSIFIER, RING, run_command
 
 from experiments import quickstart, ring
 from experiments.kinds.score import LikelihoodSettings
-from experiments.samplers import SamplerSettings
+from experiments.sampler_settings import SamplerSettings
 
 
 @pytest.fixture(scope="session")
