@@ -19,6 +19,7 @@ from experiments.command_line import (
     likelihood,
     listing,
     quickstart,
+    reproduce,
     sample,
     train,
     watch,
@@ -45,12 +46,13 @@ COMMANDS: dict[str, Callable[[list[str]], dict[str, Any]]] = {
     "data": data.main,
     "weights": weights.main,
     "quickstart": quickstart.main,
+    "reproduce": reproduce.main,
 }
 
 USAGE = """\
 usage: python -m experiments COMMAND [OPTIONS]
 
-  list                what there is to train
+  list                what there is to train and to study
   train NAME          train an experiment in a run directory
   watch RUN           see how a run is doing
   sample RUN          draw samples from a run
@@ -66,6 +68,7 @@ usage: python -m experiments COMMAND [OPTIONS]
                       what metrics need to know of a data set
   weights NETWORK     make the weights that metrics need ready for use
   quickstart          train on handwritten digits, sample, and measure, in minutes
+  reproduce [NAME]    train, measure and draw what the tables of experiments/README.md show
 
 COMMAND --help explains every option. Results are one JSON object, the last line on stdout.
 Errors are one line; with `python -X dev -m experiments` they come with a traceback.

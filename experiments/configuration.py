@@ -12,6 +12,7 @@ import experiments
 from experiments.kinds.score import Experiment
 from experiments.kinds.trainable import Trainable
 from experiments.published import published_experiment
+from experiments.studies.study import Study
 from sde_jax.interop.score_sde import PublishedModel, published, published_names
 
 
@@ -97,8 +98,17 @@ def from_config(default: Any, config: Any, path: str = "") -> Any:
 
 def names() -> list[str]:
     """The experiments, in alphabetical order."""
-    modules = (module.name for module in pkgutil.iter_modules(experiments.__path__))
-    return sorted(name for name in modules if isinstance(_value(name), Trainable))
+    return _modules_with("experiment", Trainable)
+
+
+def study_names() -> list[str]:
+    """The studies, in alphabetical order."""
+    return _modules_with("study", Study)
+
+
+def find_study(name: str) -> Study:
+    """The study of this name, which is one of `study_names`."""
+    return importlib.import_module(f"experiments.{name}").study
 
 
 def find(name: str) -> Named[Trainable]:
@@ -154,7 +164,13 @@ def description(name: str) -> str:
     return importlib.import_module(f"experiments.{name}").__doc__ or ""
 
 
-def _value(name: str) -> Any:
-    if name.startswith("_"):
-        return None
-    return getattr(importlib.import_module(f"experiments.{name}"), "experiment", None)
+def _modules_with(field: str, kind: type) -> list[str]:
+    """The modules of experiments that have a value of this kind and name."""
+    modules = (module.name for module in pkgutil.iter_modules(experiments.__path__))
+    return sorted(
+        name for name in modules if name[0] != "_" and isinstance(_value(name, field), kind)
+    )
+
+
+def _value(name: str, field: str = "experiment") -> Any:
+    return getattr(importlib.import_module(f"experiments.{name}"), field, None)

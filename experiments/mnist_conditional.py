@@ -12,8 +12,7 @@ import dataclasses
 from experiments.answers import report
 from experiments.digits_conditional import experiment as digits_conditional
 from experiments.evaluation.settings import MEASURABLE
-from experiments.mnist_vp import experiment as mnist_vp
-from experiments.sampler_settings import SamplerSettings
+from experiments.mnist_vp_narrow import experiment as mnist_vp_narrow
 from sde_jax.nets.ncsnpp import NCSNppSpec
 from sde_jax.training.settings import Training
 
@@ -21,14 +20,13 @@ __all__ = ["experiment", "report"]
 
 experiment = dataclasses.replace(
     digits_conditional,
-    data=mnist_vp.data,
+    data=mnist_vp_narrow.data,
     network=NCSNppSpec(
         channels=16, multipliers=(1, 2, 2), blocks_per_level=1, attention_resolutions=(8,)
     ),
     training=Training(steps=500, batch_size=64, eval_every=250),
     evaluation=dataclasses.replace(
-        mnist_vp.evaluation,
+        mnist_vp_narrow.evaluation,
         metrics=MEASURABLE,
-        sampling=SamplerSettings(sampler="unipc", steps=20),
     ),
 )

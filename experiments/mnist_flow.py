@@ -10,14 +10,14 @@ at is in `digits_flow`.
 import dataclasses
 
 from experiments.digits_flow import experiment as digits_flow
-from experiments.mnist_vp import experiment as mnist_vp
+from experiments.mnist_vp_narrow import experiment as mnist_vp_narrow
 from sde_jax.baselines.coupling_flow import CouplingFlowSpec
 from sde_jax.training.settings import Training
 
 experiment = dataclasses.replace(
     digits_flow,
-    data=mnist_vp.data,
+    data=mnist_vp_narrow.data,
     network=CouplingFlowSpec(width=16, depth=1, couplings=4, scales=3),
     training=Training(steps=2000, batch_size=64, eval_every=500, keep_best=True),
-    evaluation=dataclasses.replace(mnist_vp.evaluation, sampling=None),
+    evaluation=dataclasses.replace(mnist_vp_narrow.evaluation, sampling=None),
 )

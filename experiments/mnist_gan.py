@@ -10,15 +10,15 @@ import dataclasses
 
 from experiments.digits_gan import experiment as digits_gan
 from experiments.evaluation.settings import MEASURABLE
-from experiments.mnist_vp import experiment as mnist_vp
+from experiments.mnist_vp_narrow import experiment as mnist_vp_narrow
 from sde_jax.baselines.dcgan import DCGANSpec
 from sde_jax.training.settings import Training
 
 experiment = dataclasses.replace(
     digits_gan,
-    data=mnist_vp.data,
+    data=mnist_vp_narrow.data,
     network=DCGANSpec(channels=16, multipliers=(1, 2, 4)),
     latent_dimension=64,
     training=Training(steps=6000, batch_size=64, eval_every=1000),
-    evaluation=dataclasses.replace(mnist_vp.evaluation, sampling=None, metrics=MEASURABLE),
+    evaluation=dataclasses.replace(mnist_vp_narrow.evaluation, sampling=None, metrics=MEASURABLE),
 )

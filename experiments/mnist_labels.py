@@ -10,17 +10,13 @@ cores that did much other work, 27 minutes; 98 +- 2 % of 60 digits of a class ar
 
 import dataclasses
 
-from experiments.kinds.score import Experiment, LikelihoodSettings
-from experiments.mnist_vp import experiment as mnist_vp
-from experiments.sampler_settings import SamplerSettings
+from experiments.mnist_vp_narrow import experiment as mnist_vp_narrow
 from sde_jax.nets.ncsnpp import NCSNppSpec
-from sde_jax.sde import VP
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
 
-experiment = Experiment(
-    data=mnist_vp.data,
-    sde=VP(),
+experiment = dataclasses.replace(
+    mnist_vp_narrow,
     network=NCSNppSpec(
         channels=16,
         multipliers=(1, 2, 2),
@@ -29,10 +25,5 @@ experiment = Experiment(
         classes=10,
     ),
     optimizer=Adam(learning_rate=2e-3, warmup_steps=200, decay="cosine"),
-    ema_decay=0.995,
     training=Training(steps=1300, batch_size=64, eval_every=650),
-    likelihood=LikelihoodSettings(t_min=1e-3, tolerance=1e-4),
-    evaluation=dataclasses.replace(
-        mnist_vp.evaluation, count=2000, sampling=SamplerSettings(sampler="unipc", steps=20)
-    ),
 )

@@ -10,7 +10,7 @@ is in `digits_latent`.
 import dataclasses
 
 from experiments.digits_latent import experiment as digits_latent
-from experiments.mnist_vp import experiment as mnist_vp
+from experiments.mnist_vp_narrow import experiment as mnist_vp_narrow
 from experiments.sampler_settings import SamplerSettings
 from sde_jax.baselines.autoencoder import AutoencoderSpec
 from sde_jax.nets.ncsnpp import NCSNppSpec
@@ -18,13 +18,13 @@ from sde_jax.training.settings import Training
 
 experiment = dataclasses.replace(
     digits_latent,
-    data=mnist_vp.data,
+    data=mnist_vp_narrow.data,
     autoencoder=AutoencoderSpec(latent=4, channels=16, multipliers=(1, 2)),
     network=NCSNppSpec(
         channels=32, multipliers=(1, 2), blocks_per_level=1, attention_resolutions=(4,)
     ),
     training=Training(steps=1400, batch_size=128, eval_every=350),
     evaluation=dataclasses.replace(
-        mnist_vp.evaluation, sampling=SamplerSettings(sampler="unipc", steps=20)
+        mnist_vp_narrow.evaluation, sampling=SamplerSettings(sampler="unipc", steps=20)
     ),
 )

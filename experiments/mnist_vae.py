@@ -10,14 +10,14 @@ look at is in `digits_vae`.
 import dataclasses
 
 from experiments.digits_vae import experiment as digits_vae
-from experiments.mnist_vp import experiment as mnist_vp
+from experiments.mnist_vp_narrow import experiment as mnist_vp_narrow
 from sde_jax.baselines.autoencoder import AutoencoderSpec
 from sde_jax.training.settings import Training
 
 experiment = dataclasses.replace(
     digits_vae,
-    data=mnist_vp.data,
+    data=mnist_vp_narrow.data,
     network=AutoencoderSpec(latent=32, channels=16, multipliers=(1, 2, 4), vector=True),
     training=Training(steps=3500, batch_size=128, eval_every=500, keep_best=True),
-    evaluation=dataclasses.replace(mnist_vp.evaluation, sampling=None),
+    evaluation=dataclasses.replace(mnist_vp_narrow.evaluation, sampling=None),
 )

@@ -11,7 +11,7 @@ import tyro
 from experiments.command_line.parsing import UsageError, check_counts, check_seed, option, parse
 from experiments.evaluation.evaluation import RECORD, REPORT, evaluate
 from experiments.evaluation.settings import EvaluationSettings
-from experiments.evaluation.task import Task
+from experiments.evaluation.task import BATCH_SIZE, SEED, Task
 from experiments.evaluation.wording import with_error
 from experiments.kinds.score import LikelihoodSettings
 from experiments.runs import open_generative
@@ -31,9 +31,9 @@ class Evaluate:
     statistics: Annotated[Path | None, option("FILE", "they are computed, and cached")] = None
     """Statistics of the training data, as `data statistics` writes them or as published; for one
     feature network."""
-    batch_size: int = 256
+    batch_size: int = BATCH_SIZE
     """Examples drawn or measured at once; none depends on it but by rounding."""
-    seed: int = 0
+    seed: int = SEED
     """Sample j is a function of the seed and j; the seed of dequantization and probes, too."""
 
     def __post_init__(self) -> None:

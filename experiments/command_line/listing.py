@@ -4,24 +4,32 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.command_line.parsing import parse
-from experiments.configuration import description, names
+from experiments.configuration import description, names, study_names
 from sde_jax.interop.score_sde import published, published_names
 
 
 @dataclass(frozen=True, kw_only=True)
 class List:
-    """Lists what there is to train, a line each."""
+    """Lists what there is to train and to study, a line each."""
 
 
 def main(args: list[str]) -> dict[str, Any]:
-    """Prints a line for each experiment and returns their names."""
+    """Prints a line for each experiment and study and returns their names."""
     parse(List, args, "list")
-    headlines = {name: description(name).strip().partition("\n")[0] for name in names()}
+    headlines = {name: headline(name) for name in names()}
     headlines |= {name: published_headline(name) for name in published_names()}
-    width = max(map(len, headlines))
-    for name, headline in headlines.items():
-        print(f"{name:{width}}  {headline}")
-    return {"experiments": list(headlines)}
+    studies = {name: headline(name) for name in study_names()}
+    width = max(map(len, headlines | studies))
+    for title, lines in {"train NAME": headlines, "reproduce NAME": studies}.items():
+        print(f"{title}:")
+        for name, line in lines.items():
+            print(f"  {name:{width}}  {line}")
+    return {"experiments": list(headlines), "studies": list(studies)}
+
+
+def headline(name: str) -> str:
+    """The first line of what the module says."""
+    return description(name).strip().partition("\n")[0]
 
 
 def published_headline(name: str) -> str:

@@ -40,9 +40,13 @@ CHANGEABLE = frozenset(
         "experiment.data.storage.keep",
         "experiment.data.storage.folder",
         "experiment.data.storage.workers",
+        "experiment.sampling",
+        "experiment.likelihood",
+        "experiment.evaluation",
     }
 )
-"""What may differ when a run is continued; the number of devices is in no configuration."""
+"""What may differ when a run is continued, with all that is in it; the number of devices is in no
+configuration."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,10 +21,12 @@ from experiments.runs import GenerativeRun
 from sde_jax.atomic import write_json
 from sde_jax.training.fingerprint import checksum
 
-__all__ = ["TEST", "TRAIN", "Drawn", "Task"]
+__all__ = ["TEST", "TRAIN", "Drawn", "Task", "usual_task"]
 
 TRAIN, TEST = "train", "test"
 """What samples are compared with, as in published numbers, and what is held out."""
+
+SEED, BATCH_SIZE = 0, 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,3 +139,15 @@ class Task:
             start=start,
         )
         return (part._asdict() for part in parts)
+
+
+def usual_task(run: GenerativeRun, mesh: Mesh) -> Task:
+    """What `evaluate RUN` makes of a run without further options."""
+    return Task(
+        run=run,
+        settings=run.experiment.evaluation,
+        likelihood=run.experiment.likelihood,
+        seed=SEED,
+        batch_size=BATCH_SIZE,
+        mesh=mesh,
+    )

@@ -16,7 +16,7 @@ from sde_jax.training.lock import LOCK, locked
 from sde_jax.training.processes import agreed
 from sde_jax.training.versions import environment
 
-__all__ = ["RunDirectory"]
+__all__ = ["RunDirectory", "normal"]
 
 
 class RunDirectory:
@@ -66,7 +66,7 @@ class RunDirectory:
 
         Args:
           config: as `create` had it, but for the fields in ``changeable``, which it renews.
-          changeable: dotted paths of fields, like ``"training.steps"``.
+          changeable: dotted paths of fields, like ``"training.steps"``, or of mappings as a whole.
 
         Raises:
           ConfigChangedError: if another field differs.
@@ -95,7 +95,7 @@ class RunDirectory:
         changes = [
             f"`{name}` from {shown(old, name)} to {shown(new, name)}"
             for name in {**old, **new}
-            if name not in changeable and shown(old, name) != shown(new, name)
+            if not within(name, changeable) and shown(old, name) != shown(new, name)
         ]
         if changes:
             raise ConfigChangedError(
@@ -211,6 +211,12 @@ def fields(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield from fields(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value
+
+
+def within(name: str, paths: AbstractSet[str]) -> bool:
+    """Whether a dotted path is one of ``paths``, or leads into one."""
+    parts = name.split(".")
+    return any(".".join(parts[:length]) in paths for length in range(1, len(parts) + 1))
 
 
 def shown(values: Mapping[str, Any], name: str) -> str:

@@ -1,0 +1,1 @@
+"""Experiments and studies from their beginning to their rows in the tables."""

@@ -1,0 +1,20 @@
+"""All that `reproduce` does if it is told no name, in the order in which one learns the field."""
+
+__all__ = ["COURSE", "FULL_SIZE"]
+
+COURSE = (
+    *("digits_forward", "forward"),
+    *("ring", "ring_sliced", "ring_implicit", "ring_matching"),
+    *("digits_classifier", "quickstart", "digits_vp", "digits_subvp", "digits_ve", "digits_ddpm"),
+    *("digits_samplers", "digits_nearest", "digits_sliced", "digits_matching"),
+    *("digits_denoiser_prior", "digits_vae", "digits_gan", "digits_flow", "digits_latent"),
+    *("digits_conditional", "digits_comparison"),
+    *("mnist_classifier", "mnist_vp_narrow", "mnist_ddpm_narrow", "samplers", "mnist_nearest"),
+    *("mnist_sliced", "mnist_matching", "mnist_denoiser_prior", "mnist_vae", "mnist_gan"),
+    *("mnist_flow", "mnist_latent", "mnist_conditional", "mnist_comparison"),
+    *("flowers_narrow", "flowers_colour_narrow"),
+    *("mnist_ddpm", "mnist_vp", "cifar10_vp", "flowers_vp", "flowers_colour"),
+)
+
+FULL_SIZE = frozenset({"mnist_ddpm", "mnist_vp", "cifar10_vp", "flowers_vp", "flowers_colour"})
+"""Days of CPU cores: without a GPU they are left out, unless they are named."""

@@ -1,0 +1,72 @@
+"""An experiment from its beginning to its results."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from experiments.command_line.train import measured, run
+from experiments.configuration import Named, find
+from experiments.evaluation.evaluation import evaluate
+from experiments.evaluation.task import Task, usual_task
+from experiments.kinds.generative import Generative
+from experiments.kinds.trainable import Trainable
+from experiments.reproduction.found import Found, computer, revision
+from experiments.reproduction.place import Place
+from experiments.runs import open_generative
+from experiments.training_time import training_seconds
+from sde_jax.training.checkpoint import saved_steps
+from sde_jax.training.devices import data_mesh
+from sde_jax.training.errors import NotARunError, RunError
+from sde_jax.training.run_directory import RunDirectory, normal
+
+__all__ = ["reproduce_experiment"]
+
+
+def reproduce_experiment(name: str, place: Place) -> Found:
+    """Trains it, unless it is trained, and measures it, as far as it is not measured.
+
+    Raises:
+      RunError: if a signal stopped its training, or another experiment is in its folder.
+    """
+    named = find(name)
+    named = dataclasses.replace(named, experiment=place.with_data(named.experiment))
+    path = place.runs / name
+    if not is_finished(path, named):
+        result = run(named, path, resume=True)
+        if result.stopped:
+            raise RunError(f"{name} stopped at step {result.step}: the same command goes on")
+    results: dict[str, Any] = {"step": named.experiment.training.steps}
+    report = measured(named, path, results["step"])
+    if report:
+        results["report"] = report
+    seconds = 0.0
+    if isinstance(named.experiment, Generative):
+        record = evaluate(task_of(path))
+        kept = ("weights", "samples", "sampling", "findings")
+        results |= {field: record[field] for field in kept}
+        seconds = sum(record["seconds"].values())
+    first = json.loads((path / "versions.json").read_text())[0]
+    return Found(
+        name=name,
+        results=results,
+        training_minutes=round(training_seconds(RunDirectory.open(path)) / 60, 2),
+        measuring_minutes=round(seconds / 60, 2),
+        computer=computer(first),
+        commit=revision(first),
+    )
+
+
+def is_finished(path: Path, named: Named[Trainable]) -> bool:
+    """Whether ``path`` holds the run of this very experiment, trained to its end."""
+    try:
+        stored = RunDirectory.open(path)
+    except NotARunError:
+        return False
+    last = max(saved_steps(stored.checkpoints), default=0)
+    return last >= named.experiment.training.steps and stored.config == normal(named.config())
+
+
+def task_of(path: Path) -> Task:
+    """The evaluation that its experiment asks for."""
+    return usual_task(open_generative(path, data_mesh()), data_mesh())

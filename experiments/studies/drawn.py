@@ -1,0 +1,52 @@
+"""Samples of a run as its evaluation keeps them, and what a classifier makes of images."""
+
+import time
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.evaluation.features import FeatureNetwork, extractor
+from experiments.evaluation.task import BATCH_SIZE, Drawn, usual_task
+from experiments.generation import Draw, batch_drawer, example_keys
+from experiments.runs import GenerativeRun
+from sde_jax.arrays import PyTree
+from sde_jax.training.devices import data_mesh
+
+__all__ = ["Seen", "kept_samples", "seconds_per_image", "seen_by"]
+
+
+class Seen(NamedTuple):
+    """What a network makes of images."""
+
+    features: np.ndarray
+    logits: np.ndarray | None
+
+
+def kept_samples(run: GenerativeRun) -> Drawn:
+    """The samples that the run's usual evaluation drew."""
+    return usual_task(run, data_mesh()).samples()
+
+
+def seen_by(network: FeatureNetwork, images: np.ndarray) -> Seen:
+    """Features and, of classifiers, logits of images in their own unit."""
+    extract = extractor(network, data_mesh(), BATCH_SIZE)
+    parts = [
+        extract(images[first : first + BATCH_SIZE]) for first in range(0, len(images), BATCH_SIZE)
+    ]
+    logits = [part.logits for part in parts if part.logits is not None]
+    return Seen(
+        np.concatenate([part.features for part in parts]),
+        np.concatenate(logits) if logits else None,
+    )
+
+
+def seconds_per_image(draw: Draw, params: PyTree, count: int) -> float:
+    """Of ``count`` images at once, compiled before."""
+    compiled, index = batch_drawer(draw, data_mesh()), jnp.arange(count)
+    keys = example_keys(jax.random.key(0), 0, count)
+    jax.block_until_ready(compiled(params, keys, index))
+    started = time.perf_counter()
+    jax.block_until_ready(compiled(params, keys, index))
+    return (time.perf_counter() - started) / count

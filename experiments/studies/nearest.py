@@ -1,0 +1,90 @@
+"""Samples beside the training images that are nearest to them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.evaluation.comparison import newest
+from experiments.evaluation.examples import examples
+from experiments.evaluation.features import classifier
+from experiments.evaluation.task import TEST, TRAIN
+from experiments.evaluation.wording import WORDING, with_error
+from experiments.runs import open_generative
+from experiments.studies.drawn import kept_samples, seen_by
+from experiments.studies.study import Results, Study, markdown_table
+from sde_jax import figures
+from sde_jax.metrics.nearest import nearest
+from sde_jax.training.devices import data_mesh
+
+__all__ = ["NearestImages"]
+
+SHOWN = 10
+NEIGHBOURS = 4
+METRICS = ("closer", "near")
+SPACES = {"pixels": "coordinates", "features": "classifier"}
+"""What distances are taken in, and what an evaluation calls it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NearestImages(Study):
+    """Whether a model copies: distances of samples to the training data, beside held-out ones'."""
+
+    run: str
+    """The run of the model."""
+    classifier: str
+    """The run in whose features images are compared, too."""
+    count: int = 2000
+    """Samples, and held-out images, at most."""
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """Both runs."""
+        return (self.classifier, self.run)
+
+    def measure(self, runs: Path, pictures: Path) -> dict[str, Any]:
+        """Median distances to the nearest training image, and what the evaluation says of them."""
+        run, network = (
+            open_generative(runs / self.run, data_mesh()),
+            classifier(runs / self.classifier),
+        )
+        training, held_out = (
+            np.concatenate([part.data for part in examples(run.source, split, count=count)])
+            for split, count in ((TRAIN, None), (TEST, self.count))
+        )
+        samples = kept_samples(run).data[: self.count]
+        images = (samples, held_out, training)
+        spaces = {
+            "pixels": images,
+            "features": tuple(seen_by(network, part).features for part in images),
+        }
+        shown, found = {"sample": samples[:SHOWN, None]}, {}
+        for space, (of_samples, of_held_out, of_training) in spaces.items():
+            near = nearest(of_samples, of_training, NEIGHBOURS)
+            shown[f"nearest in {space}"] = training[near.indices[:SHOWN]]
+            beside = nearest(of_held_out, of_training)
+            found[space] = {
+                "samples": float(np.median(near.distances[:, 0])),
+                "held_out": float(np.median(beside.distances[:, 0])),
+            }
+        figures.image_rows(shown, pictures / "neighbours.png")
+        record = newest(runs / self.run)
+        kept = [f for f in record["findings"] if f["metric"] in METRICS]
+        return {"median_distance": found, "findings": kept, "count": len(samples)}
+
+    def table(self, results: Results) -> Iterator[str]:
+        """A row for each space that distances are taken in."""
+        head = ["distances in", "median of samples", "of held-out images"]
+        head += [WORDING[metric].title for metric in METRICS]
+        by = {(f["features"], f["metric"]): f for f in results["findings"]}
+        rows = []
+        for space, distance in results["median_distance"].items():
+            cells = [space, *(f"{distance[name]:.3g}" for name in ("samples", "held_out"))]
+            for metric in METRICS:
+                finding = by[SPACES[space], metric]
+                beside = f" ({finding['expected']:.3g})"
+                cells.append(with_error(finding["value"], finding["stderr"]) + beside)
+            rows.append(cells)
+        yield from markdown_table(head, rows)

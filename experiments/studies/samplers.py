@@ -1,0 +1,189 @@
+"""One trained model, many samplers: quality against evaluations and seconds."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from experiments.configuration import to_config
+from experiments.evaluation.features import FeatureNetwork, classifier
+from experiments.evaluation.reference import reference
+from experiments.evaluation.task import TRAIN
+from experiments.evaluation.wording import with_error
+from experiments.generation import batch_drawer, example_keys, together, usable
+from experiments.runs import ScoreRun, open_run
+from experiments.sampler_settings import TITLES, SamplerSettings
+from experiments.studies.drawn import seen_by
+from experiments.studies.study import Results, Study, markdown_table
+from sde_jax.atomic import whole_file, write_json
+from sde_jax.metrics.kernel import kernel_distance
+from sde_jax.sampling import Samples
+from sde_jax.training.devices import data_mesh
+
+__all__ = ["Samplers"]
+
+Point = Mapping[str, Any]
+
+BATCH_SIZE = 64
+MARKERS = "osD^v<>Pp*hXd8H"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samplers(Study):
+    """Samples by every sampler from the same keys, and their kernel distance from the training data
+    in a classifier's features, which has no bias, however few samples there are."""
+
+    run: str
+    """The run of the score model."""
+    classifier: str
+    """The run whose features are compared."""
+    settings: tuple[SamplerSettings, ...]
+    """Each a point of the figure; those of one sampler are joined by a line."""
+    evaluations: int
+    """Of all samples of a setting together: the slower the sampler, the fewer samples."""
+    least: int
+    """Samples of a setting, whatever they take."""
+    most: int
+    """Samples of a setting, however fast they are."""
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """Both runs."""
+        return (self.classifier, self.run)
+
+    def measure(self, runs: Path, pictures: Path) -> dict[str, Any]:
+        """Evaluations, seconds per image and distance by every setting.
+
+        What is found of a setting is kept in a file, so that a kill loses but one of them.
+        """
+        run, network = open_run(runs / self.run, data_mesh()), classifier(runs / self.classifier)
+        known = reference(network, run.experiment.data, TRAIN, source=run.source, mesh=data_mesh())
+        assert known.features is not None, "computed references keep features"
+        training = np.asarray(known.features)
+        kept = pictures.parent / f"settings-{self.run}-{run.step}.json"
+        found: dict[str, Point] = json.loads(kept.read_text()) if kept.is_file() else {}
+        names = [json.dumps(to_config(settings)) for settings in self.settings]
+        for name, settings in zip(names, self.settings, strict=True):
+            if name not in found:
+                found[name] = self._point(run, network, training, settings)
+                write_json(kept, found)
+        points = [found[name] for name in names]
+        draw_points(points, pictures / "figure.png")
+        return {"points": points}
+
+    def table(self, results: Results) -> Iterator[str]:
+        """A row for each setting."""
+        head = ["sampler", "set to", "evaluations", "seconds per image", "kernel distance"]
+        head += ["mean max logit", "samples"]
+        yield from markdown_table(head, map(cells, results["points"]))
+
+    def _point(
+        self,
+        run: ScoreRun,
+        network: FeatureNetwork,
+        training: np.ndarray,
+        settings: SamplerSettings,
+    ) -> dict[str, Any]:
+        """What one setting does."""
+        samples, seconds = self._draw(run, settings)
+        whole = usable(samples)
+        seen = seen_by(network, np.asarray(run.layout.scaling.to_unit(samples.x[whole])))
+        assert seen.logits is not None, "a classifier has logits"
+        logits = seen.logits.max(axis=1)
+        distance = kernel_distance(seen.features, training)
+        return {
+            "sampler": settings.sampler,
+            "options": settings.options(),
+            "evaluations": float(samples.nfe.mean()),
+            "samples": len(whole),
+            "failed": int((~whole).sum()),
+            "seconds_per_image": seconds,
+            "kernel_distance": [float(distance.value), float(distance.stderr)],
+            "mean_max_logit": [
+                float(logits.mean()),
+                float(logits.std(ddof=1) / len(logits) ** 0.5),
+            ],
+        }
+
+    def _draw(self, run: ScoreRun, settings: SamplerSettings) -> tuple[Samples, float]:
+        """The samples, and the seconds that one of them takes in a batch that is compiled."""
+        draw, count = batch_drawer(run.draws(settings), data_mesh()), self.least
+        parts: list[Samples] = []
+        seconds: list[float] = []
+        while len(parts) * BATCH_SIZE < count or len(parts) < 2:
+            first = len(parts) * BATCH_SIZE
+            keys = example_keys(jax.random.key(0), first, BATCH_SIZE)
+            started = time.perf_counter()
+            parts.append(jax.device_get(draw(run.params, keys, first + jnp.arange(BATCH_SIZE))))
+            seconds.append((time.perf_counter() - started) / BATCH_SIZE)
+            affordable = int(self.evaluations / parts[0].nfe.mean())
+            count = min(max(affordable, self.least), self.most)
+        return together(parts), float(np.median(seconds[1:]))
+
+
+def cells(point: Point) -> list[str]:
+    """The row of a setting."""
+    options = ", ".join(
+        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in point["options"].items()
+        if value
+    )
+    failed = f", {point['failed']} of them failed" if point["failed"] else ""
+    return [
+        TITLES[point["sampler"]],
+        options,
+        f"{point['evaluations']:,.0f}",
+        f"{point['seconds_per_image']:.3g}",
+        with_error(*point["kernel_distance"]),
+        with_error(*point["mean_max_logit"]),
+        f"{point['samples']:,}{failed}",
+    ]
+
+
+def draw_points(points: Sequence[Point], path: Path) -> None:
+    """The distance against evaluations and against seconds, a line for each sampler."""
+    figure = Figure(figsize=(11.5, 4.6), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    lines: dict[str, list[Point]] = {}
+    for point in points:
+        lines.setdefault(point["sampler"], []).append(point)
+    for axes, field, label in (
+        (panels[0], "evaluations", "network evaluations of a sample"),
+        (panels[1], "seconds_per_image", "seconds for a sample, in batches of 64"),
+    ):
+        draw_lines(axes, lines, field)
+        axes.set(xscale="log", yscale="log", xlabel=label)
+        axes.grid(alpha=0.25, which="both")
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylabel("kernel distance to the training data")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize=9)
+    with whole_file(path) as file:
+        figure.savefig(file, format="png", dpi=150)
+
+
+def draw_lines(axes: Axes, lines: Mapping[str, list[Point]], field: str) -> None:
+    """A line for each sampler, in a colour and with a marker of its own."""
+    for number, (sampler, points) in enumerate(lines.items()):
+        ordered = sorted(points, key=lambda point: point[field])
+        values, errors = zip(*(point["kernel_distance"] for point in ordered), strict=True)
+        axes.errorbar(
+            [point[field] for point in ordered],
+            values,
+            yerr=errors,
+            label=TITLES[sampler],  # type: ignore[index]
+            color=f"C{number % 10}",
+            marker=MARKERS[number % len(MARKERS)],
+            ls="-" if number < 10 else "--",
+            ms=5,
+            lw=1.2,
+            elinewidth=0.8,
+        )
