@@ -12,9 +12,11 @@ COURSE = (
     *("mnist_classifier", "mnist_vp_narrow", "mnist_ddpm_narrow", "samplers", "mnist_nearest"),
     *("mnist_sliced", "mnist_matching", "mnist_denoiser_prior", "mnist_vae", "mnist_gan"),
     *("mnist_flow", "mnist_latent", "mnist_conditional", "mnist_comparison"),
-    *("flowers_narrow", "flowers_colour_narrow"),
-    *("mnist_ddpm", "mnist_vp", "cifar10_vp", "flowers_vp", "flowers_colour"),
+    *("flowers_narrow", "flowers_colour_narrow", "flowers_narrow_samplers"),
+    *("mnist_ddpm", "mnist_vp", "cifar10_vp", "flowers_vp", "flowers_colour", "flowers_samplers"),
 )
 
-FULL_SIZE = frozenset({"mnist_ddpm", "mnist_vp", "cifar10_vp", "flowers_vp", "flowers_colour"})
+FULL_SIZE = frozenset(
+    {"mnist_ddpm", "mnist_vp", "cifar10_vp", "flowers_vp", "flowers_colour", "flowers_samplers"}
+)
 """Days of CPU cores: without a GPU they are left out, unless they are named."""

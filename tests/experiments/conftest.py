@@ -4,7 +4,8 @@ import dataclasses
 import shutil
 
 import pytest
-from in_process import CLASSIFIER, RING, run_command
+from in_process import CLASSIFIER, RING, run_command, succeed
+from small_experiments import SMALL
 
 from experiments import quickstart, ring
 from experiments.kinds.score import LikelihoodSettings
@@ -69,3 +70,21 @@ def classifier_training(tmp_path_factory):
 def classifier_run(classifier_training):
     """The folder alone."""
     return classifier_training[0]
+
+
+@pytest.fixture(scope="session")
+def small_experiments():
+    """The digits' experiments, small."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module, shrink in SMALL.items():
+            patch.setattr(module, "experiment", shrink(module.experiment))
+        yield
+
+
+@pytest.fixture(scope="session")
+def reproduced(small_experiments, tmp_path_factory):
+    """The folder of these runs, trained and measured by `reproduce`."""
+    folder = tmp_path_factory.mktemp("reproduced")
+    names = ("digits_classifier", "digits_vp", "digits_vae")
+    succeed("reproduce", *names, "--runs", folder / "runs", "--out", folder / "out")
+    return folder / "runs"

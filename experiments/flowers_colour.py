@@ -1,0 +1,12 @@
+"""Flowers of Oxford 102 (64x64) in colour, VP.
+
+python -m experiments train flowers_colour
+
+`flowers_vp` in colour. Meant for a GPU; not run to its end yet.
+"""
+
+import dataclasses
+
+from experiments.flowers_vp import experiment as flowers_vp
+
+experiment = dataclasses.replace(flowers_vp, data=dataclasses.replace(flowers_vp.data, grey=False))

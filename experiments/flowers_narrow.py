@@ -1,0 +1,31 @@
+"""Flowers of Oxford 102 (32x32) in grey, VP, narrow.
+
+python -m experiments reproduce flowers_narrow
+
+`flowers_vp` with the network of `mnist_vp_narrow`, a quarter of an hour of two CPU cores. Nobody
+should judge processes or samplers of flowers by it.
+"""
+
+import dataclasses
+
+from experiments.evaluation.settings import EvaluationSettings
+from experiments.flowers_vp import experiment as flowers_vp
+from experiments.mnist_vp_narrow import experiment as mnist_vp_narrow
+from experiments.sampler_settings import SamplerSettings
+
+experiment = dataclasses.replace(
+    flowers_vp,
+    data=dataclasses.replace(flowers_vp.data, image_size=32),
+    network=mnist_vp_narrow.network,
+    optimizer=mnist_vp_narrow.optimizer,
+    ema_decay=mnist_vp_narrow.ema_decay,
+    training=dataclasses.replace(mnist_vp_narrow.training, eval_examples=512),
+    likelihood=mnist_vp_narrow.likelihood,
+    evaluation=EvaluationSettings(
+        count=256,
+        likelihood_count=64,
+        metrics=("kernel", "likelihood"),
+        features=("coordinates",),
+        sampling=SamplerSettings(sampler="sde-dpm++2m", steps=50),
+    ),
+)

@@ -1,0 +1,144 @@
+"""``python -m experiments reproduce``, on experiments of a few steps."""
+
+import json
+import shutil
+
+import pytest
+from in_process import refusal, run_command, succeed
+
+from experiments import digits_nearest
+from experiments.command_line import reproduce as command
+from experiments.configuration import find, names, study_names
+from experiments.reproduction.course import COURSE, FULL_SIZE
+from experiments.studies.nearest import NearestImages
+from sde_jax.training.loop import TrainResult
+
+PAGE = """\
+# Tables
+
+<!-- reproduced: digits_vp digits_ve -->
+| stale |
+<!-- end -->
+
+between
+
+<!-- reproduced: digits_nearest -->
+<!-- end -->
+"""
+
+
+@pytest.fixture
+def place(reproduced, tmp_path):
+    """A copy of the runs, and a page with tables: arguments of the command."""
+    shutil.copytree(reproduced, tmp_path / "runs")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "README.md").write_text(PAGE)
+    return tmp_path
+
+
+def arguments(place):
+    return ("--runs", place / "runs", "--out", place / "out")
+
+
+def test_a_study_comes_with_its_runs_tables_and_pictures(place, monkeypatch):
+    monkeypatch.setattr(command, "report", lambda _: None)
+    results = succeed("reproduce", "digits_nearest", *arguments(place))
+    assert results["reproduced"] == ["digits_classifier", "digits_vp", "digits_nearest"]
+    out = place / "out"
+    page = (out / "README.md").read_text()
+    assert "stale" not in page and "between" in page
+    stored = json.loads((out / "results" / "digits_vp.json").read_text())
+    (frechet,) = (
+        finding["value"]
+        for finding in stored["results"]["findings"]
+        if (finding["metric"], finding["features"], finding["of"])
+        == ("frechet_distance", "classifier", "run")
+    )
+    (row,) = (line for line in page.splitlines() if line.startswith("| `digits_vp`"))
+    shown = row.split("|")[3].partition("±")[0]
+    assert float(shown) == pytest.approx(frechet, rel=0.3)
+    assert stored["commit"] in row and stored["computer"] in row
+    assert "| `digits_ve` | not yet run |" in page
+    assert "`python -m experiments reproduce digits_nearest`" in page
+    assert (out / "pictures" / "digits_nearest-neighbours.png").is_file()
+
+
+def test_what_is_there_is_neither_trained_nor_measured_again(place, monkeypatch):
+    succeed("reproduce", "digits_nearest", *arguments(place))
+    before = json.loads((place / "out" / "results" / "digits_nearest.json").read_text())
+    shutil.rmtree(place / "out" / "results")
+
+    def again(*_):
+        pytest.fail("it was there")
+
+    monkeypatch.setattr("experiments.reproduction.training.run", again)
+    monkeypatch.setattr(NearestImages, "measure", again)
+    monkeypatch.setattr("experiments.generation.batch_drawer", lambda *_: again)
+    succeed("reproduce", "digits_nearest", *arguments(place))
+    assert json.loads((place / "out" / "results" / "digits_nearest.json").read_text()) == before
+
+
+def test_another_study_of_the_name_is_measured_again(place, monkeypatch):
+    succeed("reproduce", "digits_nearest", *arguments(place))
+    other = NearestImages(run="digits_vp", classifier="digits_classifier", count=40)
+    monkeypatch.setattr(digits_nearest, "study", other)
+    succeed("reproduce", "digits_nearest", *arguments(place))
+    stored = json.loads((place / "out" / "results" / "digits_nearest.json").read_text())
+    assert stored["results"]["count"] == 40
+
+
+def test_after_a_kill_it_goes_on(place, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(NearestImages, "measure", killed)
+        assert run_command("reproduce", "digits_nearest", *arguments(place)).code == 130
+    page = (place / "out" / "README.md").read_text()
+    assert "`python -m experiments reproduce digits_nearest`: not yet run." in page
+    succeed("reproduce", "digits_nearest", *arguments(place))
+
+
+def test_a_training_that_is_stopped_says_how_to_go_on(place, monkeypatch):
+    shutil.rmtree(place / "runs" / "digits_vae")
+    stopped = TrainResult(
+        state=None, step=1, stopped=True, held_out_loss=None, seconds=1.0, images_per_second=1.0
+    )
+    monkeypatch.setattr("experiments.reproduction.training.run", lambda *_, **__: stopped)
+    said = refusal("reproduce", "digits_vae", *arguments(place))
+    assert "digits_vae stopped at step 1: the same command goes on" in said
+
+
+def test_a_name_that_is_none_is_refused(tmp_path):
+    said = refusal("reproduce", "digits_vq", "--out", tmp_path)
+    assert "no experiment or study 'digits_vq': `list` shows them." in said
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_course_is_of_what_there_is_and_runs_come_before_their_studies():
+    known = {*names(), *study_names()}
+    assert set(COURSE) <= known
+    assert len(set(COURSE)) == len(COURSE)
+    assert set(study_names()) <= set(COURSE)
+    assert set(FULL_SIZE) <= set(COURSE)
+    for place, name in enumerate(COURSE):
+        if name in study_names():
+            assert set(command.find_study(name).trained) <= set(COURSE[:place]), name
+
+
+def test_on_cores_alone_the_full_sizes_are_left_out():
+    assert not set(command.fitting("cpu")) & FULL_SIZE
+    assert set(command.fitting("gpu")) == set(COURSE)
+
+
+def test_every_mnist_name_of_the_course_has_a_form_for_digits():
+    known = {*names(), *study_names()}
+    for name in {*COURSE, "samplers", "forward"}:
+        if name.startswith("mnist_") or name in ("samplers", "forward"):
+            form = name.removeprefix("mnist_").removesuffix("_narrow")
+            assert f"digits_{form}" in known, name
+
+
+def test_experiments_of_the_course_can_be_found():
+    for name in set(COURSE) & set(names()):
+        assert find(name).experiment.training.steps > 0

@@ -1,0 +1,79 @@
+"""Tables between markers."""
+
+import pathlib
+
+import pytest
+
+from experiments.reproduction.found import Found, computer, revision
+from experiments.reproduction.tables import BLOCK, read_results, with_tables
+from sde_jax.training.errors import RunError
+
+EXPERIMENTS = pathlib.Path(__file__).parents[3] / "experiments"
+
+
+def found(name, findings=(), **results):
+    return Found(
+        name=name,
+        results={"findings": list(findings), **results},
+        training_minutes=3.04,
+        measuring_minutes=0.5,
+        computer="2 CPU cores, jax 0.0",
+        commit="abc1234",
+    )
+
+
+def finding(metric, value, stderr, features="classifier", of="run"):
+    return {"metric": metric, "value": value, "stderr": stderr, "features": features, "of": of}
+
+
+def test_a_row_holds_the_first_network_s_numbers_and_only_the_run_s():
+    first = finding("frechet_distance", 12.3, 0.46)
+    others = [
+        finding("frechet_distance", 1.0, 0.1, of="held-out data"),
+        first,
+        finding("frechet_distance", 2.0, 0.1, features="coordinates"),
+        finding("bits_per_dim", 1.904, 0.017, features=None),
+    ]
+    page = "a\n<!-- reproduced: digits_vp mnist_vp -->\nold\n<!-- end -->\nb\n"
+    known = {"digits_vp": found("digits_vp", others, samples={"nfe": 1051.2})}
+    expected = """\
+a
+<!-- reproduced: digits_vp mnist_vp -->
+
+| experiment | Bits per dimension | Fréchet distance | evaluations | minutes of training | \
+of measuring | on | commit |
+| --- | --- | --- | --- | --- | --- | --- | --- |
+| `digits_vp` | 1.904 ± 0.017 | 12.30 ± 0.46 | 1,051 | 3.0 | 0.5 | 2 CPU cores, jax 0.0 | \
+abc1234 |
+| `mnist_vp` | not yet run |  |  |  |  |  |  |
+
+<!-- end -->
+b
+"""
+    assert with_tables(page, known) == expected
+    assert with_tables(expected, known) == expected
+
+
+def test_the_page_of_this_project_holds_what_was_found():
+    """No number in a table is typed by hand: all are rendered again from the results."""
+    text = (EXPERIMENTS / "README.md").read_text(encoding="utf-8")
+    assert len(BLOCK.findall(text)) >= 5
+    assert with_tables(text, read_results(EXPERIMENTS)) == text
+
+
+def test_results_come_back_and_damage_is_named(tmp_path):
+    here = found("ring")
+    here.write(tmp_path / "results")
+    assert read_results(tmp_path) == {"ring": here}
+    (tmp_path / "results" / "ring.json").write_text("{}")
+    with pytest.raises(RunError, match=r"ring\.json is damaged: remove it, and reproduce it again"):
+        read_results(tmp_path)
+
+
+def test_what_it_was_found_on_is_told():
+    gpu = {"device": "NVIDIA H100", "devices": 2, "packages": {"jax": "0.12"}}
+    assert computer(gpu) == "2 x NVIDIA H100, jax 0.12"
+    assert "CPU cores, jax 0.12" in computer({**gpu, "device": "cpu"})
+    git = {"revision": "0123456789abcdef", "dirty": True}
+    assert revision({"git": git}) == "0123456+"
+    assert revision({"git": None}) == "unknown"

@@ -1,0 +1,58 @@
+"""Three samplers side by side, of a small run."""
+
+import dataclasses
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from experiments import flowers_vp
+from experiments.runs import open_run
+from experiments.sampler_settings import SamplerSettings
+from experiments.studies import side_by_side
+from experiments.studies.side_by_side import SideBySide
+
+STUDY = SideBySide(runs=(("digits", "digits_vp"),), count=16)
+
+
+@pytest.fixture
+def brief(monkeypatch):
+    """Runs whose experiments ask for few steps."""
+
+    def opened(path, mesh):
+        run = open_run(path, mesh)
+        sampling = SamplerSettings(steps=4, tolerance=0.1)
+        experiment = dataclasses.replace(run.experiment, sampling=sampling)
+        return dataclasses.replace(run, named=dataclasses.replace(run.named, experiment=experiment))
+
+    monkeypatch.setattr(side_by_side, "open_run", opened)
+
+
+def test_three_samplers_are_drawn_and_measured(reproduced, tmp_path, brief):
+    found = STUDY.measure(reproduced, tmp_path)
+    em, pc, ode = found["rows"]
+    assert (em["evaluations"], pc["evaluations"]) == (5, 9)
+    assert ode["evaluations"] > 10
+    drawn = np.asarray(PIL.Image.open(tmp_path / "digits_vp.png").convert("L"))
+    assert drawn.shape[1] > 2 * drawn.shape[0] and len(np.unique(drawn)) > 16
+    _, _, *rows = STUDY.table(found)
+    assert "predictor-corrector" in rows[1]
+
+
+def test_training_images_are_at_no_distance(reproduced, tmp_path, brief, monkeypatch):
+    def training(self, run, sampler):
+        batch = next(run.source.batches(side_by_side.jax.random.key(0), "train", 1000))
+        images = np.asarray(run.layout.scaling.to_unit(batch.x))
+        return images, {"sampler": sampler, "evaluations": 0.0, "seconds_per_image": 0.0}
+
+    monkeypatch.setattr(SideBySide, "_drawn", training)
+    for row in STUDY.measure(reproduced, tmp_path)["rows"]:
+        value, stderr = row["kernel_distance"]
+        assert abs(value) < 3 * stderr
+
+
+def test_an_epoch_is_230_batches_and_there_are_200():
+    """Of 8,189 flowers, 1,020 + 1,020 + 6,149, nine tenths of each split train."""
+    size = 918 + 918 + 5534
+    training = flowers_vp.experiment.training
+    assert round(training.steps * training.batch_size / size) == 200
