@@ -9,7 +9,12 @@ import numpy as np
 
 from sde_jax.arrays import Array, Float, Int
 
-__all__ = ["GaussianFourierFeatures", "LabelEmbedding", "positional_embedding"]
+__all__ = [
+    "GaussianFourierFeatures",
+    "LabelEmbedding",
+    "interleaved_embedding",
+    "positional_embedding",
+]
 
 
 def positional_embedding(
@@ -34,6 +39,21 @@ def positional_embedding(
     angle = 2 * jnp.pi * (_turns(time, jnp.asarray(frequency)) + time[:, None] * rest[None, :])
     embedding = jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], axis=-1)
     return jnp.pad(embedding, ((0, 0), (0, width - 2 * half)))
+
+
+def interleaved_embedding(time: Float[Array, "batch"], width: int) -> Float[Array, "batch width"]:
+    """Embeds ``time`` as Vaswani et al. 2017 (arXiv:1706.03762, sec. 3.5) embed positions.
+
+    A sine at position ``2 i`` and a cosine at ``2 i + 1`` of ``time / 10000 ** (2 i / width)``, for
+    every real time.
+
+    Raises:
+      ValueError: if ``width`` is odd, or below 4.
+    """
+    if width % 2:
+        raise ValueError(f"`width` of an interleaved embedding must be even: got {width}")
+    waves = positional_embedding(time, width, max_period=10_000 ** (1 - 2 / width))
+    return jnp.stack(jnp.split(waves, 2, axis=1), axis=2).reshape(-1, width)
 
 
 class GaussianFourierFeatures(nn.Module):

@@ -35,11 +35,12 @@ from sde_jax.sde import DDPMChain
 
 NAMES = [
     *("cifar10_subvp", "cifar10_ve", "cifar10_vp", "digits_classifier", "digits_conditional"),
-    *("digits_denoiser_prior", "digits_flow", "digits_gan", "digits_labels", "digits_latent"),
-    *("digits_noisy_classifier", "digits_sliced", "digits_subvp", "digits_vae", "digits_ve"),
-    *("digits_vp", "flowers_vp", "folder", "mnist_classifier", "mnist_conditional", "mnist_flow"),
-    *("mnist_gan", "mnist_labels", "mnist_latent", "mnist_noisy_classifier", "mnist_subvp"),
-    *("mnist_vae", "mnist_ve", "mnist_vp", "quickstart", "ring", "svhn_vp"),
+    *("digits_ddpm", "digits_denoiser_prior", "digits_flow", "digits_gan", "digits_labels"),
+    *("digits_latent", "digits_noisy_classifier", "digits_sliced", "digits_subvp", "digits_vae"),
+    *("digits_ve", "digits_vp", "flowers_vp", "folder", "mnist_classifier", "mnist_conditional"),
+    *("mnist_ddpm", "mnist_ddpm_narrow", "mnist_flow", "mnist_gan", "mnist_labels", "mnist_latent"),
+    *("mnist_noisy_classifier", "mnist_subvp", "mnist_vae", "mnist_ve", "mnist_vp", "quickstart"),
+    *("ring", "svhn_vp"),
 ]
 SHAPES = {
     "cifar10": (32, 32, 3),
