@@ -1,0 +1,251 @@
+"""What ways to match scores cost and give: samples, noise of their gradients, time of a step."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from experiments.evaluation.comparison import newest
+from experiments.evaluation.findings import plain
+from experiments.evaluation.task import TEST, TRAIN, Task
+from experiments.evaluation.wording import WORDING, with_error
+from experiments.runs import ScoreRun, open_run
+from experiments.studies.gradient_noise import (
+    FixedTime,
+    estimate,
+    gradient_of,
+    gradients,
+    products,
+    signal_to_noise,
+    times_variance,
+)
+from experiments.studies.matching_figures import draw_gradients, draw_samples
+from experiments.studies.study import Results, Study, markdown_table
+from sde_jax.metrics.estimate import Estimate
+from sde_jax.objectives import TimeSampler
+from sde_jax.training.devices import data_mesh
+
+__all__ = ["MatchingComparison"]
+
+SHOWN_METRICS = ("frechet_distance", "precision", "recall", "mean_max_logit", "bits_per_dim")
+DRAWN_AT_ONCE = 256
+SHOWN = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatchingComparison(Study):
+    """Runs of one network on the same data that differ in what they are matched by.
+
+    Quality is what the newest evaluation of each run found, and what its report says of the model.
+    Gradients g_k are at the first run's averaged parameters, of its batch size, times and
+    weighting, whatever the matching. They have one and the same mean g then: the signal, whose
+    ``|g|^2`` is estimated from the first run's for all of them. Where training is at its end it is
+    next to nothing, and the variances ``E |g_k - g|^2`` alone can be told apart. Steps are timed in
+    turn, each run's own.
+    """
+
+    runs: tuple[tuple[str, str], ...]
+    """Title and name of each run; the others are compared with the first."""
+    draws: int = 32
+    """Gradients of each, of a batch, noise and directions of their own."""
+    times: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3, 0.9)
+    """At which the variance of gradients is measured, too."""
+    rounds: int = 20
+    """Steps of each that are timed."""
+
+    def __post_init__(self) -> None:
+        if len(self.runs) < 2:
+            raise ValueError(f"`runs` must be two or more, to be compared: got {self.runs}.")
+        for field in ("draws", "rounds"):
+            value = getattr(self, field)
+            if value < 2:
+                raise ValueError(f"`{field}` must be at least 2, for an error: got {value}.")
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """See `Study`."""
+        return tuple(name for _, name in self.runs)
+
+    def measure(self, runs: Path, pictures: Path) -> dict[str, Any]:
+        """See `Study`; draws ``samples.png`` and ``gradients.png``."""
+        opened = {title: open_run(runs / name, data_mesh()) for title, name in self.runs}
+        first = next(iter(opened.values()))
+        found = {title: quality(runs / name) for title, name in self.runs}
+        noise, steps = self._gradient_noise(opened), timed_in_turn(opened, self.rounds)
+        held_out = next(first.source.batches(jax.random.key(0), TEST, SHOWN)).x
+        known = {"held-out data": np.asarray(first.layout.scaling.to_unit(held_out))}
+        samples = {title: samples_of(run) for title, run in opened.items()}
+        draw_samples(known | samples, pictures / "samples.png")
+        draw_gradients(noise, steps, pictures / "gradients.png")
+        methods = {
+            title: {
+                "run": name,
+                "steps": opened[title].step,
+                "seconds": training_seconds(opened[title]),
+                **found[title],
+                "gradient": noise[title],
+                "step": steps[title],
+            }
+            for title, name in self.runs
+        }
+        batch_size = first.experiment.training.batch_size
+        return {"methods": methods, "batch_size": batch_size, "draws": self.draws}
+
+    def table(self, results: Results) -> Iterator[str]:
+        """See `Study`: a row for each run."""
+        methods = results["methods"]
+        names = [name for each in methods.values() for name in shown_quality(each)]
+        columns = list(dict.fromkeys(names))
+        costs = ["variance of the gradient", "its signal to noise", "time of a step", "steps"]
+        yield from markdown_table(
+            ["", *columns, *costs, "seconds of training"],
+            (
+                [title, *(shown_quality(each).get(name, "") for name in columns), *costs_of(each)]
+                for title, each in methods.items()
+            ),
+        )
+
+    def _gradient_noise(self, runs: Mapping[str, ScoreRun]) -> dict[str, dict[str, Any]]:
+        """Variance of the gradients of each run's objective, at the first one's parameters."""
+        first = next(iter(runs.values()))
+        experiment = first.experiment
+        drawn = {
+            title: jax.jit(gradient_of(experiment, run.experiment.matching))
+            for title, run in runs.items()
+        }
+
+        def drawn_at(title: str, times: TimeSampler) -> np.ndarray:
+            return products(
+                gradients(
+                    drawn[title],
+                    first.params,
+                    first.source,
+                    times,
+                    experiment.sde,
+                    batch_size=experiment.training.batch_size,
+                    draws=self.draws,
+                )
+            )
+
+        everywhere = {title: drawn_at(title, experiment.times) for title in runs}
+        yardstick = next(iter(everywhere.values()))
+
+        def noise_of(title: str) -> dict[str, Any]:
+            own = everywhere[title]
+            at = [
+                estimate(times_variance, drawn_at(title, FixedTime(t=t)), yardstick)
+                for t in self.times
+            ]
+            return {
+                "signal_to_noise": of(estimate(signal_to_noise, yardstick, own)),
+                "times_variance": of(estimate(times_variance, own, yardstick)),
+                "times_variance_at": [
+                    {"t": t, **of(found)} for t, found in zip(self.times, at, strict=True)
+                ],
+            }
+
+        return {title: noise_of(title) for title in runs}
+
+
+def of(found: Estimate) -> dict[str, Any]:
+    """An estimate for JSON."""
+    return {"value": plain(found.value), "stderr": plain(found.stderr)}
+
+
+def timed_in_turn(runs: Mapping[str, ScoreRun], rounds: int) -> dict[str, dict[str, Any]]:
+    """Seconds of a compiled update of each run, and those over the first one's in the same round.
+
+    Each is a median between quartiles. All have the same batch, the first run's.
+    """
+    first = next(iter(runs.values()))
+    size = first.experiment.training.batch_size
+    batch = next(first.source.stream(jax.random.key(0), TRAIN, size))
+
+    def update_of(run: ScoreRun) -> Any:
+        learner = run.experiment.learner(first.layout.shape)
+        state, update = learner.init(jax.random.key(0)), jax.jit(learner.update)
+        return lambda: jax.block_until_ready(update(state, jax.random.key(0), batch))
+
+    updates = {title: update_of(run) for title, run in runs.items()}
+    for update in updates.values():
+        update()
+    seconds = np.asarray([[seconds_of(each) for each in updates.values()] for _ in range(rounds)])
+    return {
+        title: {"seconds": quartiles(own), "times": quartiles(own / seconds[:, 0])}
+        for title, own in zip(runs, seconds.T, strict=True)
+    }
+
+
+def seconds_of(call: Any) -> float:
+    """What one call takes."""
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def quartiles(values: np.ndarray) -> dict[str, float]:
+    """The median and the quartiles around it."""
+    low, value, high = np.quantile(values, [0.25, 0.5, 0.75]).tolist()
+    return {"value": value, "low": low, "high": high}
+
+
+def samples_of(run: ScoreRun) -> np.ndarray:
+    """Samples of a run in the data's unit: those of its evaluation."""
+    task = Task(
+        run=run,
+        settings=run.experiment.evaluation,
+        likelihood=run.experiment.likelihood,
+        seed=0,
+        batch_size=DRAWN_AT_ONCE,
+        mesh=data_mesh(),
+    )
+    return task.samples().data[:SHOWN]
+
+
+def training_seconds(run: ScoreRun) -> float | None:
+    """What the run said last of the time that it took."""
+    known = [line["seconds"] for line in run.directory.read_metrics() if "seconds" in line]
+    return known[-1] if known else None
+
+
+def quality(run: Path) -> dict[str, Any]:
+    """What the newest evaluation found of a run, and what the run's report says of the model."""
+    kept = ("metric", "features", "value", "stderr")
+    findings = [
+        {name: finding[name] for name in kept}
+        for finding in newest(run)["findings"]
+        if finding["of"] == "run"
+    ]
+    report = run / "report.json"
+    stored = json.loads(report.read_text())["report"] if report.is_file() else {}
+    return {"findings": findings, "report": stored.get("model", {})}
+
+
+def shown_quality(method: Results) -> dict[str, str]:
+    """The numbers that the table shows, in words: of the first feature network, and the report."""
+    findings: Sequence[Mapping[str, Any]] = method["findings"]
+    network = next((f["features"] for f in findings if f["features"]), None)
+    shown = {
+        WORDING[f["metric"]].title: with_error(f["value"], f["stderr"])
+        for f in findings
+        if f["metric"] in SHOWN_METRICS and f["features"] in (None, network)
+    }
+    return shown | {name: f"{value:.2g}" for name, value in method["report"].items()}
+
+
+def costs_of(method: Results) -> list[str]:
+    """The numbers of gradients and time, in words."""
+    gradient, step, seconds = method["gradient"], method["step"]["times"], method["seconds"]
+    signal, times = gradient["signal_to_noise"], gradient["times_variance"]
+    return [
+        f"× {with_error(times['value'], times['stderr'])}",
+        with_error(signal["value"], signal["stderr"]),
+        f"× {step['value']:.2f} ({step['low']:.2f} to {step['high']:.2f})",
+        f"{method['steps']:,}",
+        "" if seconds is None else f"{seconds:,.0f}",
+    ]

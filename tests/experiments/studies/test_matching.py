@@ -1,0 +1,271 @@
+"""Comparisons of matchings: gradients of known spread, one expectation for all, and two runs."""
+
+import dataclasses
+import itertools
+import json
+
+import flax.linen as nn
+import jax
+import numpy as np
+import PIL.Image
+import pytest
+from in_process import RING, succeed
+
+from experiments import digits_matching, mnist_matching, ring, ring_matching
+from experiments.configuration import find
+from experiments.kinds.matching import Denoising, Implicit, Sliced
+from experiments.studies.gradient_noise import (
+    FixedTime,
+    estimate,
+    gradient_of,
+    gradients,
+    products,
+    signal_to_noise,
+    squared_mean,
+    times_variance,
+    variance,
+)
+from experiments.studies.matching import MatchingComparison
+from sde_jax.data.synthetic import Ring
+from sde_jax.nets.mlp import MLPSpec
+from sde_jax.nets.spec import NetworkSpec
+from sde_jax.objectives import LikelihoodWeighting, UniformTimes
+from sde_jax.sde import VP
+
+BATCH, DRAWS = 32, 256
+T = 0.3
+ALPHA, SIGMA = float(VP().alpha(T)), float(VP().sigma(T))
+MATCHINGS = {"denoising": Denoising(), "sliced": Sliced(), "implicit": Implicit()}
+
+
+class Gain(nn.Module):
+    """``gain`` times what it is shown."""
+
+    @nn.compact
+    def __call__(self, x, time, condition=None, *, deterministic):
+        return self.param("gain", nn.initializers.zeros, ()) * x
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GainSpec(NetworkSpec):
+    """Makes a `Gain`."""
+
+    classes = None
+
+    def build(self):
+        return Gain()
+
+
+def drawn(experiment, matching, params, times):
+    """Gradients of the experiment's data."""
+    return gradients(
+        jax.jit(gradient_of(experiment, matching)),
+        params,
+        experiment.data.load(),
+        times,
+        experiment.sde,
+        batch_size=BATCH,
+        draws=DRAWS,
+    )
+
+
+ENERGY = Ring().radius ** 2 + Ring().deviation ** 2
+KNOWN = {
+    # d/d gain of |gain x - noise|^2 / 2 at gain 0: -x.noise, x = alpha x0 + sigma noise.
+    "denoising": (Denoising(), ALPHA**2 * ENERGY + 4 * SIGMA**2),
+    # d/d gain of (|gain x|^2 - 2 sigma gain v.v) / 2 at gain 0: -sigma v.v.
+    "sliced": (Sliced(projection="gaussian"), 4 * SIGMA**2),
+    "exact": (Sliced(), 0.0),
+    "implicit": (Implicit(), 0.0),
+}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_the_spread_of_one_parameter_is_that_of_the_closed_form(name):
+    """Of a gain of zero, whose gradient has the mean -2 sigma whatever the matching."""
+    matching, of_an_example = KNOWN[name]
+    experiment = dataclasses.replace(ring.experiment, sde=VP(), network=GainSpec())
+    params = experiment.model().init(jax.random.key(0), (2,))
+    found = products(drawn(experiment, matching, params, FixedTime(t=T)))
+    expected, mean = of_an_example / BATCH, (2 * SIGMA) ** 2
+    spread, square = estimate(variance, found), estimate(squared_mean, found)
+    if expected == 0:
+        np.testing.assert_allclose(square.value, mean, rtol=1e-5)
+        assert abs(spread.value) < 1e-9
+        return
+    assert abs(square.value - mean) < 5 * square.stderr
+    assert abs(spread.value - expected) < 5 * spread.stderr
+    # Of K numbers that are about normal, the variance has the relative error sqrt(2 / (K - 1)).
+    np.testing.assert_allclose(spread.stderr, spread.value * (2 / DRAWS) ** 0.5, rtol=0.35)
+    ratio = estimate(signal_to_noise, found, found)
+    assert abs(ratio.value - mean / expected) < 5 * ratio.stderr
+
+
+def test_the_ratio_of_two_spreads_is_that_of_the_closed_forms():
+    """Sliced over denoising, of the same batches."""
+    experiment = dataclasses.replace(ring.experiment, sde=VP(), network=GainSpec())
+    params = experiment.model().init(jax.random.key(0), (2,))
+    sets = [
+        products(drawn(experiment, KNOWN[name][0], params, FixedTime(t=T)))
+        for name in ("sliced", "denoising")
+    ]
+    ratio = estimate(times_variance, *sets)
+    expected = KNOWN["sliced"][1] / KNOWN["denoising"][1]
+    assert abs(ratio.value - expected) < 5 * ratio.stderr
+    assert ratio.stderr < 0.2 * expected
+
+
+def test_the_squared_mean_of_nothing_is_zero():
+    """On average over 500 sets of ten gradients of mean 0, whose own means have not."""
+    sets = np.random.default_rng(0).normal(size=(500, 10, 4))
+    found = np.asarray([squared_mean(products(each)) for each in sets])
+    error = found.std(ddof=1) / np.sqrt(500)
+    assert abs(found.mean()) < 5 * error
+    of_means = (sets.mean(axis=1) ** 2).sum(axis=1)
+    assert of_means.mean() > 20 * error
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TooShort(Sliced):
+    """Whose directions are a tenth too short."""
+
+    def build(self, model, times, weighting):
+        objective = super().build(model, times, weighting)
+
+        @dataclasses.dataclass(frozen=True, kw_only=True)
+        class Short(type(objective)):
+            def directions(self, key, x0):
+                return 0.9 * super().directions(key, x0)
+
+        return Short(model=model, times=times, weighting=weighting)
+
+
+@pytest.fixture(scope="module")
+def of_the_ring():
+    """Gradients of a network of the ring by every matching, at parameters of which none is 0."""
+    experiment = dataclasses.replace(
+        ring.experiment, network=MLPSpec(width=8, depth=1), weighting=LikelihoodWeighting()
+    )
+    shapes = jax.eval_shape(lambda: experiment.model().init(jax.random.key(0), (2,)))
+    rng = np.random.default_rng(1)
+    params = jax.tree.map(lambda leaf: rng.normal(scale=0.4, size=leaf.shape).astype("f4"), shapes)
+    matchings = MATCHINGS | {"short": TooShort()}
+    times = UniformTimes(t_min=0.05)
+    return {name: drawn(experiment, each, params, times) for name, each in matchings.items()}
+
+
+def z_scores(first, second):
+    """Of the mean difference of each parameter's gradient, draw by draw."""
+    differences = np.float64(first) - second
+    errors = differences.std(axis=0, ddof=1) / np.sqrt(DRAWS)
+    return differences.mean(axis=0)[errors > 1e-7] / errors[errors > 1e-7]
+
+
+@pytest.mark.parametrize("pair", list(itertools.combinations(MATCHINGS, 2)), ids="-".join)
+def test_every_matching_has_the_same_expected_gradient(pair, of_the_ring):
+    """Hyvarinen 2005, Vincent 2011, Song et al. 2019: each parameter within 5 standard errors."""
+    z = z_scores(*(of_the_ring[name] for name in pair))
+    assert len(z) > 100
+    assert np.abs(z).max() < 5, np.abs(z).max()
+    assert 0.7 < np.sqrt(np.mean(z**2)) < 1.5
+
+
+def test_directions_that_are_too_short_are_seen(of_the_ring):
+    assert np.abs(z_scores(of_the_ring["short"], of_the_ring["implicit"])).max() > 8
+
+
+STUDIES = {
+    "ring_matching": ring_matching.study,
+    "digits_matching": digits_matching.study,
+    "mnist_matching": mnist_matching.study,
+}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_runs_differ_in_their_matching_alone(name):
+    """But for the steps that they are given."""
+    first, *others = (find(run).experiment for run in STUDIES[name].trained)
+    assert first.matching == Denoising()
+    for other in others:
+        assert other.matching != first.matching
+        training = dataclasses.replace(first.training, steps=other.training.steps)
+        same = {"training": training, "evaluation": first.evaluation}
+        assert dataclasses.replace(other, matching=first.matching, **same) == dataclasses.replace(
+            first, **same
+        )
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"runs": (("denoising", "ring"),)}, "^`runs` must be two or more, to be compared: got "),
+        ({"draws": 1}, r"^`draws` must be at least 2, for an error: got 1\.$"),
+        ({"rounds": 0}, r"^`rounds` must be at least 2, for an error: got 0\.$"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        MatchingComparison(**{"runs": ring_matching.study.runs, **settings})
+
+
+TINY = {
+    "ring_matching": [
+        *RING,
+        *("--evaluation.count", 40, "--evaluation.reference-count", 40),
+        *("--evaluation.sampling.steps", 4, "--evaluation.likelihood-count", 16),
+        *("--likelihood.tolerance", 0.1),
+    ],
+    "digits_matching": [
+        *("--network.channels", 4, "--network.multipliers", 1),
+        *("--network.attention-resolutions", 1, "--training.steps", 2),
+        *("--training.batch-size", 16, "--training.eval-examples", 16),
+        *("--evaluation.count", 40, "--evaluation.sampling.steps", 2),
+        *("--evaluation.features", "coordinates", "--evaluation.metrics", "frechet"),
+    ],
+}
+
+
+@pytest.fixture(
+    scope="module",
+    params=["ring_matching", pytest.param("digits_matching", marks=pytest.mark.slow)],
+)
+def measured(request, tmp_path_factory):
+    """A study of tiny runs, what it found, and its pictures."""
+    folder = tmp_path_factory.mktemp(request.param)
+    study = dataclasses.replace(STUDIES[request.param], draws=3, times=(0.1, 0.5), rounds=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ring, "COUNT", 64)
+        patch.setattr(ring, "FRAMES", 8)
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        for name in study.trained:
+            succeed("train", name, "--workdir", folder / name, *TINY[request.param])
+            succeed("evaluate", folder / name)
+        pictures = folder / "pictures"
+        pictures.mkdir()
+        return study, study.measure(folder, pictures), pictures
+
+
+@pytest.mark.filterwarnings("ignore:the covariances of")
+def test_a_study_of_tiny_runs(measured):
+    study, results, pictures = measured
+    assert json.loads(json.dumps(results)) == results
+    methods = results["methods"]
+    assert list(methods) == [title for title, _ in study.runs]
+    for method in methods.values():
+        assert method["findings"]
+        assert method["step"]["times"]["low"] > 0
+        assert [at["t"] for at in method["gradient"]["times_variance_at"]] == [0.1, 0.5]
+    first = next(iter(methods.values()))
+    assert first["gradient"]["times_variance"] == {"value": 1.0, "stderr": 0.0}
+    assert first["step"]["times"] == {"value": 1.0, "low": 1.0, "high": 1.0}
+    for name in ("samples", "gradients"):
+        with PIL.Image.open(pictures / f"{name}.png") as picture:
+            assert picture.width > 400
+
+
+def test_its_table_has_a_row_for_each_run(measured):
+    study, results, _ = measured
+    head, line, *rows = study.table(results)
+    assert "Fréchet distance" in head
+    assert {row.count("|") for row in (head, line, *rows)} == {head.count("|")}
+    assert [row.split("|")[1].strip() for row in rows] == list(results["methods"])
