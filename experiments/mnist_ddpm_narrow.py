@@ -8,10 +8,8 @@ falls. A forward pass of an image is .13 GFLOP. Meant for two CPU cores; not run
 
 import dataclasses
 
-from experiments.evaluation.settings import EvaluationSettings
-from experiments.kinds.score import LikelihoodSettings
 from experiments.mnist_ddpm import experiment as mnist_ddpm
-from experiments.sampler_settings import SamplerSettings
+from experiments.mnist_vp_narrow import experiment as mnist_vp_narrow
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
 
@@ -22,12 +20,6 @@ experiment = dataclasses.replace(
     training=Training(
         steps=2500, batch_size=64, eval_every=500, eval_examples=2000, checkpoint_every=500
     ),
-    likelihood=LikelihoodSettings(t_min=1e-3, tolerance=1e-4),
-    evaluation=EvaluationSettings(
-        count=2000,
-        likelihood_count=256,
-        features=("classifier",),
-        classifier="mnist_classifier",
-        sampling=SamplerSettings(sampler="sde-dpm++2m", steps=50),
-    ),
+    likelihood=mnist_vp_narrow.likelihood,
+    evaluation=mnist_vp_narrow.evaluation,
 )

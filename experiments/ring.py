@@ -46,7 +46,7 @@ experiment = Experiment(
         reference_count=10_000,
         metrics=("frechet", "kernel", "precision-recall", "density-coverage", "likelihood"),
         features=("coordinates",),
-        sampling=SAMPLING,
+        sampling=SamplerSettings(sampler="ode", tolerance=1e-4),
     ),
 )
 

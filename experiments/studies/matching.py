@@ -12,9 +12,10 @@ import numpy as np
 
 from experiments.evaluation.comparison import newest
 from experiments.evaluation.findings import plain
-from experiments.evaluation.task import TEST, TRAIN, Task
+from experiments.evaluation.task import TEST, TRAIN
 from experiments.evaluation.wording import WORDING, with_error
 from experiments.runs import ScoreRun, open_run
+from experiments.studies.drawn import kept_samples
 from experiments.studies.gradient_noise import (
     FixedTime,
     estimate,
@@ -26,6 +27,7 @@ from experiments.studies.gradient_noise import (
 )
 from experiments.studies.matching_figures import draw_gradients, draw_samples
 from experiments.studies.study import Results, Study, markdown_table
+from experiments.training_time import training_seconds
 from sde_jax.metrics.estimate import Estimate
 from sde_jax.objectives import TimeSampler
 from sde_jax.training.devices import data_mesh
@@ -33,7 +35,6 @@ from sde_jax.training.devices import data_mesh
 __all__ = ["MatchingComparison"]
 
 SHOWN_METRICS = ("frechet_distance", "precision", "recall", "mean_max_logit", "bits_per_dim")
-DRAWN_AT_ONCE = 256
 SHOWN = 2000
 
 
@@ -79,14 +80,14 @@ class MatchingComparison(Study):
         noise, steps = self._gradient_noise(opened), timed_in_turn(opened, self.rounds)
         held_out = next(first.source.batches(jax.random.key(0), TEST, SHOWN)).x
         known = {"held-out data": np.asarray(first.layout.scaling.to_unit(held_out))}
-        samples = {title: samples_of(run) for title, run in opened.items()}
+        samples = {title: kept_samples(run).data[:SHOWN] for title, run in opened.items()}
         draw_samples(known | samples, pictures / "samples.png")
         draw_gradients(noise, steps, pictures / "gradients.png")
         methods = {
             title: {
                 "run": name,
                 "steps": opened[title].step,
-                "seconds": training_seconds(opened[title]),
+                "seconds": training_seconds(opened[title].directory),
                 **found[title],
                 "gradient": noise[title],
                 "step": steps[title],
@@ -194,25 +195,6 @@ def quartiles(values: np.ndarray) -> dict[str, float]:
     return {"value": value, "low": low, "high": high}
 
 
-def samples_of(run: ScoreRun) -> np.ndarray:
-    """Samples of a run in the data's unit: those of its evaluation."""
-    task = Task(
-        run=run,
-        settings=run.experiment.evaluation,
-        likelihood=run.experiment.likelihood,
-        seed=0,
-        batch_size=DRAWN_AT_ONCE,
-        mesh=data_mesh(),
-    )
-    return task.samples().data[:SHOWN]
-
-
-def training_seconds(run: ScoreRun) -> float | None:
-    """What the run said last of the time that it took."""
-    known = [line["seconds"] for line in run.directory.read_metrics() if "seconds" in line]
-    return known[-1] if known else None
-
-
 def quality(run: Path) -> dict[str, Any]:
     """What the newest evaluation found of a run, and what the run's report says of the model."""
     kept = ("metric", "features", "value", "stderr")
@@ -247,5 +229,5 @@ def costs_of(method: Results) -> list[str]:
         with_error(signal["value"], signal["stderr"]),
         f"× {step['value']:.2f} ({step['low']:.2f} to {step['high']:.2f})",
         f"{method['steps']:,}",
-        "" if seconds is None else f"{seconds:,.0f}",
+        f"{seconds:,.0f}",
     ]
