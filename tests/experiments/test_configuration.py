@@ -15,6 +15,7 @@ from experiments.configuration import (
     description,
     find,
     from_config,
+    study_names,
     to_config,
 )
 from experiments.kinds.matching import Denoising
@@ -37,15 +38,20 @@ NAMES = [
     *("cifar10_subvp", "cifar10_ve", "cifar10_vp", "digits_classifier", "digits_conditional"),
     *("digits_ddpm", "digits_denoiser_prior", "digits_flow", "digits_gan", "digits_labels"),
     *("digits_latent", "digits_noisy_classifier", "digits_sliced", "digits_subvp", "digits_vae"),
-    *("digits_ve", "digits_vp", "flowers_vp", "folder", "mnist_classifier", "mnist_conditional"),
-    *("mnist_ddpm", "mnist_ddpm_narrow", "mnist_flow", "mnist_gan", "mnist_labels", "mnist_latent"),
-    *("mnist_noisy_classifier", "mnist_subvp", "mnist_vae", "mnist_ve", "mnist_vp", "quickstart"),
-    *("ring", "svhn_vp"),
+    *("digits_ve", "digits_vp", "flowers_colour", "flowers_colour_narrow", "flowers_narrow"),
+    *("flowers_vp", "folder", "mnist_classifier", "mnist_conditional", "mnist_ddpm"),
+    *("mnist_ddpm_narrow", "mnist_denoiser_prior", "mnist_flow", "mnist_gan", "mnist_labels"),
+    *("mnist_latent", "mnist_noisy_classifier", "mnist_sliced", "mnist_subvp", "mnist_vae"),
+    *("mnist_ve", "mnist_vp", "mnist_vp_narrow", "quickstart", "ring", "ring_implicit"),
+    *("ring_sliced", "svhn_vp"),
 ]
 SHAPES = {
     "cifar10": (32, 32, 3),
     "digits": (8, 8, 1),
     "flowers": (64, 64, 1),
+    "flowers_colour": (64, 64, 3),
+    "flowers_colour_narrow": (32, 32, 3),
+    "flowers_narrow": (32, 32, 1),
     "folder": (64, 64, 3),
     "mnist": (32, 32, 1),
     "quickstart": (8, 8, 1),
@@ -63,13 +69,15 @@ def stored(experiment):
     return json.loads(json.dumps(to_config(experiment)))
 
 
-def test_list_names_every_experiment_with_a_line():
+def test_list_names_every_experiment_and_study_with_a_line():
     outcome = run_command("list")
     assert outcome.code == 0
-    names = [*NAMES, *published_names()]
-    assert outcome.results == {"experiments": names}
-    assert [line.split()[0] for line in outcome.stdout.splitlines()[:-1]] == names
-    assert all(len(line.split()) > 2 for line in outcome.stdout.splitlines()[:-1])
+    experiments, studies = [*NAMES, *published_names()], study_names()
+    assert outcome.results == {"experiments": experiments, "studies": studies}
+    lines = outcome.stdout.splitlines()[:-1]
+    named = ["train", *experiments, "reproduce", *studies]
+    assert [line.split()[0] for line in lines] == named
+    assert all(len(line.split()) > 2 for line in lines if line.startswith(" "))
     assert outcome.stderr == ""
 
 
@@ -174,7 +182,7 @@ def test_every_experiment_has_a_learner(name):
     assert f"python -m experiments {'' if name == 'quickstart' else 'train '}{name}" in description(
         name
     )
-    shape = SHAPES[name.split("_")[0]]
+    shape = SHAPES.get(name) or SHAPES[name.split("_")[0]]
     learner = experiment.learner(shape)
     key = jax.random.key(0)
     state = jax.eval_shape(learner.init, key)

@@ -10,7 +10,7 @@ from in_process import RING, run_command
 
 COMMANDS = [
     *("sample", "likelihood", "anomalies", "evaluate", "compare", "data show", "data statistics"),
-    *("weights", "quickstart"),
+    *("weights", "quickstart", "reproduce"),
     *("train digits_ve", "train mnist_vp", "train folder", "train ring", "train digits_classifier"),
     "train digits_noisy_classifier",
 ]
@@ -42,6 +42,7 @@ def test_help_on_commands():
         "likelihood RUN",
         "anomalies RUN",
         "quickstart",
+        r"reproduce \[NAME\]",
     )
     for command in (*commands, "import FILE", "export RUN", "data show SOURCE", "weights NETWORK"):
         assert re.search(rf"^  {command} +\w+", outcome.stdout, re.MULTILINE)
