@@ -9,7 +9,8 @@ import jax
 import tyro
 
 from experiments.command_line.parsing import UsageError, option, parse
-from experiments.configuration import find_study, names, study_names
+from experiments.configuration import find, find_study, names, study_names
+from experiments.kinds.generative import Generative
 from experiments.reproduction.course import COURSE, FULL_SIZE
 from experiments.reproduction.found import Found
 from experiments.reproduction.place import Place
@@ -58,13 +59,25 @@ def fitting(backend: str) -> Sequence[str]:
     return [name for name in COURSE if backend != "cpu" or name not in FULL_SIZE]
 
 
+def needed_by(name: str) -> Sequence[str]:
+    """The runs of a study, or the classifier that an experiment is evaluated by."""
+    if name in study_names():
+        return find_study(name).trained
+    experiment = find(name).experiment
+    if not isinstance(experiment, Generative):
+        return ()
+    settings = experiment.evaluation
+    asked = "classifier" in settings.features and settings.classifier in names()
+    return (settings.classifier,) if asked and settings.classifier else ()
+
+
 def reproduce(name: str, place: Place, done: dict[str, Found]) -> Found:
     """Reproduces a name, those it needs before it, and the tables; each of them once."""
     if name in done:
         return done[name]
+    before = {needed: reproduce(needed, place, done) for needed in needed_by(name)}
     if name in study_names():
-        trained = {run: reproduce(run, place, done) for run in find_study(name).trained}
-        found = reproduce_study(name, place, trained)
+        found = reproduce_study(name, place, before)
     else:
         found = reproduce_experiment(name, place)
     done[name] = found
