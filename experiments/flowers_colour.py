@@ -7,6 +7,7 @@ python -m experiments train flowers_colour
 
 import dataclasses
 
+from experiments.flowers_vp import data
 from experiments.flowers_vp import experiment as flowers_vp
 
-experiment = dataclasses.replace(flowers_vp, data=dataclasses.replace(flowers_vp.data, grey=False))
+experiment = dataclasses.replace(flowers_vp, data=dataclasses.replace(data, grey=False))

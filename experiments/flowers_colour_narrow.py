@@ -7,8 +7,7 @@ python -m experiments reproduce flowers_colour_narrow
 
 import dataclasses
 
+from experiments.flowers_narrow import data
 from experiments.flowers_narrow import experiment as flowers_narrow
 
-experiment = dataclasses.replace(
-    flowers_narrow, data=dataclasses.replace(flowers_narrow.data, grey=False)
-)
+experiment = dataclasses.replace(flowers_narrow, data=dataclasses.replace(data, grey=False))

@@ -9,13 +9,16 @@ should judge processes or samplers of flowers by it.
 import dataclasses
 
 from experiments.evaluation.settings import EvaluationSettings
+from experiments.flowers_vp import data as flowers
 from experiments.flowers_vp import experiment as flowers_vp
 from experiments.mnist_vp_narrow import experiment as mnist_vp_narrow
 from experiments.sampler_settings import SamplerSettings
 
+data = dataclasses.replace(flowers, image_size=32)
+
 experiment = dataclasses.replace(
     flowers_vp,
-    data=dataclasses.replace(flowers_vp.data, image_size=32),
+    data=data,
     network=mnist_vp_narrow.network,
     optimizer=mnist_vp_narrow.optimizer,
     ema_decay=mnist_vp_narrow.ema_decay,

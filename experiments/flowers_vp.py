@@ -21,18 +21,20 @@ from sde_jax.training.settings import Training
 SPLITS = ("train", "validation", "test")
 SAMPLING = SamplerSettings(sampler="em", steps=2000, snr=0.15)
 
+data = TfdsImages(
+    name="oxford_flowers102",
+    image_size=64,
+    fit="crop",
+    channels=3,
+    grey=True,
+    flip=True,
+    train_split="+".join(f"{split}[:90%]" for split in SPLITS),
+    test_split="+".join(f"{split}[90%:]" for split in SPLITS),
+)
+
 experiment = dataclasses.replace(
     cifar10_vp,
-    data=TfdsImages(
-        name="oxford_flowers102",
-        image_size=64,
-        fit="crop",
-        channels=3,
-        grey=True,
-        flip=True,
-        train_split="+".join(f"{split}[:90%]" for split in SPLITS),
-        test_split="+".join(f"{split}[90%:]" for split in SPLITS),
-    ),
+    data=data,
     optimizer=Adam(learning_rate=1e-4, warmup_steps=1000),
     training=Training(
         steps=46_000, batch_size=32, eval_every=5000, sample_every=1000, checkpoint_every=5000

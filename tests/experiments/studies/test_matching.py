@@ -212,7 +212,7 @@ TINY = {
     "ring_matching": [
         *RING,
         *("--evaluation.count", 40, "--evaluation.reference-count", 40),
-        *("--evaluation.sampling.steps", 4, "--evaluation.likelihood-count", 16),
+        *("--evaluation.sampling.tolerance", 0.1, "--evaluation.likelihood-count", 16),
         *("--likelihood.tolerance", 0.1),
     ],
     "digits_matching": [
