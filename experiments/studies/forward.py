@@ -1,0 +1,180 @@
+"""What every forward process makes of an image, of a density and of its score: no run needed."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.studies import forward_pictures
+from experiments.studies.forward_pictures import View
+from experiments.studies.study import Results, Study, markdown_table
+from sde_jax.arrays import Array, Float
+from sde_jax.data.source import DataSpec
+from sde_jax.score import GaussianMixture
+from sde_jax.sde import VE, VP, CosineVP, LinearSDE, OrnsteinUhlenbeck, SubVP
+
+__all__ = ["SDES", "TIMES", "Forward", "mixture", "views"]
+
+Image = Float[Array, "height width channels"]
+
+SDES: dict[str, LinearSDE] = {
+    "VP": VP(),
+    "cosine VP": CosineVP(),
+    "sub-VP": SubVP(),
+    "VE": VE(),
+    "Ornstein-Uhlenbeck": OrnsteinUhlenbeck(),
+}
+TIMES = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
+
+ROWS = {
+    "alpha": "α",
+    "sigma": "σ",
+    "noise_to_signal": "σ/α",
+    "signal_share": "signal's share of the image's variance",
+}
+"""What the table shows, and what it calls it."""
+
+PLACE = 4
+"""Of the image in the test split: a 3 of the digits, a 7 of MNIST."""
+DENSITY_CELLS = 96
+SCORE_CELLS = 11
+EXTENT = 3.0
+"""Of the plane, in deviations of the marginal."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Forward(Study):
+    """Every SDE at the same times, in a figure, an animation and numbers."""
+
+    data: DataSpec
+    """Images in [-1, 1]."""
+    frames: int = 51
+    """Of the animation, at equal steps of t from 0 to 1; at least 2."""
+
+    def __post_init__(self) -> None:
+        if self.frames < 2:
+            raise ValueError(f"`frames` must be at least 2: got frames={self.frames}.")
+
+    def measure(self, runs: Path, pictures: Path) -> dict[str, Any]:
+        """Draws ``forward.png`` and ``forward.gif``.
+
+        Returns:
+          Of each process the time at which the noise is as large as the signal, and at each of
+          ``times`` its ``alpha``, ``sigma``, their ``noise_to_signal`` and the share of the image's
+          variance that is signal, ``alpha^2 v / (alpha^2 v + sigma^2)`` for pixels of variance v.
+        """
+        test = self.data.load().batches(jax.random.key(0), "test", PLACE + 1, count=PLACE + 1)
+        x0 = next(test).x[PLACE]
+        steps = np.linspace(0, 1, self.frames).tolist()
+        names = {"forward": "forward.png", "animation": "forward.gif"}
+        found = {name: numbers(sde, float(x0.var())) for name, sde in SDES.items()}
+        labels = {name: _label(name, found[name]["equal_at"]) for name in SDES}
+        forward_pictures.draw_figure(
+            {labels[name]: views(sde, x0, TIMES) for name, sde in SDES.items()},
+            pictures / names["forward"],
+        )
+        forward_pictures.draw_animation(
+            {name: views(sde, x0, steps) for name, sde in SDES.items()},
+            pictures / names["animation"],
+        )
+        return {"pictures": names, "times": list(TIMES), "processes": found}
+
+    def table(self, results: Results) -> Iterator[str]:
+        """A row for each number of each process, a column for each time."""
+        return markdown_table(
+            ("", *(f"t = {t:g}" for t in results["times"])),
+            (
+                (f"{name}: {label}", *(f"{value:.3g}" for value in found[key]))
+                for key, label in ROWS.items()
+                for name, found in results["processes"].items()
+            ),
+        )
+
+
+def _label(name: str, equal_at: float) -> str:
+    return f"{name}\n$\\sigma = \\alpha$ at t = {equal_at:.2f}"
+
+
+def numbers(sde: LinearSDE, variance: float) -> dict[str, Any]:
+    """What `Forward.measure` returns of a process, for an image whose pixels vary so much."""
+    t = jnp.asarray(TIMES)
+    alpha, sigma = sde.alpha(t), sde.sigma(t)
+    signal = alpha**2 * variance
+    return {
+        "equal_at": float(sde.time_of(jnp.asarray(1.0))),
+        "alpha": alpha.tolist(),
+        "sigma": sigma.tolist(),
+        "noise_to_signal": sde.noise_to_signal(t).tolist(),
+        "signal_share": (signal / (signal + sigma**2)).tolist(),
+    }
+
+
+def mixture() -> GaussianMixture:
+    """Four unequal Gaussians in the plane, off centre, of unit mean square in a coordinate."""
+    weights = np.array([0.5, 0.25, 0.15, 0.1])
+    means = np.array([[1.1, 0.6], [-1.0, 1.0], [-0.6, -1.0], [1.2, -1.1]])
+    covariances = np.array(
+        [
+            [[0.16, 0.08], [0.08, 0.09]],
+            [[0.04, -0.03], [-0.03, 0.09]],
+            [[0.05, 0.0], [0.0, 0.05]],
+            [[0.03, 0.0], [0.0, 0.06]],
+        ]
+    )
+    squares = (means**2).sum(axis=1) + np.trace(covariances, axis1=1, axis2=2)
+    mean_square = weights @ squares / 2
+    return GaussianMixture.from_covariances(
+        jnp.asarray(weights),
+        jnp.asarray(means / mean_square**0.5),
+        jnp.asarray(covariances / mean_square),
+    )
+
+
+def views(sde: LinearSDE, x0: Image, times: Sequence[float]) -> list[View]:
+    """The image with one noise for all times, and density and score of `mixture`, at each time.
+
+    Pixels go from ``-(alpha + 2 sigma)``, black, to ``alpha + 2 sigma``, white, which an image in
+    [-1, 1] leaves by its noise alone; the plane is three deviations of the marginal wide to each
+    side, ``3 sqrt(alpha^2 + sigma^2)``.
+    """
+    t = jnp.asarray(times)
+    alpha, sigma = sde.alpha(t), sde.sigma(t)
+    noise = jax.random.normal(jax.random.key(0), x0.shape)
+    images = jax.vmap(lambda a, s: 0.5 + 0.5 * (a * x0 + s * noise) / (a + 2 * s))(alpha, sigma)
+    extents = EXTENT * jnp.sqrt(alpha**2 + sigma**2)
+    data = mixture()
+
+    def density(extent: Array, time: Array) -> Array:
+        return jnp.exp(data.log_density(sde, extent * cells(DENSITY_CELLS), time))
+
+    def score(extent: Array, time: Array) -> Array:
+        return data.score(sde, extent * cells(SCORE_CELLS), time)
+
+    columns = (
+        sde.noise_to_signal(t).tolist(),
+        np.asarray(jnp.clip(images, 0, 1)),
+        extents.tolist(),
+        np.asarray(jax.vmap(density)(extents, t)).reshape(-1, DENSITY_CELLS, DENSITY_CELLS),
+        np.asarray(jax.vmap(score)(extents, t)).reshape(-1, SCORE_CELLS, SCORE_CELLS, 2),
+    )
+    return [
+        View(
+            time=time,
+            noise_to_signal=ratio,
+            image=image,
+            extent=extent,
+            density=shade,
+            score=arrows,
+        )
+        for time, ratio, image, extent, shade, arrows in zip(times, *columns, strict=True)
+    ]
+
+
+def cells(side: int) -> Float[Array, "cells 2"]:
+    """The middles of ``side^2`` equal squares that fill [-1, 1]^2, row by row, upwards."""
+    middles = (2 * jnp.arange(side) + 1) / side - 1
+    return jnp.stack(jnp.meshgrid(middles, middles), axis=-1).reshape(-1, 2)
