@@ -21,5 +21,5 @@ experiment = dataclasses.replace(
         steps=2500, batch_size=64, eval_every=500, eval_examples=2000, checkpoint_every=500
     ),
     likelihood=mnist_vp_narrow.likelihood,
-    evaluation=mnist_vp_narrow.evaluation,
+    evaluation=dataclasses.replace(mnist_vp_narrow.evaluation, likelihood_count=64),
 )
