@@ -12,7 +12,7 @@ COMMANDS = [
     *("sample", "likelihood", "anomalies", "evaluate", "compare", "data show", "data statistics"),
     *("weights", "quickstart"),
     *("train digits_ve", "train mnist_vp", "train folder", "train ring", "train digits_classifier"),
-    "train digits_noisy_classifier",
+    *("train digits_noisy_classifier", "train mnist_ddpm"),
 ]
 
 
