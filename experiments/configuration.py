@@ -62,7 +62,7 @@ def to_config(spec: Any) -> Any:
             field.name: to_config(getattr(spec, field.name)) for field in dataclasses.fields(spec)
         }
         return {"type": type(spec).__name__, **fields}
-    return list(spec) if isinstance(spec, tuple) else spec
+    return [to_config(item) for item in spec] if isinstance(spec, tuple) else spec
 
 
 def from_config(default: Any, config: Any, path: str = "") -> Any:

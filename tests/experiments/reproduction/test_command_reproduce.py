@@ -8,7 +8,7 @@ from in_process import refusal, run_command, succeed
 
 from experiments import digits_nearest
 from experiments.command_line import reproduce as command
-from experiments.configuration import find, names, study_names
+from experiments.configuration import find, names, study_names, to_config
 from experiments.reproduction.course import COURSE, FULL_SIZE
 from experiments.studies.nearest import NearestImages
 from sde_jax.training.loop import TrainResult
@@ -85,6 +85,11 @@ def test_another_study_of_the_name_is_measured_again(place, monkeypatch):
     succeed("reproduce", "digits_nearest", *arguments(place))
     stored = json.loads((place / "out" / "results" / "digits_nearest.json").read_text())
     assert stored["results"]["count"] == 40
+
+
+def test_every_study_can_be_told_from_another():
+    for name in study_names():
+        json.dumps(to_config(command.find_study(name)))
 
 
 def test_after_a_kill_it_goes_on(place, monkeypatch):
