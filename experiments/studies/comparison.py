@@ -125,9 +125,9 @@ def best_of_each(images: np.ndarray, logits: np.ndarray) -> list[np.ndarray]:
 def draw_images(rows: Mapping[str, tuple[np.ndarray, list[np.ndarray]]], path: Path) -> None:
     """A row for each model: its first samples, and its best of each label."""
     labels = len(next(iter(rows.values()))[1])
-    figure = Figure(figsize=(2.0 + 0.42 * (SHOWN + labels + 1), 0.62 + 0.44 * len(rows)))
+    figure = Figure(figsize=(2.0 + 0.42 * (SHOWN + labels + 1), 0.75 + 0.44 * len(rows)))
     left = 2.0 / figure.get_figwidth()
-    top = 1 - 0.5 / figure.get_figheight()
+    top = 1 - 0.65 / figure.get_figheight()
     grid = figure.add_gridspec(
         len(rows),
         SHOWN + labels + 1,
@@ -150,8 +150,10 @@ def draw_images(rows: Mapping[str, tuple[np.ndarray, list[np.ndarray]]], path: P
                 axes.set_ylabel(title, rotation=0, ha="right", va="center", fontsize=10)
             if line == 0 and column > SHOWN:
                 axes.set_title(str(column - SHOWN - 1), fontsize=9)
-            if line == 0 and column == 0:
-                axes.set_title("the first samples", fontsize=10, loc="left")
+            if line == 0 and column in (0, SHOWN + 1):
+                above = "The first samples" if column == 0 else "The best of each label"
+                place = axes.get_position()
+                figure.text(place.x0, place.y1 + 0.3 / figure.get_figheight(), above, fontsize=11)
     with whole_file(path) as file:
         figure.savefig(file, format="png", dpi=150)
 
@@ -163,6 +165,7 @@ def draw_numbers(models: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     titles = [title for title in models if title != REAL]
     size = (3.0 * columns + 1.2, 2 * (0.7 + 0.26 * len(titles)))
     figure = Figure(figsize=size, layout="constrained")
+    figure.suptitle("Samples of each model, with standard errors", fontsize=11)
     panels = figure.subplots(2, columns, sharey=True, squeeze=False).ravel()
     for panel in panels[len(shown) :]:
         panel.set_visible(False)
