@@ -24,7 +24,8 @@ from experiments.sampler_settings import TITLES, SamplerSettings
 from experiments.studies.drawn import seen_by
 from experiments.studies.study import Results, Study, markdown_table
 from sde_jax.atomic import whole_file, write_json
-from sde_jax.metrics.kernel import kernel_distance
+from sde_jax.metrics.frechet import FittedGaussian, fit, frechet_distance
+from sde_jax.metrics.moments import moments_of
 from sde_jax.sampling import Samples
 from sde_jax.training.devices import data_mesh
 
@@ -34,12 +35,17 @@ Point = Mapping[str, Any]
 
 BATCH_SIZE = 64
 MARKERS = "osD^v<>Pp*hXd8H"
+EXCESS = "Fréchet distance above that of as many data"
+LINEAR = 10.0
+"""Below it distances are drawn on a linear scale, above on a logarithmic one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Samplers(Study):
-    """Samples by every sampler from the same keys, and their kernel distance from the training data
-    in a classifier's features, which has no bias, however few samples there are."""
+    """Samples by every sampler from the same keys, and their Fréchet distance from the training data
+    in a classifier's features, less what as many training images would have of it on average: the
+    slower the sampler, the fewer samples there are, and the distance alone grows the fewer they are.
+    """
 
     run: str
     """The run of the score model."""
@@ -66,14 +72,12 @@ class Samplers(Study):
         """
         run, network = open_run(runs / self.run, data_mesh()), classifier(runs / self.classifier)
         known = reference(network, run.experiment.data, TRAIN, source=run.source, mesh=data_mesh())
-        assert known.features is not None, "computed references keep features"
-        training = np.asarray(known.features)
         kept = pictures.parent / f"settings-{self.run}-{run.step}.json"
         found: dict[str, Point] = json.loads(kept.read_text()) if kept.is_file() else {}
         names = [json.dumps(to_config(settings)) for settings in self.settings]
         for name, settings in zip(names, self.settings, strict=True):
             if name not in found:
-                found[name] = self._point(run, network, training, settings)
+                found[name] = self._point(run, network, known.gaussian, settings)
                 write_json(kept, found)
         points = [found[name] for name in names]
         draw_points(points, pictures / "figure.png")
@@ -81,7 +85,7 @@ class Samplers(Study):
 
     def table(self, results: Results) -> Iterator[str]:
         """A row for each setting."""
-        head = ["sampler", "set to", "evaluations", "seconds per image", "kernel distance"]
+        head = ["sampler", "set to", "evaluations", "seconds per image", EXCESS]
         head += ["mean max logit", "samples"]
         yield from markdown_table(head, map(cells, results["points"]))
 
@@ -89,7 +93,7 @@ class Samplers(Study):
         self,
         run: ScoreRun,
         network: FeatureNetwork,
-        training: np.ndarray,
+        training: FittedGaussian,
         settings: SamplerSettings,
     ) -> dict[str, Any]:
         """What one setting does."""
@@ -98,7 +102,7 @@ class Samplers(Study):
         seen = seen_by(network, np.asarray(run.layout.scaling.to_unit(samples.x[whole])))
         assert seen.logits is not None, "a classifier has logits"
         logits = seen.logits.max(axis=1)
-        distance = kernel_distance(seen.features, training)
+        distance = frechet_distance(fit(moments_of(jnp.asarray(seen.features))), training)
         return {
             "sampler": settings.sampler,
             "options": settings.options(),
@@ -106,7 +110,7 @@ class Samplers(Study):
             "samples": len(whole),
             "failed": int((~whole).sum()),
             "seconds_per_image": seconds,
-            "kernel_distance": [float(distance.value), float(distance.stderr)],
+            "excess": [distance.value - distance.bias, distance.stderr],
             "mean_max_logit": [
                 float(logits.mean()),
                 float(logits.std(ddof=1) / len(logits) ** 0.5),
@@ -142,7 +146,7 @@ def cells(point: Point) -> list[str]:
         options,
         f"{point['evaluations']:,.0f}",
         f"{point['seconds_per_image']:.3g}",
-        with_error(*point["kernel_distance"]),
+        with_error(*point["excess"]),
         with_error(*point["mean_max_logit"]),
         f"{point['samples']:,}{failed}",
     ]
@@ -160,10 +164,12 @@ def draw_points(points: Sequence[Point], path: Path) -> None:
         (panels[1], "seconds_per_image", "seconds for a sample, in batches of 64"),
     ):
         draw_lines(axes, lines, field)
-        axes.set(xscale="log", yscale="log", xlabel=label)
+        axes.set(xscale="log", xlabel=label)
+        axes.set_yscale("symlog", linthresh=LINEAR)
+        axes.axhline(0, color="#7f7f7f", lw=0.8)
         axes.grid(alpha=0.25, which="both")
         axes.spines[["top", "right"]].set_visible(False)
-    panels[0].set_ylabel("kernel distance to the training data")
+    panels[0].set_ylabel("Fréchet distance, above that of as many data")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize=9)
     with whole_file(path) as file:
@@ -174,7 +180,7 @@ def draw_lines(axes: Axes, lines: Mapping[str, list[Point]], field: str) -> None
     """A line for each sampler, in a colour and with a marker of its own."""
     for number, (sampler, points) in enumerate(lines.items()):
         ordered = sorted(points, key=lambda point: point[field])
-        values, errors = zip(*(point["kernel_distance"] for point in ordered), strict=True)
+        values, errors = zip(*(point["excess"] for point in ordered), strict=True)
         axes.errorbar(
             [point[field] for point in ordered],
             values,
