@@ -1,27 +1,19 @@
 """Samples of a run as its evaluation keeps them, and what a classifier makes of images."""
 
 import time
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.evaluation.features import FeatureNetwork, extractor
+from experiments.evaluation.features import Extracted, FeatureNetwork, extractor
 from experiments.evaluation.task import BATCH_SIZE, Drawn, usual_task
 from experiments.generation import Draw, batch_drawer, example_keys
 from experiments.runs import GenerativeRun
 from sde_jax.arrays import PyTree
 from sde_jax.training.devices import data_mesh
 
-__all__ = ["Seen", "kept_samples", "seconds_per_image", "seen_by"]
-
-
-class Seen(NamedTuple):
-    """What a network makes of images."""
-
-    features: np.ndarray
-    logits: np.ndarray | None
+__all__ = ["kept_samples", "seconds_per_image", "seen_by"]
 
 
 def kept_samples(run: GenerativeRun) -> Drawn:
@@ -29,14 +21,14 @@ def kept_samples(run: GenerativeRun) -> Drawn:
     return usual_task(run, data_mesh()).samples()
 
 
-def seen_by(network: FeatureNetwork, images: np.ndarray) -> Seen:
+def seen_by(network: FeatureNetwork, images: np.ndarray) -> Extracted:
     """Features and, of classifiers, logits of images in their own unit."""
     extract = extractor(network, data_mesh(), BATCH_SIZE)
     parts = [
         extract(images[first : first + BATCH_SIZE]) for first in range(0, len(images), BATCH_SIZE)
     ]
     logits = [part.logits for part in parts if part.logits is not None]
-    return Seen(
+    return Extracted(
         np.concatenate([part.features for part in parts]),
         np.concatenate(logits) if logits else None,
     )

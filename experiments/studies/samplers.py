@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from experiments.configuration import to_config
 from experiments.evaluation.features import FeatureNetwork, classifier
-from experiments.evaluation.reference import reference
+from experiments.evaluation.reference import gather, reference
 from experiments.evaluation.task import TRAIN
 from experiments.evaluation.wording import with_error
 from experiments.generation import batch_drawer, example_keys, together, usable
@@ -24,8 +24,7 @@ from experiments.sampler_settings import TITLES, SamplerSettings
 from experiments.studies.drawn import seen_by
 from experiments.studies.study import Results, Study, markdown_table
 from sde_jax.atomic import whole_file, write_json
-from sde_jax.metrics.frechet import FittedGaussian, fit, frechet_distance
-from sde_jax.metrics.moments import moments_of
+from sde_jax.metrics.frechet import FittedGaussian, frechet_distance
 from sde_jax.sampling import Samples
 from sde_jax.training.devices import data_mesh
 
@@ -42,9 +41,9 @@ LINEAR = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class Samplers(Study):
-    """Samples by every sampler from the same keys, and their Fréchet distance from the training data
-    in a classifier's features, less what as many training images would have of it on average: the
-    slower the sampler, the fewer samples there are, and the distance alone grows the fewer they are.
+    """Samples by every sampler from the same keys, and their Fréchet distance from training data in a
+    classifier's features, less what as many training images would have of it on average: the slower
+    the sampler, the fewer samples are drawn, and the fewer there are, the larger is the distance.
     """
 
     run: str
@@ -102,7 +101,7 @@ class Samplers(Study):
         seen = seen_by(network, np.asarray(run.layout.scaling.to_unit(samples.x[whole])))
         assert seen.logits is not None, "a classifier has logits"
         logits = seen.logits.max(axis=1)
-        distance = frechet_distance(fit(moments_of(jnp.asarray(seen.features))), training)
+        distance = frechet_distance(gather([seen], network.dimension).gaussian, training)
         return {
             "sampler": settings.sampler,
             "options": settings.options(),
