@@ -61,7 +61,7 @@ class Comparison(Study):
             drawn = kept_samples(run)
             logits = seen_by(network, drawn.data).logits
             assert logits is not None, "a classifier has logits"
-            rows[title] = drawn.data[:SHOWN], best_of_each(drawn.data, logits)
+            rows[title] = drawn.data[:SHOWN], best_of_each(drawn.data, np.asarray(logits))
             found[title] = {
                 "run": name,
                 "findings": findings(record, of="run"),

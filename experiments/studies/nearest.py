@@ -58,7 +58,7 @@ class NearestImages(Study):
         images = (samples, held_out, training)
         spaces = {
             "pixels": images,
-            "features": tuple(seen_by(network, part).features for part in images),
+            "features": tuple(np.asarray(seen_by(network, part).features) for part in images),
         }
         shown, found = {"sample": samples[:SHOWN, None]}, {}
         for space, (of_samples, of_held_out, of_training) in spaces.items():

@@ -41,9 +41,9 @@ LINEAR = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class Samplers(Study):
-    """Samples by every sampler from the same keys, and their Fréchet distance from training data in a
-    classifier's features, less what as many training images would have of it on average: the slower
-    the sampler, the fewer samples are drawn, and the fewer there are, the larger is the distance.
+    """Samples by every sampler from the same keys, and their Fréchet distance from training data in
+    a classifier's features, less what as many training images would have of it on average: the
+    slower a sampler, the fewer samples are drawn, and the fewer, the larger is the distance.
     """
 
     run: str
