@@ -19,7 +19,7 @@ study = dataclasses.replace(
     digits_samplers,
     run="mnist_vp_narrow",
     classifier="mnist_classifier",
-    evaluations=16_000,
+    evaluations=6000,
     least=128,
-    most=1000,
+    most=512,
 )

@@ -168,6 +168,7 @@ def draw_points(points: Sequence[Point], path: Path) -> None:
         axes.axhline(0, color="#7f7f7f", lw=0.8)
         axes.grid(alpha=0.25, which="both")
         axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle("One trained model, every sampler: distances with standard errors", fontsize=12)
     panels[0].set_ylabel("Fréchet distance, above that of as many data")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize=9)

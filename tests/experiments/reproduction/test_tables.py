@@ -1,6 +1,7 @@
 """Tables between markers."""
 
 import pathlib
+import re
 
 import pytest
 
@@ -59,6 +60,13 @@ def test_the_page_of_this_project_holds_what_was_found():
     text = (EXPERIMENTS / "README.md").read_text(encoding="utf-8")
     assert len(BLOCK.findall(text)) >= 5
     assert with_tables(text, read_results(EXPERIMENTS)) == text
+
+
+def test_the_pictures_of_the_page_are_there():
+    text = (EXPERIMENTS / "README.md").read_text(encoding="utf-8")
+    pictures = re.findall(r"!\[[^]]*\]\(([^)]+)\)", text)
+    assert len(pictures) > 20
+    assert [path for path in pictures if not (EXPERIMENTS / path).is_file()] == []
 
 
 def test_results_come_back_and_damage_is_named(tmp_path):
