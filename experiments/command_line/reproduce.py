@@ -83,7 +83,6 @@ def reproduce(name: str, place: Place, done: dict[str, Found]) -> Found:
     done[name] = found
     found.write(place.out / "results")
     rewrite_tables(place.out)
-    trained_for = found.training_minutes
-    training = "" if trained_for is None else f"{minutes(trained_for)} minutes of training, "
-    report(f"{name}: {training}{minutes(found.measuring_minutes)} of measuring")
+    what = "measuring" if name in study_names() else "training"
+    report(f"{name}: {minutes(found.minutes)} minutes of {what}")
     return found

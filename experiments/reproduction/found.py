@@ -23,9 +23,8 @@ class Found:
 
     name: str
     results: Mapping[str, Any]
-    training_minutes: float | None
-    """None of a study, which trains nothing."""
-    measuring_minutes: float
+    minutes: float
+    """Of training an experiment, evaluations and saving included, or of measuring a study."""
     computer: str
     commit: str
     """At which it was trained or, of a study, measured."""

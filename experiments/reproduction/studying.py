@@ -38,8 +38,7 @@ def reproduce_study(name: str, place: Place, trained: dict[str, Found]) -> Found
         found = Found(
             name=name,
             results=study.measure(place.runs, pictures),
-            training_minutes=None,
-            measuring_minutes=round((time.monotonic() - started) / 60, 2),
+            minutes=round((time.monotonic() - started) / 60, 2),
             computer=computer(here),
             commit=revision(here),
         )

@@ -75,29 +75,29 @@ def table_of(names: Sequence[str], known: Mapping[str, Found]) -> Iterator[str]:
 def caption(found: Found) -> str:
     """The line below the table of a study."""
     return (
-        f"`{found.command}`, its runs being there: {minutes(found.measuring_minutes)} minutes of "
+        f"`{found.command}`, its runs being there: {minutes(found.minutes)} minutes of "
         f"{found.computer}, commit {found.commit}."
     )
 
 
 def table_of_rows(rows: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
     """A row for each experiment; columns that none has are left out."""
-    titles = list(
-        dict.fromkeys(title for title in COLUMNS if any(title in r for r in rows.values()))
+    titles = [title for title in COLUMNS if any(title in row for row in rows.values())] or [""]
+
+    def cells(row: Mapping[str, str]) -> list[str]:
+        if not row:
+            return [NOT_YET, *[""] * (len(titles) - 1)]
+        return [row.get(title, "") for title in titles]
+
+    yield from markdown_table(
+        ["experiment", *titles], ([f"`{name}`", *cells(row)] for name, row in rows.items())
     )
-    cells = [
-        [f"`{name}`", *(row.get(title, "") for title in titles)]
-        if row
-        else [f"`{name}`", NOT_YET, *([""] * (len(titles) - 1))]
-        for name, row in rows.items()
-    ]
-    yield from markdown_table(["experiment", *titles], cells)
 
 
 COLUMNS = (
     "accuracy",
     *(WORDING[metric].title for metric in SHOWN),
-    *("evaluations", "minutes of training", "of measuring", "on", "commit"),
+    *("evaluations", "minutes of training", "on", "commit"),
 )
 
 
@@ -115,8 +115,7 @@ def row_of(found: Found | None) -> dict[str, str]:
             row[WORDING[metric].title] = with_error(finding["value"], finding["stderr"])
     if "samples" in results:
         row["evaluations"] = f"{results['samples']['nfe']:,.0f}"
-    row["minutes of training"] = minutes(found.training_minutes or 0.0)
-    row["of measuring"] = minutes(found.measuring_minutes)
+    row["minutes of training"] = minutes(found.minutes)
     return row | {"on": found.computer, "commit": found.commit}
 
 

@@ -40,18 +40,15 @@ def reproduce_experiment(name: str, place: Place) -> Found:
     report = measured(named, path, results["step"])
     if report:
         results["report"] = report
-    seconds = 0.0
     if isinstance(named.experiment, Generative):
         record = evaluate(task_of(path))
         kept = ("weights", "samples", "sampling", "findings")
         results |= {field: record[field] for field in kept}
-        seconds = sum(record["seconds"].values())
     first = json.loads((path / "versions.json").read_text())[0]
     return Found(
         name=name,
         results=results,
-        training_minutes=round(training_seconds(RunDirectory.open(path)) / 60, 2),
-        measuring_minutes=round(seconds / 60, 2),
+        minutes=round(training_seconds(RunDirectory.open(path)) / 60, 2),
         computer=computer(first),
         commit=revision(first),
     )

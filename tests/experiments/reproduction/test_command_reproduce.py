@@ -110,8 +110,10 @@ def test_a_training_that_is_stopped_says_how_to_go_on(place, monkeypatch):
         state=None, step=1, stopped=True, held_out_loss=None, seconds=1.0, images_per_second=1.0
     )
     monkeypatch.setattr("experiments.reproduction.training.run", lambda *_, **__: stopped)
-    said = refusal("reproduce", "digits_vae", *arguments(place))
-    assert "digits_vae stopped at step 1: the same command goes on" in said
+    outcome = run_command("reproduce", "digits_vae", *arguments(place))
+    assert outcome.code == 2
+    said = "error: digits_vae stopped at step 1: the same command goes on"
+    assert outcome.messages[-1] == said
 
 
 def test_a_name_that_is_none_is_refused(tmp_path):
