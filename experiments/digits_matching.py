@@ -13,7 +13,8 @@ with one and the same expected gradient: see `ring_matching`. In 64 dimensions t
 
 Look first in the table at what a step takes and how many times the variance its gradient has: their
 product is how many times longer sliced matching needs for a gradient as good. Then in
-`gradients.png` at which times the noise is, and in `samples.png` whether you see it. Not yet run.
+`gradients.png` at which times the noise is, and in `samples.png` whether you see it. Two CPU
+cores, five minutes.
 """
 
 from experiments.studies.matching import MatchingComparison

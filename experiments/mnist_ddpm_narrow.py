@@ -3,7 +3,8 @@
 python -m experiments train mnist_ddpm_narrow
 
 `mnist_ddpm` in 2500 steps of 64 images, not three epochs instead of 82, at a learning rate that
-falls. A forward pass of an image is .13 GFLOP. Meant for two CPU cores; not run to its end yet.
+falls. A forward pass of an image is .13 GFLOP. Two CPU cores, 13 minutes; a Fréchet distance of
+33 +- .7 in the classifier's features.
 """
 
 import dataclasses

@@ -5,7 +5,8 @@ python -m experiments reproduce mnist_vp_narrow
 What the other narrow models of MNIST are compared with: how far does a score model come in that
 time, by `dx = -beta x dt / 2 + sqrt(beta) dw` reversed, whose score is learned by denoising (Song
 et al. 2021, eqs. 6, 7 and 11)? Look at the samples of the evaluation: strokes are right long
-before whole digits are.
+before whole digits are. Two CPU cores that did other work, too, 20 minutes; a Fréchet distance of
+16.6 +- .7 in the classifier's features.
 """
 
 import dataclasses
