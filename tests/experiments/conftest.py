@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 from in_process import CLASSIFIER, RING, run_command, succeed
-from small_experiments import SMALL
+from small_experiments import shrink_experiments
 
 from experiments import quickstart, ring
 from experiments.kinds.score import LikelihoodSettings
@@ -72,19 +72,18 @@ def classifier_run(classifier_training):
     return classifier_training[0]
 
 
-@pytest.fixture(scope="session")
-def small_experiments():
-    """The digits' experiments, small."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module, shrink in SMALL.items():
-            patch.setattr(module, "experiment", shrink(module.experiment))
-        yield
+@pytest.fixture
+def small_experiments(monkeypatch):
+    """Experiments of the digits are small."""
+    shrink_experiments(monkeypatch)
 
 
 @pytest.fixture(scope="session")
-def reproduced(small_experiments, tmp_path_factory):
-    """The folder of these runs, trained and measured by `reproduce`."""
+def reproduced(tmp_path_factory):
+    """The folder of runs of small experiments, trained and measured by `reproduce`."""
     folder = tmp_path_factory.mktemp("reproduced")
     names = ("digits_classifier", "digits_vp", "digits_vae")
-    succeed("reproduce", *names, "--runs", folder / "runs", "--out", folder / "out")
+    with pytest.MonkeyPatch.context() as patch:
+        shrink_experiments(patch)
+        succeed("reproduce", *names, "--runs", folder / "runs", "--out", folder / "out")
     return folder / "runs"

@@ -180,8 +180,8 @@ def test_a_configuration_of_another_experiment_is_refused():
 def test_every_experiment_has_a_learner(name):
     experiment = value_of(name)
     assert isinstance(experiment, Trainable)
-    command = rf"python -m experiments ((train|reproduce) )?{name}$"
-    assert re.search(command, description(name), re.MULTILINE)
+    command = rf"python -m experiments ((train|reproduce) )?{name}\b"
+    assert re.search(command, description(name))
     shape = SHAPES.get(name) or SHAPES[name.split("_")[0]]
     learner = experiment.learner(shape)
     key = jax.random.key(0)

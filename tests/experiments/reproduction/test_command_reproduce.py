@@ -28,7 +28,7 @@ between
 
 
 @pytest.fixture
-def place(reproduced, tmp_path):
+def place(reproduced, small_experiments, tmp_path):
     """A copy of the runs, and a page with tables: arguments of the command."""
     shutil.copytree(reproduced, tmp_path / "runs")
     (tmp_path / "out").mkdir()
