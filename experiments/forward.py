@@ -27,7 +27,7 @@ The density is a mixture of four Gaussians, whose noised density and score are e
 
 python -m experiments reproduce forward
 
-Two CPU cores, 60 seconds.
+Two CPU cores, 40 seconds.
 """
 
 from experiments.mnist_vp import experiment as mnist_vp
