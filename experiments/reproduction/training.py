@@ -39,7 +39,7 @@ def reproduce_experiment(name: str, place: Place) -> Found:
     results: dict[str, Any] = {"step": named.experiment.training.steps}
     report = measured(named, path, results["step"])
     if report:
-        results["report"] = report
+        results["report"] = {name: value for name, value in report.items() if name != "picture"}
     if isinstance(named.experiment, Generative):
         record = evaluate(task_of(path))
         kept = ("weights", "samples", "sampling", "findings")
