@@ -13,7 +13,7 @@ from experiments.answers import report
 from experiments.digits_conditional import experiment as digits_conditional
 from experiments.evaluation.settings import MEASURABLE
 from experiments.mnist_vp_narrow import experiment as mnist_vp_narrow
-from sde_jax.nets.ncsnpp import NCSNppSpec
+from experiments.mnist_vp_narrow import network
 from sde_jax.training.settings import Training
 
 __all__ = ["experiment", "report"]
@@ -21,9 +21,7 @@ __all__ = ["experiment", "report"]
 experiment = dataclasses.replace(
     digits_conditional,
     data=mnist_vp_narrow.data,
-    network=NCSNppSpec(
-        channels=16, multipliers=(1, 2, 2), blocks_per_level=1, attention_resolutions=(8,)
-    ),
+    network=dataclasses.replace(network, dropout=0.1),
     training=Training(steps=500, batch_size=64, eval_every=250),
     evaluation=dataclasses.replace(
         mnist_vp_narrow.evaluation,

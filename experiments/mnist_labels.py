@@ -11,19 +11,13 @@ cores that did much other work, 27 minutes; 98 +- 2 % of 60 digits of a class ar
 import dataclasses
 
 from experiments.mnist_vp_narrow import experiment as mnist_vp_narrow
-from sde_jax.nets.ncsnpp import NCSNppSpec
+from experiments.mnist_vp_narrow import network
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
 
 experiment = dataclasses.replace(
     mnist_vp_narrow,
-    network=NCSNppSpec(
-        channels=16,
-        multipliers=(1, 2, 2),
-        blocks_per_level=1,
-        attention_resolutions=(8,),
-        classes=10,
-    ),
+    network=dataclasses.replace(network, dropout=0.1, classes=10),
     optimizer=Adam(learning_rate=2e-3, warmup_steps=200, decay="cosine"),
     training=Training(steps=1300, batch_size=64, eval_every=650),
 )

@@ -19,15 +19,13 @@ from sde_jax.nets.ncsnpp import NCSNppSpec
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
 
+network = NCSNppSpec(
+    channels=16, multipliers=(1, 2, 2), blocks_per_level=1, attention_resolutions=(8,), dropout=0.0
+)
+
 experiment = dataclasses.replace(
     mnist_vp,
-    network=NCSNppSpec(
-        channels=16,
-        multipliers=(1, 2, 2),
-        blocks_per_level=1,
-        attention_resolutions=(8,),
-        dropout=0.0,
-    ),
+    network=network,
     optimizer=Adam(learning_rate=2e-3, warmup_steps=100, decay="cosine"),
     ema_decay=0.995,
     training=Training(

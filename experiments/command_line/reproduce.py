@@ -67,8 +67,9 @@ def needed_by(name: str) -> Sequence[str]:
     if not isinstance(experiment, Generative):
         return ()
     settings = experiment.evaluation
-    asked = "classifier" in settings.features and settings.classifier in names()
-    return (settings.classifier,) if asked and settings.classifier else ()
+    if settings.classifier is None or "classifier" not in settings.features:
+        return ()
+    return (settings.classifier,)
 
 
 def reproduce(name: str, place: Place, done: dict[str, Found]) -> Found:

@@ -14,6 +14,7 @@ from experiments.evaluation.page import Cell, heading, paragraph, picture, table
 from experiments.evaluation.reference import NOT_OF_THE_IMAGES
 from experiments.evaluation.report import value_cell
 from experiments.evaluation.wording import WORDING, with_error
+from experiments.markdown import markdown_table
 from sde_jax.atomic import whole_file
 from sde_jax.training.errors import NotARunError
 
@@ -144,14 +145,9 @@ def described(record: Record) -> str:
 def markdown(records: Sequence[Record], rows: Sequence[Row]) -> Iterator[str]:
     """The lines of a table."""
 
-    def line(cells: Sequence[str]) -> str:
-        return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
-
-    yield line(["", *(record["run"] for record in records)])
-    yield "|---" * (len(records) + 1) + "|"
-    yield line(["evaluated", *map(described, records)])
-    for row in rows:
-        yield line([title(row), *(text_of(*pair) for pair in pairs(row))])
+    head = ["", *(record["run"] for record in records)]
+    cells = ([title(row), *(text_of(*pair) for pair in pairs(row))] for row in rows)
+    yield from markdown_table(head, [["evaluated", *map(described, records)], *cells])
 
 
 def pairs(row: Row) -> list[tuple[Record | None, str | None]]:

@@ -11,8 +11,8 @@ from typing import Any
 
 from experiments.configuration import find_study, study_names
 from experiments.evaluation.wording import WORDING, with_error
+from experiments.markdown import markdown_table
 from experiments.reproduction.found import Found
-from experiments.studies.study import markdown_table
 from sde_jax.atomic import whole_file
 
 __all__ = ["read_results", "rewrite_tables", "with_tables"]

@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 from experiments.evaluation.comparison import newest
 from experiments.evaluation.features import classifier
 from experiments.evaluation.wording import WORDING, with_error
+from experiments.markdown import markdown_table
 from experiments.runs import GenerativeRun, open_generative
 from experiments.studies.drawn import kept_samples, seconds_per_image, seen_by
-from experiments.studies.study import Results, Study, markdown_table
+from experiments.studies.study import Results, Study
 from experiments.training_time import training_seconds
 from sde_jax.atomic import whole_file
 from sde_jax.training.devices import data_mesh

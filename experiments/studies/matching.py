@@ -14,6 +14,7 @@ from experiments.evaluation.comparison import newest
 from experiments.evaluation.findings import plain
 from experiments.evaluation.task import TEST, TRAIN
 from experiments.evaluation.wording import WORDING, with_error
+from experiments.markdown import markdown_table
 from experiments.runs import ScoreRun, open_run
 from experiments.studies.drawn import kept_samples
 from experiments.studies.gradient_noise import (
@@ -26,7 +27,7 @@ from experiments.studies.gradient_noise import (
     times_variance,
 )
 from experiments.studies.matching_figures import draw_gradients, draw_samples
-from experiments.studies.study import Results, Study, markdown_table
+from experiments.studies.study import Results, Study
 from experiments.training_time import training_seconds
 from sde_jax.metrics.estimate import Estimate
 from sde_jax.objectives import TimeSampler

@@ -12,9 +12,10 @@ from experiments.evaluation.examples import examples
 from experiments.evaluation.features import classifier
 from experiments.evaluation.task import TEST, TRAIN
 from experiments.evaluation.wording import WORDING, with_error
+from experiments.markdown import markdown_table
 from experiments.runs import open_generative
 from experiments.studies.drawn import kept_samples, seen_by
-from experiments.studies.study import Results, Study, markdown_table
+from experiments.studies.study import Results, Study
 from sde_jax import figures
 from sde_jax.metrics.nearest import nearest
 from sde_jax.training.devices import data_mesh

@@ -19,10 +19,11 @@ from experiments.evaluation.reference import gather, reference
 from experiments.evaluation.task import TRAIN
 from experiments.evaluation.wording import with_error
 from experiments.generation import batch_drawer, example_keys, together, usable
+from experiments.markdown import markdown_table
 from experiments.runs import ScoreRun, open_run
 from experiments.sampler_settings import TITLES, SamplerSettings
 from experiments.studies.drawn import seen_by
-from experiments.studies.study import Results, Study, markdown_table
+from experiments.studies.study import Results, Study
 from sde_jax.atomic import whole_file, write_json
 from sde_jax.metrics.frechet import FittedGaussian, frechet_distance
 from sde_jax.sampling import Samples

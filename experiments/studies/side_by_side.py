@@ -14,9 +14,10 @@ from experiments.evaluation.examples import examples
 from experiments.evaluation.task import TRAIN
 from experiments.evaluation.wording import with_error
 from experiments.generation import generate, together
+from experiments.markdown import markdown_table
 from experiments.runs import ScoreRun, open_run
 from experiments.sampler_settings import TITLES, SamplerName
-from experiments.studies.study import Results, Study, markdown_table
+from experiments.studies.study import Results, Study
 from sde_jax import figures
 from sde_jax.metrics.kernel import kernel_distance
 from sde_jax.training.devices import data_mesh

@@ -1,11 +1,11 @@
 """What a study is: a question to trained runs, or to none, with its numbers and pictures."""
 
 import abc
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Study", "markdown_table"]
+__all__ = ["Results", "Study"]
 
 Results = Mapping[str, Any]
 """What was found: plain values for JSON."""
@@ -34,9 +34,3 @@ class Study(abc.ABC):
     @abc.abstractmethod
     def table(self, results: Results) -> Iterator[str]:
         """The lines of a table of what `measure` returned, in Markdown."""
-
-
-def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """The lines of a table, whose first column names the rows."""
-    for cells in (head, ["---"] * len(head), *rows):
-        yield f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"

@@ -1,0 +1,11 @@
+"""Tables in Markdown."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+__all__ = ["markdown_table"]
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """The lines of a table, whose first column names the rows."""
+    for cells in (head, ["---"] * len(head), *rows):
+        yield f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
