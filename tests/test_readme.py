@@ -63,6 +63,7 @@ def test_own_experiment_builds_a_learner_in_under_twenty_lines(text):
     assert len([line for line in block.splitlines() if line]) < 20
     experiment = run(block)["experiment"]
     source = experiment.data.load()
+    experiment.check_data(source)
     state = jax.eval_shape(experiment.learner(source.shape).init, jax.random.key(0))
     assert jax.tree.leaves(state.params)
 

@@ -1,7 +1,6 @@
 """A plain U-Net: max pooling down, transposed convolutions up, the time added before blocks."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -24,7 +23,6 @@ EMBEDDING = 100
 class PooledUNetSpec(NetworkSpec):
     """The shape of a ``PooledUNet``."""
 
-    classes: ClassVar[None] = None
     widths: tuple[int, ...] = (24, 40, 72, 112)
     """Width of each level, from the image's own size down. Each level halves the image; below the
     last one is the middle, of the same width."""

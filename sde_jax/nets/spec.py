@@ -10,8 +10,8 @@ __all__ = ["NetworkSpec"]
 class NetworkSpec(abc.ABC):
     """The shape of a network: a frozen keyword-only dataclass of plain values."""
 
-    classes: int | None
-    """Number of classes, for a network that is told the label."""
+    classes: int | None = None
+    """Number of classes, for a network that is told the label; None for one that is not."""
 
     @abc.abstractmethod
     def build(self) -> nn.Module:
