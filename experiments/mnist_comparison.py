@@ -18,10 +18,10 @@ study = Comparison(
     models=(
         ("score model (VP)", "mnist_vp_narrow"),
         ("DDPM", "mnist_ddpm_narrow"),
-        ("VAE", "mnist_vae"),
-        ("GAN", "mnist_gan"),
-        ("RealNVP", "mnist_flow"),
-        ("latent diffusion", "mnist_latent"),
-        ("lower halves, given upper", "mnist_conditional"),
+        ("VAE", "mnist_vae_narrow"),
+        ("GAN", "mnist_gan_narrow"),
+        ("RealNVP", "mnist_flow_narrow"),
+        ("latent diffusion", "mnist_latent_narrow"),
+        ("lower halves, given upper", "mnist_conditional_narrow"),
     ),
 )

@@ -2,6 +2,13 @@
 
 __all__ = ["COURSE", "FULL_SIZE"]
 
+FULL_SIZE = (
+    *("mnist_vp", "mnist_ddpm", "mnist_vae", "mnist_gan", "mnist_flow", "mnist_latent"),
+    *("mnist_conditional", "mnist_full_comparison", "cifar10_vp", "cifar10_subvp", "cifar10_ve"),
+    *("flowers_vp", "flowers_colour", "flowers_samplers"),
+)
+"""Days of CPU cores: without a GPU they are left out, unless they are named."""
+
 COURSE = (
     *("digits_forward", "forward"),
     *("ring", "ring_sliced", "ring_implicit", "ring_matching"),
@@ -10,13 +17,9 @@ COURSE = (
     *("digits_denoiser_prior", "digits_vae", "digits_gan", "digits_flow", "digits_latent"),
     *("digits_conditional", "digits_comparison"),
     *("mnist_classifier", "mnist_vp_narrow", "mnist_ddpm_narrow", "samplers", "mnist_nearest"),
-    *("mnist_sliced", "mnist_matching", "mnist_denoiser_prior", "mnist_vae", "mnist_gan"),
-    *("mnist_flow", "mnist_latent", "mnist_conditional", "mnist_comparison"),
+    *("mnist_sliced", "mnist_matching", "mnist_denoiser_prior", "mnist_vae_narrow"),
+    *("mnist_gan_narrow", "mnist_flow_narrow", "mnist_latent_narrow", "mnist_conditional_narrow"),
+    "mnist_comparison",
     *("flowers_narrow", "flowers_colour_narrow", "flowers_narrow_samplers"),
-    *("mnist_ddpm", "mnist_vp", "cifar10_vp", "flowers_vp", "flowers_colour", "flowers_samplers"),
+    *FULL_SIZE,
 )
-
-FULL_SIZE = frozenset(
-    {"mnist_ddpm", "mnist_vp", "cifar10_vp", "flowers_vp", "flowers_colour", "flowers_samplers"}
-)
-"""Days of CPU cores: without a GPU they are left out, unless they are named."""

@@ -1,7 +1,8 @@
 """The tables of a page, between markers, from what was found.
 
 A table stands between the lines ``<!-- reproduced: NAME ... -->`` and ``<!-- end -->``: of one
-study, or with a row for each of several experiments.
+study, or with a row for each of several experiments. After ``<!-- findings: NAME -->`` it holds all
+that the evaluation of an experiment found.
 """
 
 import re
@@ -12,12 +13,13 @@ from typing import Any
 from experiments.configuration import find_study, study_names
 from experiments.evaluation.wording import WORDING, with_error
 from experiments.markdown import markdown_table
+from experiments.reproduction.findings_table import findings_table
 from experiments.reproduction.found import Found
 from sde_jax.atomic import whole_file
 
 __all__ = ["read_results", "rewrite_tables", "with_tables"]
 
-BLOCK = re.compile(r"(<!-- reproduced: ([\w/ ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- (reproduced|findings): ([\w/ ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 SHOWN = (
     *("bits_per_dim", "bits_per_dim_bound", "frechet_distance", "precision", "recall"),
     *("mean_max_logit", "unsure_share", "label_distance"),
@@ -49,8 +51,9 @@ def with_tables(text: str, known: Mapping[str, Found]) -> str:
     """The page with the tables of what is known; of the other names it says so."""
 
     def filled(match: re.Match[str]) -> str:
-        start, names, end = match.groups()
-        return "\n".join([start, *table_of(names.split(), known), "", end])
+        start, kind, names, end = match.groups()
+        table = {"reproduced": table_of, "findings": all_findings}[kind]
+        return "\n".join([start, *table(names.split(), known), "", end])
 
     return BLOCK.sub(filled, text)
 
@@ -70,6 +73,15 @@ def table_of(names: Sequence[str], known: Mapping[str, Found]) -> Iterator[str]:
     rows = {name: row_of(known.get(name)) for name in names if name not in study_names()}
     if rows:
         yield from table_of_rows(rows)
+
+
+def all_findings(names: Sequence[str], known: Mapping[str, Found]) -> Iterator[str]:
+    """The lines between two markers of findings."""
+    for name in names:
+        if name in known:
+            yield from findings_table(known[name])
+        else:
+            yield f"`{name}`: {NOT_YET}."
 
 
 def caption(found: Found) -> str:

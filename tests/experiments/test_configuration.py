@@ -40,9 +40,10 @@ NAMES = [
     *("digits_ddpm", "digits_denoiser_prior", "digits_flow", "digits_gan", "digits_labels"),
     *("digits_latent", "digits_noisy_classifier", "digits_sliced", "digits_subvp", "digits_vae"),
     *("digits_ve", "digits_vp", "flowers_colour", "flowers_colour_narrow", "flowers_narrow"),
-    *("flowers_vp", "folder", "mnist_classifier", "mnist_conditional", "mnist_ddpm"),
-    *("mnist_ddpm_narrow", "mnist_denoiser_prior", "mnist_flow", "mnist_gan", "mnist_labels"),
-    *("mnist_latent", "mnist_noisy_classifier", "mnist_sliced", "mnist_subvp", "mnist_vae"),
+    *("flowers_vp", "folder", "mnist_classifier", "mnist_conditional", "mnist_conditional_narrow"),
+    *("mnist_ddpm", "mnist_ddpm_narrow", "mnist_denoiser_prior", "mnist_flow", "mnist_flow_narrow"),
+    *("mnist_gan", "mnist_gan_narrow", "mnist_labels", "mnist_latent", "mnist_latent_narrow"),
+    *("mnist_noisy_classifier", "mnist_sliced", "mnist_subvp", "mnist_vae", "mnist_vae_narrow"),
     *("mnist_ve", "mnist_vp", "mnist_vp_narrow", "quickstart", "ring", "ring_implicit"),
     *("ring_sliced", "svhn_vp"),
 ]

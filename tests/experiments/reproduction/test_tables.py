@@ -53,6 +53,35 @@ b
     assert with_tables(expected, known) == expected
 
 
+def test_all_findings_of_an_evaluation_have_a_cell():
+    findings = [
+        finding("bits_per_dim", 1.904, 0.017, features=None),
+        finding("frechet_distance", 12.3, 0.46) | {"expected": 3.311},
+        finding("frechet_distance", 1.0, 0.1, of="held-out data") | {"expected": None},
+        finding("closer", 0.549, 0.018, features="coordinates") | {"expected": 0.5},
+    ]
+    page = "<!-- findings: digits_vp -->\n<!-- end -->\n<!-- findings: mnist_vp -->\n<!-- end -->\n"
+    expected = """\
+<!-- findings: digits_vp -->
+
+|  | classifier: samples | classifier: held-out data | coordinates: samples |
+| --- | --- | --- | --- |
+| Fréchet distance | 12.30 ± 0.46 (3.31) | 1.00 ± 0.10 |  |
+| Closer to training data |  |  | 0.549 ± 0.018 (0.5) |
+| Bits per dimension | 1.904 ± 0.017 |  |  |
+
+<!-- end -->
+<!-- findings: mnist_vp -->
+
+`mnist_vp`: not yet run.
+
+<!-- end -->
+"""
+    known = {"digits_vp": found("digits_vp", findings)}
+    assert with_tables(page, known) == expected
+    assert with_tables(expected, known) == expected
+
+
 def test_the_page_of_this_project_holds_what_was_found():
     """No number in a table is typed by hand: all are rendered again from the results."""
     text = (EXPERIMENTS / "README.md").read_text(encoding="utf-8")

@@ -1,0 +1,39 @@
+"""All that an evaluation found of one run: a row for each metric."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from experiments.evaluation.wording import WORDING, with_error
+from experiments.markdown import markdown_table
+from experiments.reproduction.found import Found
+
+__all__ = ["findings_table"]
+
+Finding = Mapping[str, Any]
+
+
+def findings_table(found: Found) -> Iterator[str]:
+    """The lines of a table with a column for the samples and for held-out data in each network's
+    features; what two sets of these sizes of one distribution would have is in brackets."""
+    findings = found.results["findings"]
+    columns = list(dict.fromkeys((f["features"], f["of"]) for f in findings if f["features"]))
+    cells: dict[str, dict[tuple[str, str], str]] = {}
+    for finding in findings:
+        column = (finding["features"] or columns[0][0], finding["of"])
+        cells.setdefault(finding["metric"], {})[column] = cell(finding)
+    titles = (f"{features}: {'samples' if of == 'run' else of}" for features, of in columns)
+    yield from markdown_table(
+        ["", *titles],
+        (
+            [WORDING[metric].title, *(cells[metric].get(column, "") for column in columns)]
+            for metric in WORDING
+            if metric in cells
+        ),
+    )
+
+
+def cell(finding: Finding) -> str:
+    """A value, its error, and what is expected of one distribution."""
+    shown = with_error(finding["value"], finding["stderr"])
+    expected = finding.get("expected")
+    return shown if expected is None else f"{shown} ({expected:.3g})"
