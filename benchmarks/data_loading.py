@@ -24,6 +24,7 @@ from sde_jax.data.source import Batch, DataSource
 from sde_jax.data.storage import Storage
 from sde_jax.data.tfds import TfdsImages
 from sde_jax.nets.ncsnpp import NCSNppSpec
+from sde_jax.training.compiled import update_options
 
 BATCH = 128
 READ_AHEAD = 40
@@ -110,7 +111,8 @@ def one_rate(step: Callable[[], Any]) -> float:
 def training_step(source: DataSource, batch: Batch) -> Callable[[], Any]:
     """Updates the U-Net on the same batch again."""
     learner = dataclasses.replace(cifar10, network=NARROW).learner(source.shape)
-    update = jax.jit(learner.update, donate_argnums=0)
+    options = update_options(jax.default_backend())
+    update = jax.jit(learner.update, donate_argnums=0, compiler_options=options)
     shapes = jax.eval_shape(learner.init, jax.random.key(0))
     state, key = first_state(learner, drawn(shapes.params)), jax.random.key(1)
 

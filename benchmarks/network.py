@@ -34,6 +34,8 @@ from experiments.kinds.score import Experiment
 from sde_jax.arrays import Array, PyTree
 from sde_jax.data.source import Batch
 from sde_jax.objectives import DenoisingScoreMatching
+from sde_jax.training.compiled import update_options
+from sde_jax.training.learner import Learner
 from sde_jax.training.optimizer import Adam
 
 FORWARD, TRAINING, LARGE = 16, 32, 256
@@ -84,11 +86,11 @@ def evaluation(size: Size, asked: Asked) -> Row:
 
 
 def training(size: Size, asked: Asked) -> Row:
-    """One training step, as the library compiles it."""
+    """One training step."""
     learner = timed_experiment(size).learner(size.shape)
     params, key, batch = example(size, 1).params, jax.random.key(1), images(size, TRAINING)
     state = first_state(learner, jax.tree.map(jnp.array, params))
-    program = compiled(learner.update, state, key, batch, donate_argnums=0)
+    program = update(learner, state, key, batch)
     losses: list[Array] = []
 
     def ours() -> Any:
@@ -138,7 +140,7 @@ def utilisation() -> Row:
     learner = timed_experiment(M).learner(M.shape)
     state, key = first_state(learner, example(M, 1).params), jax.random.key(1)
     batch = images(M, LARGE)
-    program = compiled(learner.update, state, key, batch, donate_argnums=0)
+    program = update(learner, state, key, batch)
     losses: list[Array] = []
 
     def ours() -> Any:
@@ -167,6 +169,12 @@ def operations(size: Size, batch: int) -> float:
     shapes = jax.eval_shape(lambda: example(size, batch))
     lowered = jax.jit(lambda p, x, time: module.apply({"params": p}, x, time)).lower(*shapes)
     return lowered.cost_analysis()["flops"]
+
+
+def update(learner: Learner, *inputs: Any) -> Compiled:
+    """A training step for these inputs, as the library compiles it; it gives up the state."""
+    options = update_options(jax.default_backend())
+    return compiled(learner.update, *inputs, donate_argnums=0, compiler_options=options)
 
 
 def timed_experiment(size: Size) -> Experiment:
@@ -237,7 +245,8 @@ def same_gradient(size: Size) -> str:
         return objective.losses_at(params, x0, t, noise).mean()
 
     with jax.default_matmul_precision("highest"):
-        gradient = jax.jit(jax.grad(mean_loss))(params)
+        options = update_options(jax.default_backend())
+        gradient = jax.jit(jax.grad(mean_loss), compiler_options=options)(params)
     difference = torch_peer.gradient_difference(size, gradient, params, x0, t, noise)
     assert difference < SAME_GRADIENT, f"gradients differ by {difference:.1e}"
     return f"float32 gradients differ by {difference:.0e} of their norm"

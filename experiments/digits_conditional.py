@@ -6,7 +6,7 @@ Many lower halves go with an upper one. A network that regresses on it learns th
 that is nobody's handwriting; a score model that is told the upper half draws one of them, another
 each time: look at `pictures/answers.png` of the run. `--task.lost detail` asks for digits of which
 means over 4x4 pixels are left, `--data.coloured --task.lost colour` for the colours of grey ones.
-Two CPU cores that did other work, too, four minutes; the regression is off by .154, a draw by .191.
+Two CPU cores, three minutes; the regression is off by .154, a draw by .191.
 """
 
 import dataclasses

@@ -33,7 +33,7 @@ study = Samplers(
         *(SamplerSettings(sampler="heun", steps=k, grid="karras") for k in (5, 10, 18)),
         *(SamplerSettings(sampler=n, tolerance=k) for n, some in TOLERANCES.items() for k in some),
     ),
-    evaluations=40_000,
-    least=256,
-    most=2000,
+    evaluations=16_000,
+    least=128,
+    most=1500,
 )

@@ -31,6 +31,7 @@ from experiments.studies.study import Results, Study
 from experiments.training_time import training_seconds
 from sde_jax.metrics.estimate import Estimate
 from sde_jax.objectives import TimeSampler
+from sde_jax.training.compiled import update_options
 from sde_jax.training.devices import data_mesh
 
 __all__ = ["MatchingComparison"]
@@ -170,7 +171,9 @@ def timed_in_turn(runs: Mapping[str, ScoreRun], rounds: int) -> dict[str, dict[s
 
     def update_of(run: ScoreRun) -> Any:
         learner = run.experiment.learner(first.layout.shape)
-        state, update = learner.init(jax.random.key(0)), jax.jit(learner.update)
+        options = update_options(jax.default_backend())
+        update = jax.jit(learner.update, compiler_options=options)
+        state = learner.init(jax.random.key(0))
         return lambda: jax.block_until_ready(update(state, jax.random.key(0), batch))
 
     updates = {title: update_of(run) for title, run in runs.items()}

@@ -1,5 +1,6 @@
 """A learner's functions, compiled for a mesh."""
 
+import functools
 import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -15,7 +16,27 @@ from sde_jax.training.devices import batch_sharding, replicate, replicated, shar
 from sde_jax.training.learner import Learner, Metrics, TrainState
 from sde_jax.training.settings import Training
 
-__all__ = ["Dispatched", "HeldOut", "Updates"]
+__all__ = ["Dispatched", "HeldOut", "Updates", "update_options"]
+
+CPU_OPTIONS = {
+    "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_REDUCE"
+}
+
+
+@functools.cache
+def update_options(platform: str) -> dict[str, str] | None:
+    """What XLA is told when it compiles updates for ``cpu``, ``gpu`` or ``tpu``; None: nothing.
+
+    On CPU, to leave convolutions to Eigen instead of YNNPACK, which is faster forward and slower
+    in the gradients of kernels; of an update these count for more (benchmarks/README.md).
+    """
+    if platform != "cpu":
+        return None
+    try:
+        jax.jit(jnp.copy, compiler_options=CPU_OPTIONS).lower(0.0).compile()
+    except jax.errors.JaxRuntimeError:
+        return None  # an XLA without that option
+    return CPU_OPTIONS
 
 
 class Dispatched(NamedTuple):
@@ -56,6 +77,7 @@ class Updates:
             self._updates,
             donate_argnums=0,
             out_shardings=(shardings, replicated(mesh), replicated(mesh)),
+            compiler_options=update_options(mesh.devices.flat[0].platform),
         )
 
     def __call__(

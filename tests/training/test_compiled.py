@@ -8,12 +8,13 @@ from toy_run import ToySource, changed, toy_learner
 from sde_jax.training import (
     Learner,
     batch_sharding,
+    compiled,
     data_mesh,
     gradient_learner,
     replicate,
     run_keys,
 )
-from sde_jax.training.compiled import HeldOut
+from sde_jax.training.compiled import HeldOut, update_options
 
 
 @pytest.mark.parametrize(("asked", "used"), [(None, 21), (16, 16), (17, 17), (5, 5)])
@@ -66,3 +67,27 @@ def test_an_update_on_the_mesh_equals_pmap(key):
         np.testing.assert_allclose(value, expected[name][0], rtol=1e-5, atol=1e-7)
         np.testing.assert_array_equal(expected[name][0], expected[name][7])
         assert not np.allclose(value, params[name], atol=1e-4)
+
+
+def test_updates_leave_convolutions_to_the_faster_library(key):
+    def loss(kernel, x):
+        dimensions = ("NHWC", "HWIO", "NHWC")
+        y = jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=dimensions)
+        return (jnp.tanh(y) ** 2).mean()
+
+    x, kernel = jax.random.normal(key, (8, 16, 16, 32)), jax.random.normal(key, (3, 3, 32, 32))
+    options = update_options("cpu")
+    plain, chosen = (
+        jax.jit(jax.grad(loss), compiler_options=each).lower(kernel, x).compile()
+        for each in (None, options)
+    )
+    assert options is not None, "the oldest and the newest JAX that are tested know it"
+    assert "__ynn_fusion" in plain.as_text()
+    assert "__ynn_fusion" not in chosen.as_text()
+    np.testing.assert_allclose(chosen(kernel, x), plain(kernel, x), rtol=1e-3, atol=1e-6)
+
+
+def test_other_platforms_and_an_xla_without_the_option_are_told_nothing(monkeypatch):
+    assert update_options("gpu") is None
+    monkeypatch.setattr(compiled, "CPU_OPTIONS", {"xla_cpu_no_such_option": "1"})
+    assert update_options.__wrapped__("cpu") is None
