@@ -9,7 +9,7 @@ How much of the noise of sliced score matching is that of its random directions?
 
 but for a constant (Hyvarinen 2005, theorem 1). The trace costs one product with the Jacobian for
 each dimension: two here, a thousand for an image of MNIST. Network, process and steps are those of
-`ring`; compare `ring_sliced`, and see `ring_matching`. Not yet run.
+`ring`; compare `ring_sliced`, and see `ring_matching`.
 """
 
 import dataclasses

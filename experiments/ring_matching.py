@@ -16,13 +16,13 @@ variance wants N times the examples for a gradient that is as good.
 Look at `gradients.png`. The same parameters, one time for all examples of a batch: where there is
 much noise (t near 1), it is all but known what the noise in x_t was, and denoising, which is told,
 has next to no variance; for the others |s|^2 and tr J, each of the size of the dimension, cancel in
-the mean alone. Where there is little (t near 0), the data hide which noise it was, and being told
-one that is as good as random is the noisier way. A slice adds noise to the trace, and saves a
-product with the Jacobian for each further dimension: in the plane that is one. Then look in
-`samples.png` at how wide the rings are after the same number of steps.
+the mean alone. Where there is little (t near 0), the data hide which noise it was: being told one
+that is as good as random helps little, and in `digits_matching` is the noisier way. A slice adds
+noise to the trace, and saves a product with the Jacobian for each further dimension: in the plane
+that is one. Then look in `samples.png` at how wide the rings are after the same number of steps.
 
 The two studies on images, `digits_matching` and `mnist_matching`, give both methods the same
-minutes. Not yet run.
+minutes.
 """
 
 from experiments.studies.matching import MatchingComparison

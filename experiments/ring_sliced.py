@@ -8,7 +8,7 @@ Can a score be learned without being told the noise? By parts, |s - true score|^
 
 but for a constant (Song et al. 2019, arXiv:1905.07088, section 3: SSM-VR). That is one product of
 the Jacobian with a random direction, whatever the dimension. Network, process and steps are those
-of `ring`, whose denoising is told the noise; `ring_matching` has both side by side. Not yet run.
+of `ring`, whose denoising is told the noise; `ring_matching` has both side by side.
 """
 
 import dataclasses

@@ -2,24 +2,26 @@
 
 A table stands between the lines ``<!-- reproduced: NAME ... -->`` and ``<!-- end -->``: of one
 study, or with a row for each of several experiments. After ``<!-- findings: NAME -->`` it holds all
-that the evaluation of an experiment found.
+that the evaluation of an experiment found, and after ``<!-- report: NAME -->`` its own report.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from experiments.configuration import find_study, study_names
 from experiments.evaluation.wording import WORDING, with_error
 from experiments.markdown import markdown_table
-from experiments.reproduction.findings_table import findings_table
+from experiments.reproduction.details import findings_table, report_table
 from experiments.reproduction.found import Found
 from sde_jax.atomic import whole_file
 
 __all__ = ["read_results", "rewrite_tables", "with_tables"]
 
-BLOCK = re.compile(r"(<!-- (reproduced|findings): ([\w/ ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(
+    r"(<!-- (reproduced|findings|report): ([\w/ ]+) -->\n).*?(<!-- end -->)", re.DOTALL
+)
 SHOWN = (
     *("bits_per_dim", "bits_per_dim_bound", "frechet_distance", "precision", "recall"),
     *("mean_max_logit", "unsure_share", "label_distance"),
@@ -52,8 +54,11 @@ def with_tables(text: str, known: Mapping[str, Found]) -> str:
 
     def filled(match: re.Match[str]) -> str:
         start, kind, names, end = match.groups()
-        table = {"reproduced": table_of, "findings": all_findings}[kind]
-        return "\n".join([start, *table(names.split(), known), "", end])
+        if kind == "reproduced":
+            lines = table_of(names.split(), known)
+        else:
+            lines = details_of(names.split(), known, DETAILS[kind])
+        return "\n".join([start, *lines, "", end])
 
     return BLOCK.sub(filled, text)
 
@@ -75,11 +80,19 @@ def table_of(names: Sequence[str], known: Mapping[str, Found]) -> Iterator[str]:
         yield from table_of_rows(rows)
 
 
-def all_findings(names: Sequence[str], known: Mapping[str, Found]) -> Iterator[str]:
-    """The lines between two markers of findings."""
+DETAILS: Mapping[str, Callable[[Found], Iterator[str]]] = {
+    "findings": findings_table,
+    "report": report_table,
+}
+
+
+def details_of(
+    names: Sequence[str], known: Mapping[str, Found], table: Callable[[Found], Iterator[str]]
+) -> Iterator[str]:
+    """The lines between two markers that show more of a run than a row."""
     for name in names:
         if name in known:
-            yield from findings_table(known[name])
+            yield from table(known[name])
         else:
             yield f"`{name}`: {NOT_YET}."
 

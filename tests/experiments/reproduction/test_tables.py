@@ -82,6 +82,22 @@ def test_all_findings_of_an_evaluation_have_a_cell():
     assert with_tables(expected, known) == expected
 
 
+def test_a_report_is_a_row_for_each_group_of_its_numbers():
+    report = {"model": {"w2": 0.00038, "w1": 0.02}, "controls": {"blob": {"w2": 1.107, "w1": 0.0}}}
+    page = "<!-- report: ring -->\nold\n<!-- end -->\n"
+    expected = """\
+<!-- report: ring -->
+
+|  | w2 | w1 |
+| --- | --- | --- |
+| model | 0.00038 | 0.02 |
+| controls: blob | 1.1 | 0 |
+
+<!-- end -->
+"""
+    assert with_tables(page, {"ring": found("ring", report=report)}) == expected
+
+
 def test_the_page_of_this_project_holds_what_was_found():
     """No number in a table is typed by hand: all are rendered again from the results."""
     text = (EXPERIMENTS / "README.md").read_text(encoding="utf-8")

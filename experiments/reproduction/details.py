@@ -1,4 +1,4 @@
-"""All that an evaluation found of one run: a row for each metric."""
+"""All that was found of one run: by its evaluation, and by its report."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from experiments.evaluation.wording import WORDING, with_error
 from experiments.markdown import markdown_table
 from experiments.reproduction.found import Found
 
-__all__ = ["findings_table"]
+__all__ = ["findings_table", "report_table"]
 
 Finding = Mapping[str, Any]
 
@@ -37,3 +37,18 @@ def cell(finding: Finding) -> str:
     shown = with_error(finding["value"], finding["stderr"])
     expected = finding.get("expected")
     return shown if expected is None else f"{shown} ({expected:.3g})"
+
+
+def report_table(found: Found) -> Iterator[str]:
+    """The lines of a table with a row for each group of numbers in a report."""
+    rows: dict[str, Mapping[str, float]] = {}
+    for name, group in found.results["report"].items():
+        nested = {
+            f"{name}: {key}": value for key, value in group.items() if isinstance(value, dict)
+        }
+        rows |= nested or {name: group}
+    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+    yield from markdown_table(
+        ["", *columns],
+        ([name, *(f"{row[column]:.2g}" for column in columns)] for name, row in rows.items()),
+    )
