@@ -23,7 +23,7 @@ from sde_jax.sampling import ExponentialAdams, LogSNRGrid, draw_prior
 from sde_jax.score import denoised
 
 DIGITS = ("digits_vp", "digits_ve", "digits_subvp")
-MNIST = ("mnist_vp", "mnist_ve", "mnist_subvp")
+MNIST = ("mnist_vp_narrow", "mnist_ve_narrow", "mnist_subvp_narrow")
 EVALUATIONS = (10, 20, 35)
 METHODS: dict[str, dict[str, Any]] = {
     "UniPC-3": {},

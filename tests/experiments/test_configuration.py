@@ -43,9 +43,9 @@ NAMES = [
     *("flowers_vp", "folder", "mnist_classifier", "mnist_conditional", "mnist_conditional_narrow"),
     *("mnist_ddpm", "mnist_ddpm_narrow", "mnist_denoiser_prior", "mnist_flow", "mnist_flow_narrow"),
     *("mnist_gan", "mnist_gan_narrow", "mnist_labels", "mnist_latent", "mnist_latent_narrow"),
-    *("mnist_noisy_classifier", "mnist_sliced", "mnist_subvp", "mnist_vae", "mnist_vae_narrow"),
-    *("mnist_ve", "mnist_vp", "mnist_vp_narrow", "quickstart", "ring", "ring_implicit"),
-    *("ring_sliced", "svhn_vp"),
+    *("mnist_noisy_classifier", "mnist_sliced", "mnist_subvp", "mnist_subvp_narrow", "mnist_vae"),
+    *("mnist_vae_narrow", "mnist_ve", "mnist_ve_narrow", "mnist_vp", "mnist_vp_narrow"),
+    *("quickstart", "ring", "ring_implicit", "ring_sliced", "svhn_vp"),
 ]
 SHAPES = {
     "cifar10": (32, 32, 3),

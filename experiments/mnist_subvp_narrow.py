@@ -1,0 +1,18 @@
+"""MNIST (28x28 padded to 32x32), sub-VP, narrow.
+
+python -m experiments train mnist_subvp_narrow
+
+The network of `mnist_vp_narrow` in half of its steps: whether few evaluations do as well along this
+process is asked in benchmarks/README.md.
+"""
+
+import dataclasses
+
+from experiments.mnist_subvp import experiment as mnist_subvp
+from experiments.mnist_vp_narrow import experiment as mnist_vp_narrow
+
+experiment = dataclasses.replace(
+    mnist_vp_narrow,
+    sde=mnist_subvp.sde,
+    training=dataclasses.replace(mnist_vp_narrow.training, steps=1400),
+)
