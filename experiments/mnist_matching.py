@@ -14,7 +14,7 @@ minutes, the second for fewer steps.
 
 Look at the variance of the gradient in the table beside that of the digits, at the samples in
 `samples.png`, and at bits per dimension, which sliced matching, too, brings down without ever being
-told a noise. Not yet run.
+told a noise.
 """
 
 from experiments.studies.matching import MatchingComparison
