@@ -45,7 +45,7 @@ def rows(asked: Asked) -> Iterator[Row]:
             case = f"{name}, Fréchet distance"
             yield Row(case=case, unit="", peer=PEER, missing=str(error), checked="")
             continue
-        count = 256 if asked.quick else 1024 if name in MNIST else 2048
+        count = 256 if asked.quick else 512 if name in MNIST else 2048
         for evaluations in EVALUATIONS[:1] if asked.quick else EVALUATIONS:
             yield from of_run(name, trained, evaluations, count)
 
