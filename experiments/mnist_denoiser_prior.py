@@ -4,7 +4,8 @@ python -m experiments reproduce mnist_denoiser_prior
 
 Narrow. Is a denoiser a prior? Its residual f(y) - y is level^2 times the score of noised images, so
 that it is one once the noise has the right scale. What to look at is in `digits_denoiser_prior`;
-the told denoiser, followed by Tweedie's formula, is the score model of the same training.
+the told denoiser, followed by Tweedie's formula, is the score model of the same training. Of the
+blind one's samples most do not come to a digit after so few steps.
 """
 
 import dataclasses

@@ -2,8 +2,8 @@
 
 python -m experiments train mnist_subvp_narrow
 
-The network of `mnist_vp_narrow` in a quarter of its steps: whether few evaluations do as well along this
-process is asked in benchmarks/README.md.
+The network of `mnist_vp_narrow` in a quarter of its steps: whether few evaluations do as well along
+this process is asked in benchmarks/README.md.
 """
 
 import dataclasses

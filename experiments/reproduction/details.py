@@ -41,14 +41,21 @@ def cell(finding: Finding) -> str:
 
 def report_table(found: Found) -> Iterator[str]:
     """The lines of a table with a row for each group of numbers in a report."""
-    rows: dict[str, Mapping[str, float]] = {}
+    rows: dict[str, Mapping[str, str]] = {}
     for name, group in found.results["report"].items():
-        nested = {
-            f"{name}: {key}": value for key, value in group.items() if isinstance(value, dict)
-        }
-        rows |= nested or {name: group}
+        if isinstance(group, dict):
+            nested = {
+                f"{name}: {key}": part for key, part in group.items() if isinstance(part, dict)
+            }
+            rows |= {title: shown(numbers) for title, numbers in (nested or {name: group}).items()}
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
     yield from markdown_table(
-        ["", *columns],
-        ([name, *(f"{row[column]:.2g}" for column in columns)] for name, row in rows.items()),
+        ["", *columns], ([name, *(row[column] for column in columns)] for name, row in rows.items())
     )
+
+
+def shown(numbers: Mapping[str, float]) -> dict[str, str]:
+    """Numbers by their names, or one of them with its error."""
+    if "stderr" in numbers:
+        return {"value": with_error(numbers["value"], numbers["stderr"])}
+    return {name: f"{number:.2g}" for name, number in numbers.items()}

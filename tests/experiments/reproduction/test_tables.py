@@ -84,6 +84,7 @@ def test_all_findings_of_an_evaluation_have_a_cell():
 
 def test_a_report_is_a_row_for_each_group_of_its_numbers():
     report = {"model": {"w2": 0.00038, "w1": 0.02}, "controls": {"blob": {"w2": 1.107, "w1": 0.0}}}
+    distances = {"told": {"value": 0.0051, "stderr": 0.0003}}
     page = "<!-- report: ring -->\nold\n<!-- end -->\n"
     expected = """\
 <!-- report: ring -->
@@ -96,6 +97,9 @@ def test_a_report_is_a_row_for_each_group_of_its_numbers():
 <!-- end -->
 """
     assert with_tables(page, {"ring": found("ring", report=report)}) == expected
+    page = "<!-- report: digits_denoiser_prior -->\n<!-- end -->\n"
+    known = found("digits_denoiser_prior", report={"distance": distances, "count": 512})
+    assert "| distance: told | 0.00510 ± 0.00030 |" in with_tables(page, {known.name: known})
 
 
 def test_the_page_of_this_project_holds_what_was_found():
