@@ -3,12 +3,12 @@
     python -m benchmarks few_steps_trained --runs RUNS [--data-dir DIR]
 
 The Fréchet distance in features of the runs' classifier with its standard error over samples, of
-networks of digits and MNIST on VP, VE and sub-VP: UniPC and DPM-Solver++ 2M on log-SNR, and
-diffusers' DPM-Solver++ 2M, by default, told the process' own noise. It stops falling near what the
-samples' number and the network allow.
+networks of digits and MNIST on VP, VE and sub-VP: UniPC and DPM-Solver++ 2M on log-SNR, the second
+also in equal steps of time, and diffusers' DPM-Solver++ 2M, by default, told the process' own
+noise. It stops falling near what the samples' number and the network allow.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -19,15 +19,22 @@ from benchmarks.row import Asked, Row, Spread, not_installed
 from benchmarks.trained import MissingRunError, Trained, error_of, opened
 from experiments.generation import example_keys
 from sde_jax.metrics.frechet import FrechetDistance
-from sde_jax.sampling import ExponentialAdams, LogSNRGrid, draw_prior
+from sde_jax.sampling import ExponentialAdams, LogSNRGrid, Sampler, UniformGrid, draw_prior
 from sde_jax.score import denoised
+from sde_jax.sde import LinearSDE
 
 DIGITS = ("digits_vp", "digits_ve", "digits_subvp")
 MNIST = ("mnist_vp_narrow", "mnist_ve_narrow", "mnist_subvp_narrow")
 EVALUATIONS = (10, 20, 35)
-METHODS: dict[str, dict[str, Any]] = {
-    "UniPC-3": {},
-    "DPM-Solver++ 2M": {"order": 2, "corrected": False},
+SECOND_ORDER = {"order": 2, "corrected": False}
+METHODS: dict[str, Callable[[int, LinearSDE], Sampler]] = {
+    "UniPC-3": lambda steps, sde: ExponentialAdams(grid=LogSNRGrid(steps=steps)),
+    "DPM-Solver++ 2M": lambda steps, sde: ExponentialAdams(
+        grid=LogSNRGrid(steps=steps), **SECOND_ORDER
+    ),
+    "DPM-Solver++ 2M, uniform in t": lambda steps, sde: ExponentialAdams(
+        grid=UniformGrid(steps=steps, t_min=last_time(sde)), **SECOND_ORDER
+    ),
 }
 PEER = "diffusers' DPM-Solver++ 2M, by default"
 LEVELS = 1000
@@ -51,11 +58,11 @@ def rows(asked: Asked) -> Iterator[Row]:
 
 
 def of_run(name: str, trained: Trained, evaluations: int, count: int) -> Iterator[Row]:
-    """Both methods of ours beside the peer."""
+    """The methods of ours beside the peer."""
     batch = min(count, 512)
     peer = by_diffusers(trained, evaluations, count, batch)
-    for method, settings in METHODS.items():
-        sampler = ExponentialAdams(grid=LogSNRGrid(steps=evaluations - 1), **settings)
+    for method, sampler_of in METHODS.items():
+        sampler = sampler_of(evaluations - 1, trained.run.experiment.sde)
         x = trained.draw(sampler, count=count, batch_size=batch, evaluations=evaluations)
         ours = trained.distance(x)
         row: dict[str, Any] = {
@@ -70,6 +77,11 @@ def of_run(name: str, trained: Trained, evaluations: int, count: int) -> Iterato
             yield Row(**row, missing=peer)
         else:
             yield Row(**row, theirs=error_of(peer), ratio=ratio(ours, peer))
+
+
+def last_time(sde: LinearSDE) -> float:
+    """Where log-SNR's grid ends."""
+    return float(LogSNRGrid(steps=1)(sde)[-1])
 
 
 def ratio(ours: FrechetDistance, theirs: FrechetDistance) -> Spread:
@@ -88,8 +100,7 @@ def by_diffusers(
     except ModuleNotFoundError as error:
         return not_installed(error)
     sde, score = trained.run.experiment.sde, trained.run.score
-    last = LogSNRGrid(steps=1)(sde)[-1]
-    levels = np.asarray(sde.noise_to_signal(jnp.linspace(last, 1.0, LEVELS)))
+    levels = np.asarray(sde.noise_to_signal(jnp.linspace(last_time(sde), 1.0, LEVELS)))
     scheduler = diffusers_peer.scheduler(levels)
 
     @jax.jit
