@@ -2,8 +2,8 @@
 
 python -m experiments train mnist_conditional
 
-A hundred epochs, as published, of the networks of which `mnist_conditional_narrow` sees half of
-one. What to look at is in `digits_conditional`. Not run to its end yet: needs a GPU.
+A hundred epochs, as published, where `mnist_conditional_narrow` has half of one. What to look at is
+in `digits_conditional`. Not run to its end yet: needs a GPU.
 """
 
 import dataclasses

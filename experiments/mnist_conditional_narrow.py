@@ -12,8 +12,8 @@ import dataclasses
 from experiments.answers import report
 from experiments.digits_conditional import experiment as digits_conditional
 from experiments.evaluation.settings import MEASURABLE
+from experiments.mnist_conditional import experiment as mnist_conditional
 from experiments.mnist_vp_narrow import experiment as mnist_vp_narrow
-from experiments.mnist_vp_narrow import network
 from sde_jax.training.settings import Training
 
 __all__ = ["experiment", "report"]
@@ -21,10 +21,7 @@ __all__ = ["experiment", "report"]
 experiment = dataclasses.replace(
     digits_conditional,
     data=mnist_vp_narrow.data,
-    network=dataclasses.replace(network, dropout=0.1),
+    network=mnist_conditional.network,
     training=Training(steps=500, batch_size=64, eval_every=250),
-    evaluation=dataclasses.replace(
-        mnist_vp_narrow.evaluation,
-        metrics=MEASURABLE,
-    ),
+    evaluation=dataclasses.replace(mnist_vp_narrow.evaluation, metrics=MEASURABLE),
 )
