@@ -30,6 +30,7 @@ study = Samplers(
     classifier="digits_classifier",
     settings=(
         *(SamplerSettings(sampler=n, steps=k) for n, steps in STEPS.items() for k in steps),
+        *(SamplerSettings(sampler="dpm++2m", steps=k, grid="uniform") for k in (5, 10, 20)),
         *(SamplerSettings(sampler="heun", steps=k, grid="karras") for k in (5, 10, 18)),
         *(SamplerSettings(sampler=n, tolerance=k) for n, some in TOLERANCES.items() for k in some),
     ),

@@ -35,10 +35,12 @@ def reproduce_study(name: str, place: Place, trained: dict[str, Found]) -> Found
     if found is None:
         pictures.mkdir(parents=True, exist_ok=True)
         started, here = time.monotonic(), environment()
+        results = study.measure(place.runs, pictures)
+        minutes = results.get("minutes", (time.monotonic() - started) / 60)
         found = Found(
             name=name,
-            results=study.measure(place.runs, pictures),
-            minutes=round((time.monotonic() - started) / 60, 2),
+            results=results,
+            minutes=round(minutes, 2),
             computer=computer(here),
             commit=revision(here),
         )

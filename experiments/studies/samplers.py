@@ -52,7 +52,7 @@ class Samplers(Study):
     classifier: str
     """The run whose features are compared."""
     settings: tuple[SamplerSettings, ...]
-    """Each a point of the figure; those of one sampler are joined by a line."""
+    """Each a point of the figure; those of one sampler and grid are joined by a line."""
     evaluations: int
     """Of all samples of a setting together: the slower the sampler, the fewer samples."""
     least: int
@@ -81,7 +81,7 @@ class Samplers(Study):
                 write_json(kept, found)
         points = [found[name] for name in names]
         draw_points(points, pictures / "figure.png")
-        return {"points": points}
+        return {"points": points, "minutes": sum(point["minutes"] for point in points)}
 
     def table(self, results: Results) -> Iterator[str]:
         """A row for each setting."""
@@ -96,7 +96,8 @@ class Samplers(Study):
         training: FittedGaussian,
         settings: SamplerSettings,
     ) -> dict[str, Any]:
-        """What one setting does."""
+        """What one setting does, and the minutes that it took to find out."""
+        started = time.monotonic()
         samples, seconds = self._draw(run, settings)
         whole = usable(samples)
         seen = seen_by(network, np.asarray(run.layout.scaling.to_unit(samples.x[whole])))
@@ -115,6 +116,7 @@ class Samplers(Study):
                 float(logits.mean()),
                 float(logits.std(ddof=1) / len(logits) ** 0.5),
             ],
+            "minutes": (time.monotonic() - started) / 60,
         }
 
     def _draw(self, run: ScoreRun, settings: SamplerSettings) -> tuple[Samples, float]:
@@ -152,13 +154,19 @@ def cells(point: Point) -> list[str]:
     ]
 
 
+def line_of(point: Point) -> str:
+    """The name of the line that the point is on: its sampler's, with an unusual grid."""
+    uniform = point["options"].get("grid") == "uniform"
+    return TITLES[point["sampler"]] + (", uniform in t" if uniform else "")
+
+
 def draw_points(points: Sequence[Point], path: Path) -> None:
-    """The distance against evaluations and against seconds, a line for each sampler."""
+    """The distance against evaluations and against seconds, a line for each sampler and grid."""
     figure = Figure(figsize=(11.5, 4.6), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     lines: dict[str, list[Point]] = {}
     for point in points:
-        lines.setdefault(point["sampler"], []).append(point)
+        lines.setdefault(line_of(point), []).append(point)
     for axes, field, label in (
         (panels[0], "evaluations", "network evaluations of a sample"),
         (panels[1], "seconds_per_image", "seconds for a sample, in batches of 64"),
@@ -178,15 +186,15 @@ def draw_points(points: Sequence[Point], path: Path) -> None:
 
 
 def draw_lines(axes: Axes, lines: Mapping[str, list[Point]], field: str) -> None:
-    """A line for each sampler, in a colour and with a marker of its own."""
-    for number, (sampler, points) in enumerate(lines.items()):
+    """The lines by their names, each in a colour and with a marker of its own."""
+    for number, (name, points) in enumerate(lines.items()):
         ordered = sorted(points, key=lambda point: point[field])
         values, errors = zip(*(point["excess"] for point in ordered), strict=True)
         axes.errorbar(
             [point[field] for point in ordered],
             values,
             yerr=errors,
-            label=TITLES[sampler],  # type: ignore[index]
+            label=name,
             color=f"C{number % 10}",
             marker=MARKERS[number % len(MARKERS)],
             ls="-" if number < 10 else "--",

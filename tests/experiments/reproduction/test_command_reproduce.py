@@ -104,6 +104,13 @@ def test_after_a_kill_it_goes_on(place, monkeypatch):
     succeed("reproduce", "digits_nearest", *arguments(place))
 
 
+def test_a_study_that_counts_the_minutes_of_its_parts_is_believed(place, monkeypatch):
+    measure = NearestImages.measure
+    monkeypatch.setattr(NearestImages, "measure", lambda *a: {**measure(*a), "minutes": 42.0})
+    succeed("reproduce", "digits_nearest", *arguments(place))
+    assert "its runs being there: 42.0 minutes" in (place / "out" / "README.md").read_text()
+
+
 def test_a_training_that_is_stopped_says_how_to_go_on(place, monkeypatch):
     shutil.rmtree(place / "runs" / "digits_vae")
     stopped = TrainResult(

@@ -37,7 +37,7 @@ def test_evaluations_are_counted_and_samples_afforded(found):
 
 def test_what_was_found_is_not_found_again(found, reproduced, monkeypatch):
     monkeypatch.setattr(samplers, "frechet_distance", lambda *_: pytest.fail("measured again"))
-    assert STUDY.measure(reproduced, found[1]) == found[0]
+    assert STUDY.measure(reproduced, found[1]) == found[0], "its minutes too"
 
 
 def test_the_distance_of_the_data_themselves_is_zero(reproduced, tmp_path, monkeypatch):
@@ -68,3 +68,11 @@ def test_the_table_says_how_each_is_set(found):
     ]
     assert "steps 3, snr 0.16" in rows[1]
     assert "tolerance 0.1" in rows[2]
+
+
+def test_equal_steps_of_time_are_a_line_of_their_own():
+    options = SamplerSettings(sampler="dpm++2m", steps=5, grid="uniform").options()
+    point = {"sampler": "dpm++2m", "options": options}
+    assert samplers.line_of(point) == "DPM-Solver++ 2M, uniform in t"
+    assert samplers.line_of({**point, "options": {"grid": "karras"}}) == "DPM-Solver++ 2M"
+    assert samplers.line_of({"sampler": "em", "options": {"steps": 5}}) == "Euler-Maruyama"
