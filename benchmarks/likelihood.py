@@ -1,7 +1,8 @@
 """How long does the likelihood of an image take beside scipy on the host, at equal error?
 
 Both have the same network, images, probes and start, t = 1e-5. Errors are those to a solve by ours
-at a tolerance of 1e-5, which one by the peer must confirm.
+at a tolerance of 1e-5, which one by the peer must confirm. And what do lanes bring, of which one
+that is done takes the next image, beside batches that wait for their slowest?
 """
 
 import dataclasses
@@ -30,7 +31,9 @@ __all__ = ["rows"]
 
 SDE, T_MIN = experiment.sde, Likelihood().t_min
 TOLERANCES = (3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5)
-USUAL, TIGHT = 1e-4, 1e-5
+USUAL, TIGHT, LOOSE = 1e-4, 1e-5, 3e-4
+TURNS = 4
+"""Images of each lane."""
 ERROR = 1e-3
 """Root mean square of the errors of images, in bits per dimension, at which methods are timed."""
 AT_LEAST = {"cpu": 4.0, "gpu": 10.0}
@@ -81,16 +84,20 @@ class Images:
             raise ValueError(f"two tight solves of {self.name} differ by {difference:.1e} bits/dim")
         return found
 
-    def program(self, tolerance: float) -> Compiled:
+    def program(self, tolerance: float, lanes: int | None = None) -> Compiled:
         """Ours at this tolerance."""
         likelihood = Likelihood(
             solver=AdaptiveSolver(rtol=tolerance, atol=tolerance, method=self.method)
         )
 
         def run(score: Score, keys: Array, x: Array) -> LogLikelihoods:
-            return likelihood(keys, score, SDE, x)
+            return likelihood(keys, score, SDE, x, lanes=lanes)
 
         return compiled(run, self.score, self.keys, self.x)
+
+    def batch(self, first: int, size: int) -> "Images":
+        """Some of the images."""
+        return dataclasses.replace(self, x=self.x[first : first + size])
 
     def bits(self, nats: Array | np.ndarray) -> np.ndarray:
         """Bits per dimension of the levels."""
@@ -135,15 +142,19 @@ def loosest(method: Callable[[float], Tuned]) -> Tuned:
 def rows(asked: Asked) -> Iterator[Row]:
     """At equal error and at the usual tolerance, of an exact score and of a trained network."""
     count, repeats = (8, 1) if asked.quick else (64, 5)
-    batches = experiment.data.load().batches(jax.random.key(0), "test", count, count=count)
-    x = jnp.asarray(next(batches).x)
+    many = count * TURNS
+    batches = experiment.data.load().batches(jax.random.key(0), "test", many, count=many)
+    digits = jnp.asarray(next(batches).x)
+    x = digits[:count]
     exact = MixtureScore(mixture(), SDE)
     drawn = exact.mixture.sample(jax.random.key(2), count).reshape(x.shape)
     yield from compared(Images(f"{count} points, exact score", exact, drawn, "tsit5"), repeats)
     run = None if asked.runs is None else asked.runs / "digits_vp"
     name = f"{count} digits, trained"
     if run is not None and run.is_dir():
-        yield from compared(Images(name, open_run(run, data_mesh()).score, x, "bosh3"), repeats)
+        trained = open_run(run, data_mesh()).score
+        yield from compared(Images(name, trained, x, "bosh3"), repeats)
+        yield in_lanes(Images(f"{many} digits, trained", trained, digits, "bosh3"), count, repeats)
     else:
         remedy = "no --runs with digits_vp; python -m experiments train digits_vp"
         yield Row(case=name, unit="s/image", peer="scipy RK45", missing=remedy, checked="")
@@ -173,3 +184,39 @@ def compared(images: Images, repeats: int) -> Iterator[Row]:
             compile_seconds=ours.program and ours.program.seconds,
             peak_bytes=ours.program and ours.program.peak_bytes,
         )
+
+
+def in_lanes(images: Images, lanes: int, repeats: int) -> Row:
+    """All images in few lanes, beside as many batches in turn."""
+    queue, parts = images.program(LOOSE, lanes), range(0, len(images.x), lanes)
+    given = [images.batch(first, lanes) for first in parts]
+    keys = [images.keys[first : first + lanes] for first in parts]
+    batch = given[0].program(LOOSE)
+
+    def ours() -> LogLikelihoods:
+        return queue.call(images.score, images.keys, images.x)
+
+    def theirs() -> list[LogLikelihoods]:
+        return [
+            batch.call(images.score, key, part.x) for key, part in zip(keys, given, strict=True)
+        ]
+
+    found, alone = converged(ours()), [converged(result) for result in theirs()]
+    apart = images.bits(found.nats) - images.bits(np.concatenate([r.nats for r in alone]))
+    difference = root_mean_square(apart)
+    if not difference < ERROR:
+        raise ValueError(f"lanes and batches differ by {difference:.1e} bits/dim.")
+    idle = np.mean([result.nfe.max() for result in alone]) / float(found.nfe.mean())
+    pairs = paired(ours, theirs, repeats=repeats)
+    share = 1 / len(images.x)
+    return Row(
+        case=f"{images.name}, {lanes} lanes, tolerance {LOOSE:g}",
+        unit="s/image",
+        ours=pairs.ours.scaled(share),
+        peer=f"batches of {lanes} in turn, whose slowest take {idle:.3g} times the mean",
+        theirs=pairs.theirs.scaled(share),
+        ratio=pairs.ratio,
+        checked=f"rms difference {difference:.0e} bits/dim",
+        compile_seconds=queue.seconds,
+        peak_bytes=queue.peak_bytes,
+    )

@@ -91,7 +91,8 @@ class Likelihood:
 
     with ``f = a x - g^2 score / 2`` (Chen et al. 2018). Each example is taken as a state at t_min
     and solved with its own step size; drift and divergence come from one forward-mode pass. All of
-    it runs at the highest matmul precision, whatever the device's default.
+    it runs at the highest matmul precision, whatever the device's default. It has derivatives in
+    forward mode only.
 
     Raises:
       ValueError: unless ``0 <= t_min < 1``.
@@ -112,18 +113,27 @@ class Likelihood:
         score: Score,
         sde: LinearSDE,
         x: Float[Array, "batch *shape"],
+        *,
+        lanes: int | None = None,
     ) -> LogLikelihoods:
-        """Log densities of ``x``, in model coordinates; one key each, for the probes."""
-        return jax.vmap(lambda key, x: self._one(key, score, sde, x))(keys, x)
+        """Log densities of ``x``, in model coordinates.
 
-    def _one(
-        self, key: PRNGKeyArray, score: Score, sde: LinearSDE, x: Float[Array, "*shape"]
-    ) -> LogLikelihoods:
-        vectors = self.divergence.vectors(key, x.size)
-        probes, terms = vectors.shape[:2]
-        vectors = vectors.reshape(probes * terms, *x.shape).astype(x.dtype)
+        Args:
+          keys: one for the probes of each example.
+          score: that of the model.
+          sde: the model's process.
+          x: the examples.
+          lanes: how many are solved at once, None for all. One that is done makes room for the
+            next, so that few lanes idle while the slowest ends.
+        """
+        shape, dimension = x.shape[1:], x[0].size
 
-        def drift_and_divergence(t: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
+        def drift_and_divergence(
+            t: Array, state: tuple[Array, Array], key: PRNGKeyArray
+        ) -> tuple[Array, Array]:
+            vectors = self.divergence.vectors(key, dimension)
+            probes, terms = vectors.shape[:2]
+
             def drift(x: Array) -> Array:
                 return probability_flow_drift(sde, x[None], t, score(x[None], t))[0]
 
@@ -131,19 +141,27 @@ class Likelihood:
                 velocity, product = jax.jvp(drift, state[:1], (vector,))
                 return velocity, jnp.vdot(vector, product)
 
-            velocity, products = jax.vmap(push_forward, out_axes=(None, 0))(vectors)
-            return velocity, products.reshape(probes, terms).sum(axis=1) / x.size
+            directions = vectors.reshape(probes * terms, *shape).astype(x.dtype)
+            velocity, products = jax.vmap(push_forward, out_axes=(None, 0))(directions)
+            return velocity, products.reshape(probes, terms).sum(axis=1) / dimension
 
+        probes = jax.eval_shape(lambda: self.divergence.vectors(keys[0], dimension)).shape[0]
         # The integral is carried per dimension, so that one tolerance fits it and the state.
-        state = (x, jnp.zeros(probes, x.dtype))
         start, end = jnp.asarray(self.t_min, x.dtype), jnp.asarray(1.0, x.dtype)
-        first_step = data_end_step(sde, start)
-        solution = self.solver.solve(drift_and_divergence, state, start, end, first_step)
+        solution = self.solver.solve_each(
+            drift_and_divergence,
+            (x, jnp.zeros((len(x), probes), x.dtype)),
+            keys,
+            start,
+            end,
+            data_end_step(sde, start),
+            lanes=lanes or len(x),
+        )
         latent, integrals = solution.y
-        log_prior = jax.scipy.stats.norm.logpdf(latent, scale=sde.prior_scale).sum()
-        nats = log_prior + x.size * integrals
-        stderr = self.divergence.stderr(nats)
-        return LogLikelihoods(nats.mean(), stderr, solution.nfe, solution.converged)
+        log_prior = jax.scipy.stats.norm.logpdf(latent, scale=sde.prior_scale)
+        nats = log_prior.reshape(len(x), -1).sum(axis=1)[:, None] + dimension * integrals
+        stderr = jax.vmap(self.divergence.stderr)(nats)
+        return LogLikelihoods(nats.mean(axis=1), stderr, solution.nfe, solution.converged)
 
 
 def bits_per_dimension(

@@ -45,7 +45,8 @@ class Likelihoods:
     """Samples of the latent for each example, whose bound is the tighter the more there are; of
     models with a latent."""
     batch_size: int = 256
-    """Examples measured at once; a result does not depend on it."""
+    """Examples handed to the devices at once, which solve flows in up to eight turns of at least
+    64; a result does not depend on it."""
     seed: int = 0
     """Seed of dequantization and probes."""
     out: Annotated[Path | None, option("FILE", "none is written")] = None

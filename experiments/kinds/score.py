@@ -55,6 +55,9 @@ from sde_jax.training.learner import Learner, gradient_learner
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
 
+LEAST_LANES, MOST_TURNS = 64, 8
+"""With fewer lanes a device works below its rate; with more turns hardly more lanes are idle."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LikelihoodSettings:
@@ -96,6 +99,12 @@ def drawn_from(
     return draw
 
 
+def lanes_for(count: int) -> int:
+    """How many of so many likelihoods a device solves at once: all, or in equal turns."""
+    turns = min(max(count // LEAST_LANES, 1), MOST_TURNS)
+    return -(-count // turns)
+
+
 def flow_density(
     score: Callable[[PyTree], Score], sde: LinearSDE, likelihood: Likelihood
 ) -> Density:
@@ -104,7 +113,7 @@ def flow_density(
     def log_likelihoods(
         params: PyTree, keys: Key[Array, "batch"], x: Float[Array, "batch *shape"]
     ) -> LogLikelihoods:
-        return likelihood(keys, score(params), sde, x)
+        return likelihood(keys, score(params), sde, x, lanes=lanes_for(len(x)))
 
     return log_likelihoods
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Bool, Float, Int, PyTree
+from sde_jax.score.queue import run_in_lanes
 from sde_jax.sde.base import LinearSDE
 
 VectorField = Callable[[Any, PyTree], PyTree]
@@ -107,10 +108,85 @@ class AdaptiveSolver:
                 throw=False,
             )
         y: PyTree = jax.tree.map(lambda leaf: leaf[0], solution.ys)
-        finite = jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(y)]).all()
         succeeded = solution.result == diffrax.RESULTS.successful
         nfe = 1 + evaluations * solution.stats["num_steps"]
-        return FlowSolution(y, nfe, jnp.logical_and(succeeded, finite))
+        return FlowSolution(y, nfe, jnp.logical_and(succeeded, _finite(y)))
+
+    def solve_each(
+        self,
+        vector_field: Callable[[Any, PyTree, PyTree], PyTree],
+        y0: PyTree,
+        examples: PyTree,
+        t0: Array,
+        t1: Array,
+        first_step: Array,
+        *,
+        lanes: int,
+    ) -> FlowSolution:
+        """Integrates ``dy/dt = vector_field(t, y, example)`` of each of many, as `solve` does.
+
+        ``lanes`` examples are solved at once, by diffrax's steps and step sizes, and one that is
+        done makes room for the next, so that few lanes idle while the slowest ends.
+
+        Args:
+          vector_field: the right-hand side, of a scalar time, the state and what there is to know
+            of the example.
+          y0: the states at ``t0``, a row for each example.
+          examples: what the vector field is told, a row for each example.
+          t0: where to begin.
+          t1: where to end, after ``t0``.
+          first_step: the length of the first step that is tried.
+          lanes: examples at once; at most all.
+        """
+        method, evaluations = METHODS[self.method]
+        solver, controller = method(), self._controller(first_step).wrap(1)
+
+        def equation(example: PyTree) -> tuple[diffrax.ODETerm, Any]:
+            term = diffrax.ODETerm(lambda t, y, _: vector_field(t, y, example))
+            return term, solver.error_order(term)
+
+        def begin(given: tuple[PyTree, PyTree]) -> _Lane:
+            y, example = given
+            term, order = equation(example)
+            next_t, control = controller.init(term, t0, t1, y, None, None, solver.func, order)
+            return _Lane(
+                t=t0,
+                next_t=jnp.minimum(jnp.asarray(next_t), t1),
+                y=y,
+                slope=vector_field(t0, y, example),
+                control=control,
+                steps=jnp.zeros((), int),
+                gave_up=jnp.zeros((), bool),
+            )
+
+        def step(lane: _Lane, given: tuple[PyTree, PyTree]) -> _Lane:
+            term, order = equation(given[1])
+            # The state of an explicit method: that this is not the first step, and its slope.
+            known = (jnp.zeros((), bool), lane.slope)
+            y, error, _, (_, slope), _ = solver.step(
+                term, lane.t, lane.next_t, lane.y, None, known, False
+            )
+            error = jax.tree.map(lambda leaf: jnp.where(jnp.isnan(leaf), jnp.inf, leaf), error)
+            kept, t, next_t, _, control, result = controller.adapt_step_size(
+                lane.t, lane.next_t, lane.y, y, None, error, order, lane.control
+            )
+            y, slope = jax.tree.map(
+                lambda new, old: jnp.where(kept, new, old), (y, slope), (lane.y, lane.slope)
+            )
+            steps, t = lane.steps + 1, jnp.minimum(t, t1)
+            lost = (result != diffrax.RESULTS.successful) | (steps >= self.max_steps)
+            gave_up = lost & (t < t1)
+            return _Lane(t, jnp.minimum(next_t, t1), y, slope, control, steps, gave_up)
+
+        def done(lane: _Lane) -> Array:
+            return (lane.t >= t1) | lane.gave_up
+
+        def solution(lane: _Lane) -> FlowSolution:
+            converged = jnp.logical_and(~lane.gave_up, _finite(lane.y))
+            return FlowSolution(lane.y, 1 + evaluations * lane.steps, converged)
+
+        with jax.default_matmul_precision("highest"):
+            return run_in_lanes(begin, step, done, solution, (y0, examples), lanes=lanes)
 
     def _controller(self, first_step: Array | None) -> diffrax.AbstractStepSizeController:
         controller = diffrax.PIDController(
@@ -138,6 +214,25 @@ class AdaptiveSolver:
         _, legs = jax.lax.scan(leg, y0, (times[:-1], times[1:]))
         states = jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), y0, legs.y)
         return FlowSolution(states, legs.nfe.sum(), legs.converged.all())
+
+
+class _Lane(NamedTuple):
+    """An example on its way."""
+
+    t: Array
+    next_t: Array
+    """Where the next step is to end."""
+    y: PyTree
+    slope: PyTree
+    """The vector field here, the last stage of the step before."""
+    control: PyTree
+    """What the step size controller remembers."""
+    steps: Int[Array, ""]
+    gave_up: Bool[Array, ""]
+
+
+def _finite(y: PyTree) -> Bool[Array, ""]:
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(y)]).all()
 
 
 class _FromFirstStep(diffrax.AbstractStepSizeController):

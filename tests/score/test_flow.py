@@ -120,3 +120,29 @@ def test_an_unknown_pair_is_refused():
 def test_wrong_settings_are_refused(field):
     with pytest.raises(ValueError, match=f"^`{field}` must be positive: got {field}=0\\.$"):
         AdaptiveSolver(**{field: 0})
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("lanes", [1, 3, 9])
+def test_many_in_few_lanes_are_solved_as_each_alone(method, lanes):
+    """Of equal steps, whatever the others do: one has no solution up to t = 1, one no drift."""
+
+    def field(t, y, rate):
+        return y[0] ** 2 * rate, jnp.cos(rate * t) * y[1]
+
+    rates = jnp.asarray([0.0, -1.0, 0.5, -40.0, 2.0, -8.0, 0.9, 0.2, -3.0])
+    solver = AdaptiveSolver(rtol=1e-4, atol=1e-4, method=method, max_steps=200)
+    y0 = jnp.ones((9, 3)), jnp.linspace(0.5, 2.0, 9)
+    start, end, first = jnp.asarray(0.0), jnp.asarray(1.0), jnp.asarray(0.1)
+    each = jax.jit(lambda y0: solver.solve_each(field, y0, rates, start, end, first, lanes=lanes))(
+        y0
+    )
+    alone = jax.jit(
+        jax.vmap(lambda y, rate: solver.solve(lambda t, y: field(t, y, rate), y, start, end, first))
+    )(y0, rates)
+    whole = rates < 1
+    np.testing.assert_array_equal(each.converged, whole)
+    np.testing.assert_array_equal(alone.converged, whole)
+    np.testing.assert_array_equal(each.nfe, alone.nfe)
+    for ours, theirs in zip(each.y, alone.y, strict=True):
+        np.testing.assert_allclose(ours[whole], theirs[whole], rtol=1e-5)
