@@ -30,13 +30,13 @@ def brief(monkeypatch):
 
 def test_three_samplers_are_drawn_and_measured(reproduced, tmp_path, brief):
     found = STUDY.measure(reproduced, tmp_path)
-    em, pc, ode = found["rows"]
+    _, em, pc, ode = found["rows"]
     assert (em["evaluations"], pc["evaluations"]) == (5, 9)
     assert ode["evaluations"] > 10
     drawn = np.asarray(PIL.Image.open(tmp_path / "digits_vp.png").convert("L"))
     assert drawn.shape[1] > 2 * drawn.shape[0] and len(np.unique(drawn)) > 16
     _, _, *rows = STUDY.table(found)
-    assert "predictor-corrector" in rows[1]
+    assert "| training |" in rows[0] and "predictor-corrector" in rows[2]
 
 
 def test_training_images_are_at_no_distance(reproduced, tmp_path, brief, monkeypatch):
@@ -46,9 +46,23 @@ def test_training_images_are_at_no_distance(reproduced, tmp_path, brief, monkeyp
         return images, {"sampler": sampler, "evaluations": 0.0, "seconds_per_image": 0.0}
 
     monkeypatch.setattr(SideBySide, "_drawn", training)
-    for row in STUDY.measure(reproduced, tmp_path)["rows"]:
+    data, *rows = STUDY.measure(reproduced, tmp_path)["rows"]
+    for row in rows:
         value, stderr = row["kernel_distance"]
         assert abs(value) < 3 * stderr
+        for name in ("difference", "at_an_end"):
+            assert row[name] == pytest.approx(data[name], rel=0.1)
+
+
+def test_speckle_and_strong_colours_are_seen():
+    """A board of .4 and .6 differs by .2 from field to field; half of the other is at an end."""
+    board = 0.5 + 0.1 * (-1.0) ** np.indices((8, 8)).sum(axis=0)
+    ends = np.full((8, 8), 0.5)
+    ends[:2], ends[2:4] = 0.0, 1.0
+    images = np.stack([board, board, ends, ends])[..., None]
+    assert side_by_side.looks(images[:2])["difference"] == pytest.approx([0.2, 0.0])
+    assert side_by_side.looks(images[2:])["at_an_end"] == pytest.approx([0.5, 0.0])
+    assert side_by_side.looks(images)["at_an_end"] == pytest.approx([0.25, 0.5 / 12**0.5])
 
 
 def test_an_epoch_is_230_batches_and_there_are_200():
