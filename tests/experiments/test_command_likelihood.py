@@ -71,6 +71,25 @@ def test_flows_are_solved_in_equal_turns_of_enough_lanes():
     assert (lanes_for(256), lanes_for(4096)) == (64, 512)
 
 
+def test_fixed_steps_find_what_the_adaptive_solver_does(digits_run, tmp_path):
+    """With the same probes, in the evaluations that were asked for, and say what they leave."""
+    found, expected = tmp_path / "fixed.csv", tmp_path / "adaptive.csv"
+    shared = ("--count", 8, "--out")
+    succeed("likelihood", digits_run, "--tolerance", 1e-5, *shared, expected)
+    results = succeed("likelihood", digits_run, "--steps", 60, *shared, found)
+    assert results["nfe"] == 61 and 0 < results["step_error"] < 0.05
+    difference = table(found)["bits_per_dim"] - table(expected)["bits_per_dim"]
+    assert (difference**2).mean() ** 0.5 < 2 * results["step_error"]
+
+
+def test_coarse_steps_say_so(digits_run):
+    few, many = (
+        succeed("likelihood", digits_run, "--steps", steps, "--count", 20)["step_error"]
+        for steps in (8, 60)
+    )
+    assert few > 10 * many
+
+
 def test_another_seed_probes_anew(ring_run, tmp_path):
     first, other = (
         measured(ring_run, tmp_path / f"{seed}", "--count", 3, "--seed", seed)[1] for seed in (0, 1)
@@ -130,6 +149,8 @@ def test_a_summary_leaves_out_what_failed():
         (["--count", "all"], "--count takes an integer: got 'all'"),
         (["--batch-size", 0], "`batch_size` must be at least 1"),
         (["--seed", 2**32], "`seed` must lie between"),
+        (["--steps", 7], "--steps must be at least 8: got 7."),
+        (["--steps", 50, "--method", "bosh3"], "--tolerance and --method are of adaptive solvers"),
         (["--sampler", "ode"], "Unrecognized options: --sampler, ode"),
     ],
 )

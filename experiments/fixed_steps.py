@@ -1,0 +1,64 @@
+"""Likelihoods of a run in fixed steps, placed for it, with what the steps leave of error."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.evaluation.task import TRAIN
+from experiments.kinds.score import LikelihoodSettings
+from experiments.measurement import Density, Measured
+from experiments.runs import ScoreRun
+from sde_jax.arrays import Array, Float, Key, PyTree
+from sde_jax.likelihood import Hutchinson, LogLikelihoods
+from sde_jax.multistep_likelihood import MultistepLikelihood, even_times, fitted_times
+from sde_jax.score import NetworkScore
+
+__all__ = ["CHECKED", "FixedSteps", "fixed_steps", "root_mean_square_difference"]
+
+PILOT_EXAMPLES, PILOT_STEPS = 16, 96
+CHECKED = 16
+"""Examples whose densities are measured in twice as many steps, too."""
+
+
+class FixedSteps(NamedTuple):
+    """Densities in the steps that were asked for, and in twice as many."""
+
+    density: Density
+    finer: Density
+
+
+def fixed_steps(run: ScoreRun, settings: LikelihoodSettings, steps: int) -> FixedSteps:
+    """Densities of the run's flow, from where and with as many probes as ``settings`` say.
+
+    The steps lie where they are worth most for the first training examples.
+    """
+    sde, divergence = run.experiment.sde, Hutchinson(probes=settings.probes)
+    even = even_times(sde, settings.t_min, PILOT_STEPS)
+    pilot = MultistepLikelihood(times=even)
+    key_data, key_probe = jax.random.split(jax.random.key(0))
+    batches = run.source.batches(key_data, TRAIN, PILOT_EXAMPLES, count=PILOT_EXAMPLES)
+    x = jnp.asarray(next(batches).x)
+    keys = jax.random.split(key_probe, len(x))
+    bends = jax.jit(lambda score: pilot.integrand(keys, score, sde, x))(run.score)
+
+    def density(steps: int) -> Density:
+        times = fitted_times(sde, even, bends, steps)
+        likelihood = MultistepLikelihood(times=times, divergence=divergence)
+
+        def log_likelihoods(
+            params: PyTree, keys: Key[Array, "batch"], x: Float[Array, "batch *shape"]
+        ) -> LogLikelihoods:
+            return likelihood(keys, NetworkScore(params, run.experiment.model()), sde, x)
+
+        return log_likelihoods
+
+    return FixedSteps(density(steps), density(2 * steps))
+
+
+def root_mean_square_difference(measured: Measured, finer: Measured) -> float:
+    """In bits per dimension, of the first examples."""
+    count = len(finer.bits_per_dim)
+    difference = measured.bits_per_dim[:count] - finer.bits_per_dim
+    return float(np.sqrt(np.mean(difference**2)))
