@@ -3,16 +3,17 @@
 Both have the same network, images, probes and start, t = 1e-5. Errors are those to a solve by ours
 at a tolerance of 3e-6, which one by the peer must confirm. Each is timed at the loosest tolerance
 that leaves a given error, of the network also at the one that score_sde has, 1e-5, beside ours at
-no larger an error. And what do lanes bring, of which one that is done takes the next image, beside
-batches that wait for their slowest?
+no larger an error; and so are fixed steps, in the fewest that do, which are placed once for a run.
+And what do lanes bring, of which one that is done takes the next image, beside batches that wait
+for their slowest?
 """
 
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,10 +24,13 @@ from benchmarks.host_likelihood import on_the_host
 from benchmarks.row import Asked, Row
 from benchmarks.timing import Compiled, compiled, paired
 from experiments.digits_vp import experiment
-from experiments.runs import open_run
+from experiments.fixed_steps import fixed_steps
+from experiments.kinds.score import LikelihoodSettings
+from experiments.measurement import Density
+from experiments.runs import ScoreRun, open_run
 from sde_jax.arrays import Array
 from sde_jax.likelihood import Likelihood, LogLikelihoods, bits_per_dimension
-from sde_jax.score import AdaptiveSolver, Method, MixtureScore, NetworkScore, Score
+from sde_jax.score import AdaptiveSolver, Method, MixtureScore, Score
 from sde_jax.training.devices import data_mesh
 
 __all__ = ["rows"]
@@ -35,6 +39,7 @@ SDE, T_MIN = experiment.sde, Likelihood().t_min
 TOLERANCES = tuple(10 ** (-k / 4) for k in range(10, 21))
 """From 3e-3 to 1e-5."""
 PUBLISHED, TIGHT, LOOSE = 1e-5, 3e-6, 3e-4
+STEPS = (20, 25, 30, 35, 42, 50, 60, 70, 84, 100, 120, 140, 168, 200)
 TURNS = 4
 """Images of each lane."""
 ERROR = 1e-3
@@ -43,16 +48,16 @@ AT_LEAST = {"cpu": 4.0, "gpu": 10.0}
 
 
 class Tuned(NamedTuple):
-    """A method at a tolerance, and its error, a root mean square in bits per dimension."""
+    """A method as it is set, and its error, a root mean square in bits per dimension."""
 
     solve: Callable[[], object]
-    tolerance: float
+    setting: str
     error: float
     nfe: float
     program: Compiled | None
 
     def __str__(self) -> str:
-        return f"{self.error:.1e} in {self.nfe:.0f} evaluations at tolerance {self.tolerance:.0e}"
+        return f"{self.error:.1e} in {self.nfe:.0f} evaluations{self.setting}"
 
 
 @dataclass(frozen=True)
@@ -112,13 +117,26 @@ class Images:
         result = converged(program.call(self.score, self.keys, self.x))
         error = root_mean_square(self.bits(result.nats) - self.reference)
         solve = functools.partial(program.call, self.score, self.keys, self.x)
-        return Tuned(solve, tolerance, error, float(result.nfe.mean()), program)
+        return Tuned(solve, at(tolerance), error, float(result.nfe.mean()), program)
+
+    def in_steps(self, run: ScoreRun, density: Callable[[int], Density], steps: int) -> Tuned:
+        """Ours in fixed steps."""
+        program = compiled(density(steps), run.params, self.keys, self.x)
+        result = converged(program.call(run.params, self.keys, self.x))
+        error = root_mean_square(self.bits(result.nats) - self.reference)
+        solve = functools.partial(program.call, run.params, self.keys, self.x)
+        return Tuned(solve, "", error, float(result.nfe.mean()), program)
 
     def theirs(self, tolerance: float) -> Tuned:
         """The peer at this tolerance."""
         nats, nfe = self.host(tolerance)
         error = root_mean_square(self.bits(nats) - self.reference)
-        return Tuned(lambda: self.host(tolerance), tolerance, error, nfe, None)
+        return Tuned(lambda: self.host(tolerance), at(tolerance), error, nfe, None)
+
+
+def at(tolerance: float) -> str:
+    """What a table says of it."""
+    return f" at tolerance {tolerance:.0e}"
 
 
 def converged(result: LogLikelihoods) -> LogLikelihoods:
@@ -133,13 +151,13 @@ def root_mean_square(error: np.ndarray) -> float:
     return math.sqrt((error**2).mean())
 
 
-def loosest(method: Callable[[float], Tuned], error: float) -> Tuned:
-    """The method at the loosest tolerance that leaves no larger an error."""
-    for tolerance in TOLERANCES:
-        tuned = method(tolerance)
+def loosest(method: Callable[[Any], Tuned], settings: Iterable[Any], error: float) -> Tuned:
+    """The method with the first of the settings that leaves no larger an error."""
+    for setting in settings:
+        tuned = method(setting)
         if tuned.error <= error:
             return tuned
-    raise ValueError(f"no tolerance leaves less than {error:.1e} bits/dim: {tuned}.")
+    raise ValueError(f"no setting leaves less than {error:.1e} bits/dim: {tuned}.")
 
 
 def rows(asked: Asked) -> Iterator[Row]:
@@ -155,44 +173,59 @@ def rows(asked: Asked) -> Iterator[Row]:
     run = None if asked.runs is None else asked.runs / "digits_vp"
     name = f"{count} digits, trained"
     if run is not None and run.is_dir():
-        trained = open_run(run, data_mesh()).score
-        yield from compared(Images(name, trained, x, "bosh3"), repeats)
-        yield in_lanes(Images(f"{many} digits, trained", trained, digits, "bosh3"), count, repeats)
+        trained = open_run(run, data_mesh())
+        yield from compared(Images(name, trained.score, x, "bosh3"), repeats, trained)
+        queue = Images(f"{many} digits, trained", trained.score, digits, "bosh3")
+        yield in_lanes(queue, count, repeats)
     else:
         remedy = "no --runs with digits_vp; python -m experiments train digits_vp"
         yield Row(case=name, unit="s/image", peer="scipy RK45", missing=remedy, checked="")
 
 
-def compared(images: Images, repeats: int) -> Iterator[Row]:
-    """Ours beside the peer."""
+def compared(images: Images, repeats: int, run: ScoreRun | None = None) -> Iterator[Row]:
+    """Ours beside the peer; of a network also in fixed steps, placed by training images."""
+    goal = f"errors below {ERROR:g} bits/dim"
+    peer = loosest(images.theirs, TOLERANCES, ERROR)
+    yield beside(images, goal, loosest(images.ours, TOLERANCES, ERROR), peer, repeats)
+    if run is None:
+        return
     backend = "cpu" if jax.default_backend() == "cpu" else "gpu"
-    wanted = AT_LEAST[backend] if isinstance(images.score, NetworkScore) else None
-    cases = [
-        (
-            f"errors below {ERROR:g} bits/dim",
-            loosest(images.ours, ERROR),
-            loosest(images.theirs, ERROR),
-        )
-    ]
-    if wanted is not None:
+    density = fixed_steps(run, LikelihoodSettings(t_min=T_MIN))
+    in_steps = functools.partial(images.in_steps, run, density)
+    cases = [(goal, ERROR, peer)]
+    if repeats > 1:
         published = images.theirs(PUBLISHED)
-        ours = loosest(images.ours, published.error)
-        cases.append((f"error of the peer's tolerance {PUBLISHED:g}", ours, published))
-    for what, ours, theirs in cases:
-        pairs = paired(ours.solve, theirs.solve, repeats=repeats, warm_up=0)
-        share = 1 / len(images.x)
-        yield Row(
-            case=f"{images.name}, {what}",
-            unit="s/image",
-            ours=pairs.ours.scaled(share),
-            peer="scipy RK45 on the host, two passes",
-            theirs=pairs.theirs.scaled(share),
-            ratio=pairs.ratio,
-            at_least=wanted,
-            checked=f"rms error {ours}; the peer's {theirs}",
-            compile_seconds=ours.program and ours.program.seconds,
-            peak_bytes=ours.program and ours.program.peak_bytes,
-        )
+        name = f"the error of the peer's tolerance {PUBLISHED:g}"
+        cases.append((name, published.error, published))
+    for what, error, theirs in cases:
+        ours = loosest(in_steps, STEPS, error)
+        name = f"{what}, fixed steps"
+        yield beside(images, name, ours, theirs, repeats, AT_LEAST[backend])
+
+
+def beside(
+    images: Images,
+    what: str,
+    ours: Tuned,
+    theirs: Tuned,
+    repeats: int,
+    at_least: float | None = None,
+) -> Row:
+    """One comparison."""
+    pairs = paired(ours.solve, theirs.solve, repeats=repeats, warm_up=0)
+    share = 1 / len(images.x)
+    return Row(
+        case=f"{images.name}, {what}",
+        unit="s/image",
+        ours=pairs.ours.scaled(share),
+        peer="scipy RK45 on the host, two passes",
+        theirs=pairs.theirs.scaled(share),
+        ratio=pairs.ratio,
+        at_least=at_least,
+        checked=f"rms error {ours}; the peer's {theirs}",
+        compile_seconds=ours.program and ours.program.seconds,
+        peak_bytes=ours.program and ours.program.peak_bytes,
+    )
 
 
 def in_lanes(images: Images, lanes: int, repeats: int) -> Row:

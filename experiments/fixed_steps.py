@@ -1,6 +1,6 @@
 """Likelihoods of a run in fixed steps, placed for it, with what the steps leave of error."""
 
-from typing import NamedTuple
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -15,24 +15,18 @@ from sde_jax.likelihood import Hutchinson, LogLikelihoods
 from sde_jax.multistep_likelihood import MultistepLikelihood, even_times, fitted_times
 from sde_jax.score import NetworkScore
 
-__all__ = ["CHECKED", "FixedSteps", "fixed_steps", "root_mean_square_difference"]
+__all__ = ["CHECKED", "fixed_steps", "root_mean_square_difference"]
 
 PILOT_EXAMPLES, PILOT_STEPS = 16, 96
 CHECKED = 16
 """Examples whose densities are measured in twice as many steps, too."""
 
 
-class FixedSteps(NamedTuple):
-    """Densities in the steps that were asked for, and in twice as many."""
+def fixed_steps(run: ScoreRun, settings: LikelihoodSettings) -> Callable[[int], Density]:
+    """What has the density of the run's flow in any number of steps.
 
-    density: Density
-    finer: Density
-
-
-def fixed_steps(run: ScoreRun, settings: LikelihoodSettings, steps: int) -> FixedSteps:
-    """Densities of the run's flow, from where and with as many probes as ``settings`` say.
-
-    The steps lie where they are worth most for the first training examples.
+    ``settings`` say where it starts and how many probes it has. The steps lie where they are worth
+    most for the first training examples.
     """
     sde, divergence = run.experiment.sde, Hutchinson(probes=settings.probes)
     even = even_times(sde, settings.t_min, PILOT_STEPS)
@@ -54,7 +48,7 @@ def fixed_steps(run: ScoreRun, settings: LikelihoodSettings, steps: int) -> Fixe
 
         return log_likelihoods
 
-    return FixedSteps(density(steps), density(2 * steps))
+    return density
 
 
 def root_mean_square_difference(measured: Measured, finer: Measured) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 
 from sde_jax.arrays import Array, Float, Key, PRNGKeyArray
 from sde_jax.likelihood import Divergence, Hutchinson, LogLikelihoods
-from sde_jax.sampling.exponential import ExponentialAdams
+from sde_jax.sampling.exponential import ExponentialAdams, Table
 from sde_jax.sampling.times import LogSNRGrid
 from sde_jax.score import Score
 from sde_jax.sde import LinearSDE
@@ -115,54 +115,79 @@ class MultistepLikelihood:
         self, key: PRNGKeyArray, score: Score, sde: LinearSDE, x: Float[Array, "*shape"]
     ) -> tuple[Array, Array, Array]:
         times = jnp.asarray(self.times, x.dtype)
-        levels, alphas, sigmas = sde.noise_to_signal(times), sde.alpha(times), sde.sigma(times)
-        steps = jnp.diff(jnp.log(levels))
-        method = ExponentialAdams(grid=LogSNRGrid(steps=len(steps)), order=ORDER)
-        table = method.table(levels)
-        vectors = self.divergence.vectors(key, x.size)
-        probes, terms = vectors.shape[:2]
-        directions = vectors.reshape(probes * terms, *x.shape).astype(x.dtype)
+        levels = sde.noise_to_signal(times)
+        vectors = self.divergence.vectors(key, x.size).astype(x.dtype)
+        method = ExponentialAdams(grid=LogSNRGrid(steps=len(times) - 1), order=ORDER)
+        course = _Course(
+            score=score,
+            times=times,
+            alphas=sde.alpha(times),
+            sigmas=sde.sigma(times),
+            steps=jnp.diff(jnp.log(levels)),
+            table=method.table(levels),
+            vectors=vectors.reshape(*vectors.shape[:2], *x.shape),
+        )
+        last, traces = jax.lax.scan(course.advance, course.begin(x), jnp.arange(len(times)))
+        return course.alphas[-1] * last.y, last.integral, traces
 
-        def evaluate(x: Array, index: Array) -> tuple[Array, Array]:
-            """The posterior mean and the trace."""
 
-            def noise(x: Array) -> Array:
-                return -sigmas[index] * score(x[None], times[index])[0]
+@dataclass(frozen=True, kw_only=True)
+class _Course:
+    """An example's way through the times."""
 
-            def push_forward(vector: Array) -> tuple[Array, Array]:
-                value, product = jax.jvp(noise, (x,), (vector,))
-                return value, jnp.vdot(vector, product)
+    score: Score
+    times: Float[Array, "times"]
+    alphas: Float[Array, "times"]
+    sigmas: Float[Array, "times"]
+    steps: Float[Array, "steps"]
+    """In log(sigma / alpha)."""
+    table: Table
+    vectors: Float[Array, "probes terms *shape"]
 
-            value, products = jax.vmap(push_forward, out_axes=(None, 0))(directions)
-            trace = sigmas[index] * products.reshape(probes, terms).sum(axis=1) / x.size
-            return (x - sigmas[index] * value) / alphas[index], trace
+    def begin(self, x: Float[Array, "*shape"]) -> _Walk:
+        nothing, none = jnp.zeros_like(x), jnp.zeros(len(self.vectors), x.dtype)
+        means = jnp.stack([nothing] * ORDER)
+        return _Walk(x / self.alphas[0], nothing, means, none, none, none)
 
-        def advance(walk: _Walk, index: Array) -> tuple[_Walk, Array]:
-            before, after = jnp.maximum(index - 1, 0), jnp.minimum(index, len(steps) - 1)
-            mean, trace = evaluate(alphas[index] * walk.y, index)
-            means = jnp.concatenate([mean[None], walk.means])
-            corrected = walk.begun + _combine(table.corrections[before], means)
-            y = jnp.where(index > 0, corrected, walk.y)
-            length, length_before = steps[before], steps[jnp.maximum(index - 2, 0)]
-            slope = (trace - walk.trace) / length
-            bend = jnp.where(index > 1, slope - walk.slope, 0.0) / (length + length_before)
-            area = walk.trace * length + slope * length**2 / 2 - bend * length**3 / 6
-            begun = table.kept[after] * y
-            return _Walk(
-                y=jnp.where(
-                    index < len(steps), begun + _combine(table.weights[after], means[:-1]), y
-                ),
-                begun=begun,
-                means=means[:-1],
-                trace=trace,
-                slope=slope,
-                integral=walk.integral + jnp.where(index > 0, area, 0.0),
-            ), trace
+    def advance(self, walk: _Walk, index: Array) -> tuple[_Walk, Array]:
+        """Evaluates at a time, takes the step before again, and then the next."""
+        before, after = jnp.maximum(index - 1, 0), jnp.minimum(index, len(self.steps) - 1)
+        mean, trace = self._evaluate(self.alphas[index] * walk.y, index)
+        means = jnp.concatenate([mean[None], walk.means])
+        corrected = walk.begun + _combine(self.table.corrections[before], means)
+        y = jnp.where(index > 0, corrected, walk.y)
+        begun = self.table.kept[after] * y
+        predicted = begun + _combine(self.table.weights[after], means[:-1])
 
-        nothing, none = jnp.zeros_like(x), jnp.zeros(probes, x.dtype)
-        first = _Walk(x / alphas[0], nothing, jnp.stack([nothing] * ORDER), none, none, none)
-        last, traces = jax.lax.scan(advance, first, jnp.arange(len(self.times)))
-        return alphas[-1] * last.y, last.integral, traces
+        length, length_before = self.steps[before], self.steps[jnp.maximum(index - 2, 0)]
+        slope = (trace - walk.trace) / length
+        bend = jnp.where(index > 1, slope - walk.slope, 0.0) / (length + length_before)
+        area = walk.trace * length + slope * length**2 / 2 - bend * length**3 / 6
+        next_walk = _Walk(
+            y=jnp.where(index < len(self.steps), predicted, y),
+            begun=begun,
+            means=means[:-1],
+            trace=trace,
+            slope=slope,
+            integral=walk.integral + jnp.where(index > 0, area, 0.0),
+        )
+        return next_walk, trace
+
+    def _evaluate(self, x: Array, index: Array) -> tuple[Array, Array]:
+        """The posterior mean and the trace."""
+        sigma, (probes, terms) = self.sigmas[index], self.vectors.shape[:2]
+
+        def noise(x: Array) -> Array:
+            return -sigma * self.score(x[None], self.times[index])[0]
+
+        def push_forward(vector: Array) -> tuple[Array, Array]:
+            value, product = jax.jvp(noise, (x,), (vector,))
+            return value, jnp.vdot(vector, product)
+
+        directions = self.vectors.reshape(probes * terms, *x.shape)
+        value, products = jax.vmap(push_forward, out_axes=(None, 0))(directions)
+        trace = sigma * products.reshape(probes, terms).sum(axis=1) / x.size
+        return (x - sigma * value) / self.alphas[index], trace
 
 
 def even_times(sde: LinearSDE, t_min: float, steps: int) -> tuple[float, ...]:

@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "objectives": MATHEMATICS,
     "sampling": MATHEMATICS | {"operators"},
     "likelihood": MATHEMATICS,
+    "multistep_likelihood": MATHEMATICS | {"likelihood", "sampling"},
     "variational_bound": MATHEMATICS,
     "nets": {"arrays"},
     "data": {"arrays", "atomic", "cache_folder", "operators", "reporting"},

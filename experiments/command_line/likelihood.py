@@ -84,7 +84,8 @@ def execute(run: GenerativeRun, options: Likelihoods) -> dict[str, Any]:
     settings = settings_of(run, options)
     started = time.perf_counter()
     if options.steps is None:
-        measured, found = evaluate(run, density_of(run, settings), options), {}
+        measured = evaluate(run, density_of(run, settings), options)
+        found: dict[str, Any] = {}
     else:
         measured, found = in_fixed_steps(run, settings, options, options.steps)
     seconds = time.perf_counter() - started
@@ -138,10 +139,10 @@ def in_fixed_steps(
     """
     if not isinstance(run.experiment, Experiment):
         raise UsageError(f"--steps does not apply to a {run.experiment.kind}.")
-    densities = fixed_steps(cast(ScoreRun, run), settings, steps)
-    measured = evaluate(run, densities.density, options)
+    density = fixed_steps(cast(ScoreRun, run), settings)
+    measured = evaluate(run, density(steps), options)
     few = dataclasses.replace(options, count=min(CHECKED, len(measured.nats)))
-    finer = evaluate(run, densities.finer, few)
+    finer = evaluate(run, density(2 * steps), few)
     return measured, {"step_error": root_mean_square_difference(measured, finer)}
 
 

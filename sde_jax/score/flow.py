@@ -139,54 +139,19 @@ class AdaptiveSolver:
           lanes: examples at once; at most all.
         """
         method, evaluations = METHODS[self.method]
-        solver, controller = method(), self._controller(first_step).wrap(1)
-
-        def equation(example: PyTree) -> tuple[diffrax.ODETerm, Any]:
-            term = diffrax.ODETerm(lambda t, y, _: vector_field(t, y, example))
-            return term, solver.error_order(term)
-
-        def begin(given: tuple[PyTree, PyTree]) -> _Lane:
-            y, example = given
-            term, order = equation(example)
-            next_t, control = controller.init(term, t0, t1, y, None, None, solver.func, order)
-            return _Lane(
-                t=t0,
-                next_t=jnp.minimum(jnp.asarray(next_t), t1),
-                y=y,
-                slope=vector_field(t0, y, example),
-                control=control,
-                steps=jnp.zeros((), int),
-                gave_up=jnp.zeros((), bool),
-            )
-
-        def step(lane: _Lane, given: tuple[PyTree, PyTree]) -> _Lane:
-            term, order = equation(given[1])
-            # The state of an explicit method: that this is not the first step, and its slope.
-            known = (jnp.zeros((), bool), lane.slope)
-            y, error, _, (_, slope), _ = solver.step(
-                term, lane.t, lane.next_t, lane.y, None, known, False
-            )
-            error = jax.tree.map(lambda leaf: jnp.where(jnp.isnan(leaf), jnp.inf, leaf), error)
-            kept, t, next_t, _, control, result = controller.adapt_step_size(
-                lane.t, lane.next_t, lane.y, y, None, error, order, lane.control
-            )
-            y, slope = jax.tree.map(
-                lambda new, old: jnp.where(kept, new, old), (y, slope), (lane.y, lane.slope)
-            )
-            steps, t = lane.steps + 1, jnp.minimum(t, t1)
-            lost = (result != diffrax.RESULTS.successful) | (steps >= self.max_steps)
-            gave_up = lost & (t < t1)
-            return _Lane(t, jnp.minimum(next_t, t1), y, slope, control, steps, gave_up)
-
-        def done(lane: _Lane) -> Array:
-            return (lane.t >= t1) | lane.gave_up
-
-        def solution(lane: _Lane) -> FlowSolution:
-            converged = jnp.logical_and(~lane.gave_up, _finite(lane.y))
-            return FlowSolution(lane.y, 1 + evaluations * lane.steps, converged)
-
+        lane = _Stepping(
+            vector_field=vector_field,
+            t0=t0,
+            t1=t1,
+            solver=method(),
+            controller=self._controller(first_step).wrap(1),
+            evaluations=evaluations,
+            max_steps=self.max_steps,
+        )
         with jax.default_matmul_precision("highest"):
-            return run_in_lanes(begin, step, done, solution, (y0, examples), lanes=lanes)
+            return run_in_lanes(
+                lane.begin, lane.step, lane.done, lane.solution, (y0, examples), lanes=lanes
+            )
 
     def _controller(self, first_step: Array | None) -> diffrax.AbstractStepSizeController:
         controller = diffrax.PIDController(
@@ -229,6 +194,66 @@ class _Lane(NamedTuple):
     """What the step size controller remembers."""
     steps: Int[Array, ""]
     gave_up: Bool[Array, ""]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stepping:
+    """How an example goes on, as in diffrax's own loop."""
+
+    vector_field: Callable[[Any, PyTree, PyTree], PyTree]
+    t0: Array
+    t1: Array
+    solver: diffrax.AbstractERK
+    controller: diffrax.AbstractStepSizeController
+    evaluations: int
+    max_steps: int
+
+    def begin(self, given: tuple[PyTree, PyTree]) -> _Lane:
+        y, example = given
+        term, order = self._equation(example)
+        next_t, control = self.controller.init(
+            term, self.t0, self.t1, y, None, None, self.solver.func, order
+        )
+        return _Lane(
+            t=self.t0,
+            next_t=jnp.minimum(jnp.asarray(next_t), self.t1),
+            y=y,
+            slope=self.vector_field(self.t0, y, example),
+            control=control,
+            steps=jnp.zeros((), int),
+            gave_up=jnp.zeros((), bool),
+        )
+
+    def step(self, lane: _Lane, given: tuple[PyTree, PyTree]) -> _Lane:
+        term, order = self._equation(given[1])
+        # The state of an explicit method: that this is not the first step, and its slope.
+        known = (jnp.zeros((), bool), lane.slope)
+        y, error, _, (_, slope), _ = self.solver.step(
+            term, lane.t, lane.next_t, lane.y, None, known, False
+        )
+        error = jax.tree.map(lambda leaf: jnp.where(jnp.isnan(leaf), jnp.inf, leaf), error)
+        kept, t, next_t, _, control, result = self.controller.adapt_step_size(
+            lane.t, lane.next_t, lane.y, y, None, error, order, lane.control
+        )
+        y, slope = jax.tree.map(
+            lambda new, old: jnp.where(kept, new, old), (y, slope), (lane.y, lane.slope)
+        )
+        steps, t = lane.steps + 1, jnp.minimum(t, self.t1)
+        lost = (result != diffrax.RESULTS.successful) | (steps >= self.max_steps)
+        gave_up = lost & (t < self.t1)
+        return _Lane(t, jnp.minimum(next_t, self.t1), y, slope, control, steps, gave_up)
+
+    def done(self, lane: _Lane) -> Bool[Array, ""]:
+        return (lane.t >= self.t1) | lane.gave_up
+
+    def solution(self, lane: _Lane) -> FlowSolution:
+        converged = jnp.logical_and(~lane.gave_up, _finite(lane.y))
+        return FlowSolution(lane.y, 1 + self.evaluations * lane.steps, converged)
+
+    def _equation(self, example: PyTree) -> tuple[diffrax.ODETerm, Any]:
+        """The term, and the order of its error."""
+        term = diffrax.ODETerm(lambda t, y, _: self.vector_field(t, y, example))
+        return term, self.solver.error_order(term)
 
 
 def _finite(y: PyTree) -> Bool[Array, ""]:
