@@ -130,7 +130,7 @@ def looks(images: np.ndarray) -> dict[str, list[float]]:
     squares = np.concatenate([flat(down), flat(across)], axis=1) ** 2
     shares = flat((levels == 0) | (levels == 255)).mean(axis=1)
     return {
-        "difference": mean_with_error(np.sqrt(squares.mean(axis=1)) / 255),
+        "difference": mean_with_error(np.sqrt(squares.mean(axis=1))),
         "at_an_end": mean_with_error(shares),
     }
 

@@ -40,6 +40,7 @@ def run_in_lanes(
     Returns:
       The results, a row for each example.
     """
+    examples = jax.tree.map(jnp.asarray, examples)
     count = len(jax.tree.leaves(examples)[0])
     lanes = min(lanes, count)
 
