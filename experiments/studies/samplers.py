@@ -162,7 +162,7 @@ def line_of(point: Point) -> str:
 
 def draw_points(points: Sequence[Point], path: Path) -> None:
     """The distance against evaluations and against seconds, a line for each sampler and grid."""
-    figure = Figure(figsize=(11.5, 4.6), layout="constrained")
+    figure = Figure(figsize=(12.2, 4.6), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     lines: dict[str, list[Point]] = {}
     for point in points:
