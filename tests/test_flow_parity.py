@@ -59,13 +59,14 @@ class StoredProbes:
 
 @dataclass(frozen=True)
 class AtOneTime:
-    """No solver: the state as it is, and the integrand at ``t`` for the integral."""
+    """No solver: the states as they are, and the integrand at ``t`` for the integral."""
 
     t: Array
 
-    def solve(self, vector_field, y0, t0, t1, first_step=None):
-        _, integrand = vector_field(self.t, y0)
-        return FlowSolution((y0[0], integrand), jnp.asarray(1), jnp.asarray(True))
+    def solve_each(self, vector_field, y0, examples, t0, t1, first_step, *, lanes):
+        _, integrand = jax.vmap(vector_field, in_axes=(None, 0, 0))(self.t, y0, examples)
+        done = jnp.ones(len(integrand), bool)
+        return FlowSolution((y0[0], integrand), done.astype(int), done)
 
 
 def log_likelihood(file, score, count, solver):
