@@ -18,8 +18,8 @@ from sde_jax.sde import LinearSDE
 
 __all__ = ["MultistepLikelihood", "even_times", "fitted_times"]
 
-ORDER = 2
-"""Posterior means that a state is extrapolated by; corrected, three."""
+# Posterior means that a state is extrapolated by; corrected, three. Three were no better.
+_ORDER = 2
 # How the steps follow the bends of the integrand, by trial on networks of digits and MNIST: the
 # power that makes errors of a parabola equal would be a third, for positions err there, too.
 _POWER = 0.6
@@ -117,7 +117,7 @@ class MultistepLikelihood:
         times = jnp.asarray(self.times, x.dtype)
         levels = sde.noise_to_signal(times)
         vectors = self.divergence.vectors(key, x.size).astype(x.dtype)
-        method = ExponentialAdams(grid=LogSNRGrid(steps=len(times) - 1), order=ORDER)
+        method = ExponentialAdams(grid=LogSNRGrid(steps=len(times) - 1), order=_ORDER)
         course = _Course(
             score=score,
             times=times,
@@ -146,7 +146,7 @@ class _Course:
 
     def begin(self, x: Float[Array, "*shape"]) -> _Walk:
         nothing, none = jnp.zeros_like(x), jnp.zeros(len(self.vectors), x.dtype)
-        means = jnp.stack([nothing] * ORDER)
+        means = jnp.stack([nothing] * _ORDER)
         return _Walk(x / self.alphas[0], nothing, means, none, none, none)
 
     def advance(self, walk: _Walk, index: Array) -> tuple[_Walk, Array]:

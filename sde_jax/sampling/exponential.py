@@ -120,7 +120,7 @@ class ExponentialAdams:
         )
 
     def table(self, levels: Float[Array, "times"]) -> Table:
-        """The method's coefficients between these values of noise_to_signal, which fall."""
+        """The coefficients between values of noise_to_signal that fall or, without noise, rise."""
         later, earlier = levels[:-1], levels[1:]
         # log(r / r'), exact in large steps and in small ones
         step = jnp.log1p((later - earlier) / earlier)
