@@ -103,29 +103,25 @@ class Images:
 
         return compiled(run, self.score, self.keys, self.x)
 
-    def batch(self, first: int, size: int) -> "Images":
-        """Some of the images."""
-        return dataclasses.replace(self, x=self.x[first : first + size])
-
     def bits(self, nats: Array | np.ndarray) -> np.ndarray:
         """Bits per dimension of the levels."""
         return np.asarray(bits_per_dimension(nats, self.x[0].size, math.log(2 / 17)))
 
     def ours(self, tolerance: float) -> Tuned:
         """`Likelihood` on the device, at this tolerance."""
-        program = self.program(tolerance)
-        result = converged(program.call(self.score, self.keys, self.x))
-        error = root_mean_square(self.bits(result.nats) - self.reference)
-        solve = functools.partial(program.call, self.score, self.keys, self.x)
-        return Tuned(solve, at(tolerance), error, float(result.nfe.mean()), program)
+        return self._tuned(self.program(tolerance), self.score, at(tolerance))
 
     def in_steps(self, run: ScoreRun, density: Callable[[int], Density], steps: int) -> Tuned:
         """Ours in fixed steps."""
         program = compiled(density(steps), run.params, self.keys, self.x)
-        result = converged(program.call(run.params, self.keys, self.x))
+        return self._tuned(program, run.params, "")
+
+    def _tuned(self, program: Compiled, given: Any, setting: str) -> Tuned:
+        """A program of ours, of a score or parameters, keys and images."""
+        solve = functools.partial(program.call, given, self.keys, self.x)
+        result = converged(solve())
         error = root_mean_square(self.bits(result.nats) - self.reference)
-        solve = functools.partial(program.call, run.params, self.keys, self.x)
-        return Tuned(solve, "", error, float(result.nfe.mean()), program)
+        return Tuned(solve, setting, error, float(result.nfe.mean()), program)
 
     def theirs(self, tolerance: float) -> Tuned:
         """The peer at this tolerance."""
@@ -230,18 +226,15 @@ def beside(
 
 def in_lanes(images: Images, lanes: int, repeats: int) -> Row:
     """All images in few lanes, beside as many batches in turn."""
-    queue, parts = images.program(LOOSE, lanes), range(0, len(images.x), lanes)
-    given = [images.batch(first, lanes) for first in parts]
-    keys = [images.keys[first : first + lanes] for first in parts]
-    batch = given[0].program(LOOSE)
+    queue = images.program(LOOSE, lanes)
+    batch = dataclasses.replace(images, x=images.x[:lanes]).program(LOOSE)
+    parts = [slice(first, first + lanes) for first in range(0, len(images.x), lanes)]
 
     def ours() -> LogLikelihoods:
         return queue.call(images.score, images.keys, images.x)
 
     def theirs() -> list[LogLikelihoods]:
-        return [
-            batch.call(images.score, key, part.x) for key, part in zip(keys, given, strict=True)
-        ]
+        return [batch.call(images.score, images.keys[part], images.x[part]) for part in parts]
 
     found, alone = converged(ours()), [converged(result) for result in theirs()]
     apart = images.bits(found.nats) - images.bits(np.concatenate([r.nats for r in alone]))

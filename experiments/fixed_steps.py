@@ -51,8 +51,9 @@ def fixed_steps(run: ScoreRun, settings: LikelihoodSettings) -> Callable[[int], 
     return density
 
 
-def root_mean_square_difference(measured: Measured, finer: Measured) -> float:
-    """In bits per dimension, of the first examples."""
+def root_mean_square_difference(measured: Measured, finer: Measured) -> float | None:
+    """In bits per dimension, of the first examples that both measure; None if there are none."""
     count = len(finer.bits_per_dim)
-    difference = measured.bits_per_dim[:count] - finer.bits_per_dim
-    return float(np.sqrt(np.mean(difference**2)))
+    difference = measured.bits_per_dim[:count].astype(np.float64) - finer.bits_per_dim
+    both = measured.converged[:count] & finer.converged
+    return float(np.sqrt(np.mean(difference[both] ** 2))) if both.any() else None

@@ -1,6 +1,7 @@
 """Exact likelihoods, by the change of variables along the probability flow."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -126,24 +127,17 @@ class Likelihood:
           lanes: how many are solved at once, None for all. One that is done makes room for the
             next, so that few lanes idle while the slowest ends.
         """
-        shape, dimension = x.shape[1:], x[0].size
+        dimension = x[0].size
 
         def drift_and_divergence(
             t: Array, state: tuple[Array, Array], key: PRNGKeyArray
         ) -> tuple[Array, Array]:
-            vectors = self.divergence.vectors(key, dimension)
-            probes, terms = vectors.shape[:2]
-
             def drift(x: Array) -> Array:
                 return probability_flow_drift(sde, x[None], t, score(x[None], t))[0]
 
-            def push_forward(vector: Array) -> tuple[Array, Array]:
-                velocity, product = jax.jvp(drift, state[:1], (vector,))
-                return velocity, jnp.vdot(vector, product)
-
-            directions = vectors.reshape(probes * terms, *shape).astype(x.dtype)
-            velocity, products = jax.vmap(push_forward, out_axes=(None, 0))(directions)
-            return velocity, products.reshape(probes, terms).sum(axis=1) / dimension
+            vectors = self.divergence.vectors(key, dimension)
+            velocity, traces = value_and_traces(drift, state[0], vectors)
+            return velocity, traces / dimension
 
         probes = jax.eval_shape(lambda: self.divergence.vectors(keys[0], dimension)).shape[0]
         # The integral is carried per dimension, so that one tolerance fits it and the state.
@@ -158,10 +152,41 @@ class Likelihood:
             lanes=lanes or len(x),
         )
         latent, integrals = solution.y
-        log_prior = jax.scipy.stats.norm.logpdf(latent, scale=sde.prior_scale)
-        nats = log_prior.reshape(len(x), -1).sum(axis=1)[:, None] + dimension * integrals
-        stderr = jax.vmap(self.divergence.stderr)(nats)
-        return LogLikelihoods(nats.mean(axis=1), stderr, solution.nfe, solution.converged)
+        return log_likelihoods(
+            self.divergence, sde, latent, integrals, solution.nfe, solution.converged
+        )
+
+
+def value_and_traces(
+    f: Callable[[Array], Array],
+    x: Float[Array, "*shape"],
+    vectors: Float[Array, "probes terms dimension"],
+) -> tuple[Float[Array, "*shape"], Float[Array, "probes"]]:
+    """``f(x)`` and what each probe takes for the trace of its Jacobian, in one pass forward."""
+
+    def push_forward(vector: Array) -> tuple[Array, Array]:
+        value, product = jax.jvp(f, (x,), (vector,))
+        return value, jnp.vdot(vector, product)
+
+    probes, terms = vectors.shape[:2]
+    directions = vectors.reshape(probes * terms, *x.shape).astype(x.dtype)
+    value, products = jax.vmap(push_forward, out_axes=(None, 0))(directions)
+    return value, products.reshape(probes, terms).sum(axis=1)
+
+
+def log_likelihoods(
+    divergence: Divergence,
+    sde: LinearSDE,
+    latent: Float[Array, "batch *shape"],
+    gains: Float[Array, "batch probes"],
+    nfe: Int[Array, "batch"],
+    converged: Bool[Array, "batch"],
+) -> LogLikelihoods:
+    """From the states at time 1 and the gain of log density per dimension on the way from there."""
+    log_prior = jax.scipy.stats.norm.logpdf(latent, scale=sde.prior_scale)
+    nats = log_prior.reshape(len(latent), -1).sum(axis=1)[:, None] + latent[0].size * gains
+    stderr = jax.vmap(divergence.stderr)(nats)
+    return LogLikelihoods(nats.mean(axis=1), stderr, nfe, converged)
 
 
 def bits_per_dimension(

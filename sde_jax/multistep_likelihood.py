@@ -10,9 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from sde_jax.arrays import Array, Float, Key, PRNGKeyArray
-from sde_jax.likelihood import Divergence, Hutchinson, LogLikelihoods
-from sde_jax.sampling.exponential import ExponentialAdams, Table
-from sde_jax.sampling.times import LogSNRGrid
+from sde_jax.likelihood import (
+    Divergence,
+    Hutchinson,
+    LogLikelihoods,
+    log_likelihoods,
+    value_and_traces,
+)
+from sde_jax.sampling.exponential import Table, adams_table, combine
 from sde_jax.score import Score
 from sde_jax.sde import LinearSDE
 
@@ -85,14 +90,11 @@ class MultistepLikelihood:
         """Log densities of ``x``, in model coordinates; one key each, for the probes."""
         latent, integrals, _ = self._solve(keys, score, sde, x)
         first, last = sde.log_alpha(jnp.asarray([self.times[0], 1.0], x.dtype))
-        log_prior = jax.scipy.stats.norm.logpdf(latent, scale=sde.prior_scale)
-        dimension = x[0].size
-        nats = log_prior.reshape(len(x), -1).sum(axis=1)[:, None]
-        nats = nats + dimension * (last - first + integrals)
-        stderr = jax.vmap(self.divergence.stderr)(nats)
         nfe = jnp.full(len(x), len(self.times))
-        finite = jnp.isfinite(nats).all(axis=1)
-        return LogLikelihoods(nats.mean(axis=1), stderr, nfe, finite)
+        finite = jnp.isfinite(latent).reshape(len(x), -1).all(axis=1)
+        finite &= jnp.isfinite(integrals).all(axis=1)
+        gains = last - first + integrals
+        return log_likelihoods(self.divergence, sde, latent, gains, nfe, finite)
 
     def integrand(
         self,
@@ -116,16 +118,16 @@ class MultistepLikelihood:
     ) -> tuple[Array, Array, Array]:
         times = jnp.asarray(self.times, x.dtype)
         levels = sde.noise_to_signal(times)
-        vectors = self.divergence.vectors(key, x.size).astype(x.dtype)
-        method = ExponentialAdams(grid=LogSNRGrid(steps=len(times) - 1), order=_ORDER)
+        steps = jnp.diff(jnp.log(levels))
+        orders = np.minimum(_ORDER, 1 + np.arange(len(steps)))
         course = _Course(
             score=score,
             times=times,
             alphas=sde.alpha(times),
             sigmas=sde.sigma(times),
-            steps=jnp.diff(jnp.log(levels)),
-            table=method.table(levels),
-            vectors=vectors.reshape(*vectors.shape[:2], *x.shape),
+            steps=steps,
+            table=adams_table(levels, _ORDER, orders),
+            vectors=self.divergence.vectors(key, x.size),
         )
         last, traces = jax.lax.scan(course.advance, course.begin(x), jnp.arange(len(times)))
         return course.alphas[-1] * last.y, last.integral, traces
@@ -142,7 +144,7 @@ class _Course:
     steps: Float[Array, "steps"]
     """In log(sigma / alpha)."""
     table: Table
-    vectors: Float[Array, "probes terms *shape"]
+    vectors: Float[Array, "probes terms dimension"]
 
     def begin(self, x: Float[Array, "*shape"]) -> _Walk:
         nothing, none = jnp.zeros_like(x), jnp.zeros(len(self.vectors), x.dtype)
@@ -154,10 +156,10 @@ class _Course:
         before, after = jnp.maximum(index - 1, 0), jnp.minimum(index, len(self.steps) - 1)
         mean, trace = self._evaluate(self.alphas[index] * walk.y, index)
         means = jnp.concatenate([mean[None], walk.means])
-        corrected = walk.begun + _combine(self.table.corrections[before], means)
+        corrected = walk.begun + combine(self.table.corrections[before], means)
         y = jnp.where(index > 0, corrected, walk.y)
         begun = self.table.kept[after] * y
-        predicted = begun + _combine(self.table.weights[after], means[:-1])
+        predicted = begun + combine(self.table.weights[after], means[:-1])
 
         length, length_before = self.steps[before], self.steps[jnp.maximum(index - 2, 0)]
         slope = (trace - walk.trace) / length
@@ -175,19 +177,13 @@ class _Course:
 
     def _evaluate(self, x: Array, index: Array) -> tuple[Array, Array]:
         """The posterior mean and the trace."""
-        sigma, (probes, terms) = self.sigmas[index], self.vectors.shape[:2]
+        sigma = self.sigmas[index]
 
         def noise(x: Array) -> Array:
             return -sigma * self.score(x[None], self.times[index])[0]
 
-        def push_forward(vector: Array) -> tuple[Array, Array]:
-            value, product = jax.jvp(noise, (x,), (vector,))
-            return value, jnp.vdot(vector, product)
-
-        directions = self.vectors.reshape(probes * terms, *x.shape)
-        value, products = jax.vmap(push_forward, out_axes=(None, 0))(directions)
-        trace = sigma * products.reshape(probes, terms).sum(axis=1) / x.size
-        return (x - sigma * value) / self.alphas[index], trace
+        value, traces = value_and_traces(noise, x, self.vectors)
+        return (x - sigma * value) / self.alphas[index], sigma * traces / x.size
 
 
 def even_times(sde: LinearSDE, t_min: float, steps: int) -> tuple[float, ...]:
@@ -240,7 +236,3 @@ def placed(
     levels = place(math.log(least), math.log(most))[1:-1]
     inner = np.asarray(sde.time_of(jnp.exp(jnp.asarray(levels, jnp.float32))))
     return (float(t_min), *inner.tolist(), 1.0)
-
-
-def _combine(weights: Float[Array, "means"], means: Float[Array, "means *shape"]) -> Array:
-    return jnp.tensordot(weights, means, axes=1, precision=jax.lax.Precision.HIGHEST)

@@ -103,12 +103,12 @@ class ExponentialAdams:
             y = x / alphas[step]
             if self.corrected:
                 corrections = table.corrections[jnp.maximum(step - 1, 0)]
-                y = jnp.where(step > 0, memory.begun + _combine(corrections, means), y)
+                y = jnp.where(step > 0, memory.begun + combine(corrections, means), y)
             means = means[:-1]
             kept = table.kept[step] * y
             noise = step_noise(keys, step, x.shape[1:]) if self.eta else jnp.zeros_like(x)
             begun = kept + table.deviation[step] * noise
-            drift = _combine(table.weights[step], means)
+            drift = combine(table.weights[step], means)
             alpha = alphas[step + 1]
             return Step(alpha * (begun + drift), alpha * (kept + drift)), Memory(begun, means)
 
@@ -120,27 +120,8 @@ class ExponentialAdams:
         )
 
     def table(self, levels: Float[Array, "times"]) -> Table:
-        """The coefficients between values of noise_to_signal that fall or, without noise, rise."""
-        later, earlier = levels[:-1], levels[1:]
-        # log(r / r'), exact in large steps and in small ones
-        step = jnp.log1p((later - earlier) / earlier)
-        decay = (1 + self.eta) * step
-        orders = self._orders(step.size)
-        kept, deviation = jnp.exp(-decay), earlier * jnp.sqrt(-jnp.expm1(-2 * self.eta * step))
-        # Where each posterior mean lies, in l, from the begin of the step: 0, and before.
-        lengths = jnp.pad(step, (self.order - 1, 0), constant_values=1.0)
-        before = [
-            -sum((lengths[self.order - 1 - k :][: step.size] for k in range(1, j + 1)), 0 * step)
-            for j in range(self.order)
-        ]
-        weights, corrections = jnp.zeros((2, step.size, self.order + 1))
-        for order in range(1, self.order + 1):
-            rows = (orders == order)[:, None]
-            predicting = _weights(decay, step, before[:order])
-            correcting = _weights(decay, step, [step, *before[:order]])
-            weights = jnp.where(rows, _pad(predicting, self.order + 1), weights)
-            corrections = jnp.where(rows, _pad(correcting, self.order + 1), corrections)
-        return Table(kept, weights[:, :-1], deviation, corrections)
+        """The method's coefficients between these values of noise_to_signal, which fall."""
+        return adams_table(levels, self.order, self._orders(len(levels) - 1), eta=self.eta)
 
     def _orders(self, steps: int) -> np.ndarray:
         """The order of each step: rising from 1 and, if asked for, falling at the end of few."""
@@ -152,6 +133,38 @@ class ExponentialAdams:
 
     def _walk(self) -> Walk:
         return Walk(end=self.end, frames=self.frames)
+
+
+def adams_table(
+    levels: Float[Array, "times"], most: int, orders: np.ndarray, *, eta: float = 0.0
+) -> Table:
+    """The coefficients of a multistep method between values of noise_to_signal.
+
+    Args:
+      levels: they fall or, without noise, rise.
+      most: the method's order, for which there are weights.
+      orders: of each step, not above the number of evaluations before its end.
+      eta: noise, as of `ExponentialAdams`.
+    """
+    later, earlier = levels[:-1], levels[1:]
+    # log(r / r'), exact in large steps and in small ones
+    step = jnp.log1p((later - earlier) / earlier)
+    decay = (1 + eta) * step
+    kept, deviation = jnp.exp(-decay), earlier * jnp.sqrt(-jnp.expm1(-2 * eta * step))
+    # Where each posterior mean lies, in l, from the begin of the step: 0, and before.
+    lengths = jnp.pad(step, (most - 1, 0), constant_values=1.0)
+    before = [
+        -sum((lengths[most - 1 - k :][: step.size] for k in range(1, j + 1)), 0 * step)
+        for j in range(most)
+    ]
+    weights, corrections = jnp.zeros((2, step.size, most + 1))
+    for order in range(1, most + 1):
+        rows = (orders == order)[:, None]
+        predicting = _weights(decay, step, before[:order])
+        correcting = _weights(decay, step, [step, *before[:order]])
+        weights = jnp.where(rows, _pad(predicting, most + 1), weights)
+        corrections = jnp.where(rows, _pad(correcting, most + 1), corrections)
+    return Table(kept, weights[:, :-1], deviation, corrections)
 
 
 def _weights(decay: Array, step: Array, nodes: list[Array]) -> Float[Array, "steps nodes"]:
@@ -178,6 +191,6 @@ def _pad(weights: Array, count: int) -> Array:
     return jnp.pad(weights, ((0, 0), (0, count - weights.shape[1])))
 
 
-def _combine(weights: Float[Array, "means"], means: Float[Array, "means *state"]) -> Array:
+def combine(weights: Float[Array, "means"], means: Float[Array, "means *state"]) -> Array:
     """The weighted sum, at full precision on every device."""
     return jnp.tensordot(weights, means, axes=1, precision=jax.lax.Precision.HIGHEST)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from in_process import contents, refusal, run_command, succeed
 
+from experiments.fixed_steps import root_mean_square_difference
 from experiments.kinds.score import lanes_for
 from experiments.measurement import Measured, summarize
 
@@ -80,6 +81,17 @@ def test_fixed_steps_find_what_the_adaptive_solver_does(digits_run, tmp_path):
     assert results["nfe"] == 61 and 0 < results["step_error"] < 0.05
     difference = table(found)["bits_per_dim"] - table(expected)["bits_per_dim"]
     assert (difference**2).mean() ** 0.5 < 2 * results["step_error"]
+
+
+def test_the_error_of_steps_is_of_what_both_measured():
+    def of(*bits):
+        bits = np.asarray(bits)
+        return Measured(-bits, bits, 0 * bits, 0 * bits, np.isfinite(bits))
+
+    assert root_mean_square_difference(of(1.0, np.nan, 3.0, 9.0), of(1.3, 2.0, 3.4)) == (
+        pytest.approx((0.25 / 2) ** 0.5)
+    )
+    assert root_mean_square_difference(of(np.nan, 1.0), of(1.0)) is None
 
 
 def test_coarse_steps_say_so(digits_run):
