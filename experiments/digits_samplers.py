@@ -34,7 +34,7 @@ study = Samplers(
         *(SamplerSettings(sampler="heun", steps=k, grid="karras") for k in (5, 10, 18)),
         *(SamplerSettings(sampler=n, tolerance=k) for n, some in TOLERANCES.items() for k in some),
     ),
-    evaluations=16_000,
+    evaluations=8_000,
     least=128,
     most=1500,
 )

@@ -74,7 +74,8 @@ class Samplers(Study):
         known = reference(network, run.experiment.data, TRAIN, source=run.source, mesh=data_mesh())
         kept = pictures.parent / f"settings-{self.run}-{run.step}.json"
         found: dict[str, Point] = json.loads(kept.read_text()) if kept.is_file() else {}
-        names = [json.dumps(to_config(settings)) for settings in self.settings]
+        budget = {"evaluations": self.evaluations, "least": self.least, "most": self.most}
+        names = [json.dumps({**to_config(settings), **budget}) for settings in self.settings]
         for name, settings in zip(names, self.settings, strict=True):
             if name not in found:
                 found[name] = self._point(run, network, known.gaussian, settings)

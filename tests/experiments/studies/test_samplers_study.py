@@ -40,6 +40,12 @@ def test_what_was_found_is_not_found_again(found, reproduced, monkeypatch):
     assert STUDY.measure(reproduced, found[1]) == found[0], "its minutes too"
 
 
+def test_other_numbers_of_samples_are_drawn_anew(found, reproduced):
+    more = dataclasses.replace(STUDY, settings=SETTINGS[:1], most=200)
+    (unipc,) = more.measure(reproduced, found[1])["points"]
+    assert unipc["samples"] == 256
+
+
 def test_the_distance_of_the_data_themselves_is_zero(reproduced, tmp_path, monkeypatch):
     """In place of samples, the training data: zero within three standard errors."""
     draw = samplers.Samplers._draw
