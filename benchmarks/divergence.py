@@ -4,6 +4,7 @@ One evaluation of drift and ``v.J v`` for a batch of 8x8 images, each with its o
 several probes at once beside as many evaluations of one.
 """
 
+import functools
 from collections.abc import Callable, Iterator
 
 import jax
@@ -80,31 +81,26 @@ def rows(asked: Asked) -> Iterator[Row]:
     score = perturbed_score()
     x = jax.random.normal(jax.random.key(2), (batch, *SHAPE))
     probes = jax.random.rademacher(jax.random.key(3), (batch, PROBES, *SHAPE), x.dtype)
-    for count, mode, peer in (
-        (1, reverse_mode, "one vjp"),
-        (PROBES, reverse_mode, "one vjp"),
-        (PROBES, linearized, "linearize once"),
-    ):
-        given = (score, x, probes[:, :count])
-        ours = compiled(lambda *given: evaluate(forward_mode, *given), *given)
-        other = compiled(lambda *given, mode=mode: evaluate(mode, *given), *given)
-        yield beside(
-            f"forward mode, {batch} images, probes of each: {count}",
-            (lambda ours=ours, given=given: ours.call(*given)),
-            peer,
-            (lambda other=other, given=given: other.call(*given)),
-            repeats,
-        )
-    many = (score, x, probes)
-    ours = compiled(lambda *given: evaluate(forward_mode, *given), *many)
-    single = compiled(lambda *given: evaluate(forward_mode, *given), score, x, probes[:, :1])
+
+    def program(mode: Mode, count: int) -> Callable[..., tuple[Array, Array]]:
+        first = probes[:, :count]
+        call = compiled(functools.partial(evaluate, mode), score, x, first).call
+        return lambda some=first: call(score, x, some)
+
+    one, many = program(forward_mode, 1), program(forward_mode, PROBES)
 
     def one_by_one() -> tuple[Array, Array]:
-        found = [single.call(score, x, probes[:, i : i + 1]) for i in range(PROBES)]
+        found = [one(probes[:, i : i + 1]) for i in range(PROBES)]
         return found[0][0], jnp.concatenate([forms for _, forms in found], axis=1)
 
-    case = f"forward mode, {batch} images, probes of each: {PROBES}"
-    yield beside(case, lambda: ours.call(*many), "one probe after the other", one_by_one, repeats)
+    for count, ours, peer, theirs in (
+        (1, one, "one vjp", program(reverse_mode, 1)),
+        (PROBES, many, "one vjp", program(reverse_mode, PROBES)),
+        (PROBES, many, "linearize once", program(linearized, PROBES)),
+        (PROBES, many, "one probe after the other", one_by_one),
+    ):
+        case = f"forward mode, {batch} images, probes of each: {count}"
+        yield beside(case, ours, peer, theirs, repeats)
 
 
 def beside(

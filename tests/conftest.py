@@ -13,12 +13,19 @@ os.environ["XLA_FLAGS"] = (
 import jax
 import numpy as np
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_threefry_partitionable", True)
 
 SHARED = pathlib.Path(__file__).parents[2] / "shared"
 KEPT = pathlib.Path(__file__).parent / "data" / "parity"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """The tests of a file stay in one process: they share what takes long to prepare."""
+    return LoadFileScheduling(config, log)
 
 
 def pytest_addoption(parser):

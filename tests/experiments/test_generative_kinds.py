@@ -25,6 +25,7 @@ KINDS = {
     ],
 }
 MEASURED = [name for name in KINDS if name != "digits_gan"]
+SLOW_TO_COMPILE = ("digits_flow", "digits_latent")
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,13 @@ def state_of(run):
     return open_generative(run, data_mesh()).state
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in SLOW_TO_COMPILE else ())
+        for name in KINDS
+    ],
+)
 def test_a_run_that_goes_on_ends_as_one_that_never_stopped(name, runs, tmp_path):
     for steps in (2, 4):
         options = [*KINDS[name], *TRAINING, "--training.steps", steps]
