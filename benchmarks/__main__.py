@@ -38,7 +38,8 @@ def parse(args: list[str]) -> argparse.Namespace:
         description="Measures ours beside its peers, and prints a table. `list` shows all names.",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="benchmarks; all if none is named")
-    parser.add_argument("--quick", action="store_true", help="every row in about five minutes")
+    quick = "every row in some three minutes, seven with runs and data"
+    parser.add_argument("--quick", action="store_true", help=quick)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all there is to FILE")
     parser.add_argument("--runs", type=Path, help="a folder of runs, called like their experiments")
     parser.add_argument("--data-dir", type=Path, help="where tensorflow_datasets keeps its data")

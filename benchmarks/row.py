@@ -15,7 +15,7 @@ class Asked:
     """What a benchmark is asked for."""
 
     quick: bool = False
-    """Few repeats of small cases, of which all benchmarks together take five minutes."""
+    """Few repeats of small cases, of which all benchmarks together take minutes."""
     runs: Path | None = None
     """A folder of trained runs, each called like its experiment."""
     data_dir: Path | None = None
