@@ -29,7 +29,7 @@ from sde_jax.training.compiled import update_options
 BATCH = 128
 READ_AHEAD = 40
 """Batches that may be ready before anything is timed."""
-SECONDS = 1.0
+SECONDS = 2.0
 """Of a repeat."""
 NARROW = NCSNppSpec(channels=16, multipliers=(1, 2), blocks_per_level=1, attention_resolutions=())
 KEPT = {"device": "on the device", "cache": "memory-mapped", "stream": "streamed"}
