@@ -13,9 +13,9 @@ import jax.numpy as jnp
 
 from benchmarks.row import Asked, Row
 from benchmarks.timing import compiled, paired
-from experiments.quickstart import experiment as quickstart
 from sde_jax.arrays import Array
 from sde_jax.operators import Mask
+from sde_jax.recipes.quickstart import experiment as quickstart
 from sde_jax.sampling import Ancestral, Constrained, KnownPixels, PredictorCorrector, UniformGrid
 from sde_jax.score import DDNM, NetworkScore, PiGDM, Score
 

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.kinds.score import computing_in
 from sde_jax.arrays import Array, PyTree
 from sde_jax.nets.ncsnpp import NCSNppSpec
+from sde_jax.recipes.score import computing_in
 from sde_jax.training.learner import Learner, TrainState
 
 __all__ = [

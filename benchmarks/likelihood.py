@@ -24,12 +24,12 @@ from benchmarks.host_likelihood import on_the_host
 from benchmarks.row import Asked, Row
 from benchmarks.timing import Compiled, compiled, paired
 from experiments.digits_vp import experiment
-from experiments.fixed_steps import fixed_steps
-from experiments.kinds.score import LikelihoodSettings
-from experiments.measurement import Density
-from experiments.runs import ScoreRun, open_run
 from sde_jax.arrays import Array
 from sde_jax.likelihood import Likelihood, LogLikelihoods, bits_per_dimension
+from sde_jax.recipes.interfaces import Density
+from sde_jax.recipes.score import LikelihoodSettings
+from sde_jax.runs.fixed_steps import fixed_steps
+from sde_jax.runs.trained_run import ScoreRun, open_run
 from sde_jax.score import AdaptiveSolver, Method, MixtureScore, Score
 from sde_jax.training.devices import data_mesh
 
@@ -176,7 +176,7 @@ def rows(asked: Asked) -> Iterator[Row]:
         queue = Images(f"{many} digits, trained", trained.score, digits, "bosh3")
         yield in_lanes(queue, count, repeats)
     else:
-        remedy = "no --runs with digits_vp; python -m experiments train digits_vp"
+        remedy = "no --runs with digits_vp; sde-jax train digits_vp"
         yield Row(case=name, unit="s/image", peer="scipy RK45", missing=remedy, checked="")
 
 

@@ -30,10 +30,10 @@ from benchmarks.ddpmpp import (
 from benchmarks.row import Asked, Row, Spread, not_installed
 from benchmarks.timing import Compiled, compiled, fastest, paired, per_second, seconds, spread
 from experiments.cifar10_vp import experiment as cifar10
-from experiments.kinds.score import Experiment
 from sde_jax.arrays import Array, PyTree
 from sde_jax.data.source import Batch
 from sde_jax.objectives import DenoisingScoreMatching
+from sde_jax.recipes.score import ScoreExperiment
 from sde_jax.training.compiled import update_options
 from sde_jax.training.learner import Learner
 from sde_jax.training.optimizer import Adam
@@ -177,7 +177,7 @@ def update(learner: Learner, *inputs: Any) -> Compiled:
     return compiled(learner.update, *inputs, donate_argnums=0, compiler_options=options)
 
 
-def timed_experiment(size: Size) -> Experiment:
+def timed_experiment(size: Size) -> ScoreExperiment:
     """CIFAR-10's, with the network."""
     return dataclasses.replace(
         cifar10,

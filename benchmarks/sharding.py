@@ -15,10 +15,10 @@ from jax.sharding import AbstractMesh
 
 from benchmarks.ddpmpp import M
 from benchmarks.row import Asked, Row, Spread
-from experiments.kinds.score import Experiment
-from experiments.published import published_experiment
 from sde_jax.arrays import PyTree
 from sde_jax.interop.score_sde import published
+from sde_jax.recipes.published import published_experiment
+from sde_jax.recipes.score import ScoreExperiment
 from sde_jax.training import abstract_state
 from sde_jax.training.devices import AXIS
 
@@ -34,7 +34,7 @@ def rows(asked: Asked) -> Iterator[Row]:
         yield row(name, published_experiment(published(name)))
 
 
-def row(name: str, experiment: Experiment) -> Row:
+def row(name: str, experiment: ScoreExperiment) -> Row:
     """The state in both ways.
 
     Raises:

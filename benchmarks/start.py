@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.row import Asked, Row, Spread, spread
-from experiments.configuration import find
+from sde_jax.runs.catalogue import find
 
 LIMIT = 10.0
 """Seconds that the digits may take."""
@@ -83,7 +83,7 @@ def start(folder: Path, name: str, *options: str) -> tuple[float, float]:
     }
     started = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-m", "experiments", *arguments, *settings],
+        [sys.executable, "-m", "sde_jax", *arguments, *settings],
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -7,14 +7,14 @@ import jax
 import numpy as np
 
 from benchmarks.row import Asked, Spread
-from experiments.evaluation.features import FeatureNetwork, coordinates, extractor
-from experiments.evaluation.networks import MissingNetworkError, network
-from experiments.evaluation.reference import gather, reference
-from experiments.generation import generate, together, usable
-from experiments.runs import ScoreRun, open_run
 from sde_jax.data.errors import DataNotFoundError
 from sde_jax.data.tfds import TfdsImages
+from sde_jax.evaluation.features import FeatureNetwork, coordinates, extractor
+from sde_jax.evaluation.networks import MissingNetworkError, network
+from sde_jax.evaluation.reference import gather, reference
 from sde_jax.metrics.frechet import FittedGaussian, FrechetDistance, frechet_distance
+from sde_jax.runs.generation import generate, together, usable
+from sde_jax.runs.trained_run import ScoreRun, open_run
 from sde_jax.sampling import Sampler
 from sde_jax.training.devices import data_mesh
 from sde_jax.training.errors import NotARunError
@@ -74,7 +74,7 @@ def opened(asked: Asked, name: str) -> Trained:
     Raises:
       MissingRunError: if it is not there, or its data are not.
     """
-    remedy = f"python -m experiments train {name} --workdir RUNS/{name}"
+    remedy = f"sde-jax train {name} --workdir RUNS/{name}"
     if asked.runs is None:
         raise MissingRunError(f"--runs RUNS, after {remedy}")
     try:

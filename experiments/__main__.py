@@ -1,117 +1,96 @@
-"""``python -m experiments COMMAND``: see ``--help``."""
+"""``python -m experiments``."""
 
-import json
 import sys
-import warnings
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
 
 import jax
+import tyro
 
-from experiments.command_line import (
-    anomalies,
-    compare,
-    data,
-    edit,
-    evaluate,
-    exporting,
-    importing,
-    likelihood,
-    listing,
-    quickstart,
-    reproduce,
-    sample,
-    train,
-    watch,
-    weights,
-)
-from experiments.command_line.output import listed
-from experiments.command_line.parsing import refuse
-from experiments.compiled_programs import forget_unreadable, keep_compiled
-from sde_jax.training.errors import NonFiniteError, RunError
-from sde_jax.training.processes import is_first
-
-COMMANDS: dict[str, Callable[[list[str]], dict[str, Any]]] = {
-    "list": listing.main,
-    "train": train.main,
-    "watch": watch.main,
-    "sample": sample.main,
-    "likelihood": likelihood.main,
-    "anomalies": anomalies.main,
-    "evaluate": evaluate.main,
-    "compare": compare.main,
-    "edit": edit.main,
-    "import": importing.main,
-    "export": exporting.main,
-    "data": data.main,
-    "weights": weights.main,
-    "quickstart": quickstart.main,
-    "reproduce": reproduce.main,
-}
-
-USAGE = """\
-usage: python -m experiments COMMAND [OPTIONS]
-
-  list                what there is to train and to study
-  train NAME          train an experiment in a run directory
-  watch RUN           see how a run is doing
-  sample RUN          draw samples from a run
-  likelihood RUN      measure the likelihood of data under a run
-  anomalies RUN       tell held-out images from others by their likelihood
-  evaluate RUN        measure a run's samples and likelihood, with a report
-  compare RUN RUN     put the evaluations of several runs side by side
-  edit RUN            draw what is asked for: a class, a missing part, a colour, a detail
-  import FILE         make a run of a published checkpoint
-  export RUN          write a run's weights for other programs
-  data show SOURCE    what is in a folder, a zip or a prepared set of images
-  data statistics SOURCE
-                      what metrics need to know of a data set
-  weights NETWORK     make the weights that metrics need ready for use
-  quickstart          train on handwritten digits, sample, and measure, in minutes
-  reproduce [NAME]    train, measure and draw what the tables of experiments/README.md show
-
-COMMAND --help explains every option. Results are one JSON object, the last line on stdout.
-Errors are one line; with `python -X dev -m experiments` they come with a traceback.
-"""
+from experiments.reproduction.course import COURSE, FULL_SIZE, find_study, study_names
+from experiments.reproduction.found import Found
+from experiments.reproduction.place import Place
+from experiments.reproduction.studying import reproduce_study
+from experiments.reproduction.tables import minutes, rewrite_tables
+from experiments.reproduction.training import reproduce_experiment
+from sde_jax.arguments import UsageError, option
+from sde_jax.command_line.main import run
+from sde_jax.command_line.parsing import parse
+from sde_jax.recipes.generative import Generative
+from sde_jax.reporting import report
+from sde_jax.runs.catalogue import find, names
+from sde_jax.training.processes import join_processes
 
 
-def main(args: list[str]) -> int:
-    """Runs a command; returns 0. A refusal exits with 2, a result that is not whole with 1."""
-    if not args or args[0] in ("-h", "--help"):
-        print(USAGE, end="")
-        return 0 if args else 2
-    if args[0] not in COMMANDS:
-        refuse(f"no command {args[0]!r}: there are {', '.join(COMMANDS)}.")
-    keep_compiled()
-    try:
-        with warnings.catch_warnings():
-            warnings.showwarning = show_warning
-            results = COMMANDS[args[0]](args[1:])
-    except KeyboardInterrupt:
-        refuse("interrupted.", code=130)
-    except (NonFiniteError, OSError) as error:
-        refuse(str(error), code=1)
-    except (ValueError, RunError) as error:
-        if sys.flags.dev_mode:
-            raise
-        refuse(str(error))
-    except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
-            raise
-        refuse("the device's memory is too small for this batch size or network.", code=1)
-    if is_first():
-        print(json.dumps(results))
-    if results.get("failed"):
-        failed = listed(results["failed"], separator=", ")
-        refuse(f"no result for example {failed}: its solve failed.", code=1)
-    return 0
+@dataclass(frozen=True, kw_only=True)
+class Reproduce:
+    """Trains, measures and draws what is named, and the runs that it needs, and rewrites the tables
+    of experiments/README.md from the results. Called again after a kill, it goes on."""
+
+    names: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="NAME")] = ()
+    """Experiments and studies, as `list` shows them; none: all that fit on the machine, in the
+    order of the course."""
+    runs: Path = Path("runs")
+    """The folder of the runs, each called like its experiment."""
+    data_dir: Annotated[Path | None, option("FOLDER", "~/tensorflow_datasets")] = None
+    """Where tensorflow_datasets keeps its data."""
+    out: Path = Path(__file__).parent
+    """The folder with README.md, results and pictures, which are replaced."""
 
 
-def show_warning(message: Warning | str, *where: Any, **source: Any) -> None:
-    """Prints a warning in one line, without the place in the code."""
-    forget_unreadable(str(message))
-    print(f"warning: {message}", file=sys.stderr)
+def main(args: list[str]) -> dict[str, Any]:
+    """Runs the command and returns its results."""
+    options = parse(Reproduce, args, "python -m experiments")
+    known = {*names(), *study_names()}
+    for name in options.names:
+        if name not in known:
+            raise UsageError(f"no experiment or study {name!r}: `list` shows them.")
+    join_processes()
+    if jax.process_count() > 1:
+        raise UsageError("reproduce works in one process, on all its devices.")
+    place = Place(runs=options.runs, out=options.out, data_dir=options.data_dir)
+    done: dict[str, Found] = {}
+    for name in options.names or fitting(jax.default_backend()):
+        reproduce(name, place, done)
+    return {"reproduced": list(done), "out": str(place.out)}
+
+
+def fitting(backend: str) -> Sequence[str]:
+    """The names of the course that can be run to their ends there."""
+    return [name for name in COURSE if backend != "cpu" or name not in FULL_SIZE]
+
+
+def needed_by(name: str) -> Sequence[str]:
+    """The runs of a study, or the classifier that an experiment is evaluated by."""
+    if name in study_names():
+        return find_study(name).trained
+    experiment = find(name).experiment
+    if not isinstance(experiment, Generative):
+        return ()
+    settings = experiment.evaluation
+    if settings.classifier is None or "classifier" not in settings.features:
+        return ()
+    return (settings.classifier,)
+
+
+def reproduce(name: str, place: Place, done: dict[str, Found]) -> Found:
+    """Reproduces a name, those it needs before it, and the tables; each of them once."""
+    if name in done:
+        return done[name]
+    before = {needed: reproduce(needed, place, done) for needed in needed_by(name)}
+    if name in study_names():
+        found = reproduce_study(name, place, before)
+    else:
+        found = reproduce_experiment(name, place)
+    done[name] = found
+    found.write(place.out / "results")
+    rewrite_tables(place.out)
+    what = "measuring" if name in study_names() else "training"
+    report(f"{name}: {minutes(found.minutes)} minutes of {what}")
+    return found
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run(main, sys.argv[1:]))

@@ -1,6 +1,6 @@
 """CIFAR-10 (32x32), sub-VP.
 
-python -m experiments train cifar10_subvp
+sde-jax train cifar10_subvp
 
 Meant for a GPU: two CPU cores take seconds for each of the 40,000 steps. Not run to its end yet.
 """

@@ -1,6 +1,6 @@
 """CIFAR-10 (32x32), VE up to the largest distance between two images.
 
-python -m experiments train cifar10_ve
+sde-jax train cifar10_ve
 
 Meant for a GPU: two CPU cores take seconds for each of the 40,000 steps. Not run to its end yet.
 """

@@ -1,18 +1,18 @@
 """CIFAR-10 (32x32), VP.
 
-python -m experiments train cifar10_vp
+sde-jax train cifar10_vp
 
 Meant for a GPU: two CPU cores take seconds for each of the 40,000 steps. Not run to its end yet.
 """
 
-from experiments.kinds.score import Experiment
 from sde_jax.data.tfds import TfdsImages
 from sde_jax.nets.ncsnpp import NCSNppSpec
+from sde_jax.recipes.score import ScoreExperiment
 from sde_jax.sde import VP
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
 
-experiment = Experiment(
+experiment = ScoreExperiment(
     data=TfdsImages(name="cifar10", image_size=32, channels=3, flip=True),
     sde=VP(),
     network=NCSNppSpec(channels=64, blocks_per_level=2),

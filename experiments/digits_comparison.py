@@ -1,6 +1,6 @@
 """Handwritten digits (8x8): the score model, and the models that it replaced, side by side.
 
-python -m experiments reproduce digits_comparison
+python -m experiments digits_comparison
 
 What to look at is in `mnist_comparison`.
 """

@@ -1,6 +1,6 @@
 """Handwritten digits (8x8), DDPM: a chain of 1000 discrete noise levels.
 
-python -m experiments train digits_ddpm
+sde-jax train digits_ddpm
 
 `mnist_ddpm` in small. 8 halves three times: the U-Net has two levels. Two CPU cores, about two
 minutes; the held-out loss is .09.

@@ -1,6 +1,6 @@
 """Handwritten digits (8x8), drawn with denoisers that were trained for denoising alone.
 
-python -m experiments train digits_denoiser_prior
+sde-jax train digits_denoiser_prior
 
 A denoiser f knows the score of noised data: (f(y) - y) / level^2. Whoever subtracts residual after
 residual without the scale of the noise gets a mean of all digits, and whoever takes the residual
@@ -13,9 +13,9 @@ import dataclasses
 
 from experiments.digits_vp import experiment as digits_vp
 from experiments.digits_vp import network
-from experiments.kinds.denoiser_prior import DenoiserPrior
-from experiments.residuals import report
-from experiments.sampler_settings import SamplerSettings
+from experiments.studies.residuals import report
+from sde_jax.recipes.denoiser_prior import DenoiserPrior
+from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
 

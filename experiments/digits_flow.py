@@ -1,6 +1,6 @@
 """Handwritten digits (8x8), a normalizing flow (RealNVP).
 
-python -m experiments train digits_flow
+sde-jax train digits_flow
 
 An invertible map from noise to digits has an exact likelihood by one evaluation. It learns the
 training digits by heart after a while: the run keeps the parameters of the lowest held-out loss,
@@ -11,8 +11,8 @@ minutes; 2.04 bits per dimension of held-out digits, at step 400.
 import dataclasses
 
 from experiments.digits_vp import experiment as digits_vp
-from experiments.kinds.flow import NormalizingFlow
 from sde_jax.baselines.coupling_flow import CouplingFlowSpec
+from sde_jax.recipes.flow import NormalizingFlow
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
 

@@ -8,7 +8,7 @@ Compare panels of equal sigma / alpha: they show the same image but for its scal
 gets there early, which late, and how the arrows of the score grow calm as the modes merge.
 `experiments.forward` says more, of MNIST.
 
-python -m experiments reproduce digits_forward
+python -m experiments digits_forward
 
 Two CPU cores, 30 seconds.
 """

@@ -1,6 +1,6 @@
 """Handwritten digits (8x8), a generative adversarial network.
 
-python -m experiments train digits_gan
+sde-jax train digits_gan
 
 A generator learns from what a discriminator tells real digits by, and nothing says how likely a
 digit is. Its losses do not fall as the digits get better: look at the samples, and at what
@@ -11,10 +11,10 @@ did other work, too, two minutes; a Fréchet distance of 13.7 +- 2.2 in the clas
 import dataclasses
 
 from experiments.digits_vp import experiment as digits_vp
-from experiments.evaluation.settings import MEASURABLE
-from experiments.kinds.gan import AdversarialNetworks
 from sde_jax.baselines.adversarial_loss import AdversarialLoss
 from sde_jax.baselines.dcgan import DCGANSpec
+from sde_jax.recipes.evaluation_settings import MEASURABLE
+from sde_jax.recipes.gan import AdversarialNetworks
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
 

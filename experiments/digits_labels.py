@@ -1,6 +1,6 @@
 """Handwritten digits (8x8) with their labels, VP: one network with and without them.
 
-python -m experiments train digits_labels
+sde-jax train digits_labels
 
 The label is kept from a tenth of the training examples (Ho and Salimans 2022, arXiv:2207.12598), so
 that the network is the score of all digits and of each class: `edit RUN --task class`. Two CPU

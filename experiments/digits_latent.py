@@ -1,6 +1,6 @@
 """Handwritten digits (8x8), latent diffusion: VP on the latents of an autoencoder.
 
-python -m experiments train digits_latent
+sde-jax train digits_latent
 
 An autoencoder makes 4x4 latents of digits, a score model learns how these are distributed, and what
 it draws is decoded. Both are trained at once, each by its own loss. Its bits per dimension are a
@@ -11,10 +11,10 @@ cores.
 import dataclasses
 
 from experiments.digits_vp import experiment as digits_vp
-from experiments.kinds.latent import LatentScoreModel
-from experiments.sampler_settings import SamplerSettings
 from sde_jax.baselines.autoencoder import AutoencoderSpec
 from sde_jax.nets.ncsnpp import NCSNppSpec
+from sde_jax.recipes.latent import LatentScoreModel
+from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.sde import VP
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training

@@ -1,6 +1,6 @@
 """Handwritten digits by denoising and by sliced score matching: what is a gradient worth?
 
-python -m experiments reproduce digits_matching
+python -m experiments digits_matching
 
 The score s(x, t) of noised images x_t = alpha x_0 + sigma noise, J = ds / dx, by
 

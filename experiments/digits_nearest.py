@@ -1,6 +1,6 @@
 """Handwritten digits (8x8): are samples copies of training images?
 
-python -m experiments reproduce digits_nearest
+python -m experiments digits_nearest
 
 What to look at is in `mnist_nearest`. Most held-out digits are by other writers than the training
 digits, and so farther from these than samples of the same distribution would be.

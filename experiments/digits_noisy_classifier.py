@@ -1,6 +1,6 @@
 """Handwritten digits (8x8), VP: their classifier at every noise level, which guides samplers.
 
-python -m experiments train digits_noisy_classifier
+sde-jax train digits_noisy_classifier
 
 It minimizes E[-log p(label | x_t, t)] over data, t and noise, x_t = alpha x_0 + sigma noise (Song
 et al. 2021, arXiv:2011.13456, appendix I). How much noise does a digit survive? The report has the
@@ -12,10 +12,10 @@ sigma / alpha of .01: 95.6 +- 1.2 %, .1 and .3: 94.6 +- 1.3 %, 1: 71.4 +- 2.6 %,
 which VP has left no digit.
 """
 
-from experiments.accuracy import report_by_noise as report
 from experiments.digits_vp import experiment as digits_vp
-from experiments.kinds.noisy_classification import NoisyClassification
+from experiments.studies.accuracy import report_by_noise as report
 from sde_jax.nets.classifier import ClassifierSpec
+from sde_jax.recipes.noisy_classification import NoisyClassification
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
 

@@ -1,12 +1,12 @@
 """Handwritten digits (8x8): which sampler is best, for how many evaluations of the network?
 
-python -m experiments reproduce digits_samplers
+python -m experiments digits_samplers
 
 What to look at is in `samplers`.
 """
 
-from experiments.sampler_settings import SamplerName, SamplerSettings
 from experiments.studies.samplers import Samplers
+from sde_jax.recipes.sampler_settings import SamplerName, SamplerSettings
 
 STEPS: dict[SamplerName, tuple[int, ...]] = {
     "em": (50, 100, 250, 1000),

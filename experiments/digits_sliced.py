@@ -1,6 +1,6 @@
 """Handwritten digits (8x8), VP, by sliced score matching.
 
-python -m experiments train digits_sliced
+sde-jax train digits_sliced
 
 The score of noised digits is matched without knowing their noise, by products of the network's
 Jacobian with random directions. It has the same minimum as denoising, by gradients that are noisier
@@ -11,8 +11,8 @@ cores, about three minutes; 2.24 bits per dimension of held-out digits.
 import dataclasses
 
 from experiments.digits_vp import experiment as digits_vp
-from experiments.kinds.matching import Sliced
-from experiments.quickstart import experiment as quickstart
+from sde_jax.recipes.matching import Sliced
+from sde_jax.recipes.quickstart import experiment as quickstart
 
 experiment = dataclasses.replace(
     quickstart,

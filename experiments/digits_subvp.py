@@ -1,6 +1,6 @@
 """Handwritten digits (8x8), sub-VP.
 
-python -m experiments train digits_subvp
+sde-jax train digits_subvp
 
 Two CPU cores, seven minutes; 1.84 bits per dimension of held-out digits.
 """

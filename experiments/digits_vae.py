@@ -1,6 +1,6 @@
 """Handwritten digits (8x8), a variational autoencoder.
 
-python -m experiments train digits_vae
+sde-jax train digits_vae
 
 A latent of few numbers says what a digit is, the decoder draws the mean of all digits that it
 stands for: look at how soft the samples are beside those of `digits_vp`. Their bits per dimension
@@ -11,8 +11,8 @@ deviation serves all pixels.
 import dataclasses
 
 from experiments.digits_vp import experiment as digits_vp
-from experiments.kinds.vae import VariationalAutoencoder
 from sde_jax.baselines.autoencoder import AutoencoderSpec
+from sde_jax.recipes.vae import VariationalAutoencoder
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
 

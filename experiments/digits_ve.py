@@ -1,6 +1,6 @@
 """Handwritten digits (8x8), VE.
 
-python -m experiments train digits_ve
+sde-jax train digits_ve
 
 Two CPU cores, seven minutes; 1.82 bits per dimension of held-out digits.
 """

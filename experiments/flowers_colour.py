@@ -1,6 +1,6 @@
 """Flowers of Oxford 102 (64x64) in colour, VP.
 
-python -m experiments train flowers_colour
+sde-jax train flowers_colour
 
 `flowers_vp` in colour. Meant for a GPU; not run to its end yet.
 """

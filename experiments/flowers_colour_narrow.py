@@ -1,6 +1,6 @@
 """Flowers of Oxford 102 (32x32) in colour, VP, narrow.
 
-python -m experiments reproduce flowers_colour_narrow
+python -m experiments flowers_colour_narrow
 
 `flowers_narrow` in colour.
 """

@@ -1,6 +1,6 @@
 """Flowers of Oxford 102 (32x32) in grey, VP, narrow.
 
-python -m experiments reproduce flowers_narrow
+python -m experiments flowers_narrow
 
 `flowers_vp` with the network of `mnist_vp_narrow`, a quarter of an hour of two CPU cores. Nobody
 should judge processes or samplers of flowers by it.
@@ -8,11 +8,11 @@ should judge processes or samplers of flowers by it.
 
 import dataclasses
 
-from experiments.evaluation.settings import EvaluationSettings
 from experiments.flowers_vp import data as flowers
 from experiments.flowers_vp import experiment as flowers_vp
 from experiments.mnist_vp_narrow import experiment as mnist_vp_narrow
-from experiments.sampler_settings import SamplerSettings
+from sde_jax.recipes.evaluation_settings import EvaluationSettings
+from sde_jax.recipes.sampler_settings import SamplerSettings
 
 data = dataclasses.replace(flowers, image_size=32)
 

@@ -1,6 +1,6 @@
 """Flowers (32x32), narrow, grey and colour: predictor-corrector, Euler-Maruyama and the flow.
 
-python -m experiments reproduce flowers_narrow_samplers
+python -m experiments flowers_narrow_samplers
 
 What to look at is in `flowers_samplers`. A network so short of training errs; noise corrects some
 of it along the way, and the flow keeps it.

@@ -1,6 +1,6 @@
 """Flowers (64x64), grey and colour: predictor-corrector, Euler-Maruyama and the probability flow.
 
-python -m experiments reproduce flowers_samplers
+python -m experiments flowers_samplers
 
 The question that this project goes back to: which of
 

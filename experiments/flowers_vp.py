@@ -1,6 +1,6 @@
 """Flowers of Oxford 102 (64x64) in grey, VP.
 
-python -m experiments train flowers_vp
+sde-jax train flowers_vp
 
 The experiment that this project goes back to: all three splits but a held-out tenth, batches of 32,
 a learning rate of 1e-4, 200 epochs; `flowers_colour` is the same in colour, and `flowers_samplers`
@@ -12,9 +12,9 @@ cores take seconds for each of the 46,000 steps. Not run to its end yet.
 import dataclasses
 
 from experiments.cifar10_vp import experiment as cifar10_vp
-from experiments.evaluation.settings import EvaluationSettings
-from experiments.sampler_settings import SamplerSettings
 from sde_jax.data.tfds import TfdsImages
+from sde_jax.recipes.evaluation_settings import EvaluationSettings
+from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
 

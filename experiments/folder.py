@@ -1,6 +1,6 @@
 """Your own pictures (64x64), VP.
 
-python -m experiments train folder --data.path PICTURES
+sde-jax train folder --data.path PICTURES
 
 A folder or a zip of PNG, JPEG or WebP files, a tenth of which is held out; `data show PICTURES`
 says what is in it. Meant for a GPU: two CPU cores take seconds for each of the 40,000 steps.

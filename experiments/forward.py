@@ -25,7 +25,7 @@ What to look at:
 
 The density is a mixture of four Gaussians, whose noised density and score are exact.
 
-python -m experiments reproduce forward
+python -m experiments forward
 
 Two CPU cores, 40 seconds.
 """

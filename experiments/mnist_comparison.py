@@ -1,6 +1,6 @@
 """MNIST: the score model, and the models that it replaced, in one table and one figure.
 
-python -m experiments reproduce mnist_comparison
+python -m experiments mnist_comparison
 
 All are narrow, and trained for about a quarter of an hour of two CPU cores. A classifier says how
 sure it is of samples (the mean over x of max_k logit_k(x)) and how their labels are distributed

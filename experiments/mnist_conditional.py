@@ -1,6 +1,6 @@
 """The lower half of MNIST digits (28x28 padded to 32x32), given the upper one, VP.
 
-python -m experiments train mnist_conditional
+sde-jax train mnist_conditional
 
 A hundred epochs, as published, where `mnist_conditional_narrow` has half of one. What to look at is
 in `digits_conditional`. Not run to its end yet: needs a GPU.
@@ -8,11 +8,11 @@ in `digits_conditional`. Not run to its end yet: needs a GPU.
 
 import dataclasses
 
-from experiments.answers import report
 from experiments.digits_conditional import experiment as digits_conditional
-from experiments.evaluation.settings import MEASURABLE
 from experiments.mnist_vp import experiment as mnist_vp
 from experiments.mnist_vp_narrow import network
+from experiments.studies.answers import report
+from sde_jax.recipes.evaluation_settings import MEASURABLE
 
 __all__ = ["experiment", "report"]
 

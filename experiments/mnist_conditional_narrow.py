@@ -1,6 +1,6 @@
 """The lower half of MNIST digits (28x28 padded to 32x32), given the upper one, VP, narrow.
 
-python -m experiments train mnist_conditional_narrow
+sde-jax train mnist_conditional_narrow
 
 Narrow enough for a quarter of an hour of two CPU cores, 27 minutes beside other work; the
 regression is off by .114, a draw, after so few steps, by .240. What to look at is in
@@ -9,11 +9,11 @@ regression is off by .114, a draw, after so few steps, by .240. What to look at 
 
 import dataclasses
 
-from experiments.answers import report
 from experiments.digits_conditional import experiment as digits_conditional
-from experiments.evaluation.settings import MEASURABLE
 from experiments.mnist_conditional import experiment as mnist_conditional
 from experiments.mnist_vp_narrow import experiment as mnist_vp_narrow
+from experiments.studies.answers import report
+from sde_jax.recipes.evaluation_settings import MEASURABLE
 from sde_jax.training.settings import Training
 
 __all__ = ["experiment", "report"]

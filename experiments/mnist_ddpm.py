@@ -1,6 +1,6 @@
 """MNIST (28x28 padded to 32x32), DDPM: a chain of 1000 discrete noise levels.
 
-python -m experiments train mnist_ddpm
+sde-jax train mnist_ddpm
 
 What does the first recipe give, with a plain U-Net that pools? Ho et al. 2020 (arXiv:2006.11239):
 with b_t linear from 1e-4 at t = 0 to .02 at t = 999 and a_t = (1 - b_0) ... (1 - b_t), the network
@@ -19,12 +19,12 @@ process that the chain discretizes: 1000 uniform times, each within an index of 
 last state is rid of its noise by one evaluation more. Not run to its end yet: needs a GPU.
 """
 
-from experiments.evaluation.settings import EvaluationSettings
-from experiments.kinds.score import Experiment
 from experiments.mnist_vp import experiment as mnist_vp
-from experiments.sampler_settings import SamplerSettings
 from sde_jax.nets.pooled_unet import PooledUNetSpec
 from sde_jax.objectives import DiscreteTimes
+from sde_jax.recipes.evaluation_settings import EvaluationSettings
+from sde_jax.recipes.sampler_settings import SamplerSettings
+from sde_jax.recipes.score import ScoreExperiment
 from sde_jax.score import ScaledTime
 from sde_jax.sde import VP, DDPMChain
 from sde_jax.training.optimizer import Adam
@@ -33,7 +33,7 @@ from sde_jax.training.settings import Training
 LEVELS = 1000
 SAMPLING = SamplerSettings(sampler="ancestral", steps=LEVELS)
 
-experiment = Experiment(
+experiment = ScoreExperiment(
     data=mnist_vp.data,
     sde=VP(),
     network=PooledUNetSpec(),

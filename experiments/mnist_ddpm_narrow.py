@@ -1,6 +1,6 @@
 """MNIST (28x28 padded to 32x32), DDPM: the published network in a quarter of an hour.
 
-python -m experiments train mnist_ddpm_narrow
+sde-jax train mnist_ddpm_narrow
 
 `mnist_ddpm` in 2500 steps of 64 images, not three epochs instead of 82, at a learning rate that
 falls. A forward pass of an image is .13 GFLOP. Two CPU cores, 13 minutes; a Fréchet distance of

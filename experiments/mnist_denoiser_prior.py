@@ -1,6 +1,6 @@
 """MNIST (28x28 padded to 32x32), drawn with denoisers that were trained for denoising alone.
 
-python -m experiments reproduce mnist_denoiser_prior
+python -m experiments mnist_denoiser_prior
 
 Narrow. Is a denoiser a prior? Its residual f(y) - y is level^2 times the score of noised images, so
 that it is one once the noise has the right scale. What to look at is in `digits_denoiser_prior`;
@@ -12,7 +12,7 @@ import dataclasses
 
 from experiments.digits_denoiser_prior import experiment as digits_denoiser_prior
 from experiments.mnist_vp_narrow import experiment as mnist_vp_narrow
-from experiments.residuals import report
+from experiments.studies.residuals import report
 from sde_jax.training.settings import Training
 
 __all__ = ["experiment", "report"]

@@ -1,6 +1,6 @@
 """MNIST (28x28 padded to 32x32), a normalizing flow (RealNVP).
 
-python -m experiments train mnist_flow
+sde-jax train mnist_flow
 
 A hundred epochs, of which the parameters of the lowest held-out loss are kept. What to look at is
 in `digits_flow`. Not run to its end yet: needs a GPU.

@@ -1,6 +1,6 @@
 """MNIST (28x28 padded to 32x32), narrow: a normalizing flow (RealNVP).
 
-python -m experiments train mnist_flow_narrow
+sde-jax train mnist_flow_narrow
 
 Narrow enough for a quarter of an hour of two CPU cores, 34 minutes beside other work; a Fréchet
 distance of 98.8 +- 1.6 in the classifier's features, 1.434 +- .016 bits per dimension. What to look

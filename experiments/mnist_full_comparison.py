@@ -1,6 +1,6 @@
 """MNIST: the score model, and the models that it replaced, at their full sizes.
 
-python -m experiments reproduce mnist_full_comparison
+python -m experiments mnist_full_comparison
 
 Every model trains for about a hundred epochs, as published, which needs a GPU: not run yet. What
 to look at is in `mnist_comparison`, which compares their narrow forms.

@@ -1,6 +1,6 @@
 """MNIST (28x28 padded to 32x32), a generative adversarial network (DCGAN).
 
-python -m experiments train mnist_gan
+sde-jax train mnist_gan
 
 A hundred epochs, as published, of networks four times as wide as those of `mnist_gan_narrow`. What
 to look at is in `digits_gan`. Not run to its end yet: needs a GPU.
@@ -9,9 +9,9 @@ to look at is in `digits_gan`. Not run to its end yet: needs a GPU.
 import dataclasses
 
 from experiments.digits_gan import experiment as digits_gan
-from experiments.evaluation.settings import MEASURABLE
 from experiments.mnist_vp import experiment as mnist_vp
 from sde_jax.baselines.dcgan import DCGANSpec
+from sde_jax.recipes.evaluation_settings import MEASURABLE
 
 experiment = dataclasses.replace(
     digits_gan,

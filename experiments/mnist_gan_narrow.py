@@ -1,6 +1,6 @@
 """MNIST (28x28 padded to 32x32), narrow: a generative adversarial network (DCGAN).
 
-python -m experiments train mnist_gan_narrow
+sde-jax train mnist_gan_narrow
 
 Two CPU cores that did other work at first, nine minutes; a Fréchet distance of 18.7 +- .6 in the
 classifier's features. What to look at is in `digits_gan`.
@@ -9,9 +9,9 @@ classifier's features. What to look at is in `digits_gan`.
 import dataclasses
 
 from experiments.digits_gan import experiment as digits_gan
-from experiments.evaluation.settings import MEASURABLE
 from experiments.mnist_vp_narrow import experiment as mnist_vp_narrow
 from sde_jax.baselines.dcgan import DCGANSpec
+from sde_jax.recipes.evaluation_settings import MEASURABLE
 from sde_jax.training.settings import Training
 
 experiment = dataclasses.replace(

@@ -1,6 +1,6 @@
 """MNIST (28x28 padded to 32x32) with its labels, VP, narrow: one network with and without them.
 
-python -m experiments train mnist_labels
+sde-jax train mnist_labels
 
 The label is kept from a tenth of the training examples (Ho and Salimans 2022, arXiv:2207.12598), so
 that the network is the score of all digits and of each class: `edit RUN --task class`. Two CPU

@@ -1,6 +1,6 @@
 """MNIST (28x28 padded to 32x32), latent diffusion: VP on the latents of an autoencoder.
 
-python -m experiments train mnist_latent
+sde-jax train mnist_latent
 
 A hundred epochs of networks twice as wide as those of `mnist_latent_narrow`. What to look at is in
 `digits_latent`. Not run to its end yet: needs a GPU.

@@ -1,6 +1,6 @@
 """MNIST (28x28 padded to 32x32), narrow: VP on the latents of an autoencoder.
 
-python -m experiments train mnist_latent_narrow
+sde-jax train mnist_latent_narrow
 
 Narrow enough for a quarter of an hour of two CPU cores, 17 minutes beside other work; a Fréchet
 distance of 61 +- 1.1 in the classifier's features, at most 6.54 bits per dimension. What to look at
@@ -11,9 +11,9 @@ import dataclasses
 
 from experiments.digits_latent import experiment as digits_latent
 from experiments.mnist_vp_narrow import experiment as mnist_vp_narrow
-from experiments.sampler_settings import SamplerSettings
 from sde_jax.baselines.autoencoder import AutoencoderSpec
 from sde_jax.nets.ncsnpp import NCSNppSpec
+from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.training.settings import Training
 
 experiment = dataclasses.replace(

@@ -1,6 +1,6 @@
 """MNIST by denoising and by sliced score matching: quality, noise of the gradient, time of a step.
 
-python -m experiments reproduce mnist_matching
+python -m experiments mnist_matching
 
 The score s(x, t) of noised images x_t = alpha x_0 + sigma noise, J = ds / dx, by
 

@@ -1,6 +1,6 @@
 """MNIST: are samples copies of training images?
 
-python -m experiments reproduce mnist_nearest
+python -m experiments mnist_nearest
 
 A model that has learned the distribution is as far from its training images as other images of it
 are; one that copies is nearer. With d(x) the distance of x to the nearest training image, compare

@@ -1,6 +1,6 @@
 """MNIST (28x28 padded to 32x32), VP: its classifier at every noise level, which guides samplers.
 
-python -m experiments train mnist_noisy_classifier
+sde-jax train mnist_noisy_classifier
 
 As `digits_noisy_classifier`. Narrow enough for a CPU: .006 GFLOP for an image, its gradient thrice.
 Not run to its end yet.
@@ -8,9 +8,9 @@ Not run to its end yet.
 
 import dataclasses
 
-from experiments.accuracy import report_by_noise as report
 from experiments.digits_noisy_classifier import experiment as digits
 from experiments.mnist_vp import experiment as mnist_vp
+from experiments.studies.accuracy import report_by_noise as report
 from sde_jax.nets.classifier import ClassifierSpec
 from sde_jax.training.settings import Training
 

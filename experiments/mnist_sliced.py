@@ -1,6 +1,6 @@
 """MNIST, VP, narrow, by sliced score matching.
 
-python -m experiments train mnist_sliced
+sde-jax train mnist_sliced
 
 The score of noised images is matched without knowing their noise, by products of the network's
 Jacobian with random directions (Song et al. 2019, arXiv:1905.07088). A step takes 2.4 times as long
@@ -11,8 +11,8 @@ features. `mnist_matching` has both side by side.
 
 import dataclasses
 
-from experiments.kinds.matching import Sliced
 from experiments.mnist_vp_narrow import experiment as mnist_vp_narrow
+from sde_jax.recipes.matching import Sliced
 
 experiment = dataclasses.replace(
     mnist_vp_narrow,

@@ -1,6 +1,6 @@
 """MNIST (28x28 padded to 32x32), a variational autoencoder.
 
-python -m experiments train mnist_vae
+sde-jax train mnist_vae
 
 A hundred epochs, as published, where `mnist_vae_narrow` has seven of half as wide a network. What
 to look at is in `digits_vae`. Not run to its end yet: needs a GPU.

@@ -1,6 +1,6 @@
 """MNIST (28x28 padded to 32x32), narrow: a variational autoencoder.
 
-python -m experiments train mnist_vae_narrow
+sde-jax train mnist_vae_narrow
 
 Narrow enough for a quarter of an hour of two CPU cores, 26 minutes beside other work; a Fréchet
 distance of 81 +- 1.4 in the classifier's features, at most 5.73 +- .03 bits per dimension. What to

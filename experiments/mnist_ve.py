@@ -1,6 +1,6 @@
 """MNIST (28x28 padded to 32x32), VE.
 
-python -m experiments train mnist_ve
+sde-jax train mnist_ve
 
 Meant for a GPU: two CPU cores take seconds for each of the 50,000 steps. Not run to its end yet.
 """

@@ -1,6 +1,6 @@
 """MNIST (28x28 padded to 32x32), VE, narrow.
 
-python -m experiments train mnist_ve_narrow
+sde-jax train mnist_ve_narrow
 
 The network of `mnist_vp_narrow` in a quarter of its steps: whether few evaluations do as well along
 this process is asked in benchmarks/README.md.

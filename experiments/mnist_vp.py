@@ -1,19 +1,19 @@
 """MNIST (28x28 padded to 32x32), VP.
 
-python -m experiments train mnist_vp
+sde-jax train mnist_vp
 
 Meant for a GPU: two CPU cores take seconds for each of the 50,000 steps. Not run to its end yet.
 """
 
-from experiments.evaluation.settings import EvaluationSettings
-from experiments.kinds.score import Experiment
 from sde_jax.data.tfds import TfdsImages
 from sde_jax.nets.ncsnpp import NCSNppSpec
+from sde_jax.recipes.evaluation_settings import EvaluationSettings
+from sde_jax.recipes.score import ScoreExperiment
 from sde_jax.sde import VP
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
 
-experiment = Experiment(
+experiment = ScoreExperiment(
     data=TfdsImages(name="mnist", image_size=32, fit="pad", channels=1),
     sde=VP(),
     network=NCSNppSpec(channels=32, multipliers=(1, 2, 2), blocks_per_level=2),

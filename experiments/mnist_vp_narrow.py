@@ -1,6 +1,6 @@
 """MNIST (28x28 padded to 32x32), VP, narrow: .15 GFLOP an image, a quarter of an hour of two cores.
 
-python -m experiments reproduce mnist_vp_narrow
+python -m experiments mnist_vp_narrow
 
 What the other narrow models of MNIST are compared with: how far does a score model come in that
 time, by `dx = -beta x dt / 2 + sqrt(beta) dw` reversed, whose score is learned by denoising (Song
@@ -11,11 +11,11 @@ before whole digits are. Two CPU cores that did other work, too, 20 minutes; a F
 
 import dataclasses
 
-from experiments.evaluation.settings import EvaluationSettings
-from experiments.kinds.score import LikelihoodSettings
 from experiments.mnist_vp import experiment as mnist_vp
-from experiments.sampler_settings import SamplerSettings
 from sde_jax.nets.ncsnpp import NCSNppSpec
+from sde_jax.recipes.evaluation_settings import EvaluationSettings
+from sde_jax.recipes.sampler_settings import SamplerSettings
+from sde_jax.recipes.score import LikelihoodSettings
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
 

@@ -1,6 +1,6 @@
 """A ring in the plane, Ornstein-Uhlenbeck: forward and reverse process, and their vector field.
 
-python -m experiments train ring
+sde-jax train ring
 
 Two CPU cores, 4 minutes; Wasserstein-1 distances of .01 in radius and .02 in angle.
 """
@@ -11,11 +11,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.evaluation.settings import EvaluationSettings
-from experiments.generation import generate, together
-from experiments.kinds.score import Experiment, LikelihoodSettings
-from experiments.runs import ScoreRun
-from experiments.sampler_settings import SamplerSettings
 from sde_jax import figures
 from sde_jax.arrays import Array, Float, PRNGKeyArray, expand_like
 from sde_jax.data.synthetic import Ring
@@ -23,6 +18,11 @@ from sde_jax.metrics.frechet import fit, frechet_distance
 from sde_jax.metrics.moments import moments_of
 from sde_jax.metrics.wasserstein import sliced_wasserstein_2, wasserstein_1
 from sde_jax.nets.mlp import MLPSpec
+from sde_jax.recipes.evaluation_settings import EvaluationSettings
+from sde_jax.recipes.sampler_settings import SamplerSettings
+from sde_jax.recipes.score import LikelihoodSettings, ScoreExperiment
+from sde_jax.runs.generation import generate, together
+from sde_jax.runs.trained_run import ScoreRun
 from sde_jax.sampling import Samples
 from sde_jax.sde import LinearSDE, OrnsteinUhlenbeck
 from sde_jax.training.devices import data_mesh
@@ -32,7 +32,7 @@ from sde_jax.training.settings import Training
 
 SAMPLING = SamplerSettings(steps=4000)
 
-experiment = Experiment(
+experiment = ScoreExperiment(
     data=Ring(),
     sde=OrnsteinUhlenbeck(),
     network=MLPSpec(),

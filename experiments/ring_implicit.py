@@ -1,6 +1,6 @@
 """A ring in the plane, Ornstein-Uhlenbeck, by implicit score matching.
 
-python -m experiments train ring_implicit
+sde-jax train ring_implicit
 
 How much of the noise of sliced score matching is that of its random directions? By parts,
 |s - true score|^2 has the mean of
@@ -14,9 +14,9 @@ each dimension: two here, a thousand for an image of MNIST. Network, process and
 
 import dataclasses
 
-from experiments.kinds.matching import Implicit
 from experiments.ring import experiment as ring
 from experiments.ring import report
+from sde_jax.recipes.matching import Implicit
 
 __all__ = ["experiment", "report"]
 

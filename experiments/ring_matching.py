@@ -1,6 +1,6 @@
 """A ring by denoising, sliced and implicit score matching: one minimum, three prices.
 
-python -m experiments reproduce ring_matching
+python -m experiments ring_matching
 
 All three look for the score s(x, t) of noised data x_t = alpha x_0 + sigma noise, J = ds / dx:
 

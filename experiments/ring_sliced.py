@@ -1,6 +1,6 @@
 """A ring in the plane, Ornstein-Uhlenbeck, by sliced score matching.
 
-python -m experiments train ring_sliced
+sde-jax train ring_sliced
 
 Can a score be learned without being told the noise? By parts, |s - true score|^2 has the mean of
 
@@ -13,9 +13,9 @@ of `ring`, whose denoising is told the noise; `ring_matching` has both side by s
 
 import dataclasses
 
-from experiments.kinds.matching import Sliced
 from experiments.ring import experiment as ring
 from experiments.ring import report
+from sde_jax.recipes.matching import Sliced
 
 __all__ = ["experiment", "report"]
 

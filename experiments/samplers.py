@@ -1,6 +1,6 @@
 """MNIST: which sampler is best, for how many evaluations of the network?
 
-python -m experiments reproduce samplers
+python -m experiments samplers
 
 One score s(x, t), and many ways to follow the reversed process
 

@@ -1,6 +1,6 @@
 """House numbers of SVHN (32x32), VP.
 
-python -m experiments train svhn_vp
+sde-jax train svhn_vp
 
 Meant for a GPU: two CPU cores take seconds for each of the 40,000 steps. Not run to its end yet.
 """

@@ -281,3 +281,11 @@ def _write_whole(path: str | os.PathLike[str], write: Callable[[pathlib.Path], o
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def draw_picture(samples: np.ndarray, title: str, path: Path) -> None:
+    """Draws samples in the data's own coordinates: images in a grid, points in the plane."""
+    if samples.ndim == 2:
+        point_frames({title: [(0.0, samples)]}, path)
+    else:
+        image_grid(samples, path)

@@ -13,6 +13,17 @@ os.environ["XLA_FLAGS"] = (
 import jax
 import numpy as np
 import pytest
+from trained_runs import (  # noqa: F401
+    classifier_run,
+    classifier_training,
+    digits_run,
+    miniature,
+    reproduced,
+    ring_copy,
+    ring_run,
+    ring_training,
+    small_experiments,
+)
 from xdist.scheduler import LoadFileScheduling
 
 jax.config.update("jax_numpy_rank_promotion", "raise")

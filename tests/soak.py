@@ -36,7 +36,7 @@ import jax
 import numpy as np
 import tyro
 
-from experiments.configuration import Named
+from sde_jax.recipes.named import Named
 from sde_jax.training import CheckpointError, Checkpoints, RunDirectory, abstract_state, data_mesh
 from sde_jax.training.checkpoint import saved_steps
 from tests.killing import kill_when, unfinished
@@ -97,7 +97,7 @@ class Trainer:
         self.errors = folder.with_suffix(".err")
         with self.errors.open("w") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "experiments", "train", "digits_vp", "--resume"]
+                [sys.executable, "-m", "sde_jax", "train", "digits_vp", "--resume"]
                 + ["--workdir", str(folder), *map(str, options)],
                 cwd=ROOT,
                 env={**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": "", **cached},

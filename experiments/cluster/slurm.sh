@@ -27,7 +27,7 @@ stop() {
 }
 trap stop TERM
 
-srun --kill-on-bad-exit=1 python -m experiments train "$@" --resume &
+srun --kill-on-bad-exit=1 sde-jax train "$@" --resume &
 # A signal ends the first wait; the second waits for the checkpoint.
 wait $!
 code=$?

@@ -15,4 +15,4 @@ set -euo pipefail
 : "${TPU:?the name of the pod}" "${ZONE:?its zone}"
 
 gcloud compute tpus tpu-vm ssh "$TPU" --zone "$ZONE" --worker=all \
-  --command "cd ~/sde_jax && .venv/bin/python -m experiments train $(printf '%q ' "$@") --resume"
+  --command "cd ~/sde_jax && .venv/bin/sde-jax train $(printf '%q ' "$@") --resume"

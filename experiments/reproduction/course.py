@@ -1,6 +1,9 @@
 """All that `reproduce` does if it is told no name, in the order in which one learns the field."""
 
-__all__ = ["COURSE", "FULL_SIZE"]
+from experiments.studies.study import Study
+from sde_jax.runs.catalogue import definitions
+
+__all__ = ["COURSE", "FULL_SIZE", "find_study", "study_names"]
 
 FULL_SIZE = (
     *("mnist_vp", "mnist_ddpm", "mnist_vae", "mnist_gan", "mnist_flow", "mnist_latent"),
@@ -23,3 +26,14 @@ COURSE = (
     *("flowers_narrow", "flowers_colour_narrow", "flowers_narrow_samplers"),
     *FULL_SIZE,
 )
+
+
+def study_names() -> list[str]:
+    """Returns the names of the studies, in alphabetical order."""
+    return [definition.name for definition in definitions() if definition.is_study]
+
+
+def find_study(name: str) -> Study:
+    """Builds the study of this name, which is one of `study_names`."""
+    (definition,) = (one for one in definitions() if one.is_study and one.name == name)
+    return definition.value()

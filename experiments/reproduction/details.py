@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from experiments.evaluation.wording import WORDING, with_error
-from experiments.markdown import markdown_table
 from experiments.reproduction.found import Found
+from sde_jax.evaluation.markdown import markdown_table
+from sde_jax.evaluation.wording import WORDING, with_error
 
 __all__ = ["findings_table", "report_table"]
 

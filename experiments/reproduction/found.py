@@ -32,7 +32,7 @@ class Found:
     @property
     def command(self) -> str:
         """What finds it again."""
-        return f"python -m experiments reproduce {self.name}"
+        return f"python -m experiments {self.name}"
 
     def write(self, folder: Path) -> None:
         """Writes ``<name>.json``."""

@@ -6,10 +6,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from experiments.configuration import find_study, to_config
+from experiments.reproduction.course import find_study
 from experiments.reproduction.found import Found, computer, revision
 from experiments.reproduction.place import Place
 from sde_jax.atomic import write_json
+from sde_jax.recipes.serialization import to_config
 from sde_jax.training.run_directory import normal
 from sde_jax.training.versions import environment
 

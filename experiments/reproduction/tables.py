@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.configuration import find_study, study_names
-from experiments.evaluation.wording import WORDING, with_error
-from experiments.markdown import markdown_table
+from experiments.reproduction.course import find_study, study_names
 from experiments.reproduction.details import findings_table, report_table
 from experiments.reproduction.found import Found
 from sde_jax.atomic import whole_file
+from sde_jax.evaluation.markdown import markdown_table
+from sde_jax.evaluation.wording import WORDING, with_error
 
 __all__ = ["read_results", "rewrite_tables", "with_tables"]
 
@@ -69,7 +69,7 @@ def table_of(names: Sequence[str], known: Mapping[str, Found]) -> Iterator[str]:
         if name not in study_names():
             continue
         if name not in known:
-            yield f"`python -m experiments reproduce {name}`: {NOT_YET}."
+            yield f"`python -m experiments {name}`: {NOT_YET}."
             continue
         found = known[name]
         yield from find_study(name).table(found.results)

@@ -5,16 +5,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-from experiments.command_line.train import measured, run
-from experiments.configuration import Named, find
-from experiments.evaluation.evaluation import evaluate
-from experiments.evaluation.task import Task, usual_task
-from experiments.kinds.generative import Generative
-from experiments.kinds.trainable import Trainable
 from experiments.reproduction.found import Found, computer, revision
 from experiments.reproduction.place import Place
-from experiments.runs import open_generative
-from experiments.training_time import training_seconds
+from sde_jax.evaluation.evaluation import evaluate
+from sde_jax.evaluation.task import Task, usual_task
+from sde_jax.recipes.generative import Generative
+from sde_jax.recipes.named import Named
+from sde_jax.recipes.trainable import Trainable
+from sde_jax.runs.catalogue import find
+from sde_jax.runs.status import training_seconds
+from sde_jax.runs.trained_run import open_generative, open_run_of
+from sde_jax.runs.training import run
 from sde_jax.training.checkpoint import saved_steps
 from sde_jax.training.devices import data_mesh
 from sde_jax.training.errors import NotARunError, RunError
@@ -67,3 +68,18 @@ def is_finished(path: Path, named: Named[Trainable]) -> bool:
 def task_of(path: Path) -> Task:
     """The evaluation that its experiment asks for."""
     return usual_task(open_generative(path, data_mesh()), data_mesh())
+
+
+def measured(named: Named[Trainable], workdir: Path, step: int) -> dict[str, Any]:
+    """What the experiment's ``report`` finds in a finished run, if it has one; found only once."""
+    report = report_of(named)
+    if report is None:
+        return {}
+    path = workdir / "report.json"
+    stored = json.loads(path.read_text()) if path.is_file() else {}
+    if stored.get("step") != step:
+        run = open_run_of(type(named.experiment), workdir, data_mesh())
+        stored = {"step": step, "report": report(run)}
+        if is_first():
+            write_json(path, stored)
+    return stored["report"]

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.evaluation.comparison import newest
-from experiments.evaluation.features import classifier
-from experiments.evaluation.wording import WORDING, with_error
-from experiments.markdown import markdown_table
-from experiments.runs import GenerativeRun, open_generative
 from experiments.studies.drawn import kept_samples, seconds_per_image, seen_by
 from experiments.studies.study import Results, Study
-from experiments.training_time import training_seconds
 from sde_jax.atomic import whole_file
+from sde_jax.evaluation.comparison import newest
+from sde_jax.evaluation.features import classifier
+from sde_jax.evaluation.markdown import markdown_table
+from sde_jax.evaluation.wording import WORDING, with_error
+from sde_jax.runs.status import training_seconds
+from sde_jax.runs.trained_run import GenerativeRun, open_generative
 from sde_jax.training.devices import data_mesh
 
 __all__ = ["Comparison"]

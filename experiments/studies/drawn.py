@@ -6,11 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.evaluation.features import Extracted, FeatureNetwork, extractor
-from experiments.evaluation.task import BATCH_SIZE, Drawn, usual_task
-from experiments.generation import Draw, batch_drawer, example_keys
-from experiments.runs import GenerativeRun
 from sde_jax.arrays import PyTree
+from sde_jax.evaluation.features import Extracted, FeatureNetwork, extractor
+from sde_jax.evaluation.task import BATCH_SIZE, Drawn, usual_task
+from sde_jax.recipes.interfaces import Draw
+from sde_jax.runs.generation import batch_drawer, example_keys
+from sde_jax.runs.trained_run import GenerativeRun
 from sde_jax.training.devices import data_mesh
 
 __all__ = ["kept_samples", "seconds_per_image", "seen_by"]

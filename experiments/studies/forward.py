@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.markdown import markdown_table
 from experiments.studies import forward_pictures
 from experiments.studies.forward_pictures import View
 from experiments.studies.study import Results, Study
 from sde_jax.arrays import Array, Float
 from sde_jax.data.source import DataSpec
+from sde_jax.evaluation.markdown import markdown_table
 from sde_jax.score import GaussianMixture
 from sde_jax.sde import VE, VP, CosineVP, LinearSDE, OrnsteinUhlenbeck, SubVP
 

@@ -12,12 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from experiments.kinds.matching import Denoising, Implicit, Sliced
-from experiments.kinds.score import Experiment
 from sde_jax.arrays import Array, Float, PRNGKeyArray, PyTree
 from sde_jax.data.source import DataSource
 from sde_jax.metrics.estimate import Estimate, jackknife_stderr
 from sde_jax.objectives import SampledTimes, TimeSampler
+from sde_jax.recipes.matching import Denoising, Implicit, Sliced
+from sde_jax.recipes.score import ScoreExperiment
 from sde_jax.sde import LinearSDE
 
 __all__ = ["FixedTime", "Gradient", "Matching", "estimate", "gradient_of", "gradients", "products"]
@@ -41,7 +41,7 @@ class FixedTime:
         return SampledTimes(jnp.full(count, self.t), jnp.ones(count))
 
 
-def gradient_of(experiment: Experiment, matching: Matching) -> Gradient:
+def gradient_of(experiment: ScoreExperiment, matching: Matching) -> Gradient:
     """The gradient of the mean loss of a batch, as a vector; not compiled.
 
     Its objective is the experiment's but for the matching, without dropout, of examples without

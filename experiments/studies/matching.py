@@ -10,12 +10,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.evaluation.comparison import newest
-from experiments.evaluation.findings import plain
-from experiments.evaluation.task import TEST, TRAIN
-from experiments.evaluation.wording import WORDING, with_error
-from experiments.markdown import markdown_table
-from experiments.runs import ScoreRun, open_run
 from experiments.studies.drawn import kept_samples
 from experiments.studies.gradient_noise import (
     FixedTime,
@@ -28,9 +22,15 @@ from experiments.studies.gradient_noise import (
 )
 from experiments.studies.matching_figures import draw_gradients, draw_samples
 from experiments.studies.study import Results, Study
-from experiments.training_time import training_seconds
+from sde_jax.evaluation.comparison import newest
+from sde_jax.evaluation.findings import plain
+from sde_jax.evaluation.markdown import markdown_table
+from sde_jax.evaluation.task import TEST, TRAIN
+from sde_jax.evaluation.wording import WORDING, with_error
 from sde_jax.metrics.estimate import Estimate
 from sde_jax.objectives import TimeSampler
+from sde_jax.runs.status import training_seconds
+from sde_jax.runs.trained_run import ScoreRun, open_run
 from sde_jax.training.compiled import update_options
 from sde_jax.training.devices import data_mesh
 

@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from experiments.evaluation.comparison import newest
-from experiments.evaluation.examples import examples
-from experiments.evaluation.features import classifier
-from experiments.evaluation.task import TEST, TRAIN
-from experiments.evaluation.wording import WORDING, with_error
-from experiments.markdown import markdown_table
-from experiments.runs import open_generative
 from experiments.studies.drawn import kept_samples, seen_by
 from experiments.studies.study import Results, Study
 from sde_jax import figures
+from sde_jax.evaluation.comparison import newest
+from sde_jax.evaluation.examples import examples
+from sde_jax.evaluation.features import classifier
+from sde_jax.evaluation.markdown import markdown_table
+from sde_jax.evaluation.task import TEST, TRAIN
+from sde_jax.evaluation.wording import WORDING, with_error
 from sde_jax.metrics.nearest import nearest
+from sde_jax.runs.trained_run import open_generative
 from sde_jax.training.devices import data_mesh
 
 __all__ = ["NearestImages"]

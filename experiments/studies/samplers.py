@@ -13,19 +13,19 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.configuration import to_config
-from experiments.evaluation.features import FeatureNetwork, classifier
-from experiments.evaluation.reference import gather, reference
-from experiments.evaluation.task import TRAIN
-from experiments.evaluation.wording import with_error
-from experiments.generation import batch_drawer, example_keys, together, usable
-from experiments.markdown import markdown_table
-from experiments.runs import ScoreRun, open_run
-from experiments.sampler_settings import TITLES, SamplerSettings
 from experiments.studies.drawn import seen_by
 from experiments.studies.study import Results, Study
 from sde_jax.atomic import whole_file, write_json
+from sde_jax.evaluation.features import FeatureNetwork, classifier
+from sde_jax.evaluation.markdown import markdown_table
+from sde_jax.evaluation.reference import gather, reference
+from sde_jax.evaluation.task import TRAIN
+from sde_jax.evaluation.wording import with_error
 from sde_jax.metrics.frechet import FittedGaussian, frechet_distance
+from sde_jax.recipes.sampler_settings import TITLES, SamplerSettings
+from sde_jax.recipes.serialization import to_config
+from sde_jax.runs.generation import batch_drawer, example_keys, together, usable
+from sde_jax.runs.trained_run import ScoreRun, open_run
 from sde_jax.sampling import Samples
 from sde_jax.training.devices import data_mesh
 

@@ -10,16 +10,16 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.evaluation.examples import examples
-from experiments.evaluation.task import TRAIN
-from experiments.evaluation.wording import with_error
-from experiments.generation import generate, together
-from experiments.markdown import markdown_table
-from experiments.runs import ScoreRun, open_run
-from experiments.sampler_settings import TITLES, SamplerName
 from experiments.studies.study import Results, Study
 from sde_jax import figures
+from sde_jax.evaluation.examples import examples
+from sde_jax.evaluation.markdown import markdown_table
+from sde_jax.evaluation.task import TRAIN
+from sde_jax.evaluation.wording import with_error
 from sde_jax.metrics.kernel import kernel_distance
+from sde_jax.recipes.sampler_settings import TITLES, SamplerName
+from sde_jax.runs.generation import generate, together
+from sde_jax.runs.trained_run import ScoreRun, open_run
 from sde_jax.training.devices import data_mesh
 
 __all__ = ["SideBySide"]

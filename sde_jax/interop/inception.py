@@ -47,7 +47,7 @@ COUNTER = "num_batches_tracked"
 """Of each normalization, in some files; nothing uses it."""
 
 HOW_TO_GET = (
-    "`python -m experiments weights inception --from FILE` makes it of pytorch-fid's or "
+    "`sde-jax weights inception --from FILE` makes it of pytorch-fid's or "
     "torch-fidelity's file of weights, and with --download instead fetches that"
 )
 

@@ -61,19 +61,23 @@ class RunDirectory:
         config: Mapping[str, Any],
         *,
         changeable: AbstractSet[str] = frozenset(),
+        current: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
     ) -> Self:
         """The run in ``path`` if there is one, else a new one.
 
         Args:
           config: as `create` had it, but for the fields in ``changeable``, which it renews.
           changeable: dotted paths of fields, like ``"training.steps"``, or of mappings as a whole.
+          current: converts a stored configuration of an older format to the format of ``config``.
 
         Raises:
           ConfigChangedError: if another field differs.
           RunExistsError: if the folder holds something that is no run.
           RunError: as for `create`.
         """
-        return cls._made_by_first(path, lambda: cls._resume(Path(path), config, changeable))
+        return cls._made_by_first(
+            path, lambda: cls._resume(Path(path), config, changeable, current)
+        )
 
     @classmethod
     def _made_by_first(cls, path: str | Path, make: Callable[[], Self]) -> Self:
@@ -87,11 +91,17 @@ class RunDirectory:
         return cls(Path(path), normal(config))._write()
 
     @classmethod
-    def _resume(cls, path: Path, config: Mapping[str, Any], changeable: AbstractSet[str]) -> Self:
+    def _resume(
+        cls,
+        path: Path,
+        config: Mapping[str, Any],
+        changeable: AbstractSet[str],
+        current: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+    ) -> Self:
         if not (path / "config.json").is_file():
             return cls._create(path, config)
         run = cls.open(path)
-        old, new = dict(fields(run.config)), dict(fields(normal(config)))
+        old, new = dict(fields(normal(current(run.config)))), dict(fields(normal(config)))
         changes = [
             f"`{name}` from {shown(old, name)} to {shown(new, name)}"
             for name in {**old, **new}

@@ -133,7 +133,7 @@ def test_missing_runs_are_named_with_what_makes_them(tmp_path):
     for asked, word in ((Asked(), "--runs"), (Asked(runs=tmp_path), str(tmp_path))):
         (row,) = sampling.rows(asked)
         assert word in row.missing
-        assert "python -m experiments train digits_vp" in row.missing
+        assert "sde-jax train digits_vp" in row.missing
         assert row.at_least == 40
         rows = list(few_steps_trained.rows(asked))
         assert [row.case.partition(",")[0] for row in rows] == [

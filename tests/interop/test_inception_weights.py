@@ -69,7 +69,7 @@ def test_a_convolution_normalizes(tensors):
 
 def test_from_the_published_file_to_the_cache_and_back(published, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    with pytest.raises(CheckpointFileError, match="no Inception weights: `python -m experiments"):
+    with pytest.raises(CheckpointFileError, match="no Inception weights: `sde-jax"):
         load_inception()
     path, sha256 = published
     params = read_published_inception(path, sha256)

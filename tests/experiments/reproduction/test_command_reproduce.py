@@ -1,4 +1,4 @@
-"""``python -m experiments reproduce``, on experiments of a few steps."""
+"""``python -m experiments``, on experiments of a few steps."""
 
 import json
 import shutil
@@ -6,11 +6,12 @@ import shutil
 import pytest
 from in_process import refusal, run_command, succeed
 
+from experiments import __main__ as command
 from experiments import digits_nearest
-from experiments.command_line import reproduce as command
-from experiments.configuration import find, names, study_names, to_config
-from experiments.reproduction.course import COURSE, FULL_SIZE
+from experiments.reproduction.course import COURSE, FULL_SIZE, study_names
 from experiments.studies.nearest import NearestImages
+from sde_jax.recipes.serialization import to_config
+from sde_jax.runs.catalogue import find, names
 from sde_jax.training.loop import TrainResult
 
 PAGE = """\
@@ -59,7 +60,7 @@ def test_a_study_comes_with_its_runs_tables_and_pictures(place, monkeypatch):
     assert float(shown) == pytest.approx(frechet, rel=0.3)
     assert stored["commit"] in row and stored["computer"] in row
     assert "| `digits_ve` | not yet run |" in page
-    assert "`python -m experiments reproduce digits_nearest`" in page
+    assert "`python -m experiments digits_nearest`" in page
     assert (out / "pictures" / "digits_nearest-neighbours.png").is_file()
 
 
@@ -73,7 +74,7 @@ def test_what_is_there_is_neither_trained_nor_measured_again(place, monkeypatch)
 
     monkeypatch.setattr("experiments.reproduction.training.run", again)
     monkeypatch.setattr(NearestImages, "measure", again)
-    monkeypatch.setattr("experiments.generation.batch_drawer", lambda *_: again)
+    monkeypatch.setattr("sde_jax.runs.generation.batch_drawer", lambda *_: again)
     succeed("reproduce", "digits_nearest", *arguments(place))
     assert json.loads((place / "out" / "results" / "digits_nearest.json").read_text()) == before
 
@@ -100,7 +101,7 @@ def test_after_a_kill_it_goes_on(place, monkeypatch):
         patch.setattr(NearestImages, "measure", killed)
         assert run_command("reproduce", "digits_nearest", *arguments(place)).code == 130
     page = (place / "out" / "README.md").read_text()
-    assert "`python -m experiments reproduce digits_nearest`: not yet run." in page
+    assert "`python -m experiments digits_nearest`: not yet run." in page
     succeed("reproduce", "digits_nearest", *arguments(place))
 
 

@@ -12,8 +12,6 @@ import pytest
 from in_process import RING, succeed
 
 from experiments import digits_matching, mnist_matching, ring, ring_matching
-from experiments.configuration import find
-from experiments.kinds.matching import Denoising, Implicit, Sliced
 from experiments.studies.gradient_noise import (
     FixedTime,
     estimate,
@@ -30,6 +28,8 @@ from sde_jax.data.synthetic import Ring
 from sde_jax.nets.mlp import MLPSpec
 from sde_jax.nets.spec import NetworkSpec
 from sde_jax.objectives import LikelihoodWeighting, UniformTimes
+from sde_jax.recipes.matching import Denoising, Implicit, Sliced
+from sde_jax.runs.catalogue import find
 from sde_jax.sde import VP
 
 BATCH, DRAWS = 32, 256

@@ -7,9 +7,9 @@ import PIL.Image
 import pytest
 
 from experiments import digits_nearest
-from experiments.evaluation.examples import examples
 from experiments.studies import nearest
 from sde_jax.data.digits import Digits
+from sde_jax.evaluation.examples import examples
 
 STUDY = dataclasses.replace(digits_nearest.study, count=40)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from experiments import digits_samplers
-from experiments.sampler_settings import SamplerSettings
 from experiments.studies import samplers
+from sde_jax.recipes.sampler_settings import SamplerSettings
 
 SETTINGS = (
     SamplerSettings(sampler="unipc", steps=2),

@@ -7,10 +7,10 @@ import PIL.Image
 import pytest
 
 from experiments import flowers_vp
-from experiments.runs import open_run
-from experiments.sampler_settings import SamplerSettings
 from experiments.studies import side_by_side
 from experiments.studies.side_by_side import SideBySide
+from sde_jax.recipes.sampler_settings import SamplerSettings
+from sde_jax.runs.trained_run import open_run
 
 STUDY = SideBySide(runs=(("digits", "digits_vp"),), count=16)
 

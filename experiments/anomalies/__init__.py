@@ -1,1 +1,0 @@
-"""How likelihoods tell sets of images apart."""

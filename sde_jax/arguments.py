@@ -1,0 +1,33 @@
+"""Option types and checks that settings and commands share."""
+
+from typing import Annotated, Any
+
+import tyro
+
+__all__ = ["Switch", "UsageError", "check_counts", "check_seed", "option"]
+
+
+class UsageError(ValueError):
+    """Arguments that are right one by one but cannot be served; the message is one line."""
+
+
+Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+"""Off unless its option is given."""
+
+
+def option(kind: str, default: str) -> Any:
+    """Marks an option that may be None: how its value and its default are called in the help."""
+    return tyro.conf.arg(metavar=kind, help_behavior_hint=f"(default: {default})")
+
+
+def check_counts(**counts: int | None) -> None:
+    """Raises ValueError for the first option that is below 1; None stands for all."""
+    for name, count in counts.items():
+        if count is not None and count < 1:
+            raise ValueError(f"`{name}` must be at least 1: got {count}.")
+
+
+def check_seed(seed: int) -> None:
+    """Raises ValueError for what is no seed of a key."""
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"`seed` must lie between 0 and 2^32 - 1: got {seed}.")

@@ -1,0 +1,180 @@
+"""``sde-jax anomalies RUN``."""
+
+import math
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import numpy as np
+import tyro
+
+from sde_jax.arguments import UsageError, check_counts, check_seed, option
+from sde_jax.command_line.output import checked_output, writable
+from sde_jax.command_line.parsing import parse
+from sde_jax.data.array_source import ArraySource
+from sde_jax.data.scaling import ImageScaling
+from sde_jax.evaluation import anomaly_figure
+from sde_jax.evaluation.anomaly_sets import NOISE, PHOTOGRAPHS, levels_of
+from sde_jax.evaluation.wording import WORDING
+from sde_jax.metrics.roc import roc_area
+from sde_jax.recipes.interfaces import Density, Measured
+from sde_jax.runs.measurement import measure, summarize, together
+from sde_jax.runs.trained_run import GenerativeRun, open_generative
+from sde_jax.training.devices import data_mesh
+from sde_jax.training.processes import agreed, is_first, join_processes
+
+SPLIT = "test"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Anomalies:
+    """Asks how well a run's likelihood tells held-out images of its own data from others: bits per
+    dimension as an anomaly score, with histograms and ROC curves in a picture."""
+
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """The run directory."""
+    against: Annotated[str | None, option("SET", "noise and photographs")] = None
+    """noise: uniform grey levels; photographs: pieces of the two that come with scikit-learn; or a
+    folder or a zip of pictures, or the name of a set of tensorflow_datasets, resized to fit."""
+    data_dir: Annotated[str | None, option("DIR", "$TFDS_DATA_DIR, else ~/tensorflow_datasets")] = (
+        None
+    )
+    """The folder of prepared sets, for the name of one."""
+    count: int = 256
+    """Images of each set, or as many as it has."""
+    batch_size: int = 256
+    """Images measured at once; a result does not depend on it."""
+    seed: int = 0
+    """Seed of noise, crops, dequantization and probes."""
+    out: Annotated[Path | None, option("FILE", "a name in RUN/anomalies that says how")] = None
+    """The .png file to draw, which must not exist."""
+
+    def __post_init__(self) -> None:
+        check_counts(count=self.count, batch_size=self.batch_size)
+        check_seed(self.seed)
+        if self.data_dir is not None and self.against in (None, NOISE, PHOTOGRAPHS):
+            raise ValueError("--data-dir is for --against the name of a set.")
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        """The names of the other sets."""
+        return (NOISE, PHOTOGRAPHS) if self.against is None else (self.against,)
+
+
+def main(args: list[str]) -> dict[str, Any]:
+    """Runs the command and returns its results."""
+    options = parse(Anomalies, args, "sde-jax anomalies")
+    join_processes()
+    return execute(open_generative(options.run, data_mesh()), options)
+
+
+def execute(run: GenerativeRun, options: Anomalies) -> dict[str, Any]:
+    """Measures all sets, draws the picture, and returns what was found."""
+    density = run.density(run.experiment.likelihood)
+    if density is None:
+        raise UsageError(f"a {run.experiment.kind} has no likelihood.")
+    out = agreed(lambda: output_path(run, options))
+    images = agreed(lambda: images_of(run, options))
+    started = time.perf_counter()
+    measured = measure_all(run, density, images, options)
+    seconds = time.perf_counter() - started
+    own, *others = (np.asarray(of.bits_per_dim[of.converged]) for of in measured)
+    drawn = len(own) > 0 and all(map(len, others))
+    if drawn and is_first():
+        unit = WORDING[run.experiment.bits].title.lower()
+        title = f"{run.named.name}, step {run.step:,}"
+        sets = dict(zip(options.sets, others, strict=True))
+        anomaly_figure.draw(own, sets, out, title=title, unit=unit)
+    first, *rest = (summarize(of, math.prod(run.layout.shape)) for of in measured)
+    found = {
+        name: summary | area(other, own)
+        for name, summary, other in zip(options.sets, rest, others, strict=True)
+    }
+    return {
+        "held_out": first,
+        "against": found,
+        "seconds": round(seconds, 2),
+        "out": str(out) if drawn else None,
+        "step": run.step,
+        "failed": [
+            f"{example} of {name}"
+            for name, summary in [("held-out images", first), *found.items()]
+            for example in summary["failed"]
+        ],
+    }
+
+
+def images_of(run: GenerativeRun, options: Anomalies) -> list[np.ndarray]:
+    """Grey levels of the held-out images and of each of the other sets.
+
+    Raises:
+      UsageError: if the run's data are no images, none is held out, or there is no such other set.
+    """
+    shape, scaling = run.layout
+    if not isinstance(scaling, ImageScaling):
+        raise UsageError("the run's data are points: anomalies are asked for among images.")
+    if SPLIT not in run.source.sizes:
+        raise UsageError("none of the run's data is held out: they have no split test.")
+    batches = run.source.batches(
+        jax.random.key(options.seed), SPLIT, options.batch_size, count=options.count
+    )
+    own = [np.asarray(scaling.to_levels(batch.x)).astype(np.uint8) for batch in batches]
+    others = [
+        levels_of(name, options.data_dir, shape, scaling, options.count, options.seed)
+        for name in options.sets
+    ]
+    return [np.concatenate(own), *others]
+
+
+def measure_all(
+    run: GenerativeRun, density: Density, images: Sequence[np.ndarray], options: Anomalies
+) -> list[Measured]:
+    """The likelihoods of each set, all measured as one by a program that is compiled once.
+
+    The held-out images come first, so that theirs are those of `likelihood`.
+    """
+    scaling = run.layout.scaling
+    assert isinstance(scaling, ImageScaling)
+    measured = together(
+        measure(
+            density,
+            run.params,
+            ArraySource({SPLIT: np.concatenate(images)}, scaling=scaling),
+            SPLIT,
+            key=jax.random.key(options.seed),
+            count=None,
+            batch_size=options.batch_size,
+            mesh=data_mesh(),
+        )
+    )
+    ends = np.cumsum([len(of_set) for of_set in images])[:-1]
+    columns = (np.split(column, ends) for column in measured)
+    return [Measured(*rows) for rows in zip(*columns, strict=True)]
+
+
+def area(other: np.ndarray, own: np.ndarray) -> dict[str, float | None]:
+    """How well bits per dimension tell the sets apart; nothing where all solves of one failed."""
+    if not (len(other) and len(own)):
+        return {"auc": None, "auc_stderr": None}
+    found = roc_area(other, own)
+    return {
+        "auc": found.value,
+        "auc_stderr": found.stderr if math.isfinite(found.stderr) else None,
+    }
+
+
+def output_path(run: GenerativeRun, options: Anomalies) -> Path:
+    """The file asked for, or one in RUN/anomalies that only equal results are replaced in.
+
+    Raises:
+      UsageError: if it cannot be written, or is there already and was asked for.
+    """
+    if options.out is not None:
+        return checked_output(options.out, ".png")
+    sets = re.sub("[^A-Za-z0-9_.-]", "_", "-".join(options.sets))
+    name = f"{sets}-at{run.step}-seed{options.seed}-count{options.count}.png"
+    return writable(run.directory.path / "anomalies" / name)

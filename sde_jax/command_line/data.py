@@ -1,0 +1,18 @@
+"""``sde-jax data show SOURCE`` and ``data statistics SOURCE``."""
+
+from typing import Any
+
+from sde_jax.arguments import UsageError
+from sde_jax.command_line import data_show, data_statistics
+
+COMMANDS = {"show": data_show.main, "statistics": data_statistics.main}
+
+
+def main(args: list[str]) -> dict[str, Any]:
+    """Runs the command and returns its results."""
+    if not args or args[0] not in COMMANDS:
+        raise UsageError(
+            "data needs `show` or `statistics`, and a SOURCE: `data show --help` and "
+            "`data statistics --help` explain."
+        )
+    return COMMANDS[args[0]](args[1:])

@@ -1,0 +1,129 @@
+"""``sde-jax data show SOURCE``."""
+
+import dataclasses
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import tyro
+
+from sde_jax import figures
+from sde_jax.arguments import Switch, option
+from sde_jax.command_line.output import checked_output, listed, writable
+from sde_jax.command_line.parsing import parse
+from sde_jax.data.errors import MixedSizesError
+from sde_jax.evaluation.survey import Survey, survey
+
+COMMON_SIZE = 64
+"""Side to which images of many sizes are brought where none is asked for."""
+
+SHOWN = 64
+"""Images that are drawn, evenly spread over all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Show:
+    """Looks at all images of a set: their sizes, counts, ranges, labels, which are broken, and how
+    far two of them are apart; draws some."""
+
+    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
+    """A folder or a zip of pictures, or the name of a set of tensorflow_datasets."""
+    data_dir: Annotated[str | None, option("DIR", "$TFDS_DATA_DIR, else ~/tensorflow_datasets")] = (
+        None
+    )
+    """The folder of prepared sets, for the name of one."""
+    image_size: Annotated[
+        int | None, option("INT", f"their own, {COMMON_SIZE} where they differ")
+    ] = None
+    """Side of the square images that are made of them."""
+    fit: Literal["crop", "pad"] = "crop"
+    """crop: the centre square, resized; pad: unchanged, centred on zeros, for smaller images."""
+    grey: Switch = False
+    """Make them grey, by their luma."""
+    out: Annotated[Path | None, option("FILE", "runs/data/SOURCE.png, which is replaced")] = None
+    """The .png file to draw, which must not exist."""
+
+
+def main(args: list[str]) -> dict[str, Any]:
+    """Runs the command and returns its results."""
+    options = parse(Show, args, "sde-jax data show")
+    fields = {name: getattr(options, name) for name in ("image_size", "fit", "grey")}
+    spec = spec_of(options.source, options.data_dir, fields)
+    try:
+        records = all_records(spec)
+    except MixedSizesError:
+        spec = dataclasses.replace(spec, image_size=COMMON_SIZE)
+        records = all_records(spec)
+    out = output_path(options)
+    found = survey(records)
+    shown = np.unique(np.linspace(0, len(found.examples) - 1, SHOWN).round().astype(int))
+    figures.image_grid(found.examples[shown, ..., :3] / np.float32(255), out)
+    numbers = results(found)
+    print(*lines(numbers), sep="\n")
+    return {"source": options.source, **numbers, "out": str(out)}
+
+
+def output_path(options: Show) -> Path:
+    """The file to draw.
+
+    Raises:
+      UsageError: if it cannot be written, or is there already and was asked for.
+    """
+    if options.out is not None:
+        return checked_output(options.out, ".png")
+    name = Path(options.source).expanduser().resolve().name
+    return writable(Path("runs/data") / f"{re.sub('[^A-Za-z0-9_.-]', '_', name)}.png")
+
+
+def results(found: Survey) -> dict[str, Any]:
+    """What was found, in numbers."""
+    most = found.classes and found.classes.values()
+    return {
+        "images": found.counts,
+        "broken": found.broken,
+        "stored_sizes": {
+            "count": len(found.sizes),
+            "smallest": min(found.sizes, key=math.prod),
+            "largest": max(found.sizes, key=math.prod),
+            "most_often": found.sizes.most_common(1)[0][0],
+        },
+        "shape": found.examples.shape[1:],
+        "levels": found.range,
+        "mean": found.mean.round(2).tolist(),
+        "deviation": found.deviation.round(2).tolist(),
+        "classes": most and {"count": len(most), "fewest": min(most), "most": max(most)},
+        "sigma_max": round(found.largest_distance(), 2),
+        "sigma_max_images": len(found.examples),
+    }
+
+
+def lines(numbers: dict[str, Any]) -> list[str]:
+    """The same in words."""
+    counts = ", ".join(f"{count} {split}" for split, count in numbers["images"].items())
+    sizes, classes = numbers["stored_sizes"], numbers["classes"]
+    smallest, largest, most_often = (by(sizes[k]) for k in ("smallest", "largest", "most_often"))
+    sigma_max, images = numbers["sigma_max"], numbers["sigma_max_images"]
+    many = "all" if images == sum(numbers["images"].values()) else f"{images} of the"
+    said = [
+        f"images: {counts}; {len(numbers['broken'])} broken",
+        f"stored sizes: {sizes['count']}, {smallest} to {largest}, most often {most_often}"
+        if sizes["count"] > 1
+        else f"stored size: {smallest}",
+        f"preprocessed: {by(numbers['shape'])}, levels {numbers['levels'][0]} to "
+        f"{numbers['levels'][1]}, mean {numbers['mean']}, deviation {numbers['deviation']}",
+        "labels: none"
+        if classes is None
+        else f"labels: {classes['count']} classes of {classes['fewest']} to {classes['most']}",
+        f"sigma_max for VE: {sigma_max:.1f} in [-1, 1], {sigma_max / 2:.1f} in [0, 1], the largest "
+        f"distance between two of {many} images",
+    ]
+    return [*said, *([f"broken: {listed(numbers['broken'])}"] if numbers["broken"] else [])]
+
+
+def by(numbers: Sequence[int]) -> str:
+    """Height and width, and channels if they are there."""
+    return "x".join(map(str, numbers))

@@ -1,0 +1,115 @@
+"""``sde-jax evaluate RUN``."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import tyro
+
+from sde_jax.arguments import UsageError, check_counts, check_seed, option
+from sde_jax.command_line.parsing import parse
+from sde_jax.evaluation.evaluation import RECORD, REPORT, evaluate
+from sde_jax.evaluation.task import BATCH_SIZE, SEED, Task
+from sde_jax.evaluation.wording import with_error
+from sde_jax.recipes.evaluation_settings import EvaluationSettings
+from sde_jax.recipes.score import LikelihoodSettings
+from sde_jax.runs.trained_run import open_generative
+from sde_jax.training.devices import data_mesh
+from sde_jax.training.processes import join_processes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Draws samples of a trained run, measures them and the likelihood of held-out data, and writes
+    evaluation.json and report.html into RUN/evaluations. Called again after a kill, it goes on."""
+
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """The run directory."""
+    settings: Annotated[EvaluationSettings, tyro.conf.arg(name="")] = EvaluationSettings()
+    likelihood: Any = LikelihoodSettings()
+    statistics: Annotated[Path | None, option("FILE", "they are computed, and cached")] = None
+    """Statistics of the training data, as `data statistics` writes them or as published; for one
+    feature network."""
+    batch_size: int = BATCH_SIZE
+    """Examples drawn or measured at once; none depends on it but by rounding."""
+    seed: int = SEED
+    """Sample j is a function of the seed and j; the seed of dequantization and probes, too."""
+
+    def __post_init__(self) -> None:
+        check_counts(batch_size=self.batch_size)
+        check_seed(self.seed)
+
+
+def main(args: list[str]) -> dict[str, Any]:
+    """Runs the command and returns its results."""
+    if args[:1] in ([], ["-h"], ["--help"]):
+        parse(Evaluate, args, "sde-jax evaluate")
+    if args[0].startswith("-"):
+        raise UsageError("evaluate needs the RUN first, whose experiment has the other defaults.")
+    join_processes()
+    if jax.process_count() > 1:
+        raise UsageError(
+            "evaluate works in one process, on all its devices; sample and likelihood in several."
+        )
+    run = open_generative(Path(args[0]), data_mesh())
+    experiment = run.experiment
+    default = Evaluate(
+        run=Path(args[0]), settings=experiment.evaluation, likelihood=experiment.likelihood
+    )
+    options = parse(Evaluate, args, "sde-jax evaluate", default)
+    task = Task(
+        run=run,
+        settings=options.settings,
+        likelihood=options.likelihood,
+        seed=options.seed,
+        batch_size=options.batch_size,
+        mesh=data_mesh(),
+    )
+    record = evaluate(task, options.statistics)
+    print(*lines(record), sep="\n")
+    return {
+        "out": str(task.folder / RECORD),
+        "report": str(task.folder / REPORT),
+        "step": record["step"],
+        "count": record["count"],
+        "results": {name: value for name, value, _ in named_values(record)},
+        "seconds": round(sum(record["seconds"].values()), 1),
+        "failed": failed(record),
+    }
+
+
+def failed(record: Mapping[str, Any]) -> list[int]:
+    """The numbers of samples, and of examples whose likelihood was asked for, without a result."""
+    of_findings = (finding.get("failed", []) for finding in record["findings"])
+    return sorted({*record["samples"]["failed"], *(j for part in of_findings for j in part)})
+
+
+def named_values(record: Mapping[str, Any]) -> list[tuple[str, float | None, str]]:
+    """Name, value and the line of each finding of the run, with that of held-out data."""
+    held_out = {
+        (f["features"], f["metric"]): with_error(f["value"], f["stderr"], "+-")
+        for f in record["findings"]
+        if f["of"] != "run"
+    }
+    found = []
+    for f in record["findings"]:
+        if f["of"] == "run":
+            name = ".".join(filter(None, (f["features"], f["metric"])))
+            text = with_error(f["value"], f["stderr"], "+-")
+            other = held_out.get((f["features"], f["metric"]))
+            beside = [f"held-out data {other}"] if other else []
+            if f["expected"] is not None:
+                beside.append(f"expected of one distribution {f['expected']:.3g}")
+            found.append(
+                (name, f["value"], f"{text}" + (f"  ({'; '.join(beside)})" if beside else ""))
+            )
+    return found
+
+
+def lines(record: Mapping[str, Any]) -> list[str]:
+    """The findings in words, one a line."""
+    named = named_values(record)
+    width = max((len(name) for name, _, _ in named), default=0)
+    return [f"{name:{width}}  {line}" for name, _, line in named]

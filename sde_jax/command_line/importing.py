@@ -1,0 +1,101 @@
+"""``sde-jax import FILE``."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+import optax
+import tyro
+
+from sde_jax.arguments import UsageError
+from sde_jax.arrays import Array, PyTree
+from sde_jax.command_line.output import listed
+from sde_jax.command_line.parsing import parse
+from sde_jax.interop.score_sde import (
+    AdamMoments,
+    CheckpointFileError,
+    PublishedState,
+    read_checkpoint,
+)
+from sde_jax.recipes.named import Named
+from sde_jax.recipes.score import ScoreExperiment
+from sde_jax.runs.catalogue import find_model, of_model
+from sde_jax.training.checkpoint import Checkpoints
+from sde_jax.training.learner import TrainState
+from sde_jax.training.run_directory import RunDirectory
+from sde_jax.training.start import Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class Import:
+    """Makes a run of a checkpoint of score_sde (Flax) or score_sde_pytorch (.pth)."""
+
+    file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
+    """The checkpoint. Nothing in it is executed."""
+    model: Annotated[str, tyro.conf.arg(metavar="NAME|MODEL.json")]
+    """What it holds: a published model's name, which `list` shows, or a file that describes one, as
+    `export` writes it."""
+    workdir: Path
+    """The run directory, which `sample`, `likelihood` and `train --resume` then take."""
+
+
+def main(args: list[str]) -> dict[str, Any]:
+    """Runs the command and returns its results."""
+    options = parse(Import, args, "sde-jax import")
+    name, model = find_model(options.model)
+    named = of_model(name, model)
+    RunDirectory.check_free(options.workdir)
+    try:
+        published = read_checkpoint(options.file, model)
+    except OSError as error:
+        raise UsageError(f"{options.file} cannot be read: {error.strerror}.") from None
+    except CheckpointFileError as error:
+        raise UsageError(f"{error.path}: {listed(error.problems, limit=8)}.") from None
+    state = train_state(named.experiment, published)
+    write_run(options.workdir, named, state)
+    return {
+        "run": str(options.workdir),
+        "name": named.name,
+        "step": int(state.step),
+        "parameters": sum(leaf.size for leaf in jax.tree.leaves(state.params)),
+    }
+
+
+def train_state(experiment: ScoreExperiment, published: PublishedState) -> TrainState:
+    """What training goes on from; without moments, the optimizer starts afresh."""
+    params, ema_params = jax.tree.map(jnp.asarray, (published.params, published.ema_params))
+    opt_state = experiment.optimizer.build(experiment.training.steps).init(params)
+    if published.moments is not None:
+        opt_state = with_moments(opt_state, published.moments)
+    return TrainState(jnp.asarray(published.step, jnp.int32), params, ema_params, opt_state)
+
+
+def with_moments(opt_state: PyTree, moments: AdamMoments) -> PyTree:
+    """The optimizer's state after the updates that the moments have seen."""
+    count, mean, mean_square = jax.tree.map(jnp.asarray, moments)
+    count = count.astype(jnp.int32)
+
+    def counted(path: tuple[Any, ...], leaf: Array) -> Array:
+        return count if getattr(path[-1], "name", None) == "count" else leaf
+
+    def is_adam(node: Any) -> bool:
+        return isinstance(node, optax.ScaleByAdamState)
+
+    opt_state = jax.tree_util.tree_map_with_path(counted, opt_state)
+    adam = optax.ScaleByAdamState(count, mean, mean_square)
+    return jax.tree.map(lambda node: adam if is_adam(node) else node, opt_state, is_leaf=is_adam)
+
+
+def write_run(workdir: Path, named: Named[ScoreExperiment], state: TrainState) -> None:
+    """Makes a run with one checkpoint, whole or not at all."""
+    step = int(state.step)
+    workdir.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=workdir.parent, prefix=f".{workdir.name}.") as folder:
+        directory = RunDirectory.create(Path(folder) / "run", named.config())
+        with Checkpoints(directory.checkpoints) as checkpoints:
+            checkpoints.save(step, state, Progress(step=step).to_notes())
+            checkpoints.wait()
+        directory.path.rename(workdir)

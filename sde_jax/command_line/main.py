@@ -1,0 +1,120 @@
+"""The command ``sde-jax``: see ``sde-jax --help``."""
+
+import json
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from sde_jax.command_line import (
+    anomalies,
+    compare,
+    data,
+    edit,
+    evaluate,
+    exporting,
+    importing,
+    likelihood,
+    listing,
+    quickstart,
+    sample,
+    train,
+    watch,
+    weights,
+)
+from sde_jax.command_line.compiled_programs import forget_unreadable, keep_compiled
+from sde_jax.command_line.output import listed
+from sde_jax.command_line.parsing import refuse
+from sde_jax.training.errors import NonFiniteError, RunError
+from sde_jax.training.processes import is_first
+
+COMMANDS: dict[str, Callable[[list[str]], dict[str, Any]]] = {
+    "list": listing.main,
+    "train": train.main,
+    "watch": watch.main,
+    "sample": sample.main,
+    "likelihood": likelihood.main,
+    "anomalies": anomalies.main,
+    "evaluate": evaluate.main,
+    "compare": compare.main,
+    "edit": edit.main,
+    "import": importing.main,
+    "export": exporting.main,
+    "data": data.main,
+    "weights": weights.main,
+    "quickstart": quickstart.main,
+}
+
+USAGE = """\
+usage: sde-jax COMMAND [OPTIONS]
+
+  list                what there is to train and to study
+  train NAME          train an experiment in a run directory
+  watch RUN           see how a run is doing
+  sample RUN          draw samples from a run
+  likelihood RUN      measure the likelihood of data under a run
+  anomalies RUN       tell held-out images from others by their likelihood
+  evaluate RUN        measure a run's samples and likelihood, with a report
+  compare RUN RUN     put the evaluations of several runs side by side
+  edit RUN            draw what is asked for: a class, a missing part, a colour, a detail
+  import FILE         make a run of a published checkpoint
+  export RUN          write a run's weights for other programs
+  data show SOURCE    what is in a folder, a zip or a prepared set of images
+  data statistics SOURCE
+                      what metrics need to know of a data set
+  weights NETWORK     make the weights that metrics need ready for use
+  quickstart          train on handwritten digits, sample, and measure, in minutes
+
+COMMAND --help explains every option. Results are one JSON object, the last line on stdout.
+Errors are one line; with `python -X dev -m sde_jax` they come with a traceback.
+"""
+
+
+def main(args: list[str]) -> int:
+    """Runs a command; returns 0. A refusal exits with 2, a result that is not whole with 1."""
+    if not args or args[0] in ("-h", "--help"):
+        print(USAGE, end="")
+        return 0 if args else 2
+    if args[0] not in COMMANDS:
+        refuse(f"no command {args[0]!r}: there are {', '.join(COMMANDS)}.")
+    return run(COMMANDS[args[0]], args[1:])
+
+
+def run(command: Callable[[list[str]], dict[str, Any]], args: list[str]) -> int:
+    """Runs a command, prints its results as a line of JSON, and returns 0; exits as `main` does."""
+    keep_compiled()
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = show_warning
+            results = command(args)
+    except KeyboardInterrupt:
+        refuse("interrupted.", code=130)
+    except (NonFiniteError, OSError) as error:
+        refuse(str(error), code=1)
+    except (ValueError, RunError) as error:
+        if sys.flags.dev_mode:
+            raise
+        refuse(str(error))
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        refuse("the device's memory is too small for this batch size or network.", code=1)
+    if is_first():
+        print(json.dumps(results))
+    if results.get("failed"):
+        failed = listed(results["failed"], separator=", ")
+        refuse(f"no result for example {failed}: its solve failed.", code=1)
+    return 0
+
+
+def show_warning(message: Warning | str, *where: Any, **source: Any) -> None:
+    """Prints a warning in one line, without the place in the code."""
+    forget_unreadable(str(message))
+    print(f"warning: {message}", file=sys.stderr)
+
+
+def console() -> None:
+    """Runs the command of the process's own arguments, and exits."""
+    sys.exit(main(sys.argv[1:]))

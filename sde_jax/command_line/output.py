@@ -1,0 +1,57 @@
+"""What a command tells its user, and files that it writes: none over another, and each whole."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from sde_jax.arguments import UsageError
+
+
+def checked_output(out: Path, suffix: str, *, beside: Sequence[str] = ()) -> Path:
+    """``out`` with its suffix, if it can be written.
+
+    Args:
+      out: what the user asked for.
+      suffix: what the file's name must end with; added where it does not.
+      beside: endings, in place of the suffix, of the other files that are written.
+
+    Raises:
+      UsageError: if ``out`` is a folder, a file is there already, or the folder is not writable.
+    """
+    if out.is_dir():
+        raise UsageError(f"--out {out} is a folder: name a file in it.")
+    out = out if out.suffix == suffix else out.with_name(out.name + suffix)
+    for path in (out, *(out.with_name(out.stem + ending) for ending in beside)):
+        if path.exists():
+            raise UsageError(f"--out {out}: {path} exists already. Choose another name.")
+    return writable(out)
+
+
+def writable(path: Path) -> Path:
+    """``path``, if a file can be written there; its folder is made.
+
+    Raises:
+      UsageError: if not.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            return path
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}.") from None
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Writes by another name and renames; leaves nothing behind on failure."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        write(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def listed(items: Sequence[object], *, separator: str = "; ", limit: int = 20) -> str:
+    """The items, in words; of many, the first."""
+    shown = separator.join(map(str, items[:limit]))
+    return shown if len(items) <= limit else f"{shown} and {len(items) - limit} more"

@@ -1,0 +1,79 @@
+"""Arguments by tyro, and every refusal in one line."""
+
+import contextlib
+import io
+import re
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
+
+import tyro
+
+Arguments = TypeVar("Arguments")
+
+
+CONFIG = (tyro.conf.AvoidSubcommands, tyro.conf.SuppressFixed)
+
+
+def parse(
+    kind: type[Arguments], args: list[str], program: str, default: Arguments | None = None
+) -> Arguments:
+    """Parses arguments into the dataclass ``kind``; exits with 2 where they are wrong.
+
+    Args:
+      kind: the dataclass.
+      args: the arguments.
+      program: what the user typed before them, such as ``sde-jax sample``.
+      default: values of the options that are not given.
+    """
+    captured = io.StringIO()
+    options: dict[str, Any] = {} if default is None else {"default": default}
+    try:
+        with contextlib.redirect_stderr(captured):
+            arguments = tyro.cli(kind, args=args, prog=program, config=CONFIG, **options)
+        sys.stderr.write(captured.getvalue())
+        return arguments
+    except SystemExit as exit_:
+        if exit_.code in (0, None):
+            raise
+    return refuse(f"{complaint(captured.getvalue())} ({program} --help explains)")
+
+
+def refuse(message: str, code: int = 2) -> NoReturn:
+    """Prints one line on stderr and exits."""
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(code)
+
+
+PLAINER: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
+    (r"Error parsing (--\S+): .*invalid literal for int.*: (.*)", r"\1 takes an integer: got \2"),
+    (r"Error parsing (--\S+): .*not convert string to float: (.*)", r"\1 takes a number: got \2"),
+    (r"Error parsing \w+: (.*)", r"\1"),
+    (r"Error parsing (?:experiment\.)?(\S+: .*)", r"\1"),
+    (r"Missing value for argument '(.*)'\..*", r"\1 needs a value"),
+    (r"Missing from .*?: (\S+) .*", r"\1 is missing"),
+    (
+        r"invalid choice (.*) for argument '(.*)'\. .* \((.*)\)\.",
+        lambda match: choices(*match.groups()),
+    ),
+)
+
+
+def choices(value: str, argument: str, listed: str) -> str:
+    """The complaint about a value that is none of those listed (tyro lists None, too)."""
+    names = sorted(set(re.findall("'(.*?)'", listed)) - {"None"})
+    return f"{argument} must be one of {', '.join(names)}: got {value}"
+
+
+def complaint(box: str) -> str:
+    """What tyro says in its box (title, message, help on the arguments), in one plain line."""
+    sections = [
+        " ".join(part.split()) for part in re.split("[─-]{3,}", re.sub("[│╭╮╰╯]", " ", box))
+    ]
+    message = next((part for part in sections[1:] if part), box)
+    for pattern, replacement in PLAINER:
+        message, found = re.subn(f"^{pattern}$", replacement, message)
+        if found:
+            break
+    perhaps = re.search(r"Perhaps you meant: (--[\w.-]+)", " ".join(sections))
+    return f"{message}. Perhaps you meant {perhaps.group(1)}" if perhaps else message

@@ -1,0 +1,73 @@
+"""``sde-jax train NAME``."""
+
+import dataclasses
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from sde_jax.arguments import Switch, UsageError
+from sde_jax.command_line.parsing import parse
+from sde_jax.interop.score_sde import published_names
+from sde_jax.recipes.trainable import Trainable
+from sde_jax.runs.catalogue import find, names
+from sde_jax.training.processes import join_processes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Trains an experiment in a run directory."""
+
+    experiment: Annotated[Trainable, tyro.conf.arg(name="")]
+    workdir: Path
+    """The run directory."""
+    resume: Switch = False
+    """Start the run if it is not there, continue it if it is, do nothing if it is finished."""
+    dry_run: Switch = False
+    """Print the number of parameters and the resolved configuration, and write nothing."""
+
+
+HELP = """\
+usage: sde-jax train NAME [OPTIONS]
+
+Trains the experiment NAME in a run directory, or a published model by its name or from the .json
+file that `export` writes. The experiments, whose options differ:
+
+  {names}
+
+and the published models:
+
+  {published}
+
+`list` says what they are, `train NAME --help` explains every option.
+"""
+
+
+def main(args: list[str]) -> dict[str, Any]:
+    """Runs the command and returns its results."""
+    if args[:1] in (["-h"], ["--help"]):
+        shown = {"names": names(), "published": published_names()}
+        print(HELP.format(**{key: "\n  ".join(value) for key, value in shown.items()}), end="")
+        sys.exit()
+    if not args or args[0].startswith("-"):
+        raise UsageError("train needs the NAME of an experiment first: `list` shows them.")
+    name = args[0]
+    named = find(name)
+    default = Train(experiment=named.experiment, workdir=Path("runs") / named.name)
+    options = parse(Train, args[1:], f"sde-jax train {name}", default)
+    named = dataclasses.replace(named, experiment=options.experiment)
+    if options.dry_run:
+        return {"parameters": count_parameters(named.experiment), **named.config()}
+    join_processes()
+    workdir = options.workdir
+    result = run(named, workdir, resume=options.resume)
+    return {
+        "run": str(workdir),
+        "step": result.step,
+        "stopped": result.stopped,
+        "held_out_loss": result.held_out_loss,
+        "seconds": round(result.seconds, 1),
+        "examples_per_second": round(result.images_per_second, 1),
+    }

@@ -1,0 +1,86 @@
+"""``sde-jax watch RUN``."""
+
+import dataclasses
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from tqdm import tqdm
+
+from sde_jax.command_line.parsing import parse
+from sde_jax.command_line.text_chart import text_chart
+from sde_jax.runs.status import Status, curves, read_status
+from sde_jax.training.run_directory import RunDirectory
+
+REFRESH_SECONDS = 3.0
+CLEAR = "\x1b[H\x1b[2J"
+CHART_WIDTH, CHART_HEIGHT = 64, 8
+MARGIN = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """Shows how a run is doing, from its files alone: on any host that sees them, while it trains
+    and afterwards. On a terminal until it is finished or Ctrl-C; elsewhere once. In a browser:
+    pip install tensorboard, and tensorboard --logdir RUN/logs."""
+
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """The run directory."""
+
+
+def main(args: list[str]) -> dict[str, Any]:
+    """Runs the command and returns what was shown last."""
+    path = parse(Watch, args, "sde-jax watch").run
+    status = show(path)
+    try:
+        while sys.stdout.isatty() and status.state != "finished":
+            time.sleep(REFRESH_SECONDS)
+            status = show(path)
+    except KeyboardInterrupt:
+        print()
+    return {"run": str(path), **dataclasses.asdict(status)}
+
+
+def show(path: Path) -> Status:
+    """Reads the run and prints its status, on a terminal in place of what is there."""
+    run = RunDirectory.open(path)
+    metrics = run.read_metrics()
+    status = read_status(run, metrics)
+    width = min(CHART_WIDTH, shutil.get_terminal_size().columns - MARGIN)
+    chart = text_chart(curves(metrics), width=width, height=CHART_HEIGHT) if width > 0 else []
+    lines = [f"{status.name} in {path}: {status.state}", *facts(status), *chart]
+    print(CLEAR if sys.stdout.isatty() else "", end="")
+    print(*lines, sep="\n", flush=True)
+    return status
+
+
+def facts(status: Status) -> list[str]:
+    """What is known, a line each."""
+    values = {
+        "step": f"{status.step:,} of {status.steps:,} ({status.step / status.steps:.0%})",
+        "rate": stated("{:,.0f} images/s", status.images_per_second),
+        "time left": stated("{}", duration(status.seconds_left)),
+        "loss": stated("{:.4g}", status.loss),
+        "held out": stated("{:.4g} at step {:,}", status.held_out_loss, status.held_out_step),
+        "checkpoint": stated(
+            "step {:,}, {} ago", status.checkpoint, duration(status.checkpoint_age)
+        ),
+        "picture": stated("{}, {} ago", status.picture, duration(status.picture_age)),
+        "last line": stated("{} ago", duration(status.line_age))
+        + stated(", usually every {}", duration(status.line_interval), otherwise=""),
+    }
+    return [f"  {name:10}  {value}" for name, value in values.items()]
+
+
+def stated(words: str, *values: Any, otherwise: str = "none yet") -> str:
+    """``words`` with the values, where all are known."""
+    return otherwise if None in values else words.format(*values)
+
+
+def duration(seconds: float | None) -> str | None:
+    """Minutes and seconds, with hours where there are any."""
+    return None if seconds is None else tqdm.format_interval(seconds)

@@ -1,0 +1,70 @@
+"""``sde-jax weights inception``."""
+
+import shutil
+import tempfile
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from sde_jax.arguments import Switch, UsageError, option
+from sde_jax.command_line.output import listed, writable, write_whole
+from sde_jax.command_line.parsing import parse
+from sde_jax.interop.errors import CheckpointFileError
+from sde_jax.interop.inception import (
+    PUBLISHED_SHA256,
+    PUBLISHED_URL,
+    cached_inception,
+    read_published_inception,
+    save_inception,
+    weights_sha256,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """Makes published weights ready for use, in the cache folder."""
+
+    network: Annotated[Literal["inception"], tyro.conf.Positional]
+    """Whose: inception, for FID, KID and Inception Score."""
+    file: Annotated[Path | None, option("FILE", "none"), tyro.conf.arg(name="from")] = None
+    """The file of pytorch-fid or torch-fidelity. Nothing in it is executed."""
+    download: Switch = False
+    """Fetch that file from where pytorch-fid publishes it."""
+
+
+def main(args: list[str]) -> dict[str, Any]:
+    """Runs the command and returns its results."""
+    options = parse(Weights, args, "sde-jax weights")
+    if (options.file is None) == (not options.download):
+        raise UsageError("weights takes either --from FILE or --download.")
+    if options.file is not None:
+        return convert(options.file)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / PUBLISHED_URL.rpartition("/")[2]
+        fetch(PUBLISHED_URL, file)
+        return convert(file)
+
+
+def convert(file: Path) -> dict[str, Any]:
+    """Writes the published file's weights to the cache."""
+    out = writable(cached_inception())
+    try:
+        params = read_published_inception(file, PUBLISHED_SHA256)
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}.") from None
+    except CheckpointFileError as error:
+        raise UsageError(f"{error.path}: {listed(error.problems, limit=8)}.") from None
+    write_whole(out, lambda path: save_inception(path, params))
+    return {"out": str(out), "source_sha256": PUBLISHED_SHA256, "sha256": weights_sha256(params)}
+
+
+def fetch(url: str, file: Path) -> None:
+    """Downloads; a failure is one line."""
+    try:
+        with urllib.request.urlopen(url, timeout=60) as response, file.open("wb") as out:
+            shutil.copyfileobj(response, out)
+    except OSError as error:
+        raise UsageError(f"{url} cannot be fetched: {error}. --from FILE takes a copy.") from None

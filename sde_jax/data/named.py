@@ -1,0 +1,39 @@
+"""Data sets by what a user calls them: a path, or the name of a prepared set."""
+
+import dataclasses
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sde_jax.data.encoded_records import EncodedRecords
+from sde_jax.data.errors import DataNotFoundError
+from sde_jax.data.folder import Folder
+from sde_jax.data.stored_images import StoredImages
+from sde_jax.data.tfds import TfdsImages
+
+__all__ = ["all_records", "spec_of"]
+
+
+def spec_of(source: str, data_dir: str | None, fields: Mapping[str, Any]) -> StoredImages:
+    """What the source is: files where there are any, unless a folder of prepared sets is named."""
+    path = Path(source).expanduser()
+    if data_dir is None and (path.is_dir() or zipfile.is_zipfile(path)):
+        return Folder(path=source, held_out=0, **fields)
+    return TfdsImages(name=source, data_dir=data_dir, **fields)
+
+
+def all_records(spec: StoredImages) -> Mapping[str, EncodedRecords]:
+    """All images of the source, by the splits that it has of itself."""
+    if not isinstance(spec, TfdsImages):
+        return {"pictures": spec.records()["train"]}
+    try:
+        splits = spec.available_splits()
+    except DataNotFoundError as error:
+        raise DataNotFoundError(
+            f"{spec.name} is no folder or zip, and as a prepared set: {error}"
+        ) from None
+    return {
+        split: dataclasses.replace(spec, train_split=split, test_split=split).records()["train"]
+        for split in splits
+    }

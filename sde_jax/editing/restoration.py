@@ -1,0 +1,188 @@
+"""Images of which part is known: what was measured of them, and how near answers come."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sde_jax.arguments import UsageError
+from sde_jax.arrays import Array, Float, PRNGKeyArray
+from sde_jax.data.scaling import ImageScaling
+from sde_jax.editing.methods import Asking, Question
+from sde_jax.editing.options import RestorationName
+from sde_jax.editing.prepared import estimate
+from sde_jax.metrics.restoration import psnr, ssim
+from sde_jax.operators import (
+    LUMA,
+    LinearOperator,
+    Mask,
+    bicubic,
+    block_average,
+    gaussian_blur,
+    grey,
+    motion_blur,
+    pseudo_inverse,
+)
+from sde_jax.sampling import Constraint, KnownChannel, KnownPixels
+
+__all__ = ["Measurement", "findings", "in_range", "measured", "shown"]
+
+Images = Float[Array, "count height width channels"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """What is measured of images of a shape."""
+
+    task: RestorationName
+    shape: tuple[int, ...]
+    factor: int
+    """superres: how many times smaller."""
+    kernel: Literal["block", "bicubic"]
+    """superres: how pixels are averaged."""
+    deviation: float
+    """deblur: of the Gaussian, in pixels."""
+    length: float
+    """motion-deblur: of the line, in pixels."""
+    angle: float
+    """motion-deblur: of the line, in degrees."""
+
+    def __post_init__(self) -> None:
+        if self.task == "colorize" and self.shape[-1] != len(LUMA):
+            raise UsageError(f"--task colorize needs images of 3 channels: got {self.shape[-1]}.")
+        self.operator(anything())
+
+    def operator(self, question: Question) -> LinearOperator:
+        """The linear map of images to measurements."""
+        height, width, _ = self.shape
+        match self.task:
+            case "inpaint":
+                assert question.mask is not None
+                return Mask(question.mask)
+            case "colorize":
+                return grey()
+            case "superres":
+                smaller = {"block": block_average, "bicubic": bicubic}[self.kernel]
+                return smaller(height, width, self.factor)
+            case "deblur":
+                return gaussian_blur(height, width, self.deviation)
+            case "motion-deblur":
+                return motion_blur(height, width, self.length, self.angle)
+
+    @property
+    def measured_shape(self) -> tuple[int, ...]:
+        """The shape of a measurement."""
+        image = jax.ShapeDtypeStruct((1, *self.shape), jnp.float32)
+        return jax.eval_shape(self.operator(anything()), image).shape[1:]
+
+    def asking(self, noise: float) -> Asking:
+        """How questions about such measurements are to be read."""
+        fixed = None if self.task == "inpaint" else self.operator(anything())
+        constraints = {"inpaint": _known_pixels, "colorize": _known_grey}
+        return Asking(
+            operator=lambda question: self.operator(question) if fixed is None else fixed,
+            constraint=constraints.get(self.task),
+            noise=noise,
+        )
+
+
+def anything() -> Question:
+    """A question for what does not hang on it."""
+    return Question(jnp.zeros((1, 1, 1, 1)), jnp.ones((1, 1, 1, 1)))
+
+
+def in_range(question: Question, colours: Images, scaling: ImageScaling) -> Images:
+    """Colours of the grey that was measured, paler where a channel would leave [0, 1]."""
+    pale = question.measurement
+    least, most = (scaling.from_unit(jnp.asarray(unit)) for unit in (0.0, 1.0))
+    away = colours - pale
+    room = jnp.where(away > 0, most - pale, pale - least) / jnp.maximum(jnp.abs(away), 1e-6)
+    kept = jnp.clip(room.min(axis=-1, keepdims=True), 0, 1)
+    return pale + kept * away
+
+
+def _known_pixels(question: Question) -> Constraint:
+    assert question.mask is not None
+    return KnownPixels(data=question.measurement, mask=question.mask)
+
+
+def _known_grey(question: Question) -> Constraint:
+    data = pseudo_inverse(grey(), question.measurement)
+    return KnownChannel(data=data, direction=jnp.asarray(LUMA))
+
+
+def measured(
+    measurement: Measurement,
+    truth: Images,
+    mask: Float[np.ndarray, "height width 1"] | None,
+    key: PRNGKeyArray,
+    noise: float,
+) -> Question:
+    """What is measured of images in model coordinates, with noise of that deviation there.
+
+    Where pixels are to be known but no mask says which, each image gets one of `example_masks`.
+    """
+    masks = None
+    if measurement.task == "inpaint":
+        drawn = example_masks(key, len(truth), measurement.shape) if mask is None else mask[None]
+        masks = jnp.broadcast_to(jnp.asarray(drawn), (len(truth), *measurement.shape[:2], 1))
+    operator = measurement.operator(Question(truth, masks))
+    seen = operator(truth)
+    added = noise * jax.random.normal(jax.random.fold_in(key, 1), seen.shape)
+    return Question(seen + (added if masks is None else masks * added), masks)
+
+
+def example_masks(
+    key: PRNGKeyArray, count: int, shape: tuple[int, ...]
+) -> Float[np.ndarray, "count height width 1"]:
+    """In turn: all but a square in the middle, the upper half, one pixel in four, the left half."""
+    height, width = shape[:2]
+    rows, columns = np.arange(height)[:, None, None], np.arange(width)[None, :, None]
+    middle = (abs(2 * rows + 1 - height) < height / 2) & (abs(2 * columns + 1 - width) < width / 2)
+    scattered = np.asarray(jax.random.uniform(key, (count, height, width, 1))) < 0.25
+    upper, left = np.broadcast_arrays(rows < height / 2, columns < width / 2)
+    kinds = [lambda n: ~middle, lambda n: upper, lambda n: scattered[n], lambda n: left]
+    return np.stack([kinds[n % len(kinds)](n) for n in range(count)]).astype(np.float32)
+
+
+def shown(question: Question, scaling: ImageScaling, size: int) -> Float[np.ndarray, "count ..."]:
+    """Measurements as pictures: grey where nothing is known, small images in large pixels."""
+    pictures = np.asarray(scaling.to_unit_unrounded(question.measurement))
+    if question.mask is not None:
+        pictures = np.where(np.asarray(question.mask) > 0, pictures, 0.5)
+    factor = size // pictures.shape[1]
+    return pictures.repeat(factor, axis=1).repeat(factor, axis=2)
+
+
+def findings(
+    measurement: Measurement,
+    question: Question,
+    answers: Float[Array, "count answers height width channels"],
+    truth: Images | None,
+    scaling: ImageScaling,
+    noise: float,
+) -> dict[str, Any]:
+    """How far answers are from what was measured and, where it is known, from the truth.
+
+    ``residual`` is the root mean square of ``A answer - y`` in the unit of the data, beside that of
+    the noise: an answer that is right has about as much of it.
+    """
+    operator = measurement.operator(question)
+    unit = [scaling.to_unit_unrounded(answers[:, k]) for k in range(answers.shape[1])]
+    squares = []
+    for images in unit:
+        squared = (operator(scaling.from_unit(images)) - question.measurement) ** 2
+        seen = jnp.ones_like(squared) if question.mask is None else question.mask
+        seen = jnp.broadcast_to(seen, squared.shape)
+        total = (squared * seen).reshape(len(images), -1).sum(axis=1)
+        squares.append(np.asarray(total / jnp.maximum(seen.reshape(len(images), -1).sum(1), 1)))
+    residual = np.sqrt(np.stack(squares, axis=1)) / scaling.width
+    found: dict[str, Any] = {"residual": {**estimate(residual), "noise": noise / scaling.width}}
+    if truth is not None:
+        right = np.asarray(scaling.to_unit_unrounded(truth))
+        for name, metric in (("psnr", psnr), ("ssim", ssim)):
+            values = np.stack([np.asarray(metric(np.asarray(x), right)) for x in unit], axis=1)
+            found[name] = estimate(values)
+    return found

@@ -1,0 +1,179 @@
+"""What is drawn for each task, and what is told and shown of it."""
+
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sde_jax.arguments import UsageError
+from sde_jax.arrays import Array, Float, Int, Key, PyTree
+from sde_jax.data.degradation import Smaller
+from sde_jax.data.scaling import ImageScaling
+from sde_jax.editing.images import held_out, image_scaling, read_images, read_mask
+from sde_jax.editing.methods import DEFAULT, METHODS, Question, answering
+from sde_jax.editing.options import EditOptions, RestorationName
+from sde_jax.editing.prepared import Columns, Prepared, chosen, column, estimate
+from sde_jax.editing.restoration import Measurement, findings, in_range, measured, shown
+from sde_jax.recipes.sampler_settings import SamplerSettings
+from sde_jax.runs.trained_run import ScoreRun
+from sde_jax.sampling import (
+    Edit,
+    ProbabilityFlow,
+    Samples,
+    draw_each,
+    interpolate,
+    reconstruction_error,
+)
+from sde_jax.score import AdaptiveSolver, NetworkScore
+
+
+def restoration(run: ScoreRun, options: EditOptions) -> Prepared:
+    """Images from what was measured of them."""
+    scaling, shape = image_scaling(run), run.layout.shape
+    measurement = Measurement(
+        task=cast(RestorationName, options.task),
+        shape=shape,
+        factor=4 if options.factor is None else options.factor,
+        kernel=options.kernel or "block",
+        deviation=shape[0] / 16 if options.deviation is None else options.deviation,
+        length=shape[0] / 4 if options.length is None else options.length,
+        angle=45.0 if options.angle is None else options.angle,
+    )
+    noise = (options.noise or 0.0) * scaling.width
+    mask = None if options.mask is None else read_mask(options.mask, shape)
+    truth = None
+    if options.demo:
+        truth = held_out(run, options.demonstrated)
+        question = measured(measurement, truth, mask, jax.random.key(options.seed), noise)
+    else:
+        assert options.input is not None
+        seen = read_images(options.input, run, measurement.measured_shape)
+        question = given(measurement, seen, mask)
+    method = options.method or DEFAULT
+    settings = chosen(options, METHODS[method])
+    answer = answering(method, settings, measurement.asking(noise), shape)
+    model = run.experiment.model()
+
+    def draw(params: PyTree, keys: Key[Array, "batch"], index: Int[Array, "batch"]) -> Samples:
+        asked = jax.tree.map(lambda array: array[index // options.count], question)
+
+        def one(key: Key[Array, "1"], question: Question) -> Samples:
+            samples = answer(key, NetworkScore(params, model), model.sde, question)
+            if options.task != "colorize" or noise:
+                return samples
+            return samples._replace(x=in_range(question, samples.x, scaling))
+
+        return draw_each(one, keys, asked)
+
+    def found(answers: Array) -> dict[str, Any]:
+        near = findings(measurement, question, answers, truth, scaling, noise)
+        return {"method": method, "sampler": settings.sampler, **settings.options(), **near}
+
+    right = {} if truth is None else {"truth": column(scaling.to_unit_unrounded(truth))}
+    return Prepared(
+        how=method,
+        rows=len(question.measurement),
+        draws=options.count,
+        draw=draw,
+        params=run.params,
+        given={"measured": shown(question, scaling, shape[0])[:, None]},
+        title=f"{options.count} answers by {method}",
+        truth=right,
+        findings=found,
+    )
+
+
+def given(
+    measurement: Measurement, seen: Float[Array, "count ..."], mask: np.ndarray | None
+) -> Question:
+    """What a user measured."""
+    if mask is None:
+        return Question(seen, None)
+    masks = jnp.broadcast_to(jnp.asarray(mask)[None], (len(seen), *mask.shape))
+    return Question(masks * seen, masks)
+
+
+def stroke(run: ScoreRun, options: EditOptions) -> Prepared:
+    """Images like a coarse painting: SDEdit."""
+    scaling = image_scaling(run)
+    truth: Columns = {}
+    if options.demo:
+        right = held_out(run, options.demonstrated)
+        guides = painted(right, scaling)
+        truth = {"painted after": column(scaling.to_unit_unrounded(right))}
+    else:
+        assert options.input is not None
+        guides = read_images(options.input, run, run.layout.shape)
+    start = options.start or 0.5
+    settings = chosen(options, SamplerSettings(sampler="ancestral", steps=500))
+    edit, model = Edit(sampler=settings.build(), start=start), run.experiment.model()
+
+    def draw(params: PyTree, keys: Key[Array, "batch"], index: Int[Array, "batch"]) -> Samples:
+        return edit(keys, NetworkScore(params, model), model.sde, guides[index // options.count])
+
+    def found(answers: Array) -> dict[str, Any]:
+        squares = ((answers - guides[:, None]) / scaling.width) ** 2
+        moved = np.sqrt(np.asarray(squares.mean(axis=(2, 3, 4))))
+        how = {"start": start, "sampler": settings.sampler, **settings.options()}
+        return {**how, "moved": estimate(moved)}
+
+    return Prepared(
+        how=f"from{start:g}",
+        rows=len(guides),
+        draws=options.count,
+        draw=draw,
+        params=run.params,
+        given={"painting": column(scaling.to_unit_unrounded(guides))},
+        title=f"{options.count} images from t = {start:g}",
+        truth=truth,
+        findings=found,
+    )
+
+
+def painted(
+    images: Float[Array, "count height width channels"], scaling: ImageScaling
+) -> Float[Array, "count height width channels"]:
+    """As with a broad brush: means over squares, an eighth of the image wide or two pixels."""
+    means = scaling.to_unit_unrounded(Smaller(factor=max(2, images.shape[1] // 8))(images))
+    return scaling.from_unit(jnp.clip(0.5 + 1.5 * (means - 0.5), 0, 1))
+
+
+def interpolation(run: ScoreRun, options: EditOptions) -> Prepared:
+    """Images between pairs: from each to the next, the last to the first."""
+    scaling, settings = image_scaling(run), run.experiment.likelihood
+    if options.demo:
+        ends = held_out(run, options.demonstrated)
+    else:
+        assert options.input is not None
+        ends = read_images(options.input, run, run.layout.shape)
+    if len(ends) < 2:
+        raise UsageError("--task interpolate needs two images or more: there is one.")
+    if options.sampler is not None or options.steps is not None:
+        raise UsageError("--sampler and --steps do not apply to --task interpolate: it is a flow.")
+    solver = AdaptiveSolver(rtol=settings.tolerance, atol=settings.tolerance)
+    flow, model = ProbabilityFlow(solver=solver, t_min=settings.t_min), run.experiment.model()
+    weights = jnp.linspace(0, 1, options.count + 2)[1:-1]
+    others = jnp.roll(ends, -1, axis=0)
+
+    def draw(params: PyTree, keys: Key[Array, "batch"], index: Int[Array, "batch"]) -> Samples:
+        score = NetworkScore(params, model)
+        way = interpolate(flow, score, model.sde, ends[index], others[index], weights)
+        return Samples(way.images.swapaxes(0, 1), way.nfe, way.converged.all(axis=0))
+
+    def found(answers: Array) -> dict[str, Any]:
+        there_and_back = jax.jit(reconstruction_error, static_argnums=(0, 2))
+        errors = np.asarray(there_and_back(flow, run.score, model.sde, ends).error)[:, None]
+        return {"tolerance": settings.tolerance, "reconstruction": estimate(errors / scaling.width)}
+
+    return Prepared(
+        how="flow",
+        rows=len(ends),
+        draws=1,
+        draw=draw,
+        params=run.params,
+        given={"from": column(scaling.to_unit_unrounded(ends))},
+        title="between, along the latents' great circle",
+        truth={"to": column(scaling.to_unit_unrounded(others))},
+        findings=found,
+    )

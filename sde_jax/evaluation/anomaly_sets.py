@@ -1,0 +1,87 @@
+"""Images that are none of a data set, in its size, channels and grey levels."""
+
+import numpy as np
+import PIL.Image
+
+from sde_jax.arguments import UsageError
+from sde_jax.data.named import all_records, spec_of
+from sde_jax.data.preprocessing import Preprocessing
+from sde_jax.data.records import BrokenImageError
+from sde_jax.data.scaling import ImageScaling
+
+NOISE, PHOTOGRAPHS = "noise", "photographs"
+"""The sets that are always there."""
+
+Shape = tuple[int, ...]
+"""Height, width and channels."""
+
+
+def levels_of(
+    against: str, data_dir: str | None, shape: Shape, scaling: ImageScaling, count: int, seed: int
+) -> np.ndarray:
+    """``count`` images of the set ``against``, or as many as it has: uint8 of ``scaling``'s levels.
+
+    Raises:
+      UsageError: if there is no such set, or it cannot be brought to ``shape``.
+    """
+    rng = np.random.default_rng(seed)
+    if against == NOISE:
+        return rng.integers(0, scaling.levels, (count, *shape), np.uint8)
+    if against == PHOTOGRAPHS:
+        images = crops(shape, count, rng)
+    else:
+        images = stored(against, data_dir, shape, count)
+    return (images.astype(np.uint16) * scaling.levels // 256).astype(np.uint8)
+
+
+def crops(shape: Shape, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Squares at random places of the two photographs that come with scikit-learn, in turn.
+
+    Raises:
+      UsageError: if these are too small.
+    """
+    from sklearn.datasets import load_sample_images
+
+    height, width, channels = shape
+    convert = Preprocessing(channels=channels)
+    photographs = [convert(PIL.Image.fromarray(image)) for image in load_sample_images().images]
+    rows, columns = photographs[0].shape[:2]
+    if height > rows or width > columns:
+        raise UsageError(
+            f"the photographs have {rows}x{columns} pixels, too few for images of "
+            f"{height}x{width}: name --against {NOISE}, or a set of your own."
+        )
+    tops = rng.integers(0, rows - height, count, endpoint=True)
+    lefts = rng.integers(0, columns - width, count, endpoint=True)
+    return np.stack(
+        [
+            photographs[i % len(photographs)][top : top + height, left : left + width]
+            for i, (top, left) in enumerate(zip(tops, lefts, strict=True))
+        ]
+    )
+
+
+def stored(source: str, data_dir: str | None, shape: Shape, count: int) -> np.ndarray:
+    """Images of a folder, a zip or a prepared set, evenly spread over its split ``test``, or the
+    first where there is none; those that are broken are left out.
+
+    Raises:
+      UsageError: if it is not there, none can be read, or they have other channels.
+    """
+    height, width, channels = shape
+    if height != width:
+        raise UsageError(f"other images are made square: those of the run are {height}x{width}.")
+    fields = {"image_size": height, "fit": "crop", "grey": channels == 1}
+    splits = all_records(spec_of(source, data_dir, fields))
+    records = splits.get("test", next(iter(splits.values())))
+    indices = np.linspace(0, len(records) - 1, min(count, len(records))).round().astype(int)
+    read = records.read(indices.tolist())
+    whole = [image for image in read if not isinstance(image, BrokenImageError)]
+    if not whole:
+        raise UsageError(f"no image of {source} can be read: {read[0]}.")
+    images = np.stack(whole)
+    if images.shape[3] not in (1, channels):
+        raise UsageError(
+            f"images of {source} have {images.shape[3]} channels: those of the run have {channels}."
+        )
+    return np.broadcast_to(images, (len(images), *shape))

@@ -1,0 +1,61 @@
+"""Images as PNG files in a folder for each label, for other people's data."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+
+from sde_jax.atomic import whole_file
+from sde_jax.evaluation.levels import eight_bit
+
+__all__ = ["check_folder", "write_labelled"]
+
+LISTING = "dataset.json"
+"""The labels again, in EDM's form: folders are numbered by those that are there."""
+
+
+def check_folder(folder: Path, shape: tuple[int, ...]) -> None:
+    """Refuses a folder that is not empty, and data that are no images.
+
+    Raises:
+      ValueError: if it is, or they are not.
+    """
+    if len(shape) != 3 or shape[2] not in (1, 3):
+        raise ValueError(f"--labelled-folder takes images: these data have the shape {shape}.")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"--labelled-folder {folder} exists already: name a new or empty folder.")
+
+
+def write_labelled(
+    folder: Path, images: Iterable[tuple[int, np.ndarray]], labels: np.ndarray, classes: int
+) -> dict[str, int]:
+    """Writes each image to LABEL/NUMBER.png, with 8 bits by rounding, and all labels to a listing.
+
+    Args:
+      folder: one that `check_folder` accepts; it is made.
+      images: numbers and images, in [0, 1], ``[height, width, 1 or 3]``.
+      labels: of each.
+      classes: how many labels there are; all their folders' names are of one length.
+
+    Returns:
+      How many images there are of each label.
+
+    Raises:
+      OSError: if one cannot be written.
+    """
+    width = len(str(classes - 1))
+    listing: list[tuple[str, int]] = []
+    counts: dict[str, int] = {}
+    for (number, image), label in zip(images, labels.tolist(), strict=True):
+        name = f"{label:0{width}}"
+        path = folder / name / f"{number:06}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = eight_bit(image)
+        PIL.Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(path)
+        listing.append((f"{name}/{path.name}", label))
+        counts[name] = counts.get(name, 0) + 1
+    with whole_file(folder / LISTING) as file:
+        file.write(json.dumps({"labels": listing}).encode())
+    return dict(sorted(counts.items()))

@@ -1,0 +1,110 @@
+"""The pictures of an evaluation, in files beside its record."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from sde_jax import figures
+from sde_jax.evaluation.examples import examples
+from sde_jax.evaluation.task import TEST, TRAIN, Drawn, Task
+from sde_jax.figures import draw_picture
+from sde_jax.metrics.nearest import Nearest
+from sde_jax.metrics.predictions import Predictions
+from sde_jax.recipes.interfaces import Measured
+
+__all__ = [
+    "Picture",
+    "draw_bits",
+    "draw_neighbours",
+    "draw_predictions",
+    "draw_samples",
+    "draw_training",
+]
+
+SHOWN = 100
+ACROSS = 12
+"""Samples in a row."""
+CLOSEST = 8
+"""Samples that are shown beside training images."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A file in the folder of an evaluation, and what it shows."""
+
+    file: str
+    title: str
+    caption: str
+
+
+def draw_samples(task: Task, drawn: Drawn) -> Picture:
+    """The first samples, in order: none is chosen."""
+    shown = drawn.data if drawn.data.ndim == 2 else drawn.data[:SHOWN]
+    draw_picture(shown, "samples", task.folder / "samples.png")
+    caption = f"The first {len(shown):,} of {task.settings.count:,}, in their order."
+    return Picture(file="samples.png", title="Samples", caption=caption)
+
+
+def draw_bits(task: Task, measured: Measured) -> Picture | None:
+    """How bits per dimension are distributed; none if no solve converged."""
+    bits = measured.bits_per_dim[measured.converged]
+    if not len(bits):
+        return None
+    values = {f"{TEST} split": np.asarray(bits)}
+    figures.histogram(values, task.folder / "bits.png", xlabel="bits per dimension")
+    caption = f"Of {len(bits):,} examples of the {TEST} split, one by one."
+    return Picture(file="bits.png", title="Bits per dimension", caption=caption)
+
+
+def draw_training(task: Task) -> Picture | None:
+    """The training curve, if there is one."""
+    lines = task.run.directory.read_metrics()
+    if not any("loss" in line for line in lines):
+        return None
+    series = {"loss": "training", "held_out_loss": "held out"}
+    figures.curves(lines, task.folder / "training.png", series=series)
+    return Picture(file="training.png", title="Training", caption="Losses by the step of training.")
+
+
+def draw_neighbours(task: Task, network: str, drawn: Drawn, nearest: Nearest) -> Picture:
+    """The samples closest to training images, beside these."""
+    rows = nearest.closest(CLOSEST)
+    indices = nearest.indices[rows]
+    images = dict.fromkeys(indices.ravel().tolist(), drawn.data[0])
+    first = 0
+    for part in examples(task.run.source, TRAIN):
+        inside = [index for index in images if first <= index < first + len(part.data)]
+        images.update((index, part.data[index - first]) for index in inside)
+        first += len(part.data)
+    beside = np.stack([[images[index] for index in row] for row in indices.tolist()])
+    file = f"neighbours-{network}.png"
+    columns = {"sample": drawn.data[rows][:, None], "nearest in training": beside}
+    figures.image_rows(columns, task.folder / file)
+    return Picture(
+        file=file,
+        title=f"Nearest training images, by {network}",
+        caption=f"The {len(rows)} samples that are closest to training images, and these.",
+    )
+
+
+def draw_predictions(task: Task, drawn: Drawn, predicted: Predictions) -> Iterator[Picture]:
+    """The surest sample of each label, and the least sure ones."""
+    best = predicted.generated.best
+    blank = np.ones_like(drawn.data[0])
+    surest = [blank if index is None else drawn.data[index] for index in best]
+    figures.image_grid(np.stack(surest), task.folder / "surest.png", columns=len(surest))
+    yield Picture(
+        file="surest.png",
+        title="The surest sample of each label",
+        caption="By the classifier's logit of the label, in the order of labels; blank where there "
+        "is none.",
+    )
+    unsure = predicted.generated.unsure[: 3 * ACROSS]
+    if len(unsure):
+        figures.image_grid(drawn.data[unsure], task.folder / "unsure.png", columns=ACROSS)
+        yield Picture(
+            file="unsure.png",
+            title="Samples that the classifier is unsure of",
+            caption=f"The {len(unsure)} least sure of {len(predicted.generated.unsure):,}.",
+        )

@@ -1,0 +1,154 @@
+"""What an evaluation makes of a run, and the folder that keeps it."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from sde_jax.atomic import write_json
+from sde_jax.evaluation.levels import from_levels, to_levels
+from sde_jax.evaluation.pieces import Columns, kept
+from sde_jax.recipes.evaluation_settings import LEAST, EvaluationSettings
+from sde_jax.recipes.interfaces import Measured
+from sde_jax.recipes.serialization import to_config
+from sde_jax.runs.generation import generate, usable
+from sde_jax.runs.measurement import measure
+from sde_jax.runs.trained_run import GenerativeRun
+from sde_jax.training.fingerprint import checksum
+
+__all__ = ["TEST", "TRAIN", "Drawn", "Task", "usual_task"]
+
+TRAIN, TEST = "train", "test"
+"""What samples are compared with, as in published numbers, and what is held out."""
+
+SEED, BATCH_SIZE = 0, 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """Samples of a run."""
+
+    data: np.ndarray
+    """Those that are samples, in the data's unit."""
+    nfe: float
+    """Network evaluations of a sample, on average."""
+    failed: list[int]
+    """Numbers of those whose solver gave up or that are not finite."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """Samples and likelihoods of a run, made piece by piece: the same ones, killed or not."""
+
+    run: GenerativeRun
+    settings: EvaluationSettings
+    likelihood: Any
+    seed: int
+    batch_size: int
+    mesh: Mesh
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that samples and likelihoods are a function of."""
+        settings, data = self.settings, to_config(self.run.experiment.data)
+        return {
+            "experiment": self.run.named.name,
+            "step": self.run.step,
+            "weights": f"{checksum(self.run.state.ema_params):08x}",
+            "seed": self.seed,
+            "count": settings.count,
+            "sampling": to_config(settings.sampling),
+            "likelihood_count": settings.likelihood_count,
+            "likelihood": to_config(self.likelihood),
+            "data": {name: value for name, value in data.items() if name != "storage"},
+        }
+
+    @property
+    def folder(self) -> Path:
+        """The folder in the run whose name holds the hash of the identity."""
+        digest = hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()
+        name = f"at{self.run.step}-count{self.settings.count}-seed{self.seed}-{digest[:12]}"
+        return self.run.directory.path / "evaluations" / name
+
+    def prepare(self) -> None:
+        """Makes the folder, with the identity in it.
+
+        Raises:
+          OSError: if it cannot be written.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(self.folder / "identity.json", self.identity)
+
+    def samples(self) -> Drawn:
+        """The samples: those that are kept, and then the others.
+
+        Raises:
+          ValueError: if too few of them are samples.
+        """
+        scaling = self.run.layout.scaling
+        columns = kept(self.folder / "samples", self._sample_pieces)
+        whole = columns["usable"]
+        if whole.sum() < LEAST:
+            raise ValueError(
+                f"only {whole.sum()} of {len(whole)} samples are finite, and metrics need {LEAST}: "
+                "train longer, or choose another sampler."
+            )
+        return Drawn(
+            data=from_levels(columns["data"][whole], scaling),
+            nfe=float(columns["nfe"].mean()),
+            failed=np.flatnonzero(~whole).tolist(),
+        )
+
+    def likelihoods(self) -> Measured:
+        """The likelihoods of the test split."""
+        columns = kept(self.folder / "likelihoods", self._likelihood_pieces)
+        return Measured(**columns)
+
+    def _sample_pieces(self, start: int) -> Iterator[Columns]:
+        run, scaling = self.run, self.run.layout.scaling
+        parts = generate(
+            run.draws(self.settings.sampling),
+            run.params,
+            key=jax.random.key(self.seed),
+            count=self.settings.count,
+            batch_size=self.batch_size,
+            mesh=self.mesh,
+            start=start,
+        )
+        for part in parts:
+            data = to_levels(np.asarray(scaling.to_unit(part.x)), scaling)
+            yield {"data": data, "nfe": np.asarray(part.nfe), "usable": usable(part)}
+
+    def _likelihood_pieces(self, start: int) -> Iterator[Columns]:
+        run, density = self.run, self.run.density(self.likelihood)
+        assert density is not None
+        parts = measure(
+            density,
+            run.params,
+            run.source,
+            TEST,
+            key=jax.random.key(self.seed),
+            count=self.settings.likelihood_count,
+            batch_size=self.batch_size,
+            mesh=self.mesh,
+            start=start,
+        )
+        return (part._asdict() for part in parts)
+
+
+def usual_task(run: GenerativeRun, mesh: Mesh) -> Task:
+    """What `evaluate RUN` makes of a run without further options."""
+    return Task(
+        run=run,
+        settings=run.experiment.evaluation,
+        likelihood=run.experiment.likelihood,
+        seed=SEED,
+        batch_size=BATCH_SIZE,
+        mesh=mesh,
+    )

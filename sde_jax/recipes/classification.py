@@ -1,0 +1,116 @@
+"""A classifier as an experiment: how it is trained."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import jax
+import jax.numpy as jnp
+
+from sde_jax.arrays import WHOLE, Array, Float, Int, Part, PRNGKeyArray, PyTree
+from sde_jax.data.source import Batch, DataSource, DataSpec
+from sde_jax.initialization import initialize
+from sde_jax.nets.classifier import ClassifierSpec
+from sde_jax.objectives import CrossEntropy
+from sde_jax.recipes.trainable import Trainable, check_classes
+from sde_jax.training.learner import Learner, gradient_learner
+from sde_jax.training.optimizer import Adam
+from sde_jax.training.settings import Training
+
+NO_LABELS = "`data` must have labels for a classifier: it has none."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classifying(Trainable):
+    """What any classifier of a data set with labels is trained by."""
+
+    data: DataSpec
+    network: ClassifierSpec
+    optimizer: Adam
+    ema_decay: float
+    """Decay of the running average of the parameters, which is what classifies."""
+    training: Training
+
+    def check_data(self, source: DataSource) -> None:
+        """Raises ValueError where the data have no labels, or more classes than the network."""
+        super().check_data(source)
+        if source.classes is None:
+            raise ValueError(NO_LABELS)
+        check_classes(self.network.classes, source)
+
+
+class LabelledObjective(Protocol):
+    """What a classifier costs, such as `sde_jax.objectives.CrossEntropy`."""
+
+    def losses(
+        self,
+        params: PyTree,
+        key: PRNGKeyArray,
+        x: Float[Array, "batch *shape"],
+        label: Int[Array, "batch"],
+        /,
+        *,
+        deterministic: bool,
+        part: Part,
+    ) -> Float[Array, "examples"]:
+        """What each example of a part costs."""
+
+
+def learner_of_labels(
+    experiment: Classifying,
+    init_params: Callable[[PRNGKeyArray], PyTree],
+    objective: LabelledObjective,
+) -> Learner:
+    """What the training loop trains, by what labelled examples cost.
+
+    Its losses are a ValueError for a batch without labels.
+    """
+
+    def losses(
+        params: PyTree,
+        key: PRNGKeyArray,
+        batch: Batch,
+        *,
+        deterministic: bool,
+        part: Part = WHOLE,
+    ) -> Float[Array, "examples"]:
+        if batch.label is None:
+            raise ValueError(NO_LABELS)
+        return objective.losses(
+            params, key, batch.x, batch.label, deterministic=deterministic, part=part
+        )
+
+    return gradient_learner(
+        init_params,
+        losses,
+        experiment.optimizer.build(experiment.training.steps),
+        ema_decay=experiment.ema_decay,
+        accumulate=experiment.training.accumulate,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classification(Classifying):
+    """A classifier of a data set, whose features and predictions metrics use.
+
+    It is shown images in [0, 1] without dequantization, as it is in evaluation.
+    """
+
+    kind: ClassVar[str] = "classifier"
+
+    def learner(self, shape: tuple[int, ...]) -> Learner:
+        """What the training loop trains, for images of ``shape``."""
+        network, scaling = self.network.build(), self.data.layout().scaling
+
+        def init_params(key: PRNGKeyArray) -> PyTree:
+            return initialize(network, key, jax.ShapeDtypeStruct((1, *shape), jnp.float32))
+
+        def logits(params: PyTree, x: Array, dropout_key: PRNGKeyArray | None) -> Array:
+            rngs = None if dropout_key is None else {"dropout": dropout_key}
+            data = scaling.to_unit(x)
+            outputs: Any = network.apply(
+                {"params": params}, data, deterministic=rngs is None, rngs=rngs
+            )
+            return outputs.logits
+
+        return learner_of_labels(self, init_params, CrossEntropy(logits=logits))

@@ -1,0 +1,97 @@
+"""Latent diffusion as an experiment: a score model of the latents of an autoencoder."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from sde_jax.arrays import Array, Float, Int, Key, PyTree
+from sde_jax.baselines.autoencoder import AutoencoderSpec
+from sde_jax.baselines.latent import LatentDiffusion
+from sde_jax.baselines.vae import VAE
+from sde_jax.data.source import DataSource, DataSpec, Layout
+from sde_jax.likelihood import LogLikelihoods
+from sde_jax.nets.unet import UNetSpec
+from sde_jax.objectives import DenoisingScoreMatching
+from sde_jax.recipes.evaluation_settings import EvaluationSettings
+from sde_jax.recipes.generative import Generative, learner_of
+from sde_jax.recipes.interfaces import Density, Draw
+from sde_jax.recipes.sampler_settings import SamplerSettings
+from sde_jax.recipes.score import LikelihoodSettings
+from sde_jax.recipes.vae import OutputName, output_of
+from sde_jax.sampling import Sampler, Samples
+from sde_jax.score import ScoreModel
+from sde_jax.sde import LinearSDE
+from sde_jax.training.learner import Learner
+from sde_jax.training.optimizer import Adam
+from sde_jax.training.settings import Training
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentScoreModel(Generative):
+    """An autoencoder of a data set, and a score model of its latents."""
+
+    kind: ClassVar[str] = "latent score model"
+    bits: ClassVar[str] = "bits_per_dim_bound"
+    data: DataSpec
+    autoencoder: AutoencoderSpec
+    output: OutputName = "gaussian"
+    """What a decoded image says of pixels: gaussian, with one learned deviation, or bernoulli,
+    black or white, whose likelihood is one of data with two grey levels only."""
+    beta: float = 1.0
+    """Weight of the autoencoder's divergence."""
+    sde: LinearSDE
+    network: UNetSpec
+    """Of the score; its images are latents."""
+    optimizer: Adam
+    ema_decay: float
+    """Decay of the running average of the parameters, which is what is sampled and measured."""
+    training: Training
+    sampling: SamplerSettings = SamplerSettings()
+    likelihood: LikelihoodSettings = LikelihoodSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+
+    def model(self, shape: tuple[int, ...]) -> LatentDiffusion:
+        """The model of examples of ``shape``.
+
+        Raises:
+          ValueError: if they do not fit.
+        """
+        autoencoder = VAE(
+            encoder=self.autoencoder.encoder(),
+            decoder=self.autoencoder.decoder(shape),
+            output=output_of(self.output, self.data.layout().scaling),
+            beta=self.beta,
+        )
+        score = ScoreModel(network=self.network.build(), sde=self.sde)
+        return LatentDiffusion(
+            autoencoder=autoencoder, objective=DenoisingScoreMatching(model=score)
+        )
+
+    def learner(self, shape: tuple[int, ...]) -> Learner:
+        """What the training loop trains, for images of ``shape``: both networks."""
+        return learner_of(self.model(shape), shape, self.optimizer, self.ema_decay, self.training)
+
+    def draws(
+        self, layout: Layout, sampler: Sampler | None, source: Callable[[], DataSource]
+    ) -> Draw:
+        """What decodes the latents that the sampler draws."""
+        model = self.model(layout.shape)
+        assert sampler is not None
+
+        def draw(params: PyTree, keys: Key[Array, "batch"], index: Int[Array, "batch"]) -> Samples:
+            return model.sample(params, keys, layout.shape, sampler)
+
+        return draw
+
+    def density(self, layout: Layout, settings: LikelihoodSettings) -> Density | None:
+        """The bound at one latent; None where the output is no density of the data."""
+        model, likelihood = self.model(layout.shape), settings.build()
+        if not output_of(self.output, layout.scaling).is_density:
+            return None
+
+        def log_likelihoods(
+            params: PyTree, keys: Key[Array, "batch"], x: Float[Array, "batch *shape"]
+        ) -> LogLikelihoods:
+            return model.log_likelihoods(params, keys, x, likelihood)
+
+        return log_likelihoods

@@ -1,0 +1,124 @@
+"""The published models of score_sde as experiments."""
+
+import dataclasses
+import itertools
+from typing import Any
+
+from sde_jax.data.folder import Folder
+from sde_jax.data.tfds import TfdsImages
+from sde_jax.interop.network_fields import NETWORK_FIELDS
+from sde_jax.interop.published_model import PublishedModel
+from sde_jax.objectives import DiscreteTimes, LikelihoodWeighting, NoiseWeighting, UniformTimes
+from sde_jax.recipes.evaluation_settings import EvaluationSettings
+from sde_jax.recipes.matching import Denoising
+from sde_jax.recipes.sampler_settings import SamplerSettings
+from sde_jax.recipes.score import ScoreExperiment
+from sde_jax.training.optimizer import Adam
+from sde_jax.training.settings import Training
+
+
+def published_experiment(model: PublishedModel) -> ScoreExperiment:
+    """How a model was trained and sampled, with the optimizer's rules of the PyTorch code.
+
+    Raises:
+      ValueError: if the model asks for what is not built here; it names the field.
+    """
+    if model.weight_decay:
+        raise ValueError(f"`weight_decay` must be 0: got weight_decay={model.weight_decay}")
+    score: Any = model.score_model
+    sampling = SamplerSettings(sampler="ode" if model.method == "ode" else "published")
+    return ScoreExperiment(
+        data=data_spec(model),
+        sde=model.process,
+        network=model.network_spec,
+        parameterization=score.parameterization,
+        time_condition=score.time_condition,
+        noise_levels=score.noise_levels,
+        times=UniformTimes() if model.continuous else DiscreteTimes(levels=model.num_scales),
+        weighting=LikelihoodWeighting() if model.likelihood_weighting else NoiseWeighting(),
+        matching=Denoising(reduction="mean" if model.reduce_mean else "half_sum"),
+        optimizer=Adam(
+            learning_rate=model.lr,
+            warmup_steps=model.warmup,
+            warmup_start=0,
+            clip_norm=model.grad_clip if model.grad_clip >= 0 else None,
+            clip_eps=1e-6,
+            b1=model.beta1,
+            adam_eps=model.eps,
+        ),
+        ema_decay=model.ema_rate,
+        training=Training(
+            steps=model.n_iters,
+            batch_size=model.batch_size,
+            seed=model.seed,
+            log_every=model.log_freq,
+            sample_every=10_000,
+            checkpoint_every=model.snapshot_freq_for_preemption,
+        ),
+        sampling=sampling,
+        evaluation=EvaluationSettings(sampling=sampling),
+    )
+
+
+def data_spec(model: PublishedModel) -> TfdsImages | Folder:
+    """The data, as tensorflow_datasets has them, cropped and resized as they were; FFHQ is a folder
+    or a zip of pictures."""
+    common: dict[str, Any] = {
+        "image_size": model.image_size,
+        "fit": "crop",
+        "flip": model.random_flip,
+        "dequantize": model.uniform_dequantization,
+        "centered": model.centered,
+    }
+    if model.dataset == "FFHQ":
+        return Folder(**common, labels="none")
+    return TfdsImages(**common, channels=model.num_channels, **prepared_set(model))
+
+
+def prepared_set(model: PublishedModel) -> dict[str, Any]:
+    """Which set of tensorflow_datasets, and what else it takes to read it."""
+    match model.dataset:
+        case "CIFAR10":
+            return {"name": "cifar10"}
+        case "CELEBA":
+            return {"name": "celeb_a", "crop_size": 140}
+        case "CelebAHQ":  # which has no split but one
+            name = f"celeb_a_hq/{model.image_size}"
+            return {"name": name, "train_split": "train[:90%]", "test_split": "train[90%:]"}
+        case "LSUN":
+            return {"name": f"lsun/{model.category}", "test_split": "validation"}
+        case other:
+            return {"name": other if model.category is None else f"{other}/{model.category}"}
+
+
+def model_of(experiment: ScoreExperiment, shape: tuple[int, ...]) -> PublishedModel:
+    """The published model that would be trained to be the same score, of images of ``shape``.
+
+    Raises:
+      ValueError: if there is none.
+    """
+    if len(shape) != 3:
+        raise ValueError("only networks for images were published.")
+    known = {field.name for field in dataclasses.fields(PublishedModel)}
+    process = dataclasses.asdict(experiment.sde)
+    fields = network_fields(experiment.network) | {k: v for k, v in process.items() if k in known}
+    fields |= {"image_size": shape[0], "num_channels": shape[2], "ema_rate": experiment.ema_decay}
+    wanted = experiment.model()
+    for sde, continuous in itertools.product(("vpsde", "subvpsde", "vesde"), (True, False)):
+        kind: dict[str, Any] = {"sde": sde, "continuous": continuous}
+        try:
+            model = PublishedModel(**fields, **kind)
+        except (TypeError, ValueError):
+            continue
+        if model.score_model == wanted:
+            return model
+    raise ValueError("no published network, SDE and parameterization are these.")
+
+
+def network_fields(spec: Any) -> dict[str, Any]:
+    """The fields of a published model that describe a network, as far as they do."""
+    fields = dataclasses.asdict(spec)
+    common = {theirs: fields[ours] for theirs, ours in NETWORK_FIELDS.items() if ours in fields}
+    taps = fields.get("resampling_filter")
+    filtering = {} if taps is None else {"fir": True, "fir_kernel": taps}
+    return {"name": "ncsnpp" if "block" in fields else "ddpm"} | common | filtering

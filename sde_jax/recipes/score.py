@@ -1,0 +1,265 @@
+"""A score model as an experiment: how it is trained, sampled and measured."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from sde_jax.arrays import WHOLE, Array, Float, Int, Key, Part, PRNGKeyArray, PyTree
+from sde_jax.data.source import Batch, DataSource, DataSpec, Layout
+from sde_jax.likelihood import Hutchinson, Likelihood, LogLikelihoods
+from sde_jax.nets.condition import Condition
+from sde_jax.nets.spec import NetworkSpec
+from sde_jax.objectives import (
+    DiscreteTimes,
+    EDMWeighting,
+    LikelihoodTimes,
+    LikelihoodWeighting,
+    LogNormalNoise,
+    MinSNRWeighting,
+    NoiseWeighting,
+    StratifiedTimes,
+    UniformTimes,
+)
+from sde_jax.recipes.evaluation_settings import EvaluationSettings
+from sde_jax.recipes.generative import Generative
+from sde_jax.recipes.interfaces import Density, Draw
+from sde_jax.recipes.matching import Denoising, Implicit, Sliced
+from sde_jax.recipes.sampler_settings import SamplerSettings
+from sde_jax.recipes.trainable import check_classes
+from sde_jax.sampling import Sampler, Samples
+from sde_jax.score import (
+    AdaptiveSolver,
+    DataPrediction,
+    DescendingIndex,
+    EDMPrediction,
+    LogNoiseLevel,
+    LogScaledTime,
+    Method,
+    NetworkScore,
+    NoiseLevel,
+    NoisePrediction,
+    ScaledTime,
+    Score,
+    ScoreModel,
+    ScorePrediction,
+    VelocityPrediction,
+)
+from sde_jax.sde import DDPMChain, LinearSDE
+from sde_jax.training.learner import Learner, gradient_learner
+from sde_jax.training.optimizer import Adam
+from sde_jax.training.settings import Training
+
+LEAST_LANES, MOST_TURNS = 64, 8
+"""With fewer lanes a device works below its rate; with more turns hardly more lanes are idle."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LikelihoodSettings:
+    """How `likelihood` measures a run, unless told otherwise."""
+
+    t_min: float = 1e-5
+    """Time at which the flow starts, in [0, 1)."""
+    tolerance: float = 1e-5
+    """Relative and absolute tolerance of a solver step."""
+    method: Method = "tsit5"
+    """The solver's Runge-Kutta pair; bosh3 asks fewer evaluations where .001 bits are enough."""
+    probes: int = 1
+    """Hutchinson probes for each image; two or more give its standard error."""
+
+    def __post_init__(self) -> None:
+        if not self.tolerance > 0:
+            raise ValueError(f"`tolerance` must be positive: got tolerance={self.tolerance}.")
+        self.build()
+
+    def build(self) -> Likelihood:
+        """The likelihood so described."""
+        solver = AdaptiveSolver(rtol=self.tolerance, atol=self.tolerance, method=self.method)
+        divergence = Hutchinson(probes=self.probes)
+        return Likelihood(solver=solver, t_min=self.t_min, divergence=divergence)
+
+
+def drawn_from(
+    score: Callable[[PyTree], Score],
+    sde: LinearSDE,
+    sampler: Sampler | None,
+    shape: tuple[int, ...],
+) -> Draw:
+    """What draws samples of ``shape`` by the score that parameters stand for."""
+    assert sampler is not None, "a score has no samples without a sampler"
+
+    def draw(params: PyTree, keys: Key[Array, "batch"], index: Int[Array, "batch"]) -> Samples:
+        return sampler(keys, score(params), sde, shape)
+
+    return draw
+
+
+def lanes_for(count: int) -> int:
+    """How many of so many likelihoods a device solves at once: all, or in equal turns."""
+    turns = min(max(count // LEAST_LANES, 1), MOST_TURNS)
+    return -(-count // turns)
+
+
+def flow_density(
+    score: Callable[[PyTree], Score], sde: LinearSDE, likelihood: Likelihood
+) -> Density:
+    """The density of the probability flow of the score that parameters stand for."""
+
+    def log_likelihoods(
+        params: PyTree, keys: Key[Array, "batch"], x: Float[Array, "batch *shape"]
+    ) -> LogLikelihoods:
+        return likelihood(keys, score(params), sde, x, lanes=lanes_for(len(x)))
+
+    return log_likelihoods
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreExperiment(Generative):
+    """A score model of a data set: how it is trained, and how it is sampled and measured."""
+
+    kind: ClassVar[str] = "score model"
+    data: DataSpec
+    sde: LinearSDE
+    network: NetworkSpec
+    parameterization: (
+        NoisePrediction | DataPrediction | VelocityPrediction | ScorePrediction | EDMPrediction
+    ) = NoisePrediction()
+    time_condition: ScaledTime | LogScaledTime | NoiseLevel | LogNoiseLevel | DescendingIndex = (
+        ScaledTime()
+    )
+    noise_levels: DDPMChain | None = None
+    """The chain whose noise levels the network is trained on; None: those of the SDE."""
+    data_deviation: float | None = None
+    """Deviation d of the data: show the network x / sqrt(alpha^2 d^2 + sigma^2) instead of x."""
+    times: StratifiedTimes | UniformTimes | LikelihoodTimes | DiscreteTimes | LogNormalNoise = (
+        StratifiedTimes()
+    )
+    weighting: NoiseWeighting | LikelihoodWeighting | EDMWeighting | MinSNRWeighting = (
+        NoiseWeighting()
+    )
+    matching: Denoising | Sliced | Implicit = Denoising()
+    """What the network's output is trained by."""
+    label_dropout: float = 0.1
+    """Share of the training examples whose label is kept from a network with `classes`, so that
+    it can be asked without one, too, as `sample` and `likelihood` do."""
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"
+    """Type that the network computes in while it is trained; parameters, losses, and all of
+    sampling and likelihood are float32."""
+    optimizer: Adam
+    ema_decay: float
+    """Decay of the running average of the parameters, which is what is sampled and measured."""
+    ema_warmup: bool = True
+    """Let the decay rise as (1 + n) / (10 + n) with the number n of updates, up to ema_decay."""
+    training: Training
+    sampling: SamplerSettings = SamplerSettings()
+    likelihood: LikelihoodSettings = LikelihoodSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.label_dropout <= 1:
+            raise ValueError(f"`label_dropout` must be in [0, 1]: got {self.label_dropout}.")
+
+    def check_data(self, source: DataSource) -> None:
+        """Raises ValueError where the network is to be told labels that the data do not have."""
+        super().check_data(source)
+        classes = self.network.classes
+        if classes is not None and source.classes is None:
+            raise ValueError(
+                f"`classes` must be None, since the data have no labels: got {classes}."
+            )
+        if classes is not None:
+            check_classes(classes, source)
+
+    @property
+    def process(self) -> LinearSDE:
+        """The reversed one."""
+        return self.sde
+
+    def model(self) -> ScoreModel:
+        """How the network is read as a score."""
+        return ScoreModel(
+            network=self.network.build(),
+            sde=self.sde,
+            parameterization=self.parameterization,
+            time_condition=self.time_condition,
+            noise_levels=self.noise_levels,
+            data_deviation=self.data_deviation,
+        )
+
+    def learner(self, shape: tuple[int, ...]) -> Learner:
+        """What the training loop trains, for examples of ``shape``."""
+        model = self.model()
+        model = dataclasses.replace(model, network=computing_in(model.network, self.compute_dtype))
+        objective = self.matching.build(model, self.times, self.weighting)
+
+        def init_params(key: PRNGKeyArray) -> PyTree:
+            return model.init(key, shape)
+
+        def losses(
+            params: PyTree,
+            key: PRNGKeyArray,
+            batch: Batch,
+            *,
+            deterministic: bool,
+            part: Part = WHOLE,
+        ) -> Float[Array, "examples"]:
+            condition = None
+            if self.network.classes is not None:
+                key, key_label = jax.random.split(key)
+                dropout = 0.0 if deterministic else self.label_dropout
+                condition = labels_kept(key_label, batch.label, dropout)
+            options: dict[str, Any] = {"deterministic": deterministic, "part": part}
+            return objective.losses(params, key, batch.x, condition, **options)
+
+        optimizer = self.optimizer.build(self.training.steps)
+        return gradient_learner(
+            init_params,
+            losses,
+            optimizer,
+            ema_decay=self.ema_decay,
+            ema_warmup=self.ema_warmup,
+            accumulate=self.training.accumulate,
+        )
+
+    def draws(
+        self, layout: Layout, sampler: Sampler | None, source: Callable[[], DataSource]
+    ) -> Draw:
+        """What draws samples by the reversed SDE or its flow."""
+        return drawn_from(self._score, self.sde, sampler, layout.shape)
+
+    def density(self, layout: Layout, settings: LikelihoodSettings) -> Density:
+        """The density of the probability flow."""
+        return flow_density(self._score, self.sde, settings.build())
+
+    def _score(self, params: PyTree) -> NetworkScore:
+        return NetworkScore(params, self.model())
+
+
+def computing_in(network: nn.Module, dtype: str) -> nn.Module:
+    """The network with that type inside, its own where that is float32.
+
+    Raises:
+      ValueError: if it cannot compute in another.
+    """
+    if dtype == "float32":
+        return network
+    if not hasattr(network, "dtype"):
+        raise ValueError(
+            f"`compute_dtype` must be float32 for a {type(network).__name__}, which has no "
+            f"`dtype`: got {dtype}."
+        )
+    return network.clone(dtype=jnp.dtype(dtype))
+
+
+def labels_kept(
+    key: PRNGKeyArray, label: Int[Array, "batch"] | None, dropout: float
+) -> Condition | None:
+    """The labels of a batch as a network is told them, but for a random share."""
+    if label is None:
+        return None
+    dropped = jax.random.bernoulli(key, dropout, label.shape)
+    return Condition(label=jnp.where(dropped, -1, label))

@@ -1,0 +1,100 @@
+"""A variational autoencoder as an experiment."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from sde_jax.baselines.autoencoder import AutoencoderSpec
+from sde_jax.baselines.output import BernoulliOutput, GaussianOutput, OutputDistribution
+from sde_jax.baselines.vae import VAE
+from sde_jax.data.scaling import ImageScaling, Scaling
+from sde_jax.data.source import DataSource, DataSpec, Layout
+from sde_jax.recipes.evaluation_settings import EvaluationSettings
+from sde_jax.recipes.generative import Generative, drawn_by, learner_of
+from sde_jax.recipes.interfaces import Density, Draw
+from sde_jax.sampling import Sampler
+from sde_jax.training.learner import Learner
+from sde_jax.training.optimizer import Adam
+from sde_jax.training.settings import Training
+
+OutputName = Literal["gaussian", "bernoulli"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoundSettings:
+    """How `likelihood` measures a run, unless told otherwise."""
+
+    importance_samples: int = 64
+    """Draws of the latent for each example: the more, the tighter the bound."""
+
+    def __post_init__(self) -> None:
+        if self.importance_samples < 1:
+            raise ValueError(
+                f"`importance_samples` must be at least 1: got {self.importance_samples}."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariationalAutoencoder(Generative):
+    """A variational autoencoder of a data set."""
+
+    kind: ClassVar[str] = "VAE"
+    bits: ClassVar[str] = "bits_per_dim_bound"
+    data: DataSpec
+    network: AutoencoderSpec
+    output: OutputName = "gaussian"
+    """What a decoded image says of pixels: gaussian, with one learned deviation, or bernoulli,
+    black or white, whose likelihood is one of data with two grey levels only."""
+    beta: float = 1.0
+    """Weight of the divergence."""
+    optimizer: Adam
+    ema_decay: float
+    """Decay of the running average of the parameters, which is what is sampled and measured."""
+    training: Training
+    sampling: None = None
+    likelihood: BoundSettings = BoundSettings()
+    evaluation: EvaluationSettings = EvaluationSettings(sampling=None)
+
+    def model(self, shape: tuple[int, ...], importance_samples: int = 1) -> VAE:
+        """The model of examples of ``shape``.
+
+        Raises:
+          ValueError: if they do not fit.
+        """
+        return VAE(
+            encoder=self.network.encoder(),
+            decoder=self.network.decoder(shape),
+            output=output_of(self.output, self.data.layout().scaling),
+            beta=self.beta,
+            importance_samples=importance_samples,
+        )
+
+    def learner(self, shape: tuple[int, ...]) -> Learner:
+        """What the training loop trains, for images of ``shape``."""
+        return learner_of(self.model(shape), shape, self.optimizer, self.ema_decay, self.training)
+
+    def draws(
+        self, layout: Layout, sampler: Sampler | None, source: Callable[[], DataSource]
+    ) -> Draw:
+        """What decodes latents of the prior, without the noise of pixels."""
+        return drawn_by(self.model(layout.shape), layout.shape)
+
+    def density(self, layout: Layout, settings: BoundSettings) -> Density | None:
+        """The importance weighted bound; None where the output is no density of the data."""
+        model = self.model(layout.shape, settings.importance_samples)
+        return model.log_likelihoods if model.output.is_density else None
+
+
+def output_of(name: OutputName, scaling: Scaling) -> OutputDistribution:
+    """How a decoded image is read.
+
+    Raises:
+      ValueError: if there is none of the name, or it does not fit the data.
+    """
+    if name == "gaussian":
+        return GaussianOutput()
+    if name != "bernoulli":
+        raise ValueError(f"`output` must be gaussian or bernoulli: got output={name!r}.")
+    if not isinstance(scaling, ImageScaling):
+        raise ValueError("`output` must be gaussian for points: got output='bernoulli'.")
+    return BernoulliOutput(scaling=scaling)

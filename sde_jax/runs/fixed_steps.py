@@ -1,0 +1,59 @@
+"""Likelihoods of a run in fixed steps, placed for it, with what the steps leave of error."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sde_jax.evaluation.task import TRAIN
+from sde_jax.recipes.score import LikelihoodSettings
+from sde_jax.recipes.interfaces import Density, Measured
+from sde_jax.runs.trained_run import ScoreRun
+from sde_jax.arrays import Array, Float, Key, PyTree
+from sde_jax.likelihood import Hutchinson, LogLikelihoods
+from sde_jax.multistep_likelihood import MultistepLikelihood, even_times, fitted_times
+from sde_jax.score import NetworkScore
+
+__all__ = ["CHECKED", "fixed_steps", "root_mean_square_difference"]
+
+PILOT_EXAMPLES, PILOT_STEPS = 16, 96
+CHECKED = 16
+"""Examples whose densities are measured in twice as many steps, too."""
+
+
+def fixed_steps(run: ScoreRun, settings: LikelihoodSettings) -> Callable[[int], Density]:
+    """What has the density of the run's flow in any number of steps.
+
+    ``settings`` say where it starts and how many probes it has. The steps lie where they are worth
+    most for the first training examples.
+    """
+    sde, divergence = run.experiment.sde, Hutchinson(probes=settings.probes)
+    even = even_times(sde, settings.t_min, PILOT_STEPS)
+    pilot = MultistepLikelihood(times=even)
+    key_data, key_probe = jax.random.split(jax.random.key(0))
+    batches = run.source.batches(key_data, TRAIN, PILOT_EXAMPLES, count=PILOT_EXAMPLES)
+    x = jnp.asarray(next(batches).x)
+    keys = jax.random.split(key_probe, len(x))
+    bends = jax.jit(lambda score: pilot.integrand(keys, score, sde, x))(run.score)
+
+    def density(steps: int) -> Density:
+        times = fitted_times(sde, even, bends, steps)
+        likelihood = MultistepLikelihood(times=times, divergence=divergence)
+
+        def log_likelihoods(
+            params: PyTree, keys: Key[Array, "batch"], x: Float[Array, "batch *shape"]
+        ) -> LogLikelihoods:
+            return likelihood(keys, NetworkScore(params, run.experiment.model()), sde, x)
+
+        return log_likelihoods
+
+    return density
+
+
+def root_mean_square_difference(measured: Measured, finer: Measured) -> float | None:
+    """In bits per dimension, of the first examples that both measure; None if there are none."""
+    count = len(finer.bits_per_dim)
+    difference = measured.bits_per_dim[:count].astype(np.float64) - finer.bits_per_dim
+    both = measured.converged[:count] & finer.converged
+    return float(np.sqrt(np.mean(difference[both] ** 2))) if both.any() else None

@@ -1,0 +1,74 @@
+"""Drawing any number of samples, on any number of devices, one batch after the other."""
+
+from collections.abc import Iterable, Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from sde_jax.recipes.interfaces import Draw
+from jax.sharding import Mesh
+from tqdm import tqdm
+
+from sde_jax.arrays import Array, Key, PRNGKeyArray, PyTree
+from sde_jax.sampling import Samples
+from sde_jax.training.devices import on_each_device, replicated
+from sde_jax.training.processes import is_first
+
+def example_keys(key: PRNGKeyArray, first: int, count: int) -> Key[Array, "count"]:
+    """The keys of examples ``first``, ``first + 1``, ...: they do not depend on the batching."""
+    return jax.vmap(lambda index: jax.random.fold_in(key, index))(first + jnp.arange(count))
+
+
+def whole_batches(batch_size: int, count: int, mesh: Mesh) -> int:
+    """The size of equal batches of at most about ``batch_size``, for the number of devices."""
+    batches = -(-count // batch_size)
+    return -(-count // (batches * mesh.size)) * mesh.size
+
+
+def batch_drawer(draw: Draw, mesh: Mesh) -> Draw:
+    """``draw``, of which every device makes as many samples; compiled once."""
+    return jax.jit(on_each_device(draw, mesh), out_shardings=replicated(mesh))
+
+
+def generate(
+    draw: Draw,
+    params: PyTree,
+    *,
+    key: PRNGKeyArray,
+    count: int,
+    batch_size: int,
+    mesh: Mesh,
+    start: int = 0,
+) -> Iterator[Samples]:
+    """Draws samples ``start`` to ``count - 1``, batch by batch, as numpy arrays.
+
+    Sample j is a function of ``fold_in(key, j)``. Trajectories, where the sampler keeps them, are
+    those of the first batch alone.
+    """
+    compiled = batch_drawer(draw, mesh)
+    batch_size = whole_batches(batch_size, count, mesh)
+    shown = {"unit": " samples", "desc": "sample", "disable": not is_first()}
+    with tqdm(total=count, initial=start, **shown) as progress:
+        for first in range(start, count, batch_size):
+            index = first + jnp.arange(batch_size)
+            batch = compiled(params, example_keys(key, first, batch_size), index)
+            if first:
+                batch = batch._replace(trajectory=None, trajectory_times=None)
+            kept = min(batch_size, count - first)
+            yield jax.tree.map(lambda array, kept=kept: array[:kept], jax.device_get(batch))
+            progress.update(kept)
+
+
+def together(parts: Iterable[Samples]) -> Samples:
+    """All samples, with the trajectories of the first part."""
+    first, *others = parts
+    x, nfe, converged = jax.tree.map(
+        lambda *arrays: np.concatenate(arrays), first[:3], *(part[:3] for part in others)
+    )
+    return first._replace(x=x, nfe=nfe, converged=converged)
+
+
+def usable(samples: Samples) -> np.ndarray:
+    """Which samples are samples: their solver did not give up, and they are finite."""
+    finite = np.isfinite(samples.x).reshape(len(samples.x), -1).all(axis=1)
+    return np.asarray(samples.converged) & finite

@@ -1,0 +1,113 @@
+"""Likelihoods of a split, and their summary."""
+
+import csv
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from sde_jax.recipes.interfaces import Density, Measured
+from jax.sharding import Mesh
+from tqdm import tqdm
+
+from sde_jax.runs.generation import example_keys, whole_batches
+from sde_jax.arrays import Array, Float, Key, PRNGKeyArray, PyTree
+from sde_jax.data.source import DataSource
+from sde_jax.likelihood import LogLikelihoods, bits_per_dimension
+from sde_jax.training.devices import on_each_device, replicated, shard_batch
+from sde_jax.training.processes import is_first
+
+def measure(
+    density: Density,
+    params: PyTree,
+    source: DataSource,
+    split: str,
+    *,
+    key: PRNGKeyArray,
+    count: int | None,
+    batch_size: int,
+    mesh: Mesh,
+    start: int = 0,
+) -> Iterator[Measured]:
+    """The likelihoods of examples ``start`` to ``count - 1`` (None: the last), batch by batch.
+
+    Example j is dequantized and probed by keys of its own, whatever the batch size.
+    """
+    key_data, key_probe = jax.random.split(key)
+    total = min(source.sizes[split], count or source.sizes[split])
+    batch_size = whole_batches(batch_size, total, mesh)
+
+    compiled = jax.jit(on_each_device(density, mesh), out_shardings=replicated(mesh))
+    shown = {"unit": " examples", "desc": "likelihood", "disable": not is_first()}
+    first = 0
+    with tqdm(total=total, initial=min(start, total), **shown) as progress:
+        for batch in source.batches(key_data, split, batch_size, count=total):
+            skipped = min(max(start - first, 0), len(batch.x))
+            x, index = batch.x[skipped:], first + skipped
+            first += len(batch.x)
+            if not len(x):
+                continue
+            keys = example_keys(key_probe, index, batch_size)
+            result = jax.device_get(compiled(params, keys, shard_batch(x, mesh, batch_size)))
+            kept = len(x)
+            result = jax.tree.map(lambda array, kept=kept: array[:kept], result)
+            yield _in_units(result, math.prod(source.shape), source.scaling.log_det_per_dimension)
+            progress.update(kept)
+
+
+def together(parts: Iterable[Measured]) -> Measured:
+    """The likelihoods of all parts."""
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
+
+
+def _in_units(result: LogLikelihoods, dimensions: int, slope: float) -> Measured:
+    """Of the data, from model coordinates; ``slope`` is the log-determinant per dimension."""
+    nats = jnp.where(result.converged, result.nats, jnp.nan)
+    return Measured(
+        nats=np.asarray(nats + dimensions * slope),
+        bits_per_dim=np.asarray(bits_per_dimension(nats, dimensions, slope)),
+        probe_stderr=np.asarray(result.probe_stderr / (dimensions * math.log(2))),
+        nfe=np.asarray(result.nfe),
+        converged=np.isfinite(np.asarray(nats)),
+    )
+
+
+def summarize(measured: Measured, dimensions: int) -> dict[str, Any]:
+    """Mean bits per dimension over the examples whose solve converged, with its standard errors.
+
+    ``stderr`` is that of the mean over examples, the probes' error included; ``probe_stderr`` is
+    the part of it that more probes would remove, None where one probe leaves it unknown.
+    """
+    bits, error = (
+        array[measured.converged] for array in (measured.bits_per_dim, measured.probe_stderr)
+    )
+    probe_stderr = math.sqrt((error**2).sum()) / len(bits) if len(bits) else math.nan
+    return {
+        "bits_per_dim": _number(bits.mean()) if len(bits) else None,
+        "stderr": _number(bits.std(ddof=1) / math.sqrt(len(bits))) if len(bits) > 1 else None,
+        "probe_stderr": _number(probe_stderr),
+        "nfe": _number(measured.nfe.mean()),
+        "nfe_max": int(measured.nfe.max()),
+        "count": len(measured.nats),
+        "dimensions": dimensions,
+        "failed": np.flatnonzero(~measured.converged).tolist(),
+    }
+
+
+def write_table(measured: Measured, path: Path) -> None:
+    """Writes a line for each example: index, nats, bits per dimension, its error, evaluations."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["index", "nats", "bits_per_dim", "probe_stderr", "nfe"])
+        columns = zip(*measured[:4], strict=True)
+        writer.writerows(
+            [index, *(column.item() for column in row)] for index, row in enumerate(columns)
+        )
+
+
+def _number(value: float) -> float | None:
+    """``value`` for JSON, which has no NaN."""
+    return float(value) if math.isfinite(value) else None

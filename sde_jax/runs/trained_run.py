@@ -1,0 +1,158 @@
+"""A finished or unfinished run, opened to be used."""
+
+import dataclasses
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from jax.sharding import Mesh
+
+from sde_jax.recipes.serialization import ConfigurationError
+from sde_jax.recipes.named import Kind_co, Named
+from sde_jax.recipes.interfaces import Draw
+from sde_jax.recipes.generative import Generative
+from sde_jax.recipes.score import ScoreExperiment
+from sde_jax.recipes.trainable import Trainable
+from sde_jax.recipes.interfaces import Density
+from sde_jax.recipes.sampler_settings import SamplerSettings
+from sde_jax.arrays import PyTree
+from sde_jax.data.source import DataSource, Layout
+from sde_jax.interop.published_sampler import published_sampler
+from sde_jax.sampling import Sampler
+from sde_jax.score import NetworkScore
+from sde_jax.training.checkpoint import Checkpoints
+from sde_jax.training.devices import replicate
+from sde_jax.training.errors import NotARunError
+from sde_jax.training.learner import TrainState
+from sde_jax.training.run_directory import RunDirectory
+from sde_jax.training.start import abstract_state
+
+Kind = TypeVar("Kind", bound=Trainable)
+
+
+class WrongKindError(ValueError):
+    """A run is not of the kind of experiment that is needed."""
+
+
+@dataclass(frozen=True)
+class TrainedRun(Generic[Kind_co]):
+    """What a run directory holds."""
+
+    directory: RunDirectory
+    named: Named[Kind_co]
+    layout: Layout
+    state: TrainState
+
+    @property
+    def experiment(self) -> Kind_co:
+        """What was trained."""
+        return self.named.experiment
+
+    @property
+    def params(self) -> PyTree:
+        """The averaged parameters."""
+        return self.state.ema_params
+
+    @property
+    def score(self: "ScoreRun") -> NetworkScore:
+        """The score of the averaged parameters."""
+        return NetworkScore(self.params, self.experiment.model())
+
+    @property
+    def step(self) -> int:
+        """Updates that the parameters have had."""
+        return int(self.state.step)
+
+    def draws(self: "GenerativeRun", settings: SamplerSettings | None, frames: int = 0) -> Draw:
+        """What draws samples by ``settings``, keeping ``frames`` states on the way.
+
+        Raises:
+          ValueError: if they ask for the published sampler, and the run is of no published model.
+        """
+        sampler = None if settings is None else self._sampler(settings, frames)
+        return self.experiment.draws(self.layout, sampler, lambda: self.source)
+
+    def density(self: "GenerativeRun", settings: Any) -> Density | None:
+        """What measures densities by ``settings``; None if the model has none."""
+        return self.experiment.density(self.layout, settings)
+
+    def _sampler(self, settings: SamplerSettings, frames: int) -> Sampler:
+        if settings.sampler != "published":
+            return settings.build(frames)
+        if self.named.model is None:
+            raise ValueError("`sampler` must not be published: the run is of no published model.")
+        return dataclasses.replace(published_sampler(self.named.model), frames=frames)
+
+    @functools.cached_property
+    def source(self) -> DataSource:
+        """The data, read when it is first asked for."""
+        return self.experiment.data.load()
+
+
+GenerativeRun = TrainedRun[Generative]
+"""A run that can be sampled and, if its model has a density, measured."""
+
+ScoreRun = TrainedRun[ScoreExperiment]
+"""That of a score model."""
+
+
+def open_run(path: Path, mesh: Mesh) -> ScoreRun:
+    """Opens the run of a score model: see `open_run_of`."""
+    return open_run_of(ScoreExperiment, path, mesh)
+
+
+def open_generative(path: Path, mesh: Mesh) -> GenerativeRun:
+    """Opens the run of any model that can be sampled: see `open_run_of`."""
+    return open_run_of(Generative, path, mesh)
+
+
+def open_run_of(kind: type[Kind], path: Path, mesh: Mesh) -> TrainedRun[Kind]:
+    """Opens the run in ``path``, of an experiment of that kind, at its newest readable checkpoint
+    or, if it keeps the best, at that one.
+
+    Raises:
+      WrongKindError: if it is of another.
+      NotARunError: if ``path`` is no run, or one without a checkpoint.
+      CheckpointError: if none of its checkpoints can be read.
+      ConfigurationError: if its configuration does not fit its experiment.
+    """
+    directory = RunDirectory.open(path)
+    named = of_kind(kind, stored_experiment(directory), path)
+    layout = named.experiment.data.layout()
+    with Checkpoints(directory.checkpoints) as checkpoints:
+        learner, training = named.experiment.learner(layout.shape), named.experiment.training
+        like = abstract_state(learner, mesh, sharded=training.shard_parameters)
+        restore = checkpoints.restore_best if training.keep_best else checkpoints.restore_newest
+        restored = restore(like)
+    if restored is None:
+        raise NotARunError(f"{path} has no checkpoint yet: train it first.")
+    averaged = replicate(restored.state.ema_params, mesh)
+    return TrainedRun(directory, named, layout, restored.state._replace(ema_params=averaged))
+
+
+def of_kind(kind: type[Kind], named: Named[Trainable], path: Path) -> Named[Kind]:
+    """What the run in ``path`` was made by, of which the kind is known.
+
+    Raises:
+      WrongKindError: if it is another.
+    """
+    if not isinstance(named.experiment, kind):
+        raise WrongKindError(
+            f"{path} must be the run of a {kind.kind}: it is that of the {named.experiment.kind} "
+            f"{named.name}."
+        )
+    return Named(named.name, named.experiment, named.model)
+
+
+def stored_experiment(directory: RunDirectory) -> Named[Trainable]:
+    """The experiment that a run directory was made by.
+
+    Raises:
+      ConfigurationError: if its configuration is not that of an experiment.
+    """
+    try:
+        return Named.from_config(directory.config)
+    except ValueError as error:
+        path = directory.path / "config.json"
+        raise ConfigurationError(f"{path} cannot be used: {error}") from error

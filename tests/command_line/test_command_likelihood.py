@@ -1,0 +1,175 @@
+"""Tests of ``likelihood``: its table, its summary, and what it refuses."""
+
+import csv
+import math
+
+import numpy as np
+import pytest
+from in_process import contents, refusal, run_command, succeed
+
+from sde_jax.recipes.interfaces import Measured
+from sde_jax.recipes.score import lanes_for
+from sde_jax.runs.fixed_steps import root_mean_square_difference
+from sde_jax.runs.measurement import summarize
+
+COLUMNS = ["index", "nats", "bits_per_dim", "probe_stderr", "nfe"]
+
+
+def table(path):
+    """The columns of a table, by name."""
+    with open(path, newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == COLUMNS
+    return dict(zip(COLUMNS, np.asarray(rows[1:], float).T, strict=True))
+
+
+def measured(run, out, *options):
+    results = succeed("likelihood", run, "--tolerance", 0.001, "--out", out, *options)
+    return results, table(results["out"])
+
+
+@pytest.fixture(scope="module")
+def eleven(ring_run, tmp_path_factory):
+    """Results and table of eleven examples in two batches."""
+    out = tmp_path_factory.mktemp("likelihood") / "eleven"
+    return measured(ring_run, out, "--count", 11, "--batch-size", 8, "--probes", 2)
+
+
+def test_the_summary_is_that_of_the_table(eleven):
+    results, columns = eleven
+    assert results["out"].endswith("/eleven.csv")
+    assert results["count"] == 11
+    assert results["failed"] == []
+    np.testing.assert_array_equal(columns["index"], np.arange(11))
+    bits = columns["bits_per_dim"]
+    np.testing.assert_allclose(results["bits_per_dim"], bits.mean(), rtol=1e-6)
+    np.testing.assert_allclose(results["stderr"], bits.std(ddof=1) / 11**0.5, rtol=1e-5)
+    np.testing.assert_allclose(results["nfe"], columns["nfe"].mean(), rtol=1e-6)
+    assert results["nfe_max"] == columns["nfe"].max()
+    np.testing.assert_allclose(bits, -columns["nats"] / (2 * math.log(2)), rtol=1e-5)
+
+
+def test_two_probes_give_a_standard_error(eleven):
+    results, columns = eleven
+    errors = columns["probe_stderr"]
+    assert (errors >= 0).all() and (errors > 0).any()
+    np.testing.assert_allclose(results["probe_stderr"], (errors**2).sum() ** 0.5 / 11, rtol=1e-5)
+
+
+@pytest.mark.parametrize("count", [3, 11])
+def test_an_example_does_not_depend_on_count_or_batch(ring_run, tmp_path, eleven, count):
+    _, columns = measured(ring_run, tmp_path / "t", "--count", count, "--probes", 2)
+    np.testing.assert_array_equal(columns["index"], np.arange(count))
+    # Rounding, as the solver's steps amplify it.
+    np.testing.assert_allclose(columns["nats"], eleven[1]["nats"][:count], atol=1e-3)
+
+
+def test_flows_are_solved_in_equal_turns_of_enough_lanes():
+    for count in (1, 63, 64, 127, 149, 256, 500, 1000, 5000):
+        lanes = lanes_for(count)
+        turns = -(-count // lanes)
+        assert 1 <= turns <= 8 and turns * lanes - count < turns, "no turn is half empty"
+        assert lanes == count if count < 128 else lanes >= 64
+    assert (lanes_for(256), lanes_for(4096)) == (64, 512)
+
+
+def test_fixed_steps_find_what_the_adaptive_solver_does(digits_run, tmp_path):
+    """With the same probes, in the evaluations that were asked for, and say what they leave."""
+    found, expected = tmp_path / "fixed.csv", tmp_path / "adaptive.csv"
+    shared = ("--count", 20, "--out")
+    succeed("likelihood", digits_run, "--tolerance", 1e-7, *shared, expected)
+    results = succeed("likelihood", digits_run, "--steps", 60, *shared, found)
+    assert results["nfe"] == 61 and 0 < results["step_error"] < 0.05
+    difference = table(found)["bits_per_dim"] - table(expected)["bits_per_dim"]
+    assert (difference**2).mean() ** 0.5 < 2 * results["step_error"]
+    coarse = succeed("likelihood", digits_run, "--steps", 8, *shared, tmp_path / "coarse.csv")
+    assert coarse["step_error"] > 10 * results["step_error"]
+
+
+def test_the_error_of_steps_is_of_what_both_measured():
+    def of(*bits):
+        bits = np.asarray(bits)
+        return Measured(-bits, bits, 0 * bits, 0 * bits, np.isfinite(bits))
+
+    assert root_mean_square_difference(of(1.0, np.nan, 3.0, 9.0), of(1.3, 2.0, 3.4)) == (
+        pytest.approx((0.25 / 2) ** 0.5)
+    )
+    assert root_mean_square_difference(of(np.nan, 1.0), of(1.0)) is None
+
+
+def test_another_seed_probes_anew(ring_run, tmp_path):
+    first, other = (
+        measured(ring_run, tmp_path / f"{seed}", "--count", 3, "--seed", seed)[1] for seed in (0, 1)
+    )
+    assert np.isnan(first["probe_stderr"]).all()
+    assert (first["nats"] != other["nats"]).any()
+
+
+def test_images_have_bits_of_their_levels(digits_run, tmp_path):
+    options = ["--count", 9, "--batch-size", 8, "--out", tmp_path / "digits"]
+    results = succeed("likelihood", digits_run, *options)
+    columns = table(results["out"])
+    assert len(columns["nats"]) == results["count"] == 9
+    assert results["dimensions"] == 64
+    expected = -columns["nats"] / (64 * math.log(2))
+    np.testing.assert_allclose(columns["bits_per_dim"], expected, rtol=1e-5)
+
+
+def test_a_failed_solve_is_named_and_counted_in_no_mean(ring_run, tmp_path):
+    options = ["--tolerance", 1e-30, "--count", 2, "--out", tmp_path / "failed"]
+    outcome = run_command("likelihood", ring_run, *options)
+    assert outcome.code == 1
+    assert outcome.messages == ["error: no result for example 0, 1: its solve failed."]
+    assert outcome.results["failed"] == [0, 1]
+    assert outcome.results["bits_per_dim"] is None
+    assert np.isnan(table(tmp_path / "failed.csv")["nats"]).all()
+
+
+def test_a_summary_leaves_out_what_failed():
+    bits = np.asarray([2.0, 3.0, np.nan, 7.0])
+    measured = Measured(
+        nats=-bits,
+        bits_per_dim=bits,
+        probe_stderr=np.asarray([0.3, 0.4, np.nan, 1.2]),
+        nfe=np.asarray([10, 20, 30, 40]),
+        converged=np.asarray([True, True, False, True]),
+    )
+    summary = summarize(measured, 64)
+    assert summary["bits_per_dim"] == 4
+    # Deviations -2, -1 and 3: variance 7 over 3 - 1 examples, of the mean 7 / 3.
+    np.testing.assert_allclose(summary["stderr"], (7 / 3) ** 0.5)
+    np.testing.assert_allclose(summary["probe_stderr"], 1.3 / 3)
+    assert summary["nfe"] == 25
+    assert summary["nfe_max"] == 40
+    assert summary["failed"] == [2]
+    assert summary["count"] == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--split", "validation"], "--split must be one of train, test: got validation"),
+        (["--probes", 0], "`probes` must be at least 1"),
+        (["--tolerance", -1], "`tolerance` must be positive"),
+        (["--t-min", 1], "`t_min` must be in [0, 1)"),
+        (["--count", 0], "`count` must be at least 1"),
+        (["--count", "all"], "--count takes an integer: got 'all'"),
+        (["--batch-size", 0], "`batch_size` must be at least 1"),
+        (["--seed", 2**32], "`seed` must lie between"),
+        (["--steps", 7], "--steps must be at least 8: got 7."),
+        (["--steps", 50, "--method", "bosh3"], "--tolerance and --method are of adaptive solvers"),
+        (["--sampler", "ode"], "Unrecognized options: --sampler, ode"),
+    ],
+)
+def test_options_are_refused(ring_copy, options, complaint):
+    before = contents(ring_copy)
+    assert complaint in refusal("likelihood", ring_copy, *options)
+    assert contents(ring_copy) == before
+
+
+def test_nothing_is_written_over(ring_run, tmp_path):
+    (tmp_path / "mine.csv").write_text("mine")
+    for name in ("mine", "mine.csv"):
+        assert "exists already" in refusal("likelihood", ring_run, "--out", tmp_path / name)
+    assert "is a folder" in refusal("likelihood", ring_run, "--out", tmp_path)
+    assert (tmp_path / "mine.csv").read_text() == "mine"

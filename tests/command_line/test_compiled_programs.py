@@ -1,0 +1,76 @@
+import os
+import subprocess
+import sys
+
+import jax
+import pytest
+
+from sde_jax.command_line.compiled_programs import keep_compiled
+
+PROGRAM = """
+import sys, warnings
+import jax, jax.numpy as jnp
+import experiments.__main__ as command_line
+from experiments import compiled_programs
+
+hits = []
+jax.monitoring.register_event_listener(lambda event, **_: hits.append(event.endswith("cache_hits")))
+warnings.showwarning = command_line.show_warning
+compiled_programs.keep_compiled()
+print(jax.jit(lambda x: jnp.tanh(x) + 1)(jnp.zeros(3)).sum(), sum(hits))
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Runs the program with a cache folder of its own, and returns its words and its complaints."""
+
+    def run(**environment):
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")}
+        own = {"JAX_PLATFORMS": "cpu", "XDG_CACHE_HOME": str(tmp_path), **environment}
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM], env=kept | own, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split(), done.stderr
+
+    return run
+
+
+def entries(folder):
+    return sorted(folder.rglob("*-cache"))
+
+
+def test_what_was_compiled_is_found_again_and_mended(run, tmp_path):
+    (value, hits), _ = run()
+    assert (value, hits) == ("3.0", "0")
+    kept = entries(tmp_path)
+    assert kept and all("sde_jax/compiled" in str(path) for path in kept)
+
+    again, complaints = run()
+    assert int(again[1]) == len(kept) and not complaints
+
+    for path in kept:
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    mended, complaints = run()
+    assert mended == ["3.0", "0"]
+    assert complaints.count("warning: Error reading persistent compilation cache") == len(kept)
+    assert run() == (again, "")
+
+
+def test_the_user_decides_where(run, tmp_path):
+    other = tmp_path / "other"
+    run(JAX_COMPILATION_CACHE_DIR=str(other), JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0")
+    assert entries(tmp_path) == entries(other) != []
+
+
+def test_the_user_decides_whether(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert not jax.config.jax_enable_compilation_cache
+    keep_compiled()
+    assert jax.config.jax_compilation_cache_dir is None and not list(tmp_path.iterdir())
+
+
+def test_without_a_place_for_it_there_is_none(run, tmp_path):
+    (tmp_path / "sde_jax").write_text("a file where the folder should be")
+    assert run() == (["3.0", "0"], "")

@@ -1,0 +1,91 @@
+"""A conditional model from training to its answers, in seconds."""
+
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import PIL.Image
+import pytest
+from in_process import refusal, succeed
+
+from experiments.digits_conditional import experiment as digits_conditional
+from sde_jax.data.digits import Digits
+from sde_jax.recipes.conditional import Task
+
+TINY = [
+    *("--network.channels", 8, "--network.multipliers", 1, "--network.attention-resolutions", 1),
+    *("--training.batch-size", 16, "--training.steps", 4, "--training.eval-every", 4),
+    *("--training.sample-every", 4, "--training.eval-examples", 16),
+    *("--evaluation.sampling.steps", 3),
+]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("conditional") / "run"
+    trained = succeed("train", "digits_conditional", "--workdir", folder, *TINY)
+    return folder, trained
+
+
+def test_training_ends_with_answers(run):
+    folder, trained = run
+    assert trained["count"] == 256
+    errors = {name: error["value"] for name, error in trained["rmse"].items()}
+    assert errors.keys() == {"regression", "one_draw", "mean_of_draws"}
+    assert errors["mean_of_draws"] < errors["one_draw"]
+    with PIL.Image.open(trained["picture"]) as picture:
+        assert picture.width > 7 * 64
+    assert (folder / "pictures" / "samples-4.png").is_file()
+
+
+def test_samples_answer_held_out_images_whatever_the_batch(run):
+    folder, _ = run
+    options = ["--steps", 3, "--count", 6]
+    whole = succeed("sample", folder, *options, "--out", folder / "whole.npz")
+    parts = succeed("sample", folder, *options, "--batch-size", 2, "--out", folder / "parts.npz")
+    assert whole["failed"] == parts["failed"] == []
+    x, other = (np.load(folder / f"{name}.npz")["samples"] for name in ("whole", "parts"))
+    np.testing.assert_allclose(x, other, atol=2e-2)
+
+
+def test_there_is_no_likelihood_of_images_given_a_part_of_them(run):
+    said = "error: a conditional score model has no likelihood."
+    assert refusal("likelihood", run[0], "--count", 8) == said
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--task.lost", "sound"], "must be one of colour, detail, half"),
+        (["--task.lost", "detail", "--task.factor", 3], "`factor` must divide height and width"),
+        (["--task.lost", "colour"], "`Grey` needs images of three channels"),
+    ],
+)
+def test_tasks_that_do_not_fit_are_refused_in_a_line(tmp_path, options, said):
+    message = refusal("train", "digits_conditional", "--workdir", tmp_path / "run", *options)
+    assert said in message
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_task_is_recorded(run):
+    config = json.loads((run[0] / "config.json").read_text())
+    assert config["experiment"]["task"] == {"type": "Task", "lost": "half", "factor": 4}
+
+
+@pytest.mark.parametrize(
+    ("data", "task", "channels"),
+    [(Digits(coloured=True), Task(lost="colour"), 1), (Digits(), Task(lost="detail"), 1)],
+    ids=["colour", "detail"],
+)
+def test_colours_and_details_are_asked_for_by_the_same_model(data, task, channels):
+    """What is left has the channels that it should, and samples are images of the data's shape."""
+    experiment = dataclasses.replace(digits_conditional, data=data, task=task)
+    source, layout = data.load(), data.layout()
+    assert experiment.questions(source).shape == (256, 8, 8, channels)
+    draw = experiment.draws(layout, experiment.sampling.build(), lambda: source)
+    params = jax.eval_shape(experiment.learner(layout.shape).init, jax.random.key(0)).params
+    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 4))
+    samples = jax.eval_shape(draw, params, keys, jax.ShapeDtypeStruct((4,), jnp.int32))
+    assert samples.x.shape == (4, *source.shape)

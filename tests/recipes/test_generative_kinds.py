@@ -1,0 +1,189 @@
+"""Every kind of generative model by the same commands, in seconds: trained, drawn, measured."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from in_process import refusal, succeed
+
+from sde_jax.runs.trained_run import open_generative
+from sde_jax.training.devices import data_mesh
+
+TRAINING = [
+    *("--training.batch-size", 16, "--training.eval-examples", 16, "--training.eval-every", 2),
+    *("--training.checkpoint-every", 2),
+]
+KINDS = {
+    "digits_vae": ["--network.channels", 4, "--network.multipliers", 1, "--network.latent", 2],
+    "digits_gan": ["--network.channels", 4, "--network.multipliers", 1],
+    "digits_flow": ["--network.width", 4, "--network.couplings", 2],
+    "digits_latent": [
+        *("--autoencoder.channels", 4, "--network.channels", 4, "--network.blocks-per-level", 1),
+        *("--sampling.steps", 3, "--evaluation.sampling.steps", 3),
+        *("--likelihood.tolerance", 1e-1),
+    ],
+}
+MEASURED = [name for name in KINDS if name != "digits_gan"]
+SLOW_TO_COMPILE = ("digits_flow", "digits_latent")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A run of each kind, trained for four steps without a stop."""
+    folder = tmp_path_factory.mktemp("kinds")
+    for name, options in KINDS.items():
+        picture = ["--training.sample-every", 4]
+        options = [*options, *TRAINING, *picture, "--training.steps", 4]
+        succeed("train", name, "--workdir", folder / name, *options)
+        assert (folder / name / "pictures" / "samples-4.png").is_file()
+    return folder
+
+
+def state_of(run):
+    return open_generative(run, data_mesh()).state
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in SLOW_TO_COMPILE else ())
+        for name in KINDS
+    ],
+)
+def test_a_run_that_goes_on_ends_as_one_that_never_stopped(name, runs, tmp_path):
+    for steps in (2, 4):
+        options = [*KINDS[name], *TRAINING, "--training.steps", steps]
+        succeed("train", name, "--workdir", tmp_path / "run", "--resume", *options)
+    whole, parts = state_of(runs / name), state_of(tmp_path / "run")
+    jax.tree.map(np.testing.assert_array_equal, whole, parts)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(whole))
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_sample_depends_on_seed_and_number_alone(name, runs, tmp_path):
+    drawn = []
+    for how in (["--batch-size", 16], ["--batch-size", 8], ["--seed", 1]):
+        out = tmp_path / f"{len(drawn)}.npz"
+        results = succeed("sample", runs / name, "--count", 10, "--out", out, *how)
+        assert results["failed"] == []
+        drawn.append(np.load(out)["samples"])
+    assert drawn[0].shape == (10, 8, 8, 1)
+    np.testing.assert_allclose(drawn[0], drawn[1], atol=1e-4)
+    assert np.abs(drawn[0] - drawn[2]).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_a_likelihood_is_measured(name, runs):
+    results = succeed("likelihood", runs / name, "--count", 16)
+    assert results["count"] == 16
+    assert results["failed"] == []
+    assert 1 < results["bits_per_dim"] < 30
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_anomalies_are_told_apart(name, runs, tmp_path):
+    options = ("--against", "noise", "--count", 16, "--out", tmp_path / "noise")
+    results = succeed("anomalies", runs / name, *options)
+    held_out, noise = results["held_out"], results["against"]["noise"]
+    assert results["failed"] == []
+    assert 1 < held_out["bits_per_dim"] < 30 and noise["bits_per_dim"] > 1
+    assert 0 <= noise["auc"] <= 1
+    assert (tmp_path / "noise.png").is_file()
+
+
+def test_more_importance_samples_give_no_fewer_nats(runs):
+    """The bound of the autoencoder falls, in bits, as it gets tighter."""
+    few, many = (
+        succeed("likelihood", runs / "digits_vae", "--count", 64, "--importance-samples", count)
+        for count in (1, 256)
+    )
+    assert many["bits_per_dim"] < few["bits_per_dim"]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_an_evaluation_has_its_record(name, runs):
+    metrics = ["kernel", "likelihood"] if name in MEASURED else ["kernel"]
+    results = succeed(
+        *("evaluate", runs / name, "--count", 32, "--features", "coordinates"),
+        *("--metrics", *metrics, "--likelihood-count", 8),
+    )
+    assert np.isfinite(results["results"]["coordinates.kernel_distance"])
+    bits = {"digits_flow": "bits_per_dim", "digits_gan": None}.get(name, "bits_per_dim_bound")
+    found = [metric for metric in results["results"] if metric.startswith("bits")]
+    assert found == [bits] * (name in MEASURED)
+
+
+def test_evaluations_of_all_kinds_are_compared(runs, tmp_path):
+    for name in KINDS:
+        metrics = ["kernel", "likelihood"] if name in MEASURED else ["kernel"]
+        options = ["--count", 32, "--features", "coordinates", "--likelihood-count", 8]
+        succeed("evaluate", runs / name, *options, "--metrics", *metrics)
+    names = [runs / name for name in KINDS]
+    results = succeed("compare", *names, "--out", tmp_path / "comparison")
+    # The bounds of autoencoder and latent diffusion, which are had in different ways.
+    assert results["not_comparable"] == 1
+    table = (tmp_path / "comparison" / "comparison.md").read_text()
+    assert "digits_vae, step 4, 1.0 evaluations" in table
+    assert "digits_latent, step 4, unipc with 4.0 evaluations" in table
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "options", "said"),
+    [
+        ("sample", "digits_vae", ["--sampler", "em"], "--sampler does not apply to a VAE."),
+        ("sample", "digits_gan", ["--steps", 5], "--steps does not apply to a GAN."),
+        (
+            "sample",
+            "digits_latent",
+            ["--trajectory"],
+            "--trajectory does not apply to a latent score model.",
+        ),
+        ("likelihood", "digits_gan", [], "a GAN has no likelihood."),
+        ("anomalies", "digits_gan", [], "a GAN has no likelihood."),
+        (
+            "likelihood",
+            "digits_flow",
+            ["--t-min", 0.1],
+            "--t-min does not apply to a normalizing flow.",
+        ),
+        (
+            "evaluate",
+            "digits_gan",
+            ["--features", "coordinates", "--metrics", "likelihood"],
+            "a GAN has no likelihood: leave likelihood out of --metrics.",
+        ),
+    ],
+)
+def test_what_a_kind_does_not_have_is_refused(runs, command, name, options, said):
+    assert refusal(command, runs / name, *options) == f"error: {said}"
+
+
+def test_a_flow_is_measured_at_its_lowest_held_out_loss(tmp_path):
+    """With a learning rate that does harm, that is its first checkpoint, not its last."""
+    options = [
+        *KINDS["digits_flow"],
+        *TRAINING,
+        "--optimizer.learning-rate",
+        3,
+        "--optimizer.decay",
+        "constant",
+    ]
+    options += ["--optimizer.warmup-steps", 0, "--training.steps", 4, "--ema-decay", 0]
+    trained = succeed("train", "digits_flow", "--workdir", tmp_path / "run", *options)
+    text = (tmp_path / "run" / "metrics.jsonl").read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
+    losses = {line["step"]: line["held_out_loss"] for line in lines if "held_out_loss" in line}
+    best = min(losses, key=losses.get)
+    assert best < trained["step"]
+    assert succeed("likelihood", tmp_path / "run", "--count", 16)["step"] == best
+
+
+def test_parts_of_a_batch_that_a_gan_cannot_take_are_refused(tmp_path):
+    for options, said in (
+        (["--training.accumulate", 2], "`accumulate` must be 1 for a GAN: got 2."),
+        (["--discriminator-steps", 3], "`discriminator_steps` must divide the batch of 64: got 3."),
+    ):
+        assert refusal("train", "digits_gan", "--workdir", tmp_path / "run", *options) == (
+            f"error: {said}"
+        )

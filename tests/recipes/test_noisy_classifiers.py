@@ -1,0 +1,210 @@
+"""Tests of classifiers of noisy data as experiments: training, their report, what refuses them."""
+
+import dataclasses
+import math
+import shutil
+from types import SimpleNamespace
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from cases import SDES, each_name
+from in_process import CLASSIFIER, refusal, run_command, succeed
+from posterior_network import Outputs
+from scipy.stats import norm
+
+from experiments import digits_noisy_classifier
+from experiments.studies import accuracy
+from experiments.studies.accuracy import report_by_noise
+from sde_jax.data.array_source import ArraySource
+from sde_jax.data.scaling import ImageScaling
+from sde_jax.data.source import Batch, DataSpec
+from sde_jax.nets.classifier import ClassifierSpec
+from sde_jax.objectives import NoisyCrossEntropy
+from sde_jax.recipes.noisy_classification import NoisyClassification
+from sde_jax.runs.trained_run import open_run_of
+from sde_jax.score import ClassifierModel, LogNoiseLevel
+from sde_jax.sde import VE
+from sde_jax.training.devices import data_mesh
+
+LEVELS = {"0.01", "0.1", "0.3", "1.0", "3.0", "10.0"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Squares(DataSpec):
+    """Images of one grey level, white or black or between; which one, it says or does not."""
+
+    classes: int | None = 3
+
+    def load(self):
+        labels = np.arange(48) % 3
+        images = np.broadcast_to(3 * labels[:, None, None, None], (48, 4, 4, 1)).astype(np.uint8)
+        splits = {"train": images, "test": images[:24]}
+        of_splits = {"train": labels * (self.classes or 3) // 3, "test": labels[:24]}
+        known = None if self.classes is None else of_splits
+        return ArraySource(splits, known, scaling=ImageScaling(levels=7))
+
+
+def squares(data=None, **fields):
+    network = ClassifierSpec(classes=3, channels=4, multipliers=(1,), features=6, dropout=0.0)
+    whole = digits_noisy_classifier.experiment
+    return dataclasses.replace(whole, data=data or Squares(), network=network, **fields)
+
+
+@pytest.fixture(scope="module")
+def training(tmp_path_factory):
+    """The folder of a run with checkpoints of steps 2 and 4, and how training it ended."""
+    folder = tmp_path_factory.mktemp("noisy") / "run"
+    options = [*CLASSIFIER, "--training.steps", 4, "--training.checkpoint-every", 2]
+    return folder, run_command("train", "digits_noisy_classifier", "--workdir", folder, *options)
+
+
+def opened(folder):
+    return open_run_of(NoisyClassification, folder, data_mesh())
+
+
+def shaken(params):
+    """Parameters of which none is near zero, as those are at first that the time passes through."""
+    random = np.random.default_rng(0)
+    return jax.tree.map(lambda leaf: random.normal(0.1, 0.3, leaf.shape).astype("f"), params)
+
+
+def test_training_reports_the_accuracy_at_every_noise_level(training):
+    folder, outcome = training
+    assert outcome.code == 0, outcome.stderr
+    found = outcome.results["accuracy_by_noise"]
+    assert set(found) == LEVELS
+    for of_level in found.values():
+        share = of_level["accuracy"]
+        assert of_level["count"] == 297
+        assert share * 297 == pytest.approx(round(share * 297), abs=1e-3)
+        binomial = np.sqrt(share * (1 - share) / 296)
+        assert of_level["stderr"] == pytest.approx(binomial, rel=1e-3)
+
+
+def test_a_run_gives_the_probability_that_guides(training):
+    """That of the class, of the network as it is told the time."""
+    run = opened(training[0])
+    x, t = jax.random.normal(jax.random.key(0), (2, 8, 8, 1)), jnp.asarray([0.1, 0.6])
+    params = shaken(run.params)
+    of_label = run.experiment.log_probability(params, jnp.asarray([7, 0]))
+    sde, network = run.experiment.sde, run.experiment.network.build()
+    shown = x / np.sqrt(sde.alpha(t) ** 2 + sde.sigma(t) ** 2)[:, None, None, None]
+    logits = jax.jit(network.apply)({"params": params}, shown, 999 * t).logits
+    expected = jax.nn.log_softmax(logits)[jnp.arange(2), jnp.asarray([7, 0])]
+    found = jax.jit(lambda of_label: of_label(x, t))(of_label)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(training, tmp_path):
+    folder, outcome = training
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    shutil.rmtree(copy / "checkpoints" / "4")
+    options = [*CLASSIFIER, "--training.steps", 4, "--training.checkpoint-every", 2]
+    again = succeed("train", "digits_noisy_classifier", "--workdir", copy, "--resume", *options)
+    assert again["held_out_loss"] == outcome.results["held_out_loss"]
+    jax.tree.map(np.testing.assert_array_equal, opened(copy).state, opened(folder).state)
+
+
+class Sign(nn.Module):
+    """Which of two classes, one of either sign."""
+
+    @nn.compact
+    def __call__(self, x, time, *, deterministic):
+        total = x.sum(axis=(1, 2, 3))
+        return Outputs(jnp.stack([-total, total], axis=1))
+
+
+class Signs:
+    """Images of one pixel, -.7 or .7 as their class is 0 or 1."""
+
+    sizes = {"test": 2500}
+
+    def batches(self, key, split, batch_size):
+        label = np.arange(self.sizes[split]) % 3 % 2
+        x = (1.4 * label[:, None, None, None] - 0.7).astype(np.float32)
+        for first in range(0, len(x), batch_size):
+            part = slice(first, first + batch_size)
+            yield Batch(jnp.asarray(x[part]), jnp.asarray(label[part]))
+
+
+def run_of_signs(sde):
+    """What a report needs of a run, of the best classifier of `Signs`."""
+    model = ClassifierModel(network=Sign(), sde=sde)
+    experiment = SimpleNamespace(model=lambda: model)
+    return SimpleNamespace(experiment=experiment, params={}, source=Signs())
+
+
+@each_name
+def test_the_accuracy_of_the_report_is_that_of_its_noise_level(name):
+    """The sign of ``.7 + level noise`` is right with probability Phi(.7 / level), n = 2500."""
+    found = report_by_noise(run_of_signs(SDES[name]))["accuracy_by_noise"]
+    assert set(found) == LEVELS
+    for level, of_level in found.items():
+        expected = norm.cdf(0.7 / float(level))
+        z = (of_level["accuracy"] - expected) / math.sqrt(expected * (1 - expected) / 2500 + 1e-9)
+        assert abs(z) < 5, (level, z)
+        assert of_level["count"] == 2500
+
+
+def test_the_report_does_not_depend_on_the_batch_size(monkeypatch):
+    run = run_of_signs(SDES["vp"])
+    whole = report_by_noise(run)
+    monkeypatch.setattr(accuracy, "BATCH_SIZE", 900)
+    assert report_by_noise(run) == whole
+
+
+def test_levels_that_the_process_does_not_reach_are_left_out():
+    run = run_of_signs(VE(sigma_min=0.05, sigma_max=3.0))
+    assert set(report_by_noise(run)["accuracy_by_noise"]) == {"0.1", "0.3", "1.0", "3.0"}
+
+
+def test_its_loss_is_that_of_its_objective(key):
+    """Of another process than the experiment's, told the noise level instead of the time."""
+    process = {"sde": SDES["cosine"], "time_condition": LogNoiseLevel(scale=100.0)}
+    experiment, (key_data, key_init, key_loss) = squares(**process), jax.random.split(key, 3)
+    model = ClassifierModel(network=experiment.network.build(), **process)
+    learner = experiment.learner((4, 4, 1))
+    batch = next(experiment.data.load().batches(key_data, "train", 48))
+    state = jax.jit(learner.init)(key_init)
+    state = state._replace(ema_params=shaken(state.params))
+    losses = jax.jit(NoisyCrossEntropy(model=model).losses, static_argnames="deterministic")
+    expected = losses(state.ema_params, key_loss, batch.x, batch.label, deterministic=True)
+    found = jax.jit(learner.evaluate)(state, key_loss, batch)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    assert expected.std() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "complaint"),
+    [
+        (Squares(classes=None), [], "`data` must have labels for a classifier: it has none"),
+        (Squares(classes=6), [], "`classes` must be 5 or more, as the data's labels: got 3"),
+        (Squares(), ["--training.sample-every", 5], "`sample_every` must be 0 where"),
+        (Squares(), ["--network.multipliers", 1, 1, 1], "levels of `multipliers` need a height"),
+    ],
+)
+def test_what_cannot_be_trained_leaves_nothing(tmp_path, monkeypatch, data, options, complaint):
+    monkeypatch.setattr(digits_noisy_classifier, "experiment", squares(data))
+    folder = ["--workdir", tmp_path / "run"]
+    name = "digits_noisy_classifier"
+    assert complaint in refusal("train", name, *folder, "--training.batch-size", 16, *options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_batch_without_labels_is_refused(key):
+    learner = squares().learner((4, 4, 1))
+    with pytest.raises(ValueError, match="`data` must have labels for a classifier"):
+        batch = Batch(jnp.zeros((2, 4, 4, 1)), None)
+        jax.eval_shape(learner.evaluate, jax.eval_shape(learner.init, key), key, batch)
+
+
+@pytest.mark.parametrize("command", ["sample", "likelihood"])
+def test_commands_of_other_models_refuse_it(training, command):
+    folder = training[0]
+    assert refusal(command, folder) == (
+        f"error: {folder} must be the run of a generative model: it is that of the "
+        "noise-conditional classifier digits_noisy_classifier."
+    )

@@ -1,0 +1,194 @@
+"""The command line in two processes that `jax.distributed` joins, one CPU device each."""
+
+import functools
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from in_process import RING, run_command, succeed
+
+from sde_jax.interop.statistics_file import read_reference
+from sde_jax.runs.trained_run import open_run
+from sde_jax.training.devices import data_mesh
+from sde_jax.training.processes import HEARTBEAT_SECONDS
+from sde_jax.training.run_directory import RunDirectory
+
+ROOT = Path(__file__).parents[2]
+TIMES = {"seconds", "images_per_second"}
+SAMPLE, LIKELIHOOD = ("--count", 5), ("--count", 3, "--tolerance", 0.01, "--probes", 2)
+STATISTICS = ("--features", "coordinates", "--split", "test", "--count", 50)
+ENDLESS = ("--training.steps", 10**8)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return probe.getsockname()[1]
+
+
+class Pair:
+    """Two processes that run ``commands``, each a list of arguments, one after the other."""
+
+    def __init__(self, folder, *commands):
+        script = folder / "commands.json"
+        script.write_text(json.dumps([[str(word) for word in command] for command in commands]))
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "XLA_FLAGS": "",
+            "JAX_COORDINATOR_ADDRESS": f"localhost:{free_port()}",
+            "JAX_NUM_PROCESSES": "2",
+        }
+        program = [sys.executable, str(Path(__file__).with_name("two_processes.py")), str(script)]
+        self.processes = [
+            subprocess.Popen(
+                program,
+                env={**environment, "JAX_PROCESS_ID": str(index)},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for index in range(2)
+        ]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        for process in self.processes:
+            process.kill()
+            process.communicate()
+
+    def wait(self, timeout=300):
+        """Codes, results on stdout (objects), and stderr of both."""
+        said = [process.communicate(timeout=timeout) for process in self.processes]
+        results = [
+            [json.loads(line) for line in out.splitlines() if not line.startswith("[Gloo]")]
+            for out, _ in said
+        ]
+        codes = [process.returncode for process in self.processes]
+        return codes, results, [errors for _, errors in said]
+
+
+def wait_for(condition, pair):
+    deadline = time.monotonic() + 240
+    while not condition():
+        assert time.monotonic() < deadline
+        for process in pair.processes:
+            assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+
+
+def log(run):
+    """The log without times."""
+    lines = RunDirectory.open(run).read_metrics()
+    return [{name: line[name] for name in line.keys() - TIMES} for line in lines]
+
+
+def steps_of(run):
+    return sorted(
+        int(path.name) for path in (run / "checkpoints").glob("[0-9]*") if path.suffix == ""
+    )
+
+
+close = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
+
+
+def test_two_processes_train_sample_and_measure_as_one(tmp_path, ring_run, monkeypatch):
+    run = tmp_path / "run"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    commands = [
+        ("train", "ring", "--workdir", run, *RING),
+        ("sample", run, *SAMPLE, "--out", tmp_path / "two.npz"),
+        ("likelihood", run, *LIKELIHOOD, "--out", tmp_path / "two.csv"),
+        *[("data", "statistics", run, *STATISTICS)] * 2,
+    ]
+    with Pair(tmp_path, *commands) as pair:
+        codes, (results, others), errors = pair.wait()
+    assert codes == [0, 0], errors
+    assert others == []
+    assert "|" not in errors[1], "a progress bar of the second process"
+    mesh = data_mesh()
+    jax.tree.map(close, *(open_run(path, mesh).score.params for path in (run, ring_run)))
+    for line, expected in zip(log(run), log(ring_run), strict=True):
+        assert line == pytest.approx(expected, rel=1e-4)
+    assert len(list((run / "logs").iterdir())) == 1
+    assert json.loads((run / "versions.json").read_text())[0]["processes"] == 2
+    succeed("sample", run, *SAMPLE, "--out", tmp_path / "one.npz")
+    close(*(np.load(tmp_path / name)["samples"] for name in ("two.npz", "one.npz")))
+    measured = succeed("likelihood", run, *LIKELIHOOD)
+    assert results[2]["bits_per_dim"] == pytest.approx(measured["bits_per_dim"], rel=1e-4)
+    assert results[2]["count"] == measured["count"] == 3
+    assert {**results[4], "seconds": 0} == {**results[3], "seconds": 0}
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
+    found = succeed("data", "statistics", run, *STATISTICS)
+    gaussians = [read_reference(x["cached"]).gaussian for x in (results[3], found)]
+    assert gaussians[0].count == gaussians[1].count == 50
+    close(*(gaussian.covariance for gaussian in gaussians))
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "cache", "other", "run", "commands.json",
+        "one.npz", "one.png", "two.npz", "two.png", "two.csv",
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_signal_at_one_stops_both_after_the_same_step_and_a_kill_ends_both(tmp_path):
+    run = tmp_path / "run"
+    endless = ("train", "ring", "--workdir", run, "--resume", *RING, *ENDLESS)
+    with Pair(tmp_path, endless) as pair:
+        wait_for((run / "checkpoints" / "2").exists, pair)
+        pair.processes[1].send_signal(signal.SIGTERM)
+        codes, (results, _), errors = pair.wait()
+    assert codes == [0, 0], errors
+    (result,) = results
+    assert result["stopped"] is True
+    assert "a signal to another process: stopping at step" in errors[0]
+    assert steps_of(run)[-1] == result["step"]
+    stopped = result["step"]
+    with Pair(tmp_path, endless) as pair:
+        wait_for(lambda: steps_of(run)[-1] > stopped, pair)
+        line = run_command("train", "ring", "--workdir", run, "--resume", *RING).messages[0]
+        assert "is being trained by another process" in line
+        pair.processes[0].kill()
+        pair.processes[1].wait(HEARTBEAT_SECONDS + 15)
+    assert pair.processes[1].returncode != 0
+    last = steps_of(run)[-1]
+    assert last > stopped
+    finish = (*endless, "--training.steps", last + 3)
+    with Pair(tmp_path, finish) as pair:
+        codes, (results, _), errors = pair.wait()
+    assert codes == [0, 0], errors
+    assert results[0]["step"] == last + 3
+    assert [line["step"] for line in log(run) if "loss" in line][-1] == last + 3
+
+
+@pytest.mark.slow
+def test_the_first_process_ends_when_the_second_is_killed(tmp_path):
+    run = tmp_path / "run"
+    endless = ("train", "ring", "--workdir", run, "--resume", *RING, *ENDLESS)
+    with Pair(tmp_path, endless) as pair:
+        wait_for((run / "checkpoints" / "2").exists, pair)
+        pair.processes[1].kill()
+        pair.processes[0].wait(HEARTBEAT_SECONDS + 30)
+    assert pair.processes[0].returncode != 0
+
+
+def test_what_one_process_finds_wrong_ends_both(tmp_path):
+    """The first process finds the folder taken; the second cannot know."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "file").write_text("mine")
+    with Pair(tmp_path, ("train", "ring", "--workdir", tmp_path / "run", *RING)) as pair:
+        codes, results, errors = pair.wait(60)
+    assert codes == [2, 2]
+    assert results == [[], []]
+    complaint = "is not empty and holds no run: choose another folder"
+    assert [line.splitlines()[-1].endswith(complaint) for line in errors] == [True, True]
+    assert errors[1].startswith("error: process 0: ")

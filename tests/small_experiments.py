@@ -1,0 +1,58 @@
+"""Experiments on digits whose runs take seconds, in the place of those of their names."""
+
+import dataclasses
+
+from experiments import digits_classifier, digits_vae, digits_vp
+from sde_jax.recipes.sampler_settings import SamplerSettings
+from sde_jax.recipes.score import LikelihoodSettings
+
+
+def brief(training):
+    """A training of two steps."""
+    return dataclasses.replace(
+        training, steps=2, batch_size=16, eval_every=2, eval_examples=16, keep_best=False
+    )
+
+
+def small_vp(whole):
+    """A score model of the digits that trains, draws and measures in seconds."""
+    return dataclasses.replace(
+        whole,
+        network=dataclasses.replace(whole.network, channels=8, multipliers=(1,), dropout=0.0),
+        training=brief(whole.training),
+        likelihood=LikelihoodSettings(t_min=0.01, tolerance=0.1),
+        evaluation=dataclasses.replace(
+            whole.evaluation,
+            count=128,
+            likelihood_count=8,
+            features=("classifier",),
+            sampling=SamplerSettings(sampler="unipc", steps=2),
+        ),
+    )
+
+
+def small_vae(whole):
+    """An autoencoder of the digits."""
+    return dataclasses.replace(
+        whole,
+        network=dataclasses.replace(whole.network, channels=4, multipliers=(1,), latent=2),
+        training=brief(whole.training),
+        evaluation=dataclasses.replace(
+            whole.evaluation, count=128, likelihood_count=8, features=("classifier",)
+        ),
+    )
+
+
+def small_classifier(whole):
+    """A classifier of the digits."""
+    network = dataclasses.replace(whole.network, channels=4, multipliers=(1,), features=6)
+    return dataclasses.replace(whole, network=network, training=brief(whole.training))
+
+
+SMALL = {digits_vp: small_vp, digits_vae: small_vae, digits_classifier: small_classifier}
+
+
+def shrink_experiments(patch):
+    """Puts small experiments in the place of those of their names."""
+    for module, shrink in SMALL.items():
+        patch.setattr(module, "experiment", shrink(module.experiment))

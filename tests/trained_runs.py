@@ -1,0 +1,90 @@
+"""Tiny runs that the tests of the command line share; who changes one copies it."""
+
+import dataclasses
+import shutil
+
+import pytest
+from in_process import CLASSIFIER, RING, run_command, succeed
+from small_experiments import shrink_experiments
+
+from experiments import ring
+from sde_jax.recipes import quickstart
+from sde_jax.recipes.sampler_settings import SamplerSettings
+from sde_jax.recipes.score import LikelihoodSettings
+
+
+@pytest.fixture(scope="session")
+def ring_training(tmp_path_factory):
+    """The folder of a ring's run with checkpoints of steps 2 and 4, and how training it ended."""
+    folder = tmp_path_factory.mktemp("ring") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ring, "COUNT", 64)
+        patch.setattr(ring, "FRAMES", 8)
+        return folder, run_command("train", "ring", "--workdir", folder, "--resume", *RING)
+
+
+@pytest.fixture(scope="session")
+def ring_run(ring_training):
+    """The folder alone."""
+    return ring_training[0]
+
+
+@pytest.fixture
+def ring_copy(ring_run, tmp_path):
+    """A copy that may be changed."""
+    return shutil.copytree(ring_run, tmp_path / "copy")
+
+
+@pytest.fixture(scope="session")
+def miniature(tmp_path_factory):
+    """The folder of a quickstart with four steps of a small network, and how it ended."""
+    folder = tmp_path_factory.mktemp("quickstart") / "run"
+    whole = quickstart.experiment
+    small = dataclasses.replace(
+        whole,
+        network=dataclasses.replace(whole.network, channels=8, multipliers=(1,)),
+        training=dataclasses.replace(
+            whole.training, steps=4, batch_size=16, eval_every=2, eval_examples=16
+        ),
+        sampling=SamplerSettings(steps=6, tolerance=0.1),
+        likelihood=LikelihoodSettings(t_min=0.01, tolerance=0.1),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(quickstart, "experiment", small)
+        return folder, run_command("quickstart", "--workdir", folder)
+
+
+@pytest.fixture(scope="session")
+def digits_run(miniature):
+    """The folder of a run on images."""
+    return miniature[0]
+
+
+@pytest.fixture(scope="session")
+def classifier_training(tmp_path_factory):
+    """The folder of a classifier's run, and how training it ended."""
+    folder = tmp_path_factory.mktemp("classifier") / "run"
+    return folder, run_command("train", "digits_classifier", "--workdir", folder, *CLASSIFIER)
+
+
+@pytest.fixture(scope="session")
+def classifier_run(classifier_training):
+    """The folder alone."""
+    return classifier_training[0]
+
+
+@pytest.fixture
+def small_experiments(monkeypatch):
+    """Experiments of the digits are small."""
+    shrink_experiments(monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def reproduced(tmp_path_factory):
+    """The folder of runs of small experiments, trained and measured by `reproduce`."""
+    folder = tmp_path_factory.mktemp("reproduced")
+    names = ("digits_classifier", "digits_vp", "digits_vae")
+    with pytest.MonkeyPatch.context() as patch:
+        shrink_experiments(patch)
+        succeed("reproduce", *names, "--runs", folder / "runs", "--out", folder / "out")
+    return folder / "runs"
