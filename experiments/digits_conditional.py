@@ -13,15 +13,12 @@ import dataclasses
 
 from experiments.digits_vp import experiment as digits_vp
 from experiments.digits_vp import network
-from experiments.studies.answers import report
 from sde_jax.recipes.conditional import Conditional
 from sde_jax.recipes.evaluation_settings import MEASURABLE
 from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.sde import VP
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
-
-__all__ = ["experiment", "report"]
 
 experiment = Conditional(
     data=digits_vp.data,

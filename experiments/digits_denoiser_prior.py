@@ -13,13 +13,10 @@ import dataclasses
 
 from experiments.digits_vp import experiment as digits_vp
 from experiments.digits_vp import network
-from experiments.studies.residuals import report
 from sde_jax.recipes.denoiser_prior import DenoiserPrior
 from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
-
-__all__ = ["experiment", "report"]
 
 experiment = DenoiserPrior(
     data=digits_vp.data,

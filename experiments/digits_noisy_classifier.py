@@ -13,13 +13,10 @@ which VP has left no digit.
 """
 
 from experiments.digits_vp import experiment as digits_vp
-from experiments.studies.accuracy import report_by_noise as report
 from sde_jax.nets.classifier import ClassifierSpec
 from sde_jax.recipes.noisy_classification import NoisyClassification
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
-
-__all__ = ["experiment", "report"]
 
 experiment = NoisyClassification(
     data=digits_vp.data,

@@ -7,13 +7,10 @@ right. 1000 steps of 128 images are little more than two epochs.
 """
 
 from experiments.mnist_vp import experiment as mnist_vp
-from experiments.studies.accuracy import report
 from sde_jax.nets.classifier import ClassifierSpec
 from sde_jax.recipes.classification import Classification
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
-
-__all__ = ["experiment", "report"]
 
 experiment = Classification(
     data=mnist_vp.data,

@@ -11,10 +11,7 @@ import dataclasses
 from experiments.digits_conditional import experiment as digits_conditional
 from experiments.mnist_vp import experiment as mnist_vp
 from experiments.mnist_vp_narrow import network
-from experiments.studies.answers import report
 from sde_jax.recipes.evaluation_settings import MEASURABLE
-
-__all__ = ["experiment", "report"]
 
 experiment = dataclasses.replace(
     digits_conditional,

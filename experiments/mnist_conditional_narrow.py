@@ -12,11 +12,8 @@ import dataclasses
 from experiments.digits_conditional import experiment as digits_conditional
 from experiments.mnist_conditional import experiment as mnist_conditional
 from experiments.mnist_vp_narrow import experiment as mnist_vp_narrow
-from experiments.studies.answers import report
 from sde_jax.recipes.evaluation_settings import MEASURABLE
 from sde_jax.training.settings import Training
-
-__all__ = ["experiment", "report"]
 
 experiment = dataclasses.replace(
     digits_conditional,

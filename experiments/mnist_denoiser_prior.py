@@ -12,10 +12,7 @@ import dataclasses
 
 from experiments.digits_denoiser_prior import experiment as digits_denoiser_prior
 from experiments.mnist_vp_narrow import experiment as mnist_vp_narrow
-from experiments.studies.residuals import report
 from sde_jax.training.settings import Training
-
-__all__ = ["experiment", "report"]
 
 experiment = dataclasses.replace(
     digits_denoiser_prior,

@@ -10,11 +10,8 @@ import dataclasses
 
 from experiments.digits_noisy_classifier import experiment as digits
 from experiments.mnist_vp import experiment as mnist_vp
-from experiments.studies.accuracy import report_by_noise as report
 from sde_jax.nets.classifier import ClassifierSpec
 from sde_jax.training.settings import Training
-
-__all__ = ["experiment", "report"]
 
 experiment = dataclasses.replace(
     digits,

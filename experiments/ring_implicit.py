@@ -15,9 +15,6 @@ each dimension: two here, a thousand for an image of MNIST. Network, process and
 import dataclasses
 
 from experiments.ring import experiment as ring
-from experiments.ring import report
 from sde_jax.recipes.matching import Implicit
-
-__all__ = ["experiment", "report"]
 
 experiment = dataclasses.replace(ring, matching=Implicit())

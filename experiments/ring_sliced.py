@@ -14,9 +14,6 @@ of `ring`, whose denoising is told the noise; `ring_matching` has both side by s
 import dataclasses
 
 from experiments.ring import experiment as ring
-from experiments.ring import report
 from sde_jax.recipes.matching import Sliced
-
-__all__ = ["experiment", "report"]
 
 experiment = dataclasses.replace(ring, matching=Sliced())

@@ -8,6 +8,7 @@ import math
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
 import jax.numpy as jnp
 import matplotlib

@@ -7,10 +7,18 @@ from typing import Any
 
 from experiments.reproduction.found import Found, computer, revision
 from experiments.reproduction.place import Place
+from experiments.studies import accuracy, answers, residuals, ring_quality
+from sde_jax.atomic import write_json
+from sde_jax.data.synthetic import Ring
 from sde_jax.evaluation.evaluation import evaluate
 from sde_jax.evaluation.task import Task, usual_task
+from sde_jax.recipes.classification import Classification
+from sde_jax.recipes.conditional import Conditional
+from sde_jax.recipes.denoiser_prior import DenoiserPrior
 from sde_jax.recipes.generative import Generative
 from sde_jax.recipes.named import Named
+from sde_jax.recipes.noisy_classification import NoisyClassification
+from sde_jax.recipes.score import ScoreExperiment
 from sde_jax.recipes.trainable import Trainable
 from sde_jax.runs.catalogue import find
 from sde_jax.runs.status import training_seconds
@@ -19,6 +27,7 @@ from sde_jax.runs.training import run
 from sde_jax.training.checkpoint import saved_steps
 from sde_jax.training.devices import data_mesh
 from sde_jax.training.errors import NotARunError, RunError
+from sde_jax.training.processes import is_first
 from sde_jax.training.run_directory import RunDirectory, normal
 
 __all__ = ["reproduce_experiment"]
@@ -70,9 +79,22 @@ def task_of(path: Path) -> Task:
     return usual_task(open_generative(path, data_mesh()), data_mesh())
 
 
+def report_of(experiment: Trainable) -> Callable[[Any], dict[str, Any]] | None:
+    """Returns what measures a trained run beyond its evaluation, if there is anything."""
+    if isinstance(experiment, ScoreExperiment) and isinstance(experiment.data, Ring):
+        return ring_quality.report
+    reports: dict[type[Trainable], Callable[[Any], dict[str, Any]]] = {
+        Classification: accuracy.report,
+        NoisyClassification: accuracy.report_by_noise,
+        Conditional: answers.report,
+        DenoiserPrior: residuals.report,
+    }
+    return reports.get(type(experiment))
+
+
 def measured(named: Named[Trainable], workdir: Path, step: int) -> dict[str, Any]:
     """What the experiment's ``report`` finds in a finished run, if it has one; found only once."""
-    report = report_of(named)
+    report = report_of(named.experiment)
     if report is None:
         return {}
     path = workdir / "report.json"

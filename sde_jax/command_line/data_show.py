@@ -16,6 +16,7 @@ from sde_jax.arguments import Switch, option
 from sde_jax.command_line.output import checked_output, listed, writable
 from sde_jax.command_line.parsing import parse
 from sde_jax.data.errors import MixedSizesError
+from sde_jax.data.named import all_records, spec_of
 from sde_jax.evaluation.survey import Survey, survey
 
 COMMON_SIZE = 64

@@ -13,6 +13,7 @@ from sde_jax.command_line.parsing import parse
 from sde_jax.interop.score_sde import published_names
 from sde_jax.recipes.trainable import Trainable
 from sde_jax.runs.catalogue import find, names
+from sde_jax.runs.training import count_parameters, run
 from sde_jax.training.processes import join_processes
 
 
