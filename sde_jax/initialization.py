@@ -1,8 +1,7 @@
 """Initial parameters of Flax modules."""
 
-from typing import Any
+from typing import Any, Protocol
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
@@ -10,10 +9,20 @@ from jax.interpreters.partial_eval import dce_jaxpr
 
 from sde_jax.arrays import PRNGKeyArray, PyTree
 
-__all__ = ["initialize"]
+__all__ = ["Network", "initialize"]
 
 
-def initialize(network: nn.Module, key: PRNGKeyArray, *inputs: PyTree, **options: Any) -> PyTree:
+class Network(Protocol):
+    """The part of `flax.linen.Module` that a network must have."""
+
+    def init(self, *args: Any, **kwargs: Any) -> Any:
+        """Draws initial variables."""
+
+    def apply(self, *args: Any, **kwargs: Any) -> Any:
+        """Evaluates the network with given variables."""
+
+
+def initialize(network: Network, key: PRNGKeyArray, *inputs: PyTree, **options: Any) -> PyTree:
     """The parameters that ``network.init`` draws, without running the network.
 
     Nothing is computed that they do not depend on. What they do is computed eagerly, by a small

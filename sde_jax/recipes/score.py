@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
@@ -239,7 +238,7 @@ class ScoreExperiment(Generative):
         return NetworkScore(params, self.model())
 
 
-def computing_in(network: nn.Module, dtype: str) -> nn.Module:
+def computing_in(network: Any, dtype: str) -> Any:
     """The network with that type inside, its own where that is float32.
 
     Raises:

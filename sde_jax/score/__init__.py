@@ -20,6 +20,7 @@ from sde_jax.score.guidance import (
 )
 from sde_jax.score.network import (
     DescendingIndex,
+    FunctionNetwork,
     LogNoiseLevel,
     LogScaledTime,
     NetworkScore,
@@ -52,6 +53,7 @@ __all__ = [
     "DescendingIndex",
     "EDMPrediction",
     "FlowSolution",
+    "FunctionNetwork",
     "GaussianMixture",
     "LikelihoodGuidance",
     "LogNoiseLevel",

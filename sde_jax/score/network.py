@@ -1,14 +1,14 @@
 """A network read as a score: its SDE, what it is told, and what it predicts."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, NoReturn, Protocol
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Float, PRNGKeyArray, PyTree, expand_like, pytree
-from sde_jax.initialization import initialize
+from sde_jax.initialization import Network, initialize
 from sde_jax.score.parameterization import NoisePrediction, Parameterization, check_deviation
 from sde_jax.sde.base import LinearSDE, Time
 from sde_jax.sde.discrete import check_levels, snap_to_whole
@@ -101,6 +101,33 @@ class NoiseLevels(Protocol):
     def sigma(self, sde: LinearSDE, t: Time) -> Time: ...
 
 
+@dataclass(frozen=True)
+class FunctionNetwork:
+    """A network given as a function ``(params, x, time) -> output``, of any library or of none.
+
+    With a condition the function is called as ``function(params, x, time, condition)``. Dropout is
+    the function's own business.
+    """
+
+    function: Callable[..., Array]
+
+    def init(self, *inputs: PyTree, **options: Any) -> NoReturn:
+        """Raises ValueError: the parameters of a function are made by whoever wrote it."""
+        raise ValueError("a `FunctionNetwork` has no initial parameters: make them yourself.")
+
+    def apply(
+        self,
+        variables: Mapping[str, PyTree],
+        x: Float[Array, "batch *shape"],
+        time: Time,
+        condition: PyTree | None = None,
+        **options: Any,
+    ) -> Array:
+        """Calls the function, as `flax.linen.Module.apply` would."""
+        conditions = () if condition is None else (condition,)
+        return self.function(variables["params"], x, time, *conditions)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ScoreModel:
     """How a Flax module becomes a score: everything about it but its parameters.
@@ -112,7 +139,7 @@ class ScoreModel:
       ValueError: unless ``data_deviation`` is None or positive.
     """
 
-    network: nn.Module
+    network: Network
     sde: LinearSDE
     parameterization: Parameterization = NoisePrediction()
     time_condition: TimeCondition = ScaledTime()
