@@ -11,8 +11,13 @@ from experiments.kinds.score import LikelihoodSettings
 from experiments.measurement import Density, Measured
 from experiments.runs import ScoreRun
 from sde_jax.arrays import Array, Float, Key, PyTree
-from sde_jax.likelihood import Hutchinson, LogLikelihoods
-from sde_jax.multistep_likelihood import MultistepLikelihood, even_times, fitted_times
+from sde_jax.likelihood import (
+    Hutchinson,
+    LogLikelihoods,
+    MultistepLikelihood,
+    even_times,
+    fitted_times,
+)
 from sde_jax.score import NetworkScore
 
 __all__ = ["CHECKED", "fixed_steps", "root_mean_square_difference"]

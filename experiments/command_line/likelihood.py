@@ -16,7 +16,7 @@ from experiments.fixed_steps import CHECKED, fixed_steps, root_mean_square_diffe
 from experiments.kinds.score import Experiment
 from experiments.measurement import Density, Measured, measure, summarize, together, write_table
 from experiments.runs import GenerativeRun, ScoreRun, open_generative
-from sde_jax.score import Method
+from sde_jax.ode import Method
 from sde_jax.training.devices import data_mesh
 from sde_jax.training.processes import agreed, is_first, join_processes
 
@@ -52,8 +52,7 @@ class Likelihoods:
     """Samples of the latent for each example, whose bound is the tighter the more there are; of
     models with a latent."""
     batch_size: int = 256
-    """Examples handed to the devices at once, which solve flows in up to eight turns of at least
-    64; a result does not depend on it."""
+    """Examples measured at once; a result does not depend on it."""
     seed: int = 0
     """Seed of dequantization and probes."""
     out: Annotated[Path | None, option("FILE", "none is written")] = None

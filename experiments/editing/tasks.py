@@ -23,6 +23,7 @@ from experiments.sampler_settings import SamplerSettings
 from sde_jax.arrays import Array, Float, Int, Key, PyTree
 from sde_jax.data.degradation import Smaller
 from sde_jax.data.scaling import ImageScaling
+from sde_jax.ode import AdaptiveSolver
 from sde_jax.sampling import (
     Edit,
     ProbabilityFlow,
@@ -31,7 +32,7 @@ from sde_jax.sampling import (
     interpolate,
     reconstruction_error,
 )
-from sde_jax.score import AdaptiveSolver, NetworkScore
+from sde_jax.score import NetworkScore
 
 
 def restoration(run: ScoreRun, options: EditOptions) -> Prepared:

@@ -10,7 +10,6 @@ from sde_jax.score.denoiser import (
 )
 from sde_jax.score.exact import GaussianMixture, MixtureScore
 from sde_jax.score.exact_flow import gaussian_flow, quantile_flow
-from sde_jax.score.flow import AdaptiveSolver, FlowSolution, Method, data_end_step
 from sde_jax.score.guidance import (
     DDNM,
     DPS,
@@ -42,7 +41,6 @@ from sde_jax.score.protocol import Score
 __all__ = [
     "DDNM",
     "DPS",
-    "AdaptiveSolver",
     "BlindDenoiserScore",
     "ClassifierFreeGuidance",
     "ClassLogProbability",
@@ -51,12 +49,10 @@ __all__ = [
     "DenoiserScore",
     "DescendingIndex",
     "EDMPrediction",
-    "FlowSolution",
     "GaussianMixture",
     "LikelihoodGuidance",
     "LogNoiseLevel",
     "LogScaledTime",
-    "Method",
     "MixtureScore",
     "NetworkScore",
     "NoiseLevel",
@@ -71,7 +67,6 @@ __all__ = [
     "TimeCondition",
     "ToldDenoiserScore",
     "VelocityPrediction",
-    "data_end_step",
     "denoised",
     "gaussian_flow",
     "quantile_flow",
