@@ -4,8 +4,6 @@ Both have the same network, images, probes and start, t = 1e-5. Errors are those
 at a tolerance of 3e-6, which one by the peer must confirm. Each is timed at the loosest tolerance
 that leaves a given error, of the network also at the one that score_sde has, 1e-5, beside ours at
 no larger an error; and so are fixed steps, in the fewest that do, which are placed once for a run.
-And what do lanes bring, of which one that is done takes the next image, beside batches that wait
-for their slowest?
 """
 
 import dataclasses
@@ -26,11 +24,12 @@ from benchmarks.timing import Compiled, compiled, paired
 from experiments.digits_vp import experiment
 from sde_jax.arrays import Array
 from sde_jax.likelihood import Likelihood, LogLikelihoods, bits_per_dimension
+from sde_jax.ode import AdaptiveSolver, Method
 from sde_jax.recipes.interfaces import Density
 from sde_jax.recipes.score import LikelihoodSettings
 from sde_jax.runs.fixed_steps import fixed_steps
 from sde_jax.runs.trained_run import ScoreRun, open_run
-from sde_jax.score import AdaptiveSolver, Method, MixtureScore, Score
+from sde_jax.score import MixtureScore, Score
 from sde_jax.training.devices import data_mesh
 
 __all__ = ["rows"]
@@ -38,12 +37,10 @@ __all__ = ["rows"]
 SDE, T_MIN = experiment.sde, Likelihood().t_min
 TOLERANCES = tuple(10 ** (-k / 4) for k in range(10, 21))
 """From 3e-3 to 1e-5."""
-PUBLISHED, TIGHT, LOOSE = 1e-5, 3e-6, 3e-4
+PUBLISHED, TIGHT = 1e-5, 3e-6
 STEPS = (20, 25, 30, 35, 42, 50, 60, 70, 84, 100, 120, 140, 168, 200)
 COARSE = slice(None, None, 3)
 """What --quick tries of both."""
-TURNS = 4
-"""Images of each lane."""
 ERROR = 1e-3
 """Root mean square of the errors of images, in bits per dimension, at which methods are timed."""
 AT_LEAST = {"cpu": 4.0, "gpu": 10.0}
@@ -94,14 +91,14 @@ class Images:
             raise ValueError(f"two tight solves of {self.name} differ by {difference:.1e} bits/dim")
         return found
 
-    def program(self, tolerance: float, lanes: int | None = None) -> Compiled:
+    def program(self, tolerance: float) -> Compiled:
         """Ours at this tolerance."""
         likelihood = Likelihood(
             solver=AdaptiveSolver(rtol=tolerance, atol=tolerance, method=self.method)
         )
 
         def run(score: Score, keys: Array, x: Array) -> LogLikelihoods:
-            return likelihood(keys, score, SDE, x, lanes=lanes)
+            return likelihood(keys, score, SDE, x)
 
         return compiled(run, self.score, self.keys, self.x)
 
@@ -159,12 +156,10 @@ def loosest(method: Callable[[Any], Tuned], settings: Iterable[Any], error: floa
 
 
 def rows(asked: Asked) -> Iterator[Row]:
-    """At equal errors, of an exact score and of a trained network; and in lanes."""
+    """At equal errors, of an exact score and of a trained network."""
     count, repeats = (8, 1) if asked.quick else (64, 5)
-    many = count * TURNS
-    batches = experiment.data.load().batches(jax.random.key(0), "test", many, count=many)
-    digits = jnp.asarray(next(batches).x)
-    x = digits[:count]
+    batches = experiment.data.load().batches(jax.random.key(0), "test", count, count=count)
+    x = jnp.asarray(next(batches).x)
     exact = MixtureScore(mixture(), SDE)
     drawn = exact.mixture.sample(jax.random.key(2), count).reshape(x.shape)
     yield from compared(Images(f"{count} points, exact score", exact, drawn, "tsit5"), repeats)
@@ -173,8 +168,6 @@ def rows(asked: Asked) -> Iterator[Row]:
     if run is not None and run.is_dir():
         trained = open_run(run, data_mesh())
         yield from compared(Images(name, trained.score, x, "bosh3"), repeats, trained)
-        queue = Images(f"{many} digits, trained", trained.score, digits, "bosh3")
-        yield in_lanes(queue, count, repeats)
     else:
         remedy = "no --runs with digits_vp; sde-jax train digits_vp"
         yield Row(case=name, unit="s/image", peer="scipy RK45", missing=remedy, checked="")
@@ -224,37 +217,4 @@ def beside(
         checked=f"rms error {ours}; the peer's {theirs}",
         compile_seconds=ours.program and ours.program.seconds,
         peak_bytes=ours.program and ours.program.peak_bytes,
-    )
-
-
-def in_lanes(images: Images, lanes: int, repeats: int) -> Row:
-    """All images in few lanes, beside as many batches in turn."""
-    queue = images.program(LOOSE, lanes)
-    batch = dataclasses.replace(images, x=images.x[:lanes]).program(LOOSE)
-    parts = [slice(first, first + lanes) for first in range(0, len(images.x), lanes)]
-
-    def ours() -> LogLikelihoods:
-        return queue.call(images.score, images.keys, images.x)
-
-    def theirs() -> list[LogLikelihoods]:
-        return [batch.call(images.score, images.keys[part], images.x[part]) for part in parts]
-
-    found, alone = converged(ours()), [converged(result) for result in theirs()]
-    apart = images.bits(found.nats) - images.bits(np.concatenate([r.nats for r in alone]))
-    difference = root_mean_square(apart)
-    if not difference < ERROR:
-        raise ValueError(f"lanes and batches differ by {difference:.1e} bits/dim.")
-    idle = np.mean([result.nfe.max() for result in alone]) / float(found.nfe.mean())
-    pairs = paired(ours, theirs, repeats=repeats)
-    share = 1 / len(images.x)
-    return Row(
-        case=f"{images.name}, {lanes} lanes, tolerance {LOOSE:g}",
-        unit="s/image",
-        ours=pairs.ours.scaled(share),
-        peer=f"batches of {lanes} in turn, whose slowest take {idle:.3g} times the mean",
-        theirs=pairs.theirs.scaled(share),
-        ratio=pairs.ratio,
-        checked=f"rms difference {difference:.0e} bits/dim",
-        compile_seconds=queue.seconds,
-        peak_bytes=queue.peak_bytes,
     )

@@ -5,6 +5,8 @@ The names of ``__all__`` are imported when they are first used. The subpackages 
 ``training``, ``baselines``, ``interop`` and ``recipes``.
 """
 
+# ruff: noqa: F401
+
 import importlib
 from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
@@ -63,10 +65,7 @@ _PACKAGES = {
 }
 _HOME = {name: package for package, names in _PACKAGES.items() for name in names}
 
-__all__ = [  # noqa: PLE0604
-    "__version__",
-    *_HOME,
-]
+__all__ = ["__version__", *_HOME]
 
 
 def __getattr__(name: str) -> Any:

@@ -176,9 +176,7 @@ def _seconds(experiment: ScoreExperiment, source: DataSource) -> tuple[float, fl
     state = replicate(learner.init(keys.init), mesh)
     per_call = training.resolved_steps_per_call(mesh)
     updates = Updates(learner, mesh, keys.update, state, per_call)
-    batches = source.stream(
-        keys.data, "train", training.batch_size, sharding=batch_sharding(mesh)
-    )
+    batches = source.stream(keys.data, "train", training.batch_size, sharding=batch_sharding(mesh))
     times = [time.perf_counter()]
     for _ in range(1 + TIMED_CALLS):
         state, _ = updates(state, batches, per_call)

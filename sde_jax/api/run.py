@@ -250,7 +250,9 @@ def _with_settings(spec: Any, settings: dict[str, Any]) -> Any:
     known = [field.name for field in dataclasses.fields(spec)] if spec is not None else []
     for name in settings:
         if name not in known:
-            raise ValueError(f"`{name}` is no setting here: there are {', '.join(known) or 'none'}.")
+            raise ValueError(
+                f"`{name}` is no setting here: there are {', '.join(known) or 'none'}."
+            )
     return dataclasses.replace(spec, **settings) if settings else spec
 
 

@@ -13,12 +13,12 @@ import tyro
 from sde_jax.arguments import UsageError, check_counts, check_seed, option
 from sde_jax.command_line.output import checked_output, write_whole
 from sde_jax.command_line.parsing import parse
+from sde_jax.ode import Method
 from sde_jax.recipes.interfaces import Density, Measured
 from sde_jax.recipes.score import ScoreExperiment
 from sde_jax.runs.fixed_steps import CHECKED, fixed_steps, root_mean_square_difference
 from sde_jax.runs.measurement import measure, summarize, together, write_table
 from sde_jax.runs.trained_run import GenerativeRun, ScoreRun, open_generative
-from sde_jax.score import Method
 from sde_jax.training.devices import data_mesh
 from sde_jax.training.processes import agreed, is_first, join_processes
 
@@ -54,8 +54,7 @@ class Likelihoods:
     """Samples of the latent for each example, whose bound is the tighter the more there are; of
     models with a latent."""
     batch_size: int = 256
-    """Examples handed to the devices at once, which solve flows in up to eight turns of at least
-    64; a result does not depend on it."""
+    """Examples measured at once; a result does not depend on it."""
     seed: int = 0
     """Seed of dequantization and probes."""
     out: Annotated[Path | None, option("FILE", "none is written")] = None

@@ -41,7 +41,7 @@ class ArrayFile(DataSpec):
     def write(self, splits: Mapping[str, np.ndarray]) -> None:
         """Writes the file."""
         with whole_file(Path(self.path)) as file:
-            np.savez(file, **splits)
+            np.savez(file, train=splits["train"], test=splits["test"])
 
     def layout(self) -> Layout:
         """Returns shape and scaling; the file is not read."""

@@ -15,6 +15,7 @@ from sde_jax.editing.methods import DEFAULT, METHODS, Question, answering
 from sde_jax.editing.options import EditOptions, RestorationName
 from sde_jax.editing.prepared import Columns, Prepared, chosen, column, estimate
 from sde_jax.editing.restoration import Measurement, findings, in_range, measured, shown
+from sde_jax.ode import AdaptiveSolver
 from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.runs.trained_run import ScoreRun
 from sde_jax.sampling import (
@@ -25,7 +26,7 @@ from sde_jax.sampling import (
     interpolate,
     reconstruction_error,
 )
-from sde_jax.score import AdaptiveSolver, NetworkScore
+from sde_jax.score import NetworkScore
 
 
 def restoration(run: ScoreRun, options: EditOptions) -> Prepared:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from sde_jax.ode import AdaptiveSolver
 from sde_jax.sampling import (
     DDIM,
     AdaptiveReversal,
@@ -26,7 +27,6 @@ from sde_jax.sampling import (
     UniformGrid,
 )
 from sde_jax.sampling.predictors import check_eta
-from sde_jax.score import AdaptiveSolver
 
 SamplerName = Literal[
     "em",

@@ -24,6 +24,7 @@ from sde_jax.objectives import (
     StratifiedTimes,
     UniformTimes,
 )
+from sde_jax.ode import AdaptiveSolver, Method
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.generative import Generative
 from sde_jax.recipes.interfaces import Density, Draw
@@ -32,13 +33,11 @@ from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.recipes.trainable import check_classes
 from sde_jax.sampling import Sampler, Samples
 from sde_jax.score import (
-    AdaptiveSolver,
     DataPrediction,
     DescendingIndex,
     EDMPrediction,
     LogNoiseLevel,
     LogScaledTime,
-    Method,
     NetworkScore,
     NoiseLevel,
     NoisePrediction,
@@ -52,9 +51,6 @@ from sde_jax.sde import DDPMChain, LinearSDE
 from sde_jax.training.learner import Learner, gradient_learner
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
-
-LEAST_LANES, MOST_TURNS = 64, 8
-"""With fewer lanes a device works below its rate; with more turns hardly more lanes are idle."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,12 +93,6 @@ def drawn_from(
     return draw
 
 
-def lanes_for(count: int) -> int:
-    """How many of so many likelihoods a device solves at once: all, or in equal turns."""
-    turns = min(max(count // LEAST_LANES, 1), MOST_TURNS)
-    return -(-count // turns)
-
-
 def flow_density(
     score: Callable[[PyTree], Score], sde: LinearSDE, likelihood: Likelihood
 ) -> Density:
@@ -111,7 +101,7 @@ def flow_density(
     def log_likelihoods(
         params: PyTree, keys: Key[Array, "batch"], x: Float[Array, "batch *shape"]
     ) -> LogLikelihoods:
-        return likelihood(keys, score(params), sde, x, lanes=lanes_for(len(x)))
+        return likelihood(keys, score(params), sde, x)
 
     return log_likelihoods
 

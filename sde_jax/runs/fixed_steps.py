@@ -11,8 +11,13 @@ from sde_jax.recipes.score import LikelihoodSettings
 from sde_jax.recipes.interfaces import Density, Measured
 from sde_jax.runs.trained_run import ScoreRun
 from sde_jax.arrays import Array, Float, Key, PyTree
-from sde_jax.likelihood import Hutchinson, LogLikelihoods
-from sde_jax.multistep_likelihood import MultistepLikelihood, even_times, fitted_times
+from sde_jax.likelihood import (
+    Hutchinson,
+    LogLikelihoods,
+    MultistepLikelihood,
+    even_times,
+    fitted_times,
+)
 from sde_jax.score import NetworkScore
 
 __all__ = ["CHECKED", "fixed_steps", "root_mean_square_difference"]

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from sde_jax.arrays import Array, Float, Key
+from sde_jax.ode import AdamsTable, adams_table, combine
 from sde_jax.sampling.predictors import Step, check_eta
 from sde_jax.sampling.protocol import Samples
 from sde_jax.sampling.times import TimeGrid
@@ -17,19 +17,6 @@ from sde_jax.sde import LinearSDE
 
 # With fewer evaluations than these the last steps are of lower order, if asked for.
 _FEW_EVALUATIONS = 15
-# Gauss-Legendre nodes: exact in float64 for a step across 8 units of log noise.
-_NODES = 16
-
-
-class Table(NamedTuple):
-    """What a method does in each step: ``y' = kept y + weights . D + deviation noise``."""
-
-    kept: Float[Array, "steps"]
-    weights: Float[Array, "steps order"]
-    """Of the posterior means at the step's begin, at that of the step before, and so on."""
-    deviation: Float[Array, "steps"]
-    corrections: Float[Array, "steps order+1"]
-    """The weights with the posterior mean at the step's end, first, and those of `weights`."""
 
 
 class Memory(NamedTuple):
@@ -119,7 +106,7 @@ class ExponentialAdams:
             keys, score, sde, shape, times, advance, evaluations=1, remember=remember
         )
 
-    def table(self, levels: Float[Array, "times"]) -> Table:
+    def table(self, levels: Float[Array, "times"]) -> AdamsTable:
         """The method's coefficients between these values of noise_to_signal, which fall."""
         return adams_table(levels, self.order, self._orders(len(levels) - 1), eta=self.eta)
 
@@ -133,64 +120,3 @@ class ExponentialAdams:
 
     def _walk(self) -> Walk:
         return Walk(end=self.end, frames=self.frames)
-
-
-def adams_table(
-    levels: Float[Array, "times"], most: int, orders: np.ndarray, *, eta: float = 0.0
-) -> Table:
-    """The coefficients of a multistep method between values of noise_to_signal.
-
-    Args:
-      levels: they fall or, without noise, rise.
-      most: the method's order, for which there are weights.
-      orders: of each step, not above the number of evaluations before its end.
-      eta: noise, as of `ExponentialAdams`.
-    """
-    later, earlier = levels[:-1], levels[1:]
-    # log(r / r'), exact in large steps and in small ones
-    step = jnp.log1p((later - earlier) / earlier)
-    decay = (1 + eta) * step
-    kept, deviation = jnp.exp(-decay), earlier * jnp.sqrt(-jnp.expm1(-2 * eta * step))
-    # Where each posterior mean lies, in l, from the begin of the step: 0, and before.
-    lengths = jnp.pad(step, (most - 1, 0), constant_values=1.0)
-    before = [
-        -sum((lengths[most - 1 - k :][: step.size] for k in range(1, j + 1)), 0 * step)
-        for j in range(most)
-    ]
-    weights, corrections = jnp.zeros((2, step.size, most + 1))
-    for order in range(1, most + 1):
-        rows = (orders == order)[:, None]
-        predicting = _weights(decay, step, before[:order])
-        correcting = _weights(decay, step, [step, *before[:order]])
-        weights = jnp.where(rows, _pad(predicting, most + 1), weights)
-        corrections = jnp.where(rows, _pad(correcting, most + 1), corrections)
-    return Table(kept, weights[:, :-1], deviation, corrections)
-
-
-def _weights(decay: Array, step: Array, nodes: list[Array]) -> Float[Array, "steps nodes"]:
-    """Weights of values at the ``nodes`` in the integral over a step from 0 to ``step``."""
-    total = -jnp.expm1(-decay)
-    if len(nodes) == 2:
-        middle = (0.5 * step - nodes[0]) / (nodes[1] - nodes[0])
-        return jnp.stack([total * (1 - middle), total * middle], axis=1)
-    points, shares = np.polynomial.legendre.leggauss(_NODES)
-    points = (points + 1) / 2
-    density = decay[:, None] * jnp.exp(-decay[:, None] * (1 - points)[None]) * (shares / 2)[None]
-    at = step[:, None] * points[None]
-    others = []
-    for j, node in enumerate(nodes[1:], start=1):
-        basis = jnp.ones_like(at)
-        for k, other in enumerate(nodes):
-            if k != j:
-                basis = basis * ((at - other[:, None]) / (node - other)[:, None])
-        others.append((density * basis).sum(axis=1))
-    return jnp.stack([total - sum(others), *others], axis=1)
-
-
-def _pad(weights: Array, count: int) -> Array:
-    return jnp.pad(weights, ((0, 0), (0, count - weights.shape[1])))
-
-
-def combine(weights: Float[Array, "means"], means: Float[Array, "means *state"]) -> Array:
-    """The weighted sum, at full precision on every device."""
-    return jnp.tensordot(weights, means, axes=1, precision=jax.lax.Precision.HIGHEST)

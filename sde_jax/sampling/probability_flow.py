@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Float, Key
+from sde_jax.ode import AdaptiveSolver, FlowSolution, data_end_step
 from sde_jax.sampling.protocol import Samples, draw_prior
 from sde_jax.sampling.times import check_end, end_time
-from sde_jax.score import AdaptiveSolver, FlowSolution, Score, data_end_step, denoised
+from sde_jax.score import Score, denoised
 from sde_jax.sde import LinearSDE, probability_flow_drift
 
 

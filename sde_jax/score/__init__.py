@@ -10,7 +10,6 @@ from sde_jax.score.denoiser import (
 )
 from sde_jax.score.exact import GaussianMixture, MixtureScore
 from sde_jax.score.exact_flow import gaussian_flow, quantile_flow
-from sde_jax.score.flow import AdaptiveSolver, FlowSolution, Method, data_end_step
 from sde_jax.score.guidance import (
     DDNM,
     DPS,
@@ -43,7 +42,6 @@ from sde_jax.score.protocol import Score
 __all__ = [
     "DDNM",
     "DPS",
-    "AdaptiveSolver",
     "BlindDenoiserScore",
     "ClassifierFreeGuidance",
     "ClassLogProbability",
@@ -58,7 +56,6 @@ __all__ = [
     "LikelihoodGuidance",
     "LogNoiseLevel",
     "LogScaledTime",
-    "Method",
     "MixtureScore",
     "NetworkScore",
     "NoiseLevel",
@@ -73,7 +70,6 @@ __all__ = [
     "TimeCondition",
     "ToldDenoiserScore",
     "VelocityPrediction",
-    "data_end_step",
     "denoised",
     "gaussian_flow",
     "quantile_flow",

@@ -8,7 +8,6 @@ import pytest
 from in_process import contents, refusal, run_command, succeed
 
 from sde_jax.recipes.interfaces import Measured
-from sde_jax.recipes.score import lanes_for
 from sde_jax.runs.fixed_steps import root_mean_square_difference
 from sde_jax.runs.measurement import summarize
 
@@ -62,15 +61,6 @@ def test_an_example_does_not_depend_on_count_or_batch(ring_run, tmp_path, eleven
     np.testing.assert_array_equal(columns["index"], np.arange(count))
     # Rounding, as the solver's steps amplify it.
     np.testing.assert_allclose(columns["nats"], eleven[1]["nats"][:count], atol=1e-3)
-
-
-def test_flows_are_solved_in_equal_turns_of_enough_lanes():
-    for count in (1, 63, 64, 127, 149, 256, 500, 1000, 5000):
-        lanes = lanes_for(count)
-        turns = -(-count // lanes)
-        assert 1 <= turns <= 8 and turns * lanes - count < turns, "no turn is half empty"
-        assert lanes == count if count < 128 else lanes >= 64
-    assert (lanes_for(256), lanes_for(4096)) == (64, 512)
 
 
 def test_fixed_steps_find_what_the_adaptive_solver_does(digits_run, tmp_path):

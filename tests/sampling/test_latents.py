@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from cases import SDES, keys, line_mixture
 
+from sde_jax.ode import AdaptiveSolver, FlowSolution
 from sde_jax.sampling import ProbabilityFlow, interpolate, reconstruction_error, spherical, tempered
-from sde_jax.score import AdaptiveSolver, FlowSolution, GaussianMixture, MixtureScore, gaussian_flow
+from sde_jax.score import GaussianMixture, MixtureScore, gaussian_flow
 
 # In 400 decodes at a tolerance of 1e-6 the largest error was 4.5e-4, at 1e-5 it was 3.4e-3.
 FLOW = ProbabilityFlow(t_min=1e-3, solver=AdaptiveSolver(rtol=1e-6, atol=1e-6))

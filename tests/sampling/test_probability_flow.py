@@ -17,8 +17,9 @@ from cases import (
     plane_mixture_arrays,
 )
 
+from sde_jax.ode import AdaptiveSolver
 from sde_jax.sampling import ProbabilityFlow, draw_prior
-from sde_jax.score import AdaptiveSolver, MixtureScore, gaussian_flow, quantile_flow
+from sde_jax.score import MixtureScore, gaussian_flow, quantile_flow
 
 T_MIN = 1e-3
 

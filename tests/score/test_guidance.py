@@ -10,6 +10,7 @@ import posteriors
 import pytest
 from cases import SDES, each_name, each_sde, gaussian, keys, plane_mixture, plane_mixture_arrays
 
+from sde_jax.ode import AdaptiveSolver
 from sde_jax.operators import Mask, Matrix
 from sde_jax.sampling import (
     AdaptiveReversal,
@@ -24,7 +25,6 @@ from sde_jax.sampling import (
 from sde_jax.score import (
     DDNM,
     DPS,
-    AdaptiveSolver,
     ClassifierFreeGuidance,
     GaussianMixture,
     LikelihoodGuidance,

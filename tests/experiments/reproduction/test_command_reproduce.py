@@ -6,10 +6,10 @@ import shutil
 import pytest
 from in_process import refusal, run_command, succeed
 
-from experiments import __main__ as command
 from experiments import digits_nearest
 from experiments.reproduction.course import COURSE, FULL_SIZE, study_names
 from experiments.studies.nearest import NearestImages
+from sde_jax.command_line import main as command
 from sde_jax.recipes.serialization import to_config
 from sde_jax.runs.catalogue import find, names
 from sde_jax.training.loop import TrainResult

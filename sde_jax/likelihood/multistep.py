@@ -1,4 +1,4 @@
-"""Exact likelihoods in fixed steps, each of one evaluation of the score."""
+"""Exact likelihoods in fixed steps of one evaluation of the score."""
 
 import math
 from collections.abc import Callable
@@ -10,48 +10,46 @@ import jax.numpy as jnp
 import numpy as np
 
 from sde_jax.arrays import Array, Float, Key, PRNGKeyArray
-from sde_jax.likelihood import (
+from sde_jax.likelihood.adaptive import (
     Divergence,
     Hutchinson,
     LogLikelihoods,
     log_likelihoods,
     value_and_traces,
 )
-from sde_jax.sampling.exponential import Table, adams_table, combine
+from sde_jax.ode import AdamsTable, adams_table, combine
 from sde_jax.score import Score
 from sde_jax.sde import LinearSDE
 
-__all__ = ["MultistepLikelihood", "even_times", "fitted_times"]
-
-# Posterior means that a state is extrapolated by; corrected, three. Three were no better.
+# Posterior means by which a state is extrapolated; the correction adds one. Three were no better.
 _ORDER = 2
-# How the steps follow the bends of the integrand, by trial on networks of digits and MNIST: the
-# power that makes errors of a parabola equal would be a third, for positions err there, too.
+# The density of steps follows this power of the integrand's curvature. It was chosen on networks of
+# digits and MNIST. A third would equalize the errors of parabolas, but states have errors, too.
 _POWER = 0.6
 _LEAST_DENSITY = 0.1
 _SMOOTHING = 4
 
 
-class _Walk(NamedTuple):
-    """What is known before the evaluation at a time."""
+class _State(NamedTuple):
+    """The state of an example before the evaluation at a time."""
 
     y: Float[Array, "*shape"]
-    """The state there, extrapolated."""
+    """Extrapolated to that time."""
     begun: Float[Array, "*shape"]
-    """``kept y`` of the step before."""
+    """``kept y`` of the previous step."""
     means: Float[Array, "order *shape"]
-    """Posterior means, the last first."""
+    """Posterior means, latest first."""
     trace: Float[Array, "probes"]
     slope: Float[Array, "probes"]
-    """Of the trace, in the step before."""
+    """Of the trace, in the previous step."""
     integral: Float[Array, "probes"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class MultistepLikelihood:
-    """The log density of examples under the probability flow, in fixed steps of one evaluation.
+    """Computes log densities under the probability flow in fixed steps of one evaluation.
 
-    With ``l = log(sigma / alpha)`` as time and ``noise = -sigma score``, `Likelihood`'s
+    With ``l = log(sigma / alpha)`` as time and ``noise = -sigma score``, `Likelihood` computes
 
     ::
 
@@ -59,26 +57,28 @@ class MultistepLikelihood:
                           + D [log alpha(1) - log alpha(t_min) + integral of q dl]
         q = sigma tr(d noise / dx) / D
 
-    has an integrand of about 0 where there is little noise and 1 where there is hardly anything
-    else: the linear part of the flow is solved exactly (as in i-DODE, Zheng et al. 2023,
-    arXiv:2305.03935). States are carried by `ExponentialAdams` of order 2, corrected, and q is
-    integrated by a parabola through its last three values. So a step has one evaluation, where
-    those of an adaptive Runge-Kutta pair have three or six; but these steps know nothing of their
-    error: compare with twice as many. All of it runs at the highest matmul precision.
+    The integrand q is about 0 where there is little noise and about 1 where there is mostly noise.
+    The linear part of the flow is solved exactly (as in i-DODE, Zheng et al. 2023,
+    arXiv:2305.03935). States follow the corrected `ExponentialAdams` of order 2, and q is
+    integrated by a parabola through its last three values. So a step takes one evaluation, while
+    one of an adaptive Runge-Kutta pair takes three or six. These steps do not estimate their error:
+    compare with twice as many. All of it runs at the highest matmul precision.
 
     Raises:
       ValueError: unless ``times`` are at least 3, positive, rising and end at 1.
     """
 
     times: tuple[float, ...]
-    """From t_min up to 1, as `fitted_times` or `even_times` have them."""
+    """From t_min up to 1, as `fitted_times` or `even_times` return them."""
     divergence: Divergence = Hutchinson()
 
     def __post_init__(self) -> None:
-        if len(self.times) < 3 or self.times[0] <= 0 or self.times[-1] != 1:
-            raise ValueError("`times` must be at least 3, begin above 0 and end at 1.")
-        if not all(np.diff(self.times) > 0):
-            raise ValueError("`times` must rise.")
+        rising = all(np.diff(self.times) > 0)
+        if not (len(self.times) >= 3 and self.times[0] > 0 and self.times[-1] == 1 and rising):
+            raise ValueError(
+                "`times` must be at least 3, begin above 0, rise and end at 1; `even_times` "
+                f"returns such: got times={self.times}."
+            )
 
     def __call__(
         self,
@@ -87,7 +87,7 @@ class MultistepLikelihood:
         sde: LinearSDE,
         x: Float[Array, "batch *shape"],
     ) -> LogLikelihoods:
-        """Log densities of ``x``, in model coordinates; one key each, for the probes."""
+        """Returns log densities of ``x``, in model coordinates; ``keys`` draw the probes."""
         latent, integrals, _ = self._solve(keys, score, sde, x)
         first, last = sde.log_alpha(jnp.asarray([self.times[0], 1.0], x.dtype))
         nfe = jnp.full(len(x), len(self.times))
@@ -103,80 +103,79 @@ class MultistepLikelihood:
         sde: LinearSDE,
         x: Float[Array, "batch *shape"],
     ) -> Float[Array, "batch times"]:
-        """What is integrated, at all times, averaged over the probes."""
+        """Returns q at all times, averaged over the probes."""
         return self._solve(keys, score, sde, x)[2].mean(axis=-1)
 
     def _solve(
         self, keys: Key[Array, "batch"], score: Score, sde: LinearSDE, x: Array
     ) -> tuple[Array, Array, Array]:
-        """The state at time 1, the integrals and the integrand, of each example."""
-        with jax.default_matmul_precision("highest"):
-            return jax.vmap(lambda key, x: self._one(key, score, sde, x))(keys, x)
-
-    def _one(
-        self, key: PRNGKeyArray, score: Score, sde: LinearSDE, x: Float[Array, "*shape"]
-    ) -> tuple[Array, Array, Array]:
+        """Returns the state at time 1, the integrals and the integrand of each example."""
         times = jnp.asarray(self.times, x.dtype)
         levels = sde.noise_to_signal(times)
         steps = jnp.diff(jnp.log(levels))
-        orders = np.minimum(_ORDER, 1 + np.arange(len(steps)))
-        course = _Course(
-            score=score,
-            times=times,
-            alphas=sde.alpha(times),
-            sigmas=sde.sigma(times),
-            steps=steps,
-            table=adams_table(levels, _ORDER, orders),
-            vectors=self.divergence.vectors(key, x.size),
-        )
-        last, traces = jax.lax.scan(course.advance, course.begin(x), jnp.arange(len(times)))
-        return course.alphas[-1] * last.y, last.integral, traces
+        table = adams_table(levels, _ORDER, np.minimum(_ORDER, 1 + np.arange(len(steps))))
+
+        def solve(key: PRNGKeyArray, x: Array) -> tuple[Array, Array, Array]:
+            plan = _Plan(
+                score=score,
+                times=times,
+                alphas=sde.alpha(times),
+                sigmas=sde.sigma(times),
+                steps=steps,
+                table=table,
+                vectors=self.divergence.vectors(key, x.size),
+            )
+            last, traces = jax.lax.scan(plan.advance, plan.begin(x), jnp.arange(len(times)))
+            return plan.alphas[-1] * last.y, last.integral, traces
+
+        with jax.default_matmul_precision("highest"):
+            return jax.vmap(solve)(keys, x)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Course:
-    """An example's way through the times."""
+class _Plan:
+    """The coefficients of the steps and the probes of an example."""
 
     score: Score
     times: Float[Array, "times"]
     alphas: Float[Array, "times"]
     sigmas: Float[Array, "times"]
     steps: Float[Array, "steps"]
-    """In log(sigma / alpha)."""
-    table: Table
+    """Step lengths in log(sigma / alpha)."""
+    table: AdamsTable
     vectors: Float[Array, "probes terms dimension"]
 
-    def begin(self, x: Float[Array, "*shape"]) -> _Walk:
+    def begin(self, x: Float[Array, "*shape"]) -> _State:
         nothing, none = jnp.zeros_like(x), jnp.zeros(len(self.vectors), x.dtype)
         means = jnp.stack([nothing] * _ORDER)
-        return _Walk(x / self.alphas[0], nothing, means, none, none, none)
+        return _State(x / self.alphas[0], nothing, means, none, none, none)
 
-    def advance(self, walk: _Walk, index: Array) -> tuple[_Walk, Array]:
-        """Evaluates at a time, takes the step before again, and then the next."""
+    def advance(self, state: _State, index: Array) -> tuple[_State, Array]:
+        """Evaluates at a time, corrects the previous step and predicts the next one."""
         before, after = jnp.maximum(index - 1, 0), jnp.minimum(index, len(self.steps) - 1)
-        mean, trace = self._evaluate(self.alphas[index] * walk.y, index)
-        means = jnp.concatenate([mean[None], walk.means])
-        corrected = walk.begun + combine(self.table.corrections[before], means)
-        y = jnp.where(index > 0, corrected, walk.y)
+        mean, trace = self._evaluate(self.alphas[index] * state.y, index)
+        means = jnp.concatenate([mean[None], state.means])
+        corrected = state.begun + combine(self.table.corrections[before], means)
+        y = jnp.where(index > 0, corrected, state.y)
         begun = self.table.kept[after] * y
         predicted = begun + combine(self.table.weights[after], means[:-1])
 
         length, length_before = self.steps[before], self.steps[jnp.maximum(index - 2, 0)]
-        slope = (trace - walk.trace) / length
-        bend = jnp.where(index > 1, slope - walk.slope, 0.0) / (length + length_before)
-        area = walk.trace * length + slope * length**2 / 2 - bend * length**3 / 6
-        next_walk = _Walk(
+        slope = (trace - state.trace) / length
+        bend = jnp.where(index > 1, slope - state.slope, 0.0) / (length + length_before)
+        area = state.trace * length + slope * length**2 / 2 - bend * length**3 / 6
+        following = _State(
             y=jnp.where(index < len(self.steps), predicted, y),
             begun=begun,
             means=means[:-1],
             trace=trace,
             slope=slope,
-            integral=walk.integral + jnp.where(index > 0, area, 0.0),
+            integral=state.integral + jnp.where(index > 0, area, 0.0),
         )
-        return next_walk, trace
+        return following, trace
 
     def _evaluate(self, x: Array, index: Array) -> tuple[Array, Array]:
-        """The posterior mean and the trace."""
+        """Returns the posterior mean and the trace."""
         sigma = self.sigmas[index]
 
         def noise(x: Array) -> Array:
@@ -187,12 +186,12 @@ class _Course:
 
 
 def even_times(sde: LinearSDE, t_min: float, steps: int) -> tuple[float, ...]:
-    """``steps + 1`` times from ``t_min`` to 1, equally spaced in log(sigma / alpha).
+    """Returns ``steps + 1`` times from ``t_min`` to 1, equally spaced in log(sigma / alpha).
 
     Raises:
-      ValueError: if the process has no noise at ``t_min``, or it is not below 1.
+      ValueError: if the process has no noise at ``t_min``, or ``t_min`` is not below 1.
     """
-    return placed(sde, t_min, lambda least, most: np.linspace(least, most, steps + 1))
+    return _times_at(sde, t_min, lambda least, most: np.linspace(least, most, steps + 1))
 
 
 def fitted_times(
@@ -201,13 +200,13 @@ def fitted_times(
     integrand: Float[Array, "batch times"],
     steps: int,
 ) -> tuple[float, ...]:
-    """``steps + 1`` times that lie closest where the integrand bends most.
+    """Returns ``steps + 1`` times that lie closest where the integrand bends most.
 
     Args:
       sde: the process.
-      times: `even_times`.
-      integrand: what `MultistepLikelihood.integrand` is there, of some examples.
-      steps: how many.
+      times: the times of the integrand, from `even_times`.
+      integrand: `MultistepLikelihood.integrand` of some examples at these times.
+      steps: the number of steps.
     """
     q = np.asarray(integrand, np.float64)
     bends = np.sqrt((np.diff(q, 2, axis=1) ** 2).mean(axis=0))
@@ -223,13 +222,13 @@ def fitted_times(
         levels = np.linspace(least, most, len(times))
         return np.interp(np.linspace(0, share[-1], steps + 1), share, levels)
 
-    return placed(sde, times[0], place)
+    return _times_at(sde, times[0], place)
 
 
-def placed(
+def _times_at(
     sde: LinearSDE, t_min: float, place: Callable[[float, float], np.ndarray]
 ) -> tuple[float, ...]:
-    """The times of what ``place`` makes of the ends of log(sigma / alpha)."""
+    """Returns the times at which log(sigma / alpha) has the values given by ``place``."""
     least, most = (float(sde.noise_to_signal(jnp.asarray(t))) for t in (t_min, 1.0))
     if not 0 < least < most:
         raise ValueError(f"`t_min` must be below 1, where {sde} has noise: got t_min={t_min}.")

@@ -8,10 +8,14 @@ import scipy.special
 import scipy.stats
 from cases import DEVIATION, MEAN, SDES, keys
 
-from sde_jax import variational_bound
-from sde_jax.likelihood import bits_per_dimension
+from sde_jax.likelihood import (
+    DiscretizedGaussian,
+    GaussianDensity,
+    VariationalBound,
+    bits_per_dimension,
+    variational_bound,
+)
 from sde_jax.sde import DDPMChain
-from sde_jax.variational_bound import DiscretizedGaussian, GaussianDensity, VariationalBound
 
 VP = SDES["vp"]
 ENTROPY = 0.5 * np.log(2 * np.pi * np.e * DEVIATION**2)

@@ -1,12 +1,13 @@
 """The adaptive solver, on equations whose solutions are known."""
 
+from typing import get_args
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sde_jax.score import AdaptiveSolver
-from sde_jax.score.flow import METHODS
+from sde_jax.ode import AdaptiveSolver, Method
 
 
 def decay(t, y):
@@ -96,7 +97,7 @@ def test_a_field_that_is_not_finite_is_given_up_soon():
     assert solution.nfe < 600
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", get_args(Method))
 def test_each_pair_solves_and_counts_its_calls(method):
     calls = []
 
@@ -120,29 +121,3 @@ def test_an_unknown_pair_is_refused():
 def test_wrong_settings_are_refused(field):
     with pytest.raises(ValueError, match=f"^`{field}` must be positive: got {field}=0\\.$"):
         AdaptiveSolver(**{field: 0})
-
-
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("lanes", [1, 3, 9])
-def test_many_in_few_lanes_are_solved_as_each_alone(method, lanes):
-    """Of equal steps, whatever the others do: one has no solution up to t = 1, one no drift."""
-
-    def field(t, y, rate):
-        return y[0] ** 2 * rate, jnp.cos(rate * t) * y[1]
-
-    rates = jnp.asarray([0.0, -1.0, 0.5, -40.0, 2.0, -8.0, 0.9, 0.2, -3.0])
-    solver = AdaptiveSolver(rtol=1e-4, atol=1e-4, method=method, max_steps=200)
-    y0 = jnp.ones((9, 3)), jnp.linspace(0.5, 2.0, 9)
-    start, end, first = jnp.asarray(0.0), jnp.asarray(1.0), jnp.asarray(0.1)
-    each = jax.jit(lambda y0: solver.solve_each(field, y0, rates, start, end, first, lanes=lanes))(
-        y0
-    )
-    alone = jax.jit(
-        jax.vmap(lambda y, rate: solver.solve(lambda t, y: field(t, y, rate), y, start, end, first))
-    )(y0, rates)
-    whole = rates < 1
-    np.testing.assert_array_equal(each.converged, whole)
-    np.testing.assert_array_equal(alone.converged, whole)
-    np.testing.assert_array_equal(each.nfe, alone.nfe)
-    for ours, theirs in zip(each.y, alone.y, strict=True):
-        np.testing.assert_allclose(ours[whole], theirs[whole], rtol=1e-5)

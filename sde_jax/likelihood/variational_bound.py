@@ -1,4 +1,4 @@
-"""The variational bound of DDPM: what its chain, run backwards, gives an example at least."""
+"""The variational bound of the log likelihood under a DDPM chain."""
 
 import math
 from dataclasses import dataclass
@@ -14,20 +14,12 @@ from sde_jax.arrays import Array, Float, Int, Key, sum_except_batch
 from sde_jax.score import Score
 from sde_jax.sde import DDPMChain, LinearSDE
 
-__all__ = [
-    "Decoder",
-    "DiscretizedGaussian",
-    "GaussianDensity",
-    "VariationalBound",
-    "VariationalBounds",
-]
-
-# In deviations: the width of a bin without an end. Finite, so that it can be differentiated.
-_ENDLESS = 1e4
+# The width in deviations of an unbounded bin, finite so that it can be differentiated.
+_UNBOUNDED = 1e4
 
 
 class VariationalBounds(NamedTuple):
-    """Lower bounds of log likelihoods, in nats, and the terms that they consist of.
+    """Lower bounds of log likelihoods, in nats, and their terms.
 
     ::
 
@@ -39,16 +31,16 @@ class VariationalBounds(NamedTuple):
     prior: Float[Array, "batch"]
     """Divergence of the last level from the prior, ``L_T`` of Ho et al."""
     transitions: Float[Array, "batch levels-1"]
-    """Divergence of the step into each level but the last from the model's, level 0 first; their
-    ``L_1, ..., L_{T-1}``."""
+    """Divergence of the posterior of each level but the last from the model's step into it, level 0
+    first, ``L_1, ..., L_{T-1}`` of Ho et al."""
     decoder: Float[Array, "batch"]
-    """``log p(x)`` given level 0, their ``-L_0``: that of the decoder."""
+    """``log p(x)`` given level 0, ``-L_0`` of Ho et al."""
     nfe: Int[Array, "batch"]
     """Evaluations of the score."""
 
 
 class Decoder(Protocol):
-    """The log probability of data in model coordinates, given a Gaussian about them."""
+    """Returns the log probability of data in model coordinates under a Gaussian."""
 
     def __call__(
         self, x: Float[Array, "*shape"], mean: Float[Array, "*shape"], deviation: Float[Array, ""]
@@ -57,12 +49,12 @@ class Decoder(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class GaussianDensity:
-    """The density of continuous data, such as dequantized images: that of the Gaussian."""
+    """The Gaussian density, for continuous data such as dequantized images."""
 
     def __call__(
         self, x: Float[Array, "*shape"], mean: Float[Array, "*shape"], deviation: Float[Array, ""]
     ) -> Float[Array, "*shape"]:
-        """The log density of each dimension."""
+        """Returns the log density of each dimension."""
         return norm.logpdf((x - mean) / deviation) - jnp.log(deviation)
 
 
@@ -70,9 +62,8 @@ class GaussianDensity:
 class DiscretizedGaussian:
     """The probability of grey levels placed at ``2 k / (L - 1) - 1`` (Ho et al. 2020, eq. 13).
 
-    A level has what the Gaussian has nearer to it than to any other; the lowest and the highest
-    have all that is beyond them, too. The bits per dimension of such probabilities have a
-    log-determinant of 0.
+    The probability of a level is the Gaussian's mass of the bin around it; the bins of the lowest
+    and the highest level are unbounded. For bits per dimension the log-determinant is 0.
 
     Raises:
       ValueError: unless ``levels`` is at least 2.
@@ -88,12 +79,12 @@ class DiscretizedGaussian:
     def __call__(
         self, x: Float[Array, "*shape"], mean: Float[Array, "*shape"], deviation: Float[Array, ""]
     ) -> Float[Array, "*shape"]:
-        """The log probability of each dimension's level."""
+        """Returns the log probability of the level of each dimension."""
         half = 1 / (self.levels - 1)
         low, high = (x - half - mean) / deviation, (x + half - mean) / deviation
-        low = jnp.where(x < half - 1, high - _ENDLESS, low)
-        high = jnp.where(x > 1 - half, low + _ENDLESS, high)
-        # In the lower tail of the two, no probability is rounded to 1.
+        low = jnp.where(x < half - 1, high - _UNBOUNDED, low)
+        high = jnp.where(x > 1 - half, low + _UNBOUNDED, high)
+        # Taken in the lower tail, no probability is rounded to 1.
         above = low + high > 0
         low, high = jnp.where(above, -high, low), jnp.where(above, -low, high)
         log_low, log_high = log_ndtr(low), log_ndtr(high)
@@ -102,25 +93,26 @@ class DiscretizedGaussian:
 
 @dataclass(frozen=True, kw_only=True)
 class VariationalBound:
-    """The bound of the log likelihood of a DDPM chain (Ho et al. 2020, arXiv:2006.11239, eq. 5).
+    """Bounds log likelihoods under a DDPM chain (Ho et al. 2020, arXiv:2006.11239, eq. 5).
 
     With data x below the chain's levels 0, ..., N - 1::
 
         log p(x) >= E[log p(x | x_0) - KL(q(x_{N-1} | x) || N(0, 1))
                       - sum over i >= 1 of KL(q(x_{i-1} | x_i, x) || p(x_{i-1} | x_i))]
 
-    The model's ``p(x_{i-1} | x_i)`` is Gaussian, of mean ``(x_i + b_i score) / sqrt(1 - b_i)`` and
-    of variance ``b_i`` or that of the posterior q, ``b_i sigma_{i-1}^2 / sigma_i^2``. Every term is
-    there, each divergence in closed form at one draw of x_i given x, for one evaluation of the
-    score, which is to be that of the chain's levels, as of a network with the chain for its
-    ``noise_levels``. All of it runs at the highest matmul precision, whatever the device's default.
+    The model's ``p(x_{i-1} | x_i)`` is Gaussian. Its mean is ``(x_i + b_i score) / sqrt(1 - b_i)``,
+    its variance ``b_i`` or that of the posterior q, ``b_i sigma_{i-1}^2 / sigma_i^2``. Every term
+    is computed: each divergence in closed form at one draw of x_i given x, with one evaluation of
+    the score. The score must be that of the chain's levels, e.g. of a network whose
+    ``noise_levels`` are the chain. All of it runs at the highest matmul precision, whatever the
+    device's default.
 
-    From level 0 to the data the posterior has no variance. The decoder has ``b_0`` there or, with
-    "posterior", the posterior's of level 1, as in the published code (which has the latter with
-    ``b_i``, too). In the limit of many levels, with Euler's constant c = .577 and an exact score,
-    ``b_i`` makes the bound of a smooth density tight and loses ``(1 - c) / 2 = .21`` nats a
-    dimension of separate points, such as grey levels; the posterior makes that of points tight and
-    loses ``(c + 1 - log 2) / 2 = .44`` nats a dimension of a smooth density.
+    The posterior of the data given level 0 has no variance. The decoder has ``b_0`` instead or,
+    with "posterior", the posterior variance of level 1, which the published code uses with ``b_i``,
+    too. In the limit of many levels and for an exact score, with Euler's constant c = .577, ``b_i``
+    makes the bound of a smooth density tight and loses ``(1 - c) / 2 = .21`` nats a dimension for
+    separate points, such as grey levels. The posterior makes the bound tight for points and loses
+    ``(c + 1 - log 2) / 2 = .44`` nats a dimension for a smooth density.
 
     Raises:
       ValueError: unless ``variance`` is "beta" or "posterior".
@@ -128,7 +120,7 @@ class VariationalBound:
 
     chain: DDPMChain = DDPMChain()
     variance: Literal["beta", "posterior"] = "beta"
-    """Variance of the model's steps: the chain's own ``b_i``, or the posterior's given the data."""
+    """The variance of the model's steps: the chain's ``b_i`` or that of the posterior."""
     decoder: Decoder = GaussianDensity()
 
     def __post_init__(self) -> None:
@@ -144,7 +136,7 @@ class VariationalBound:
         sde: LinearSDE,
         x: Float[Array, "batch *shape"],
     ) -> VariationalBounds:
-        """Bounds for ``x``, in model coordinates; one key each, for the noise at all levels."""
+        """Returns bounds for ``x``, in model coordinates; ``keys`` draw the noise of all levels."""
         count, dimensions = self.chain.levels, math.prod(x.shape[1:])
         t = jnp.asarray(np.arange(count) / (count - 1), jnp.result_type(float))
         scale, variance, posterior = self.chain(sde, t, t)
@@ -177,5 +169,5 @@ class VariationalBound:
 
 
 def _noise(keys: Key[Array, "batch"], index: Array, shape: tuple[int, ...]) -> Array:
-    """Unit Gaussian noise of one level, for each key."""
+    """Draws unit Gaussian noise of one level for each key."""
     return jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, index), shape))(keys)

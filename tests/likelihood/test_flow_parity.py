@@ -16,8 +16,8 @@ from published import relative_error, score_of
 
 from sde_jax.arrays import Array
 from sde_jax.likelihood import Likelihood
+from sde_jax.ode import AdaptiveSolver, FlowSolution
 from sde_jax.sampling import ProbabilityFlow
-from sde_jax.score import AdaptiveSolver, FlowSolution
 from sde_jax.sde import probability_flow_drift
 
 each_process = pytest.mark.parametrize("name", ["vp", "ve"])
@@ -63,10 +63,9 @@ class AtOneTime:
 
     t: Array
 
-    def solve_each(self, vector_field, y0, examples, t0, t1, first_step, *, lanes):
-        _, integrand = jax.vmap(vector_field, in_axes=(None, 0, 0))(self.t, y0, examples)
-        done = jnp.ones(len(integrand), bool)
-        return FlowSolution((y0[0], integrand), done.astype(int), done)
+    def solve(self, vector_field, y0, t0, t1, first_step):
+        _, integrand = vector_field(self.t, y0)
+        return FlowSolution((y0[0], integrand), jnp.asarray(1), jnp.asarray(True))
 
 
 def log_likelihood(file, score, count, solver):

@@ -7,9 +7,16 @@ import numpy as np
 import pytest
 from cases import SDES, each_name, keys, plane_mixture
 
-from sde_jax.likelihood import ExactTrace, Hutchinson, Likelihood
-from sde_jax.multistep_likelihood import MultistepLikelihood, even_times, fitted_times
-from sde_jax.score import AdaptiveSolver, GaussianMixture, MixtureScore, NetworkScore, ScoreModel
+from sde_jax.likelihood import (
+    ExactTrace,
+    Hutchinson,
+    Likelihood,
+    MultistepLikelihood,
+    even_times,
+    fitted_times,
+)
+from sde_jax.ode import AdaptiveSolver
+from sde_jax.score import GaussianMixture, MixtureScore, NetworkScore, ScoreModel
 
 T_MIN = 1e-3
 
