@@ -1,22 +1,23 @@
-"""The rules of the layout: who imports whom, how long a file and a function may be, docstrings."""
+"""The rules of the layout: who imports whom, how large files, functions and folders may be."""
 
 import ast
+import functools
 import pathlib
-
-import pytest
+import re
 
 ROOT = pathlib.Path(__file__).parents[1]
 PACKAGE = sorted((ROOT / "sde_jax").rglob("*.py"))
 EXPERIMENTS = sorted((ROOT / "experiments").rglob("*.py"))
-EVERYTHING = PACKAGE + EXPERIMENTS + sorted((ROOT / "benchmarks").rglob("*.py"))
+BENCHMARKS = sorted((ROOT / "benchmarks").rglob("*.py"))
+EVERYTHING = PACKAGE + EXPERIMENTS + BENCHMARKS
 
 MATHEMATICS = {"arrays", "sde", "score"}
-MAY_IMPORT = {
-    "__init__": set(),
+LIBRARY = {
     "arrays": set(),
     "atomic": set(),
     "reporting": set(),
     "cache_folder": set(),
+    "arguments": set(),
     "initialization": {"arrays"},
     "sde": {"arrays"},
     "operators": {"arrays"},
@@ -29,21 +30,36 @@ MAY_IMPORT = {
     "data": {"arrays", "atomic", "cache_folder", "operators", "reporting"},
     "metrics": {"arrays"},
     "figures": {"arrays"},
-    "training": {"arrays", "atomic", "reporting", "data.source"},
+    "training": {"arrays", "atomic", "reporting", "data"},
 }
-MAY_IMPORT |= {"baselines": set(MAY_IMPORT), "interop": set(MAY_IMPORT)}
+LIBRARY |= {"baselines": set(LIBRARY), "interop": set(LIBRARY)}
+APPLICATION = ("recipes", "runs", "evaluation", "editing", "api", "command_line")
+"""In order: each may import the library and those before it."""
+MAY_IMPORT = LIBRARY | {
+    name: {*LIBRARY, *APPLICATION[:place]} for place, name in enumerate(APPLICATION)
+}
+MAY_IMPORT["__main__"] = {"command_line"}
+MAY_IMPORT["__init__"] = {"api", "likelihood", "ode", "sampling", "score", "sde"}
+
+DEFINITIONS = ("ring", "digits", "digits_others", "mnist", "mnist_narrow", "cifar10", "flowers")
+IN_EXPERIMENTS = {
+    **{name: set(DEFINITIONS[:place]) for place, name in enumerate(DEFINITIONS)},
+    "studies": set(),
+    "questions": {*DEFINITIONS, "studies"},
+    "reproduction": {"studies"},
+    "__main__": {"reproduction", "studies"},
+    "__init__": set(),
+}
+FACES = {path.parent.name for path in PACKAGE if path.name == "__init__.py"} - {"sde_jax"}
+
+
+@functools.cache
+def tree_of(path):
+    return ast.parse(path.read_text())
 
 
 def name_of(path):
     return str(path.relative_to(ROOT))
-
-
-each_module = pytest.mark.parametrize("path", PACKAGE, ids=name_of)
-each_file = pytest.mark.parametrize("path", EVERYTHING, ids=name_of)
-
-
-def tree_of(path):
-    return ast.parse(path.read_text())
 
 
 def imports_of(path):
@@ -57,48 +73,114 @@ def imports_of(path):
 
 
 def part_of(path):
-    """The first level of the package that a module belongs to: ``sde``, ``likelihood``, ..."""
-    return path.relative_to(ROOT / "sde_jax").with_suffix("").parts[0]
+    """The first level of the tree that a module belongs to: ``sde``, ``runs``, ``studies``, ..."""
+    return path.relative_to(ROOT).with_suffix("").parts[1]
 
 
-def is_allowed(imported, part):
+def is_allowed(imported, part, graph):
     """Whether a module of ``part`` may import the dotted name, without its leading package."""
-    allowed = MAY_IMPORT[part] | ({part} if part != "__init__" else set())
+    allowed = graph[part] | ({part} if part != "__init__" else set())
     return any(imported == name or imported.startswith(f"{name}.") for name in allowed)
 
 
-@each_module
-def test_imports_follow_the_graph(path):
-    assert part_of(path) in MAY_IMPORT, f"{part_of(path)} has no place in the graph"
-    for imported in imports_of(path):
-        top, _, rest = imported.partition(".")
-        assert top not in {"experiments", "benchmarks", "tests"}, imported
-        if top == "sde_jax" and rest:
-            assert is_allowed(rest, part_of(path)), f"{name_of(path)} must not import {imported}"
+def test_imports_of_the_package_follow_the_graph():
+    for path in PACKAGE:
+        assert part_of(path) in MAY_IMPORT, f"{part_of(path)} has no place in the graph"
+        for imported in imports_of(path):
+            top, _, rest = imported.partition(".")
+            assert top not in {"experiments", "benchmarks", "tests"}, f"{name_of(path)}: {imported}"
+            if top == "sde_jax" and rest:
+                allowed = rest == "__version__" or is_allowed(rest, part_of(path), MAY_IMPORT)
+                assert allowed, f"{name_of(path)} must not import {imported}"
+
+
+def test_imports_of_experiments_follow_the_graph():
+    for path in EXPERIMENTS:
+        assert part_of(path) in IN_EXPERIMENTS, f"{part_of(path)} has no place in the graph"
+        for imported in imports_of(path):
+            top, _, rest = imported.partition(".")
+            assert top not in {"benchmarks", "tests"}, f"{name_of(path)}: {imported}"
+            if top == "experiments":
+                allowed = is_allowed(rest, part_of(path), IN_EXPERIMENTS)
+                assert allowed, f"{name_of(path)} must not import {imported}"
 
 
 def test_the_graph_can_refuse():
-    assert not is_allowed("score.protocol.Score", "sde")
-    assert not is_allowed("sampling", "likelihood")
-    assert not is_allowed("ode", "score")
-    assert not is_allowed("sde.VP", "nets")
-    assert not is_allowed("data.tfds", "training")
-    assert not is_allowed("score_sde.x", "sampling")
-    assert not is_allowed("baselines.vae", "interop")
-    assert is_allowed("data.source.Batch", "training")
-    assert is_allowed("nets.ddpm", "interop")
-    assert is_allowed("sde.base", "score")
+    refused = {
+        "sde": "score.protocol.Score",
+        "likelihood": "sampling",
+        "nets": "sde.VP",
+        "training": "nets.ddpm",
+        "sampling": "score_sde.x",
+        "interop": "baselines.vae",
+        "recipes": "runs.catalogue",
+        "runs": "evaluation.task",
+        "editing": "command_line.parsing",
+    }
+    for part, imported in refused.items():
+        assert not is_allowed(imported, part, MAY_IMPORT), part
+    assert is_allowed("data.source.Batch", "training", MAY_IMPORT)
+    assert is_allowed("nets.ddpm", "interop", MAY_IMPORT)
+    assert is_allowed("runs.catalogue", "command_line", MAY_IMPORT)
+    assert not is_allowed("mnist.mnist_vp", "digits", IN_EXPERIMENTS)
+    assert is_allowed("digits.digits_vp", "mnist", IN_EXPERIMENTS)
 
 
-@pytest.mark.parametrize("path", PACKAGE + EXPERIMENTS, ids=name_of)
-def test_tensorflow_and_torch_are_nobodys_business_but_of_benchmarks(path):
-    for imported in imports_of(path):
-        assert imported.partition(".")[0] not in {"tensorflow", "torch"}, imported
+def deep_imports(text):
+    """Modules below the packages of ``sde_jax`` that Python text imports from."""
+    found = re.findall(r"^\s*(?:from|import) (sde_jax(?:\.\w+)+)", text, re.MULTILINE)
+    return [module for module in found if module.count(".") > 1]
 
 
-@each_file
-def test_files_are_short(path):
-    assert len(path.read_text().splitlines()) <= 300
+def test_users_import_from_faces():
+    """README, documentation, experiments and benchmarks, as users do, name no module inside."""
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    pages += sorted((ROOT / "docs").rglob("*.ipynb"))
+    deep = {
+        name_of(path): modules
+        for path in [*pages, *EXPERIMENTS, *BENCHMARKS]
+        if (modules := deep_imports(path.read_text()))
+    }
+    inside = {"sde_jax.evaluation", "sde_jax.runs", "sde_jax.command_line"}
+    assert not {
+        (name, module)
+        for name, modules in deep.items()
+        for module in modules
+        if module.rpartition(".")[0] not in inside or name.endswith((".md", ".ipynb"))
+    }
+    assert deep_imports("from sde_jax.sde.base import LinearSDE") == ["sde_jax.sde.base"]
+
+
+def test_every_face_names_what_it_exports():
+    import importlib
+
+    for name in sorted(FACES - {"command_line", "runs", "evaluation", "editing"}):
+        face = importlib.import_module(f"sde_jax.{name}")
+        assert face.__doc__, name
+        for public in face.__all__:
+            value = getattr(face, public)
+            documented = getattr(value, "__doc__", None) or not callable(value)
+            assert documented, f"sde_jax.{name}.{public} has no docstring"
+
+
+def test_tensorflow_and_torch_are_imported_by_benchmarks_alone():
+    for path in PACKAGE + EXPERIMENTS:
+        for imported in imports_of(path):
+            assert imported.partition(".")[0] not in {"tensorflow", "torch"}, name_of(path)
+
+
+def test_files_are_short():
+    assert not {name_of(p) for p in EVERYTHING if len(p.read_text().splitlines()) > 300}
+
+
+def test_no_folder_holds_more_than_a_sixth_of_the_project():
+    lines = {path: len(path.read_text().splitlines()) for path in EVERYTHING}
+    folders = {}
+    for path, count in lines.items():
+        folder = path.parent if path.parent.parent != ROOT else path
+        folders[folder] = folders.get(folder, 0) + count
+    largest = max(folders, key=folders.get)
+    assert folders[largest] <= sum(lines.values()) / 6, largest
 
 
 def functions_of(path):
@@ -115,29 +197,42 @@ def code_lines(function):
     return function.end_lineno - start + 1
 
 
-@each_file
-def test_functions_are_short(path):
-    """40 lines in the library, 60 in scripts, without signature and docstring."""
-    limit = 40 if path in PACKAGE else 60
-    for function in functions_of(path):
-        assert code_lines(function) <= limit, f"{function.name}: {code_lines(function)} lines"
+def test_functions_are_short():
+    """40 lines in the package, 60 in scripts, without signature and docstring."""
+    for path in EVERYTHING:
+        limit = 40 if path in PACKAGE else 60
+        for function in functions_of(path):
+            lines = code_lines(function)
+            assert lines <= limit, f"{name_of(path)}: {function.name} has {lines} lines"
 
 
-@each_module
-def test_public_names_have_docstrings(path):
+def test_public_names_have_docstrings():
     """Modules, classes, functions and methods; a method may leave it to the one it implements."""
-    tree = tree_of(path)
-    assert ast.get_docstring(tree) or not tree.body, "module"
-    for node in tree.body:
-        if not isinstance(node, ast.FunctionDef | ast.ClassDef) or node.name.startswith("_"):
-            continue
-        assert ast.get_docstring(node), node.name
-        if isinstance(node, ast.FunctionDef):
-            assert node.returns is not None, f"{node.name} does not say what it returns"
+    for path in PACKAGE:
+        tree = tree_of(path)
+        assert ast.get_docstring(tree) or not tree.body, name_of(path)
+        for node in tree.body:
+            if not isinstance(node, ast.FunctionDef | ast.ClassDef) or node.name.startswith("_"):
+                continue
+            assert ast.get_docstring(node), f"{name_of(path)}: {node.name}"
+            if isinstance(node, ast.FunctionDef):
+                assert node.returns is not None, f"{name_of(path)}: {node.name} has no return type"
 
 
-@each_module
-def test_nothing_happens_at_import(path):
+def test_docstrings_say_what_is_returned():
+    """None begins with a question word or an inversion."""
+    riddle = re.compile(r"(What|How|Whether|That|Where|Why|Of|By|As) ")
+    found = [
+        f"{name_of(path)}:{node.lineno} {first}"
+        for path in EVERYTHING
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Module)
+        and riddle.match(first := (ast.get_docstring(node) or "").partition("\n")[0])
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_nothing_happens_at_import():
     """Definitions, imports and constants only."""
     allowed = (
         ast.Import,
@@ -148,9 +243,10 @@ def test_nothing_happens_at_import(path):
         ast.AnnAssign,
         ast.If,
     )
-    for node in tree_of(path).body:
-        documentation = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-        assert documentation or isinstance(node, allowed), f"line {node.lineno}"
+    for path in PACKAGE + EXPERIMENTS:
+        for node in tree_of(path).body:
+            documentation = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+            assert documentation or isinstance(node, allowed), f"{name_of(path)}:{node.lineno}"
 
 
 def test_no_grab_bags():
