@@ -1,5 +1,6 @@
 """Data sets: their specs, their sources of batches, and their scaling."""
 
+from sde_jax.data.array_file import ArrayFile, held_out_splits
 from sde_jax.data.array_source import ArraySource
 from sde_jax.data.degradation import Degradation, Grey, Half, Smaller
 from sde_jax.data.digits import Digits
@@ -9,6 +10,7 @@ from sde_jax.data.folder import Folder
 from sde_jax.data.picture_files import open_files
 from sde_jax.data.preprocessing import Preprocessing
 from sde_jax.data.row_source import RowSource
+from sde_jax.data.rows import DeviceRows
 from sde_jax.data.scaling import ImageScaling, PointScaling, Scaling
 from sde_jax.data.source import ENDLESS, Batch, DataSource, DataSpec, Layout, check_request
 from sde_jax.data.storage import Storage
@@ -24,6 +26,7 @@ from sde_jax.data.tfds import TfdsImages
 
 __all__ = [
     "ENDLESS",
+    "ArrayFile",
     "ArraySource",
     "Batch",
     "BrokenImageError",
@@ -32,6 +35,7 @@ __all__ = [
     "DataSource",
     "DataSpec",
     "Degradation",
+    "DeviceRows",
     "Digits",
     "Distribution",
     "EncodedRecords",
@@ -53,5 +57,6 @@ __all__ = [
     "SwissRoll",
     "TfdsImages",
     "check_request",
+    "held_out_splits",
     "open_files",
 ]
