@@ -19,10 +19,7 @@ import numpy as np
 from benchmarks.ddpmpp import drawn, first_state
 from benchmarks.row import Asked, Row, Spread, spread
 from experiments.cifar10_vp import experiment as cifar10
-from sde_jax.data.errors import DataNotFoundError
-from sde_jax.data.source import Batch, DataSource
-from sde_jax.data.storage import Storage
-from sde_jax.data.tfds import TfdsImages
+from sde_jax.data import Batch, DataNotFoundError, DataSource, Storage, TfdsImages
 from sde_jax.nets.ncsnpp import NCSNppSpec
 from sde_jax.training.compiled import update_options
 

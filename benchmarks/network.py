@@ -31,7 +31,7 @@ from benchmarks.row import Asked, Row, Spread, not_installed
 from benchmarks.timing import Compiled, compiled, fastest, paired, per_second, seconds, spread
 from experiments.cifar10_vp import experiment as cifar10
 from sde_jax.arrays import Array, PyTree
-from sde_jax.data.source import Batch
+from sde_jax.data import Batch
 from sde_jax.objectives import DenoisingScoreMatching
 from sde_jax.recipes.score import ScoreExperiment
 from sde_jax.training.compiled import update_options

@@ -12,7 +12,7 @@ import math
 import numpy as np
 from sklearn.mixture import GaussianMixture
 
-from sde_jax.data.digits import Digits
+from sde_jax.data import Digits
 
 LEVELS = 17
 WIDENING = 0.1

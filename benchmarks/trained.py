@@ -7,8 +7,7 @@ import jax
 import numpy as np
 
 from benchmarks.row import Asked, Spread
-from sde_jax.data.errors import DataNotFoundError
-from sde_jax.data.tfds import TfdsImages
+from sde_jax.data import DataNotFoundError, TfdsImages
 from sde_jax.evaluation.features import FeatureNetwork, coordinates, extractor
 from sde_jax.evaluation.networks import MissingNetworkError, network
 from sde_jax.evaluation.reference import gather, reference

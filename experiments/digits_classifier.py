@@ -6,7 +6,7 @@ Two CPU cores that did other work, too, .6 minutes; 94.9 +- 1.3 % of the test sp
 right, which is mostly by other writers than the training split.
 """
 
-from sde_jax.data.digits import Digits
+from sde_jax.data import Digits
 from sde_jax.nets.classifier import ClassifierSpec
 from sde_jax.recipes.classification import Classification
 from sde_jax.training.optimizer import Adam

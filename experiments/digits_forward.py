@@ -14,6 +14,6 @@ Two CPU cores, 30 seconds.
 """
 
 from experiments.studies.forward import Forward
-from sde_jax.data.digits import Digits
+from sde_jax.data import Digits
 
 study = Forward(data=Digits())

@@ -12,7 +12,7 @@ cores take seconds for each of the 46,000 steps. Not run to its end yet.
 import dataclasses
 
 from experiments.cifar10_vp import experiment as cifar10_vp
-from sde_jax.data.tfds import TfdsImages
+from sde_jax.data import TfdsImages
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.training.optimizer import Adam

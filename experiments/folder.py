@@ -9,7 +9,7 @@ says what is in it. Meant for a GPU: two CPU cores take seconds for each of the 
 import dataclasses
 
 from experiments.cifar10_vp import experiment as cifar10_vp
-from sde_jax.data.folder import Folder
+from sde_jax.data import Folder
 from sde_jax.training.settings import Training
 
 experiment = dataclasses.replace(

@@ -5,7 +5,7 @@ sde-jax train mnist_vp
 Meant for a GPU: two CPU cores take seconds for each of the 50,000 steps. Not run to its end yet.
 """
 
-from sde_jax.data.tfds import TfdsImages
+from sde_jax.data import TfdsImages
 from sde_jax.nets.ncsnpp import NCSNppSpec
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.score import ScoreExperiment

@@ -5,7 +5,7 @@ sde-jax train ring
 Two CPU cores, 4 minutes; Wasserstein-1 distances of .01 in radius and .02 in angle.
 """
 
-from sde_jax.data.synthetic import Ring
+from sde_jax.data import Ring
 from sde_jax.nets.mlp import MLPSpec
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.sampler_settings import SamplerSettings

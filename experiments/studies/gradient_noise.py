@@ -13,7 +13,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from sde_jax.arrays import Array, Float, PRNGKeyArray, PyTree
-from sde_jax.data.source import DataSource
+from sde_jax.data import DataSource
 from sde_jax.metrics.estimate import Estimate, jackknife_stderr
 from sde_jax.objectives import SampledTimes, TimeSampler
 from sde_jax.recipes.matching import Denoising, Implicit, Sliced

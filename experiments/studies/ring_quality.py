@@ -8,7 +8,7 @@ import numpy as np
 
 from sde_jax import figures
 from sde_jax.arrays import Array, Float, PRNGKeyArray, expand_like
-from sde_jax.data.synthetic import Ring
+from sde_jax.data import Ring
 from sde_jax.metrics.frechet import fit, frechet_distance
 from sde_jax.metrics.moments import moments_of
 from sde_jax.metrics.wasserstein import sliced_wasserstein_2, wasserstein_1

@@ -1,4 +1,4 @@
-"""Stored images as uint8 rows, decoded or read ahead by grain. Imports no JAX: see `Shuffle`."""
+"""Stored images as uint8 arrays, decoded or read ahead by grain."""
 
 import contextlib
 import dataclasses
@@ -6,50 +6,53 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from multiprocessing import parent_process
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
-from sde_jax.data.records import BrokenImageError, ImageRecords
-from sde_jax.data.shuffle import Shuffle
+from sde_jax.data.encoded_records import EncodedRecords
+from sde_jax.data.errors import BrokenImageError
+from sde_jax.data.shuffle import BatchIndices
 
-__all__ = ["DecodedRows", "Rows", "ShuffledPicks", "available_cores", "decoded", "read_ahead"]
+__all__ = ["DecodedImages", "ImageArray", "available_cores", "decoded", "read_ahead"]
+
+T = TypeVar("T")
 
 CHUNK = 64
 BATCHES_AHEAD = 16
 BYTES_AHEAD = 2**29
-"""Of batches that wait, about: fewer where they are large, but two."""
+"""Approximate size of the waiting batches. At least two wait, however large they are."""
 
 
-class Rows(Protocol):
-    """The good images of a split."""
+class ImageArray(Protocol):
+    """Images ``[count, height, width, channels]`` as uint8: an array, or indexed like one."""
 
     def __len__(self) -> int:
         """Number of images."""
 
-    def read(self, indices: np.ndarray) -> np.ndarray:
-        """The images of these indices, uint8 ``[index, height, width, channels]``."""
+    def __getitem__(self, indices: np.ndarray, /) -> np.ndarray:
+        """Returns the images of these indices."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class DecodedRows:
-    """Images that are decoded whenever they are read."""
+class DecodedImages:
+    """An `ImageArray` that decodes images whenever they are read."""
 
-    records: ImageRecords
-    """All of the split."""
+    records: EncodedRecords
+    """All images of the split."""
 
     good: np.ndarray
-    """Those that can be decoded, in their order."""
+    """Indices of the records that can be decoded, in order."""
 
     def __len__(self) -> int:
         return len(self.good)
 
-    def read(self, indices: np.ndarray) -> np.ndarray:
-        """See `Rows`; raises BrokenImageError for one that could be decoded and no longer can."""
+    def __getitem__(self, indices: np.ndarray, /) -> np.ndarray:
+        """Raises BrokenImageError for an image that broke since it was checked."""
         images = np.empty((len(indices), *self.records.shape), np.uint8)
-        for row, image in enumerate(self.records.read(self.good[indices].tolist())):
+        for row, image in enumerate(self.records.read(self.good[indices])):
             if isinstance(image, BrokenImageError):
                 raise image
             images[row] = image
@@ -57,89 +60,59 @@ class DecodedRows:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class ShuffledPicks:
-    """The examples of batch ``start``, ``start + 1``, ... of a stream that this process needs."""
-
-    shuffle: Shuffle
-    """The order of the examples."""
-
-    batch_size: int
-    """Of all processes together."""
-
-    start: int
-    """Number of the first batch."""
-
-    places: np.ndarray
-    """Which of a batch's examples this process needs."""
-
-    def __len__(self) -> int:
-        return sys.maxsize
-
-    def __getitem__(self, number: int) -> np.ndarray:
-        first = (self.start + number) * self.batch_size
-        return self.shuffle.indices(first, self.batch_size)[self.places]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class _Batches:
+class _Batches(Generic[T]):
     """Batches by number, as grain reads them."""
 
-    rows: Rows
-    picks: Sequence[np.ndarray] | ShuffledPicks
+    read: Callable[[np.ndarray], T]
+    indices: BatchIndices
 
     def __len__(self) -> int:
-        return len(self.picks)
+        return len(self.indices)
 
-    def __getitem__(self, number: int) -> np.ndarray:
-        return self.rows.read(self.picks[number])
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class _Chunks:
-    """All records by the chunk, as grain reads them."""
-
-    records: ImageRecords
-
-    def __len__(self) -> int:
-        return -(-len(self.records) // CHUNK)
-
-    def __getitem__(self, number: int) -> list[np.ndarray | BrokenImageError]:
-        end = min((number + 1) * CHUNK, len(self.records))
-        return self.records.read(range(number * CHUNK, end))
+    def __getitem__(self, number: int) -> T:
+        return self.read(self.indices[number])
 
 
 def available_cores() -> int:
-    """The cores that this process may use."""
+    """Returns the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def decoded(records: ImageRecords, threads: int) -> Iterator[np.ndarray | BrokenImageError]:
-    """Each record or its error, in order; few are in memory at any time."""
-    import grain
-
-    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
-    chunks = iter(grain.MapDataset.source(_Chunks(records=records)).to_iter_dataset(options))
-    with contextlib.closing(chunks):
-        for chunk in chunks:
-            yield from chunk
+def decoded(records: EncodedRecords, threads: int) -> Iterator[np.ndarray | BrokenImageError]:
+    """Yields each record or its error, in order; few are in memory at any time."""
+    chunks = BatchIndices(len(records), CHUNK)
+    for images in read_ahead(records.read, chunks, ahead=2 * threads, threads=threads):
+        yield from images
 
 
 def read_ahead(
-    rows: Rows, picks: Sequence[np.ndarray] | ShuffledPicks, *, threads: int = 0, processes: int = 0
-) -> Iterator[np.ndarray]:
-    """``rows.read(pick)`` for each pick, in order, read before they are asked for.
+    read: Callable[[np.ndarray], T],
+    indices: BatchIndices,
+    *,
+    ahead: int,
+    threads: int,
+    processes: int = 0,
+) -> Iterator[T]:
+    """Yields ``read(indices[i])`` for each batch, in order, read before it is needed.
 
-    By ``threads`` of this process, or by ``processes``, to which ``rows`` is pickled. These start
-    afresh (no fork: JAX has threads), leave signals to this process, and end with it. Batches come
-    from them through pipes: the shared memory of a container is often too small.
+    Worker processes start afresh (no fork: JAX has threads), ignore signals to the parent, and end
+    with it. They send batches through pipes, since shared memory in containers is often too small.
+
+    Args:
+      read: reads a batch; it is pickled to worker processes.
+      indices: the indices of each batch.
+      ahead: batches that wait.
+      threads: threads of this process that read.
+      processes: worker processes that read instead of the threads, if not 0.
     """
     import grain
 
-    ahead = batches_ahead(rows, picks)
-    options = grain.ReadOptions(num_threads=min(threads, ahead), prefetch_buffer_size=ahead)
-    batches = grain.MapDataset.source(_Batches(rows=rows, picks=picks)).to_iter_dataset(options)
+    threads = 0 if processes else min(threads, ahead)
+    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=ahead)
+    source = _Batches(read=read, indices=indices)
+    batches = grain.MapDataset.source(source).to_iter_dataset(options)
     if processes:
         _let_grain_read_flags()
         options = grain.experimental.DatasetOptions(min_shm_size=sys.maxsize)
@@ -152,15 +125,14 @@ def read_ahead(
         yield from iterator
 
 
-def batches_ahead(rows: Rows, picks: Sequence[np.ndarray] | ShuffledPicks) -> int:
-    """How many batches `read_ahead` has waiting."""
-    first = picks[0] if len(picks) else np.empty(0, int)
-    size = len(first) * (rows.read(first[:1]).nbytes if len(first) else 0)
+def batches_ahead(images: ImageArray, count: int) -> int:
+    """Returns how many batches of ``count`` images may wait."""
+    size = count * images[np.arange(1)].nbytes if count else 0
     return min(BATCHES_AHEAD, max(2, BYTES_AHEAD // max(size, 1)))
 
 
 def _let_grain_read_flags() -> None:
-    """grain reads flags of absl, which refuses as long as no program has parsed its own."""
+    """Marks absl's flags as parsed: grain reads them, which fails in programs without absl."""
     from absl import flags
 
     if not flags.FLAGS.is_parsed():
@@ -168,7 +140,7 @@ def _let_grain_read_flags() -> None:
 
 
 def _attend_parent(number: int, count: int) -> None:
-    """Leaves signals, which schedulers send to all processes, to the parent, and ends with it."""
+    """Ends with the parent and ignores signals, which schedulers send to all processes."""
     for number_of_signal in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number_of_signal, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -1,4 +1,4 @@
-"""What is left of an image: the pairs that conditional models learn from."""
+"""Degradations of images, which make the pairs that conditional models learn from."""
 
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -14,20 +14,20 @@ Image = Float[Array, "batch height width channels"]
 
 
 class Degradation(Protocol):
-    """A deterministic map of images, in model coordinates, to images of their height and width."""
+    """A deterministic map from images to images of equal height and width, in model coordinates."""
 
     def __call__(self, x: Image) -> Float[Array, "batch height width kept"]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Grey:
-    """Colour is lost: ``.299 red + .587 green + .114 blue``, one channel."""
+    """Removes colour: ``.299 red + .587 green + .114 blue``, one channel."""
 
     def __call__(self, x: Image) -> Float[Array, "batch height width 1"]:
-        """The image in grey.
+        """Returns the image in grey.
 
         Raises:
-          ValueError: if it has not three channels.
+          ValueError: if it does not have three channels.
         """
         if x.shape[-1] != len(LUMA):
             raise ValueError(f"`Grey` needs images of three channels: got shape {x.shape[1:]}.")
@@ -36,24 +36,24 @@ class Grey:
 
 @dataclass(frozen=True, kw_only=True)
 class Smaller:
-    """Detail is lost: means of squares of ``factor`` pixels on a side, each in all its pixels.
+    """Removes detail: each square of ``factor`` pixels on a side takes its mean.
 
     Raises:
       ValueError: unless ``factor`` is at least 2.
     """
 
     factor: int = 4
-    """How many times smaller the image would be."""
+    """Side of a square in pixels."""
 
     def __post_init__(self) -> None:
         if self.factor < 2:
             raise ValueError(f"`factor` must be at least 2: got factor={self.factor}.")
 
     def __call__(self, x: Image) -> Image:
-        """The image of constant squares.
+        """Returns the image of constant squares.
 
         Raises:
-          ValueError: if its size is no multiple of the factor.
+          ValueError: if its size is not a multiple of the factor.
         """
         batch, height, width, channels = x.shape
         if height % self.factor or width % self.factor:
@@ -69,19 +69,18 @@ class Smaller:
 
 @dataclass(frozen=True, kw_only=True)
 class Half:
-    """Half of the image is lost, and 0 in its place, the middle of [-1, 1]."""
+    """Replaces half of the image by 0, the middle of [-1, 1]."""
 
     kept: Literal["upper", "lower", "left", "right"] = "upper"
-    """The half that stays."""
+    """The half that is kept."""
 
     def __post_init__(self) -> None:
         if self.kept not in ("upper", "lower", "left", "right"):
             raise ValueError(f"`kept` must be upper, lower, left or right: got kept={self.kept!r}.")
 
     def __call__(self, x: Image) -> Image:
-        """The half that stays, which has the smaller part of an odd number of rows or columns."""
+        """Returns the kept half, the smaller part of an odd number of rows or columns."""
         axis = 1 if self.kept in ("upper", "lower") else 2
-        place, size = jnp.arange(x.shape[axis]), x.shape[axis]
-        first = place < size // 2
-        stays = first if self.kept in ("upper", "left") else first[::-1]
-        return x * jnp.expand_dims(stays, [n for n in range(4) if n != axis]).astype(x.dtype)
+        first = jnp.arange(x.shape[axis]) < x.shape[axis] // 2
+        kept = first if self.kept in ("upper", "left") else first[::-1]
+        return x * jnp.expand_dims(kept, [n for n in range(4) if n != axis]).astype(x.dtype)

@@ -1,4 +1,4 @@
-"""The handwritten digits that come with scikit-learn: data at hand without a download."""
+"""The handwritten digits that scikit-learn installs, available without a download."""
 
 import dataclasses
 
@@ -17,13 +17,14 @@ TRAIN_SIZE = 1500
 class Digits(DataSpec):
     """1797 handwritten digits, 8x8x1 with 17 grey levels, the test set of UCI's ``optdigits``.
 
-    The first 1500 in scikit-learn's order train, the last 297 are the test split. The order goes by
-    writer, about 130 digits each, so most of the test split is by people unseen in training.
+    The first 1500 in scikit-learn's order are the train split, the last 297 the test split. Each
+    writer's digits, about 130, follow each other, so most of the test split is by people unseen in
+    training.
     Labels are the digits.
     """
 
     coloured: bool = False
-    """Whether each digit has a colour of its own, the same each time, on three channels."""
+    """Give each digit a colour of its own, the same each time, on three channels."""
 
     def load(self) -> ArraySource:
         """Reads the images from the installed scikit-learn."""
@@ -42,7 +43,7 @@ class Digits(DataSpec):
 
 
 def colours(count: int) -> np.ndarray:
-    """Pure hues, evenly spread, as ``[count, 3]`` in [0, 1]; any few neighbours differ much."""
+    """Returns pure hues ``[count, 3]`` in [0, 1], evenly spread; neighbours differ much."""
     turns = np.arange(count)[:, None] * 0.618034 - np.arange(3)[None] / 3
     waves = 0.5 + 0.5 * np.cos(2 * np.pi * turns)
     return waves / waves.max(axis=1, keepdims=True)

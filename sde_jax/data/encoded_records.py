@@ -1,6 +1,8 @@
-"""Records that are encoded images, wherever their bytes are."""
+"""Records of the encoded images of a split."""
 
 import abc
+import functools
+import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
@@ -8,20 +10,22 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import PIL
 
+from sde_jax.data.errors import BrokenImageError
 from sde_jax.data.preprocessing import FORMATS, Preprocessing, stored_size
-from sde_jax.data.records import BrokenImageError
 
-__all__ = ["EncodedRecords", "Reopened"]
+__all__ = ["EncodedRecords", "Reopened", "dimensions"]
 
 T = TypeVar("T")
 
 
 class EncodedRecords(abc.ABC):
-    """The part of `ImageRecords` that decodes.
+    """The images of a split in a fixed order, each decoded when it is read.
+
+    Records can be pickled and read by several threads and processes at once.
 
     Args:
-      preprocessing: what is done to each image.
-      size: height and width of every image, where ``preprocessing.image_size`` is None.
+      preprocessing: the preprocessing of each image.
+      size: height and width of every image, if ``preprocessing.image_size`` is None.
     """
 
     def __init__(self, preprocessing: Preprocessing, size: tuple[int, int] | None) -> None:
@@ -29,48 +33,54 @@ class EncodedRecords(abc.ABC):
         side = preprocessing.image_size
         height, width = size if side is None and size is not None else (side, side)
         if height is None or width is None:
-            raise ValueError("`size` must be given where `image_size` is not")
+            raise ValueError("`size` must be given if `image_size` is not")
         self._shape = (height, width, preprocessing.channels)
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Height, width and channels of every image as `read` gives it."""
+        """Height, width and channels of every image that `read` returns."""
         return self._shape
 
     @property
     @abc.abstractmethod
     def labels(self) -> np.ndarray | None:
-        """Class of each record as int32, where there are classes."""
+        """Class of each record as int32, or None without classes; decodes no image."""
 
-    @property
-    @abc.abstractmethod
+    @functools.cached_property
     def fingerprint(self) -> str:
-        """Differs where content, order or preprocessing do."""
+        """A hash of `content`, preprocessing and shape; decodes no image."""
+        text = repr((*self.content(), self.preprocessing, self.shape))
+        return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
     @abc.abstractmethod
     def __len__(self) -> int:
-        """Number of records."""
+        """Number of records, including broken ones."""
+
+    @abc.abstractmethod
+    def content(self) -> tuple[Any, ...]:
+        """Returns plain values that differ if the stored images or their order do."""
 
     @abc.abstractmethod
     def name(self, index: int) -> str:
-        """What a record is called in messages."""
+        """Returns the name of a record for messages."""
 
     @abc.abstractmethod
     def encoded(self, indices: Sequence[int]) -> Iterator[bytes | Exception]:
-        """The bytes of each of these records, or why there are none."""
+        """Yields the bytes of each of these records, or the error of reading them."""
 
-    def read(self, indices: Sequence[int]) -> list[np.ndarray | BrokenImageError]:
-        """See `ImageRecords.read`."""
-        return self._each(self._decode, indices)
+    def read(self, indices: Sequence[int] | np.ndarray) -> list[np.ndarray | BrokenImageError]:
+        """Returns these records, each preprocessed to uint8 of ``shape``, or its error."""
+        return self._each(self._decode, [int(index) for index in indices])
 
     def stored_sizes(self, indices: Sequence[int]) -> list[tuple[int, int] | BrokenImageError]:
-        """Height and width of these records before preprocessing, from their headers."""
+        """Returns height and width of these records before preprocessing, from their headers."""
         return self._each(stored_size, indices)
 
     def _decode(self, encoded: bytes) -> np.ndarray:
         image = self.preprocessing.decode(encoded)
         if image.shape != self.shape:
-            raise ValueError(f"it is {_by(image.shape)}, the others are {_by(self.shape)}")
+            sizes = dimensions(image.shape), dimensions(self.shape)
+            raise ValueError(f"it is {sizes[0]}, the others are {sizes[1]}")
         return image
 
     def _each(
@@ -83,14 +93,14 @@ class EncodedRecords(abc.ABC):
 
 
 class Reopened(Generic[T]):
-    """Something open that is opened again in each process that uses it."""
+    """A handle that each process opens for itself."""
 
     def __init__(self, opening: Callable[[], T]) -> None:
         self._opening = opening
         self._opened: tuple[int, T] | None = None
 
     def __call__(self) -> T:
-        """The one of this process."""
+        """Returns the handle of this process."""
         if self._opened is None or self._opened[0] != os.getpid():
             self._opened = (os.getpid(), self._opening())
         return self._opened[1]
@@ -102,13 +112,14 @@ class Reopened(Generic[T]):
 def attempt(
     function: Callable[[bytes], T], encoded: bytes | Exception, name: str
 ) -> T | BrokenImageError:
-    """The function's value, or what is wrong with the image: Pillow raises errors of many kinds."""
+    """Returns the function's value, or the image's error: Pillow raises errors of many kinds."""
     try:
         if isinstance(encoded, Exception):
             raise encoded
         return function(encoded)
     except PIL.UnidentifiedImageError:
-        return BrokenImageError(f"{name}: it is no {', '.join(FORMATS[:-1])} or {FORMATS[-1]} file")
+        kinds = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+        return BrokenImageError(f"{name}: it is not a {kinds} file")
     except OSError as error:
         return BrokenImageError(f"{name}: {error.strerror or error}")
     except Exception as error:
@@ -116,5 +127,6 @@ def attempt(
         return BrokenImageError(f"{name}: {reason}")
 
 
-def _by(shape: tuple[int, ...]) -> str:
+def dimensions(shape: Sequence[int]) -> str:
+    """Formats a shape for messages: ``32x32x3``."""
     return "x".join(map(str, shape))

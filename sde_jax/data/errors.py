@@ -1,11 +1,15 @@
-"""What can be wrong with a data set before anything is decoded."""
+"""Errors of data sets."""
 
-__all__ = ["DataNotFoundError", "MixedSizesError"]
+__all__ = ["BrokenImageError", "DataNotFoundError", "MixedSizesError"]
+
+
+class BrokenImageError(ValueError):
+    """An image cannot be decoded; the message names it and the reason."""
 
 
 class DataNotFoundError(ValueError):
-    """A data set is not where it was looked for; the message says how to get it there."""
+    """A data set is missing; the message says how to prepare it."""
 
 
 class MixedSizesError(ValueError):
-    """Images differ in size, and no size was stated to bring them to."""
+    """Images differ in size, and the spec states no common size."""

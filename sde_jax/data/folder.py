@@ -1,19 +1,17 @@
-"""Your own pictures, in a folder or in a zip."""
+"""The user's own pictures, in a folder or a zip."""
 
 import dataclasses
-import functools
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from sde_jax.data.encoded_records import EncodedRecords
-from sde_jax.data.errors import DataNotFoundError, MixedSizesError
+from sde_jax.data.encoded_records import EncodedRecords, dimensions
+from sde_jax.data.errors import BrokenImageError, DataNotFoundError, MixedSizesError
 from sde_jax.data.picture_files import PictureFiles, classes_of, open_files
 from sde_jax.data.preprocessing import Preprocessing
-from sde_jax.data.records import BrokenImageError
 from sde_jax.data.stored_images import StoredImages
 
 __all__ = ["Folder", "FolderRecords"]
@@ -24,10 +22,10 @@ class FolderRecords(EncodedRecords):
 
     Args:
       files: the folder or zip.
-      names: which pictures, in this order.
+      names: the pictures, in this order.
       classes: the class of each picture in ``files``, or None.
-      preprocessing: what is done to each.
-      size: height and width of each, where ``preprocessing.image_size`` is None.
+      preprocessing: the preprocessing of each picture.
+      size: height and width of every picture, if ``preprocessing.image_size`` is None.
     """
 
     def __init__(
@@ -48,16 +46,13 @@ class FolderRecords(EncodedRecords):
 
     @property
     def labels(self) -> np.ndarray | None:
-        """See `ImageRecords.labels`."""
+        """See `EncodedRecords.labels`."""
         return self._labels
 
-    @functools.cached_property
-    def fingerprint(self) -> str:
-        """Of names, sizes and times of change (in a zip, checksums), labels and preprocessing."""
+    def content(self) -> tuple[Any, ...]:
+        """Returns names, sizes and times of change (in a zip, checksums), and labels."""
         labels = None if self._labels is None else self._labels.tolist()
-        stamps = [(name, self._files.stamps[name]) for name in self._names]
-        what = repr((stamps, labels, self.preprocessing, self.shape))
-        return hashlib.sha256(what.encode(errors="surrogateescape")).hexdigest()
+        return [(name, self._files.stamps[name]) for name in self._names], labels
 
     def __len__(self) -> int:
         return len(self._names)
@@ -77,10 +72,10 @@ class FolderRecords(EncodedRecords):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Folder(StoredImages):
-    """PNG, JPEG and WebP pictures in a folder, with its subfolders, or in a zip of one.
+    """PNG, JPEG and WebP pictures in a folder and its subfolders, or in a zip of one.
 
-    The splits are ``train`` and, unless ``held_out`` is 0, ``test``. A picture is held out by its
-    name alone: the names whose SHA-256 is smallest.
+    The splits are ``train`` and, unless ``held_out`` is 0, ``test``. The held-out pictures are
+    those whose names have the smallest SHA-256.
 
     Raises:
       ValueError: if a field is out of range.
@@ -94,7 +89,7 @@ class Folder(StoredImages):
     several; none: no classes."""
 
     held_out: float = 0.1
-    """The part of the pictures that is not trained on but measured, at least one; 0: none."""
+    """Fraction of the pictures in the test split, at least one picture; 0: none."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -109,11 +104,11 @@ class Folder(StoredImages):
         Raises:
           DataNotFoundError: if there are no pictures, or too few to hold one out.
           MixedSizesError: if they differ in size, and ``image_size`` is not stated.
-          ValueError: if ``path`` is not stated, no picture can be read, or dataset.json is not as
-            it must be.
+          ValueError: if ``path`` is not stated, no picture can be read, or dataset.json is
+            malformed.
         """
         if self.path is None:
-            raise ValueError("`path` must be stated: the folder or the zip that has the pictures")
+            raise ValueError("`path` must be stated: the folder or the zip with the pictures")
         files = open_files(Path(self.path).expanduser())
         splits = self._splits(files)
         classes = None if self.labels == "none" else classes_of(files)
@@ -149,7 +144,7 @@ def _hash(name: str) -> bytes:
 
 
 def _common_size(files: PictureFiles) -> tuple[int, int]:
-    """Height and width of all pictures that can be read."""
+    """Returns height and width of all pictures that can be read."""
     anything = FolderRecords(files, files.pictures, None, preprocessing=Preprocessing(image_size=1))
     sizes = dict(zip(files.pictures, anything.stored_sizes(range(len(anything))), strict=True))
     known = {name: size for name, size in sizes.items() if not isinstance(size, BrokenImageError)}
@@ -161,11 +156,7 @@ def _common_size(files: PictureFiles) -> tuple[int, int]:
     for name, size in known.items():
         if size != known[first]:
             raise MixedSizesError(
-                f"`image_size` must be stated where pictures differ in size: in {files.path}, "
-                f"{first} has {_by(known[first])} pixels and {name} has {_by(size)}"
+                f"`image_size` must be stated if pictures differ in size: in {files.path}, "
+                f"{first} has {dimensions(known[first])} pixels and {name} has {dimensions(size)}"
             )
     return known[first]
-
-
-def _by(size: tuple[int, int]) -> str:
-    return "x".join(map(str, size))

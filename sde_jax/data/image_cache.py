@@ -1,4 +1,4 @@
-"""Files about image records in a folder: which are broken, and all good ones, decoded."""
+"""Files about image records: a list of the broken ones, and the decoded good ones."""
 
 import contextlib
 import dataclasses
@@ -8,54 +8,40 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from sde_jax.atomic import whole_file, write_json
 from sde_jax.data.decoding import decoded
-from sde_jax.data.records import BrokenImageError, ImageRecords
+from sde_jax.data.encoded_records import EncodedRecords
+from sde_jax.data.errors import BrokenImageError
 
-__all__ = ["Broken", "CachedRows", "ImageCache", "good_ones"]
+__all__ = ["Broken", "ImageCache", "decode_good", "good_ones"]
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 Broken = dict[int, str]
-"""Why a record cannot be decoded, by its index."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class CachedRows:
-    """Decoded images in a file, of which a read loads what it needs."""
-
-    images: np.ndarray
-    """A memory map of uint8 ``[count, height, width, channels]``."""
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def read(self, indices: np.ndarray) -> np.ndarray:
-        """See `Rows`."""
-        return self.images[indices]
+"""The reason why a record cannot be decoded, by its index."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ImageCache:
-    """What is known of image records, in files that bear their fingerprint.
+    """Files about image records, named by their fingerprint.
 
-    Files appear whole or not at all. While a process makes one, others of the same machine wait;
-    any others make the same file.
+    Files appear whole or not at all. While a process writes one, others of the same machine wait;
+    processes of other machines write the same file.
     """
 
     folder: Path
-    """Where the files are; made when it is needed."""
+    """Folder of the files, created when it is needed."""
 
     threads: int
     """Threads that decode."""
 
-    def check(self, records: ImageRecords) -> Broken:
-        """The broken ones of ``records``; decodes all if that is not known yet.
+    def check(self, records: EncodedRecords) -> Broken:
+        """Returns the broken ones of ``records``; decodes all unless they were checked before.
 
         Raises:
           OSError: in one line, if the folder cannot be written.
@@ -63,13 +49,13 @@ class ImageCache:
         path = self._path(records, ".json")
         with self._only_writer(records):
             if not path.is_file():
-                images = enumerate(decoded(records, self.threads))
-                broken = {i: str(x) for i, x in images if isinstance(x, BrokenImageError)}
-                write_json(path, broken)
+                write_json(path, decode_good(records, self.threads, lambda image: None))
             return _read_broken(path)
 
-    def rows(self, records: ImageRecords) -> tuple[CachedRows, Broken]:
-        """The good ones of ``records``, and the broken; decodes all if it was not done yet.
+    def images(self, records: EncodedRecords) -> tuple[np.ndarray, Broken]:
+        """Returns the good ones of ``records`` in a memory map, and the broken ones.
+
+        Decodes all unless the file exists.
 
         Raises:
           OSError: in one line, if the folder cannot be written or its disk is full.
@@ -77,38 +63,34 @@ class ImageCache:
         path, about = self._path(records, ".uint8"), self._path(records, ".json")
         with self._only_writer(records):
             if not self.holds(records):
-                write_json(about, self._write(records, path))
+                with whole_file(path) as file:
+                    broken = decode_good(
+                        records,
+                        self.threads,
+                        lambda image: file.write(np.ascontiguousarray(image).data),
+                    )
+                write_json(about, broken)
             broken = _read_broken(about)
         shape = (len(records) - len(broken), *records.shape)
         if not shape[0]:
-            return CachedRows(images=np.empty(shape, np.uint8)), broken
-        return CachedRows(images=np.asarray(np.memmap(path, np.uint8, "r", shape=shape))), broken
+            return np.empty(shape, np.uint8), broken
+        return np.asarray(np.memmap(path, np.uint8, "r", shape=shape)), broken
 
-    def holds(self, records: ImageRecords) -> bool:
-        """Whether ``records`` are here decoded."""
+    def holds(self, records: EncodedRecords) -> bool:
+        """Tells if the decoded images of ``records`` are in the folder."""
         path, about = self._path(records, ".uint8"), self._path(records, ".json")
         if not (path.is_file() and about.is_file()):
             return False
         good = len(records) - len(_read_broken(about))
         return path.stat().st_size == good * math.prod(records.shape)
 
-    def _write(self, records: ImageRecords, path: Path) -> Broken:
-        broken: Broken = {}
-        with whole_file(path) as file:
-            for index, image in enumerate(decoded(records, self.threads)):
-                if isinstance(image, BrokenImageError):
-                    broken[index] = str(image)
-                else:
-                    file.write(np.ascontiguousarray(image).data)
-        return broken
-
-    def _path(self, records: ImageRecords, suffix: str) -> Path:
+    def _path(self, records: EncodedRecords, suffix: str) -> Path:
         text = f"{records.fingerprint} {len(records)} {records.shape}"
         return self.folder / (hashlib.sha256(text.encode()).hexdigest()[:32] + suffix)
 
     @contextlib.contextmanager
-    def _only_writer(self, records: ImageRecords) -> Iterator[None]:
-        """Waits for other processes that write about the same; says what to do on a full disk."""
+    def _only_writer(self, records: EncodedRecords) -> Iterator[None]:
+        """Waits for other writers of the same files; names the remedy for a full disk."""
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
             with self._path(records, ".lock").open("w") as file:
@@ -126,8 +108,21 @@ class ImageCache:
             ) from error
 
 
+def decode_good(
+    records: EncodedRecords, threads: int, use: Callable[[np.ndarray], object]
+) -> Broken:
+    """Decodes all records, calls ``use`` with each good image in order; returns the broken ones."""
+    broken: Broken = {}
+    for index, image in enumerate(decoded(records, threads)):
+        if isinstance(image, BrokenImageError):
+            broken[index] = str(image)
+        else:
+            use(image)
+    return broken
+
+
 def good_ones(count: int, broken: Broken) -> np.ndarray:
-    """The indices of ``count`` records that are not among the broken."""
+    """Returns the indices of ``count`` records that are not broken."""
     return np.setdiff1d(np.arange(count), list(broken))
 
 

@@ -1,4 +1,4 @@
-"""Data sets by what a user calls them: a path, or the name of a prepared set."""
+"""Data sets by a path, or by the name of a prepared set."""
 
 import dataclasses
 import zipfile
@@ -16,7 +16,10 @@ __all__ = ["all_records", "spec_of"]
 
 
 def spec_of(source: str, data_dir: str | None, fields: Mapping[str, Any]) -> StoredImages:
-    """What the source is: files where there are any, unless a folder of prepared sets is named."""
+    """Returns the spec of files at ``source``, or else of a prepared set of this name.
+
+    A ``data_dir`` always selects the prepared set.
+    """
     path = Path(source).expanduser()
     if data_dir is None and (path.is_dir() or zipfile.is_zipfile(path)):
         return Folder(path=source, held_out=0, **fields)
@@ -24,7 +27,7 @@ def spec_of(source: str, data_dir: str | None, fields: Mapping[str, Any]) -> Sto
 
 
 def all_records(spec: StoredImages) -> Mapping[str, EncodedRecords]:
-    """All images of the source, by the splits that it has of itself."""
+    """Returns all images of the source, by its own splits."""
     if not isinstance(spec, TfdsImages):
         return {"pictures": spec.records()["train"]}
     try:

@@ -1,4 +1,4 @@
-"""Pictures in a folder or in a zip, with their classes."""
+"""Pictures in a folder or a zip, with their classes."""
 
 import abc
 import functools
@@ -18,14 +18,14 @@ LABELS = "dataset.json"
 
 
 class PictureFiles(abc.ABC):
-    """Files by their paths below the root, written with slashes, in alphabetical order.
+    """Files by their paths below the root, with slashes, in alphabetical order.
 
-    Hidden files and those in hidden folders are passed over, and what macOS adds to a zip.
+    Hidden files, files in hidden folders and the ones that macOS adds to a zip are ignored.
 
     Attributes:
       path: the folder or the zip.
-      stamps: two numbers for each file that differ where its content does: its size, and the time
-        of its last change or its checksum.
+      stamps: two numbers for each file that change with its content: its size, and the time of its
+        last change or its checksum.
     """
 
     def __init__(self, path: Path, stamps: dict[str, tuple[int, int]]) -> None:
@@ -34,12 +34,12 @@ class PictureFiles(abc.ABC):
 
     @property
     def pictures(self) -> list[str]:
-        """Those that are pictures by their suffix."""
+        """Names of the files with the suffix of a picture."""
         return [name for name in self.stamps if name.lower().endswith(SUFFIXES)]
 
     @abc.abstractmethod
     def read(self, name: str) -> bytes:
-        """The content of one; raises ``OSError`` or ``zipfile.BadZipFile``."""
+        """Reads a file; raises ``OSError`` or ``zipfile.BadZipFile``."""
 
 
 class _FolderFiles(PictureFiles):
@@ -66,10 +66,10 @@ class _ZipFiles(PictureFiles):
 
 
 def open_files(path: Path) -> PictureFiles:
-    """The files of a folder or of a zip, with at least one picture.
+    """Opens a folder or a zip with at least one picture.
 
     Raises:
-      DataNotFoundError: if there is none, or ``path`` is neither.
+      DataNotFoundError: if there is no picture, or ``path`` is neither.
     """
     if path.is_dir():
         files: PictureFiles = _FolderFiles(path)
@@ -93,15 +93,15 @@ def open_files(path: Path) -> PictureFiles:
 
 
 def classes_of(files: PictureFiles) -> dict[str, int] | None:
-    """The class of each picture, or None.
+    """Returns the class of each picture, or None.
 
-    If the root has a file ``dataset.json``, it is what that says: ``{"labels": [["00000/a.png", 3],
-    ...]}``, or null for no classes. Otherwise, if each picture is in one of several subfolders of
-    the root, it is the number of that subfolder in alphabetical order. The root is the innermost
-    folder that holds all files.
+    If the root has a file ``dataset.json``, it states the classes: ``{"labels": [["00000/a.png",
+    3], ...]}``, or null for no classes. Otherwise, if every picture is in one of several subfolders
+    of the root, its class is the number of that subfolder in alphabetical order. The root is the
+    innermost folder that holds all files.
 
     Raises:
-      ValueError: if the file is not of that form, or lacks a picture.
+      ValueError: if the file does not have this form, or lacks a picture.
     """
     root = PurePosixPath(os.path.commonpath([PurePosixPath("/", n).parent for n in files.stamps]))
     below = {name: PurePosixPath("/", name).relative_to(root) for name in files.pictures}
@@ -123,7 +123,7 @@ def _listed_classes(
         classes = None if labels is None else dict(labels)
     except (ValueError, TypeError, KeyError):
         raise ValueError(
-            f'{where} must be {{"labels": [["00000/a.png", 3], ...]}}, or have null there'
+            f'{where} must be {{"labels": [["00000/a.png", 3], ...]}} or {{"labels": null}}'
         ) from None
     if classes is None:
         return None
@@ -132,7 +132,7 @@ def _listed_classes(
             raise ValueError(f"{where} has no label for {name}")
         if type(classes[name]) is not int or not 0 <= classes[name] < 2**31:
             raise ValueError(
-                f"{where} must have whole numbers from 0 on as labels: {name} has {classes[name]!r}"
+                f"{where} must have non-negative integers as labels: {name} has {classes[name]!r}"
             )
     return {name: classes[path] for name, path in below.items()}
 

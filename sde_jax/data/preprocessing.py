@@ -1,4 +1,4 @@
-"""What is done to images before they become a data source."""
+"""Preprocessing of images before they become a data source."""
 
 import dataclasses
 import io
@@ -12,7 +12,7 @@ import PIL.ImageOps
 __all__ = ["FORMATS", "Preprocessing", "pad_to_square", "stored_size"]
 
 FORMATS = ("PNG", "JPEG", "WEBP")
-"""The formats that are read, as Pillow calls them."""
+"""The formats that are read, by their names in Pillow."""
 
 MODES: dict[int, str] = {1: "L", 3: "RGB", 4: "RGBA"}
 SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")
@@ -20,21 +20,22 @@ SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Preprocessing:
-    """From an image of any kind to uint8 ``[height, width, channels]``, in this order.
+    """Converts an image of any kind to uint8 ``[height, width, channels]``, in this order.
 
-    1. It is turned upright by its EXIF orientation.
-    2. It becomes grey, red-green-blue or with alpha, by ``channels``. Of 16 bits the upper 8 are
-       kept, grey is luma (.299 R + .587 G + .114 B), transparency goes over white, and CMYK is
-       R = (255 - C) (255 - K) / 255, likewise G and B; colour profiles are passed over.
+    1. The EXIF orientation turns it upright.
+    2. It becomes grey, red-green-blue or red-green-blue with alpha, by ``channels``. The upper 8 of
+       16 bits are kept, grey is luma (.299 R + .587 G + .114 B), transparent pixels are blended
+       with white, and CMYK is R = (255 - C) (255 - K) / 255, likewise G and B. Colour profiles are
+       ignored.
     3. ``fit`` makes it a square of ``image_size``, if that is stated. The resize is Pillow's
-       bicubic one (a = -1/2), its support widened where the image shrinks: antialiased.
+       bicubic one (a = -1/2), antialiased: its support widens when the image shrinks.
 
     Raises:
-      ValueError: if a field is out of range, or ``crop_size`` has nothing to be resized to.
+      ValueError: if a field is out of range, or ``crop_size`` is stated without ``image_size``.
     """
 
     image_size: int | None = None
-    """Side of the images in pixels; None: as they are."""
+    """Side of the images in pixels; None: unchanged."""
 
     fit: Literal["crop", "pad"] = "crop"
     """crop: the centre square, resized; pad: unchanged, centred on zeros, for smaller images."""
@@ -49,19 +50,19 @@ class Preprocessing:
         for field in ("image_size", "crop_size"):
             value = getattr(self, field)
             if value is not None and value < 1:
-                raise ValueError(f"`{field}` must be positive: got {value}. None: as it is.")
+                raise ValueError(f"`{field}` must be positive: got {value}. None: unchanged.")
         if self.fit not in ("crop", "pad"):
             raise ValueError(f"`fit` must be crop or pad: got {self.fit!r}")
         if self.channels not in MODES:
             raise ValueError(f"`channels` must be 1, 3 or 4: got {self.channels}")
         if self.crop_size is not None and (self.fit == "pad" or self.image_size is None):
             raise ValueError(
-                "`crop_size` must go with fit=crop and an `image_size`, to which it is resized: "
+                "`crop_size` must go with fit=crop and an `image_size`, the size after the resize: "
                 f"got crop_size={self.crop_size}, fit={self.fit}, image_size={self.image_size}"
             )
 
     def decode(self, encoded: bytes) -> np.ndarray:
-        """A PNG, JPEG or WebP file, of several frames the first.
+        """Decodes and preprocesses a PNG, JPEG or WebP file, the first of several frames.
 
         Raises:
           Exception: any that Pillow raises for a file that is damaged or too large.
@@ -70,11 +71,11 @@ class Preprocessing:
             return self(image)
 
     def __call__(self, image: PIL.Image.Image) -> np.ndarray:
-        """The image, preprocessed.
+        """Returns the preprocessed image.
 
         Raises:
-          ValueError: if its mode has no fixed range, or it has less than ``crop_size`` pixels in a
-            direction, or for pad more than ``image_size``.
+          ValueError: if its mode has no fixed range, a side is shorter than ``crop_size``, or pad
+            finds a side longer than ``image_size``.
         """
         upright = image if _orientation(image) == 1 else PIL.ImageOps.exif_transpose(image)
         image = self._in_mode(upright)
@@ -82,7 +83,7 @@ class Preprocessing:
             image = self._square(image, self.image_size)
         levels = np.array(image).reshape(image.height, image.width, self.channels)
         if self.image_size is not None and self.fit == "pad":
-            return pad_to_square(levels[None], self.image_size)[0]
+            return pad_to_square(levels, self.image_size)
         return levels
 
     def _in_mode(self, image: PIL.Image.Image) -> PIL.Image.Image:
@@ -111,30 +112,23 @@ class Preprocessing:
 
 
 def stored_size(encoded: bytes) -> tuple[int, int]:
-    """Height and width of an encoded image, turned upright, from its header.
+    """Returns height and width of an encoded image, turned upright, from its header.
 
     Raises:
-      Exception: any that Pillow raises for a header that is damaged or tells of too large an image.
+      Exception: any that Pillow raises for a damaged header or too large an image.
     """
     with PIL.Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
         return image.size if _orientation(image) in (5, 6, 7, 8) else image.size[::-1]
 
 
-def pad_to_square(images: np.ndarray, size: int) -> np.ndarray:
-    """Images ``[count, height, width, channels]`` centred on zeros in ``size x size`` pixels.
-
-    Where the margin is odd, the right and the lower one are a pixel wider.
-
-    Raises:
-      ValueError: if the images are larger than ``size``.
-    """
-    count, height, width, channels = images.shape
+def pad_to_square(image: np.ndarray, size: int) -> np.ndarray:
+    """Centres an image on zeros; the right and lower margins take the odd pixel."""
+    height, width, _ = image.shape
     if size < max(height, width):
-        raise ValueError(f"`size` must hold images of {height}x{width}: got {size}")
-    padded = np.zeros((count, size, size, channels), images.dtype)
+        raise ValueError(f"`size` must hold an image of {height}x{width}: got {size}")
     upper, left = (size - height) // 2, (size - width) // 2
-    padded[:, upper : upper + height, left : left + width] = images
-    return padded
+    margins = ((upper, size - height - upper), (left, size - width - left), (0, 0))
+    return np.pad(image, margins)
 
 
 def _orientation(image: PIL.Image.Image) -> int:

@@ -1,11 +1,13 @@
-"""The order of a stream: a fresh permutation in each epoch."""
+"""The order of examples: once from the first to the last, or shuffled anew in each epoch."""
 
-from collections.abc import Sequence
+import dataclasses
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.random import Generator, Philox, SeedSequence
 
-__all__ = ["Shuffle"]
+__all__ = ["BatchIndices", "Shuffle"]
 
 EPOCHS_KEPT = 2
 
@@ -13,8 +15,8 @@ EPOCHS_KEPT = 2
 class Shuffle:
     """All examples in a random order, then all in another, without end.
 
-    The order of an epoch is numpy's Philox's, seeded by ``seed`` and the epoch, and is made when it
-    is first needed. This module imports no JAX: processes that decode use it, too.
+    numpy's Philox, seeded by ``seed`` and the epoch, orders each epoch when its order is first
+    needed.
 
     Args:
       seed: whole numbers, not negative.
@@ -27,7 +29,7 @@ class Shuffle:
         self._orders: dict[int, np.ndarray] = {}
 
     def indices(self, first: int, count: int) -> np.ndarray:
-        """``count`` examples from place ``first`` on of all epochs, one after the other."""
+        """Returns ``count`` examples from place ``first`` on of all epochs, one after the other."""
         pieces = []
         while count:
             epoch, place = divmod(first, self.size)
@@ -44,3 +46,45 @@ class Shuffle:
             self._orders = {key: orders.get(key, order) for key in kept}
             return order
         return orders[epoch]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class BatchIndices:
+    """The indices of each batch's examples: in order and once, or shuffled without end."""
+
+    size: int
+    """Number of examples."""
+
+    batch_size: int
+    """Examples in a batch. The last batch in order may have fewer; a shuffled one never does."""
+
+    _: dataclasses.KW_ONLY
+    shuffle: Shuffle | None = None
+    """The order of the examples. None: 0, 1, ..."""
+
+    start: int = 0
+    """Number of the first batch."""
+
+    places: Mapping[int, np.ndarray] | None = None
+    """Places of a batch that are used, by the batch's length. None: all."""
+
+    def __len__(self) -> int:
+        return sys.maxsize if self.shuffle else len(range(0, self.size, self.batch_size))
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return map(self.__getitem__, range(len(self)))
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        first = (self.start + number) * self.batch_size
+        if self.shuffle:
+            batch = self.shuffle.indices(first, self.batch_size)
+        else:
+            batch = np.arange(first, min(first + self.batch_size, self.size), dtype=np.uint32)
+        return batch if self.places is None else batch[self.places[len(batch)]]
+
+    @property
+    def lengths(self) -> set[int]:
+        """The lengths that batches have."""
+        if self.shuffle:
+            return {self.batch_size}
+        return {min(self.batch_size, self.size), self.size % self.batch_size} - {0}

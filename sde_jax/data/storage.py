@@ -1,23 +1,22 @@
-"""Where the decoded images of a set are kept: on the device, in a file, or nowhere."""
+"""Storage of the decoded images of a set: on the device, in a file, or nowhere."""
 
 import dataclasses
 import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import numpy as np
 
 from sde_jax.cache_folder import cache_folder
-from sde_jax.data.array_source import ArraySource
-from sde_jax.data.decoding import DecodedRows, available_cores, decoded
-from sde_jax.data.host_source import HostSource
-from sde_jax.data.image_cache import Broken, ImageCache, good_ones
-from sde_jax.data.records import BrokenImageError, ImageRecords
-from sde_jax.data.scaling import ImageScaling
-from sde_jax.data.source import DataSource
+from sde_jax.data.decoding import DecodedImages, available_cores
+from sde_jax.data.encoded_records import EncodedRecords, dimensions
+from sde_jax.data.image_cache import Broken, ImageCache, decode_good, good_ones
+from sde_jax.data.row_source import RowSource
+from sde_jax.data.rows import DeviceRows, HostRows, Rows
+from sde_jax.data.transform import DequantizeAndFlip
 from sde_jax.reporting import first_line, report
 
 __all__ = ["Storage", "open_images"]
@@ -33,7 +32,7 @@ Keep = Literal["device", "cache", "stream"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Storage:
-    """Where decoded images are kept. The batches are the same, bitwise.
+    """Place of the decoded images. The batches are the same, bitwise.
 
     Raises:
       ValueError: if ``keep`` is none of those named, or ``workers`` is below 1.
@@ -41,8 +40,8 @@ class Storage:
 
     keep: Literal["auto", "device", "cache", "stream"] = "auto"
     """``device``: as uint8 in its memory; ``cache``: as uint8 in a memory-mapped file; ``stream``:
-    not at all, they are decoded for each batch. ``auto``: the first with room; the device has for a
-    quarter of its memory (2 GiB on CPU), the disk for four fifths of what is free."""
+    not at all, they are decoded for each batch. ``auto``: the first with room: a quarter of the
+    device's memory (2 GiB on CPU), or four fifths of the free disk."""
 
     folder: str | None = None
     """Folder of the cache, and of the lists of broken images. By default sde_jax in
@@ -55,85 +54,72 @@ class Storage:
         if self.keep not in ("auto", "device", "cache", "stream"):
             raise ValueError(
                 f"`keep` must be auto, device, cache or stream: got {self.keep!r}. "
-                "By size of the data: auto."
+                "auto chooses by the size of the data."
             )
         if self.workers is not None and self.workers < 1:
             raise ValueError(
-                f"`workers` must be at least 1: got {self.workers}. None: as many as there are "
-                "cores."
+                f"`workers` must be at least 1: got {self.workers}. None: one for each core."
             )
 
     def resolved_folder(self) -> Path:
-        """The folder of the cache."""
+        """Returns the folder of the cache."""
         return cache_folder() if self.folder is None else Path(self.folder).expanduser()
 
     def resolved_workers(self) -> int:
-        """Threads or processes."""
+        """Returns the number of threads or processes."""
         return min(available_cores(), 16) if self.workers is None else self.workers
 
 
 def open_images(
-    records: Mapping[str, ImageRecords],
-    *,
-    storage: Storage,
-    scaling: ImageScaling,
-    flip: bool,
-    dequantize: bool,
-) -> DataSource:
-    """The good images of ``records`` by split, kept as ``storage`` says; stderr says how.
+    records: Mapping[str, EncodedRecords], storage: Storage, transform: DequantizeAndFlip
+) -> RowSource:
+    """Returns a source of the good images of ``records`` by split.
 
-    Broken ones are named on stderr, ten at most, and left out. ``flip`` and ``dequantize`` are
-    those of `ArraySource`.
+    Prints to stderr where the images are kept, and the names of ten broken ones at most, which are
+    left out.
 
     Raises:
       ValueError: if there is no split, images differ in shape, only some splits have labels, a
-        split has no good image, or ``scaling`` is not for 256 levels.
+        split has no good image, or ``transform.scaling`` is not for 256 levels.
       OSError: if the cache cannot be written.
     """
-    shape = _common_shape(records, scaling)
-    workers = storage.resolved_workers()
-    cache = ImageCache(folder=storage.resolved_folder(), threads=workers)
+    shape = _common_shape(records, transform.scaling.levels)
+    cache = ImageCache(folder=storage.resolved_folder(), threads=storage.resolved_workers())
     keep = _resolved_keep(records, storage.keep, cache)
-    kept = {split: _kept(of_split, keep, cache) for split, of_split in records.items()}
-    broken = {split: of_split for split, (_, of_split) in kept.items()}
-    _report_broken(records, broken)
-    images = {split: of_split for split, (of_split, _) in kept.items()}
-    labels = _good_labels(records, broken)
-    treatment: dict[str, Any] = {"scaling": scaling, "flip": flip, "dequantize": dequantize}
-    if keep == "device":
-        return ArraySource(images, labels, **treatment)
-    if keep == "cache":
-        return HostSource(images, shape, labels, **treatment, threads=CACHE_THREADS)
-    return HostSource(images, shape, labels, **treatment, threads=workers, processes=workers)
+    opened = {split: _open_split(of_split, keep, cache) for split, of_split in records.items()}
+    _report_broken(records, {split: broken for split, (_, broken) in opened.items()})
+    return RowSource(
+        {split: rows for split, (rows, _) in opened.items()},
+        transform,
+        transform.for_evaluation,
+        shape=shape,
+        scaling=transform.scaling,
+    )
 
 
-def _common_shape(
-    records: Mapping[str, ImageRecords], scaling: ImageScaling
-) -> tuple[int, int, int]:
+def _common_shape(records: Mapping[str, EncodedRecords], levels: int) -> tuple[int, int, int]:
     if not records:
         raise ValueError("`records` must hold at least one split: got none")
-    if scaling.levels != 256:
-        raise ValueError(f"`scaling` must have the 256 levels of images: got {scaling.levels}")
+    if levels != 256:
+        raise ValueError(f"`scaling` must have the 256 levels of images: got {levels}")
     shapes = {split: of_split.shape for split, of_split in records.items()}
     if len(set(shapes.values())) > 1:
         raise ValueError(f"`records` must be of one shape: got {shapes}")
-    labelled = {split: of_split.labels is not None for split, of_split in records.items()}
-    if len(set(labelled.values())) > 1:
-        without = [split for split, has in labelled.items() if not has]
+    without = [split for split, of_split in records.items() if of_split.labels is None]
+    if without and len(without) < len(records):
         raise ValueError(f"`records` must all have labels, or none: split {without[0]!r} has none")
     return next(iter(shapes.values()))
 
 
 def _resolved_keep(
-    records: Mapping[str, ImageRecords], keep: Literal["auto"] | Keep, cache: ImageCache
+    records: Mapping[str, EncodedRecords], keep: Literal["auto"] | Keep, cache: ImageCache
 ) -> Keep:
-    """Says how the images are kept, and chooses where it is left open."""
-    counts = " + ".join(f"{len(of_split):,}" for of_split in records.values())
+    """Resolves ``auto``, and prints where the images are kept."""
     shape = next(iter(records.values())).shape
-    size = sum(len(of_split) for of_split in records.values()) * math.prod(shape)
+    size = sum(map(len, records.values())) * math.prod(shape)
     if keep == "auto":
         missing = [of_split for of_split in records.values() if not cache.holds(of_split)]
-        to_write = sum(len(of_split) for of_split in missing) * math.prod(shape)
+        to_write = sum(map(len, missing)) * math.prod(shape)
         if size <= _device_bytes():
             keep = "device"
         elif to_write <= DISK_SHARE * _free_bytes(cache.folder):
@@ -145,70 +131,62 @@ def _resolved_keep(
         "cache": f"kept decoded in {cache.folder}",
         "stream": "streamed",
     }[keep]
-    report(f"images: {counts} of {'x'.join(map(str, shape))}, {size / 1e6:,.1f} MB, {where}")
+    counts = " + ".join(f"{len(of_split):,}" for of_split in records.values())
+    report(f"images: {counts} of {dimensions(shape)}, {size / 1e6:,.1f} MB, {where}")
     return keep
 
 
 def _device_bytes() -> float:
-    """How much of a device's memory images may take."""
+    """Returns the part of a device's memory that images may take."""
     statistics = jax.local_devices()[0].memory_stats() or {}
     return DEVICE_SHARE * statistics.get("bytes_limit", CPU_BYTES / DEVICE_SHARE)
 
 
 def _free_bytes(folder: Path) -> int:
-    """Room on the disk of ``folder``, which need not exist."""
+    """Returns the free space on the disk of ``folder``, which need not exist."""
     existing = next(
         path for path in (folder.absolute(), *folder.absolute().parents) if path.exists()
     )
     return shutil.disk_usage(existing).free
 
 
-def _kept(records: ImageRecords, keep: Keep, cache: ImageCache) -> tuple[Any, Broken]:
-    """The good images of a split, an array or `Rows`, and the broken."""
-    if keep == "device":
-        return _decode(records, cache.threads)
+def _open_split(records: EncodedRecords, keep: Keep, cache: ImageCache) -> tuple[Rows, Broken]:
+    """Returns the good images of a split, and the broken ones."""
     if keep == "cache":
-        return cache.rows(records)
-    broken = cache.check(records)
-    return DecodedRows(records=records, good=good_ones(len(records), broken)), broken
-
-
-def _decode(records: ImageRecords, threads: int) -> tuple[np.ndarray, Broken]:
+        cached, broken = cache.images(records)
+        labels = _good_labels(records, broken)
+        return HostRows(images=cached, labels=labels, threads=CACHE_THREADS), broken
+    workers = cache.threads
+    if keep == "stream":
+        broken = cache.check(records)
+        decoded = DecodedImages(records=records, good=good_ones(len(records), broken))
+        labels = _good_labels(records, broken)
+        rows = HostRows(images=decoded, labels=labels, threads=workers, processes=workers)
+        return rows, broken
     images = np.empty((len(records), *records.shape), np.uint8)
-    broken: Broken = {}
-    for index, image in enumerate(decoded(records, threads)):
-        if isinstance(image, BrokenImageError):
-            broken[index] = str(image)
-        else:
-            images[index - len(broken)] = image
-    return images[: len(records) - len(broken)], broken
+    places = iter(images)
+    broken = decode_good(records, workers, lambda image: np.copyto(next(places), image))
+    good = images[: len(records) - len(broken)]
+    return DeviceRows(good, _good_labels(records, broken)), broken
 
 
-def _report_broken(records: Mapping[str, ImageRecords], broken: Mapping[str, Broken]) -> None:
-    """Names the broken images; raises ValueError if a split has no other."""
+def _good_labels(records: EncodedRecords, broken: Broken) -> np.ndarray | None:
+    labels = records.labels
+    return None if labels is None else labels[good_ones(len(records), broken)]
+
+
+def _report_broken(records: Mapping[str, EncodedRecords], broken: Mapping[str, Broken]) -> None:
+    """Names the broken images; raises ValueError if a split has no good image."""
     reasons = [why for of_split in broken.values() for why in of_split.values()]
     for why in reasons[:BROKEN_NAMED]:
         report(f"broken image: {first_line(why)}")
     if reasons:
-        total = sum(len(of_split) for of_split in records.values())
         more = f", {len(reasons) - BROKEN_NAMED:,} of them not named"
         report(
-            f"{len(reasons):,} of {total:,} images are broken and left out"
-            + (more if len(reasons) > BROKEN_NAMED else "")
+            f"{len(reasons):,} of {sum(map(len, records.values())):,} images are broken and left "
+            f"out{more if len(reasons) > BROKEN_NAMED else ''}"
         )
     for split, of_split in records.items():
         if len(broken[split]) == len(of_split):
             found = f"all {len(of_split):,} are broken" if len(of_split) else "it has none"
             raise ValueError(f"split {split!r} has no image that can be read: {found}")
-
-
-def _good_labels(
-    records: Mapping[str, ImageRecords], broken: Mapping[str, Broken]
-) -> dict[str, np.ndarray] | None:
-    labels = {}
-    for split, of_split in records.items():
-        of_all = of_split.labels
-        if of_all is None:
-            return None
-        labels[split] = of_all[good_ones(len(of_split), broken[split])]
-    return labels

@@ -1,4 +1,4 @@
-"""What all specs of images in files have in common."""
+"""Base of all specs of images in files."""
 
 import abc
 import dataclasses
@@ -10,20 +10,21 @@ from sde_jax.data.preprocessing import Preprocessing
 from sde_jax.data.scaling import ImageScaling
 from sde_jax.data.source import DataSource, DataSpec, Layout
 from sde_jax.data.storage import Storage, open_images
+from sde_jax.data.transform import DequantizeAndFlip
 
 __all__ = ["StoredImages"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StoredImages(DataSpec):
-    """Encoded images, how they are preprocessed (see `Preprocessing`), kept and scaled.
+    """Encoded images, with their preprocessing (see `Preprocessing`), storage and scaling.
 
     Raises:
-      ValueError: if a field is out of range, or ``crop_size`` has nothing to be resized to.
+      ValueError: if a field is out of range, or ``crop_size`` is stated without ``image_size``.
     """
 
     image_size: int | None = None
-    """Side of the square images that they become. By default as they are, all of one size."""
+    """Side of the square images that they become. By default unchanged, all of one size."""
 
     fit: Literal["crop", "pad"] = "crop"
     """crop: the centre square, resized; pad: unchanged, centred on zeros, for smaller images."""
@@ -41,27 +42,27 @@ class StoredImages(DataSpec):
     """Spread grey levels over their bins in training; published models were trained without."""
 
     centered: bool = True
-    """Whether model coordinates are [-1, 1]; [0, 1] is that of published VE models."""
+    """Scale images to [-1, 1]; published VE models use [0, 1]."""
 
     storage: Storage = Storage()
-    """Where decoded images are kept."""
+    """Storage of the decoded images."""
 
     def __post_init__(self) -> None:
         self._preprocessing(3)
 
     @abc.abstractmethod
     def records(self) -> Mapping[str, EncodedRecords]:
-        """The images by split; nothing is decoded."""
+        """Returns the images by split; decodes nothing."""
 
     @abc.abstractmethod
     def _stored_channels(self) -> int | None:
-        """Channels before ``grey``, if they are known without the data."""
+        """Returns the channels before ``grey``, or None if only the data tell."""
 
     def layout(self) -> Layout:
-        """Shape and scaling, from the data unless size and channels are stated; decodes nothing.
+        """Returns shape and scaling; opens the data unless size and channels are stated.
 
         Raises:
-          ValueError: as for `records`, if the data must be looked at.
+          ValueError: as for `records`, if the data are opened.
         """
         channels = 1 if self.grey else self._stored_channels()
         if self.image_size is None or channels is None:
@@ -74,13 +75,10 @@ class StoredImages(DataSpec):
         Raises:
           ValueError: as for `records`, or if none can be decoded.
         """
-        return open_images(
-            self.records(),
-            storage=self.storage,
-            scaling=self._scaling,
-            flip=self.flip,
-            dequantize=self.dequantize,
+        transform = DequantizeAndFlip(
+            scaling=self._scaling, flip=self.flip, dequantize=self.dequantize
         )
+        return open_images(self.records(), self.storage, transform)
 
     @property
     def _scaling(self) -> ImageScaling:

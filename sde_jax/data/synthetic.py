@@ -1,4 +1,4 @@
-"""Distributions in the plane, of about unit deviation in each coordinate."""
+"""Distributions in the plane, with about unit standard deviation in each coordinate."""
 
 import abc
 import dataclasses
@@ -8,15 +8,20 @@ import jax
 import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Float, PRNGKeyArray
-from sde_jax.data.sampled_source import SampledSource
-from sde_jax.data.source import Batch, DataSpec
+from sde_jax.data.row_source import RowSource
+from sde_jax.data.rows import EmptyRows
+from sde_jax.data.scaling import PointScaling
+from sde_jax.data.source import ENDLESS, Batch, DataSpec
 
 __all__ = ["Checkerboard", "Distribution", "GaussianMixture", "Ring", "SwissRoll"]
+
+TEST_SIZE = 10_000
+TEST_SEED = 10_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Distribution(DataSpec):
-    """A distribution of points that can be drawn without end."""
+    """A distribution of points in the plane, drawn without end."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -26,16 +31,30 @@ class Distribution(DataSpec):
 
     @property
     def classes(self) -> int | None:
-        """Number of labels, from 0 on; None where points have none."""
+        """Number of labels, counted from 0; None for points without labels."""
         return None
 
     @abc.abstractmethod
     def sample(self, key: PRNGKeyArray) -> Batch:
-        """One point ``[2]``, with its label if it has one."""
+        """Returns one point ``[2]``, with its label if it has one."""
 
-    def load(self) -> SampledSource:
-        """A source of fresh points for training and fixed ones for testing."""
-        return SampledSource(self, shape=(2,))
+    def load(self) -> RowSource:
+        """Returns a source of fresh points for training and 10,000 fixed ones for testing.
+
+        The epoch of ``stream`` never ends. The test points of ``batches`` are the same for every
+        key.
+        """
+        return RowSource(
+            {
+                "train": EmptyRows(ENDLESS, classes=self.classes),
+                "test": EmptyRows(TEST_SIZE, classes=self.classes),
+            },
+            self,
+            self,
+            shape=(2,),
+            scaling=PointScaling(),
+            fixed_keys={"test": jax.random.key(TEST_SEED, impl="threefry2x32")},
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,13 +68,13 @@ class Ring(Distribution):
     """
 
     radius: float = 1.4
-    """Mean of the distance from the origin."""
+    """Mean distance from the origin."""
 
     deviation: float = 0.1
     """Standard deviation of the distance from the origin."""
 
     def sample(self, key: PRNGKeyArray) -> Batch:
-        """One point; no label."""
+        """Returns one point, without a label."""
         key_angle, key_radius = jax.random.split(key)
         angle = jax.random.uniform(key_angle, maxval=2 * math.pi)
         radius = self.radius + self.deviation * jax.random.normal(key_radius)
@@ -64,7 +83,7 @@ class Ring(Distribution):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GaussianMixture(Distribution):
-    """Equal round Gaussians with their means evenly on a circle; the label is the component.
+    """Equal round Gaussians, their means evenly spaced on a circle; the label is the component.
 
     Component ``k`` of K has mean ``radius (cos 2 pi k / K, sin 2 pi k / K)``.
 
@@ -83,11 +102,11 @@ class GaussianMixture(Distribution):
 
     @property
     def classes(self) -> int:
-        """One for each component."""
+        """Number of components."""
         return self.components
 
     def sample(self, key: PRNGKeyArray) -> Batch:
-        """One point and its component."""
+        """Returns one point and its component."""
         key_component, key_noise = jax.random.split(key)
         component = jax.random.randint(key_component, (), 0, self.components)
         mean = self.radius * _direction(2 * math.pi * component / self.components)
@@ -99,7 +118,7 @@ class SwissRoll(Distribution):
     """A spiral of one and a half turns with Gaussian noise: ``a / 7 (cos a, sin a) + deviation n``.
 
     The angle ``a`` is uniform from 1.5 pi to 4.5 pi, as in scikit-learn's ``make_swiss_roll``; the
-    division gives about unit deviation.
+    division gives about unit standard deviation.
 
     Raises:
       ValueError: if a field is not positive.
@@ -109,7 +128,7 @@ class SwissRoll(Distribution):
     """Standard deviation of the noise in each coordinate."""
 
     def sample(self, key: PRNGKeyArray) -> Batch:
-        """One point; no label."""
+        """Returns one point, without a label."""
         key_angle, key_noise = jax.random.split(key)
         angle = jax.random.uniform(key_angle, minval=1.5 * math.pi, maxval=4.5 * math.pi)
         noise = self.deviation * jax.random.normal(key_noise, (2,))
@@ -118,7 +137,7 @@ class SwissRoll(Distribution):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Checkerboard(Distribution):
-    """Uniform on the dark squares of a board: those whose row and column add up to an even number.
+    """Uniform on the dark squares of a board, whose row and column add up to an even number.
 
     Raises:
       ValueError: if a field is not positive, or ``squares`` is odd.
@@ -134,11 +153,11 @@ class Checkerboard(Distribution):
         super().__post_init__()
         if self.squares % 2:
             raise ValueError(
-                f"`squares` must be even, for all rows to be alike: got {self.squares}"
+                f"`squares` must be even, so that all rows are alike: got {self.squares}"
             )
 
     def sample(self, key: PRNGKeyArray) -> Batch:
-        """One point; no label."""
+        """Returns one point, without a label."""
         key_column, key_row, key_place = jax.random.split(key, 3)
         column = jax.random.randint(key_column, (), 0, self.squares)
         row = 2 * jax.random.randint(key_row, (), 0, self.squares // 2) + column % 2

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import hashlib
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
@@ -17,17 +16,17 @@ from sde_jax.data.stored_images import StoredImages
 __all__ = ["TfdsImages", "TfdsRecords"]
 
 BULK = 1024
-"""Records read at once for their labels."""
+"""Number of records that one read for labels takes."""
 
 
 class TfdsRecords(EncodedRecords):
-    """A split of a prepared set, in the order in which it is stored.
+    """A split of a prepared set, in its stored order.
 
     Args:
       folder: the folder of the version.
-      split: the split, or a part or a sum of splits in the words of ``tensorflow_datasets``.
-      preprocessing: what is done to each image.
-      size: height and width of each, where ``preprocessing.image_size`` is None.
+      split: a split, or a part or a sum of splits in the notation of ``tensorflow_datasets``.
+      preprocessing: the preprocessing of each image.
+      size: height and width of every image, if ``preprocessing.image_size`` is None.
     """
 
     def __init__(
@@ -46,7 +45,7 @@ class TfdsRecords(EncodedRecords):
 
     @functools.cached_property
     def labels(self) -> np.ndarray | None:
-        """See `ImageRecords.labels`; all records are read for it."""
+        """See `EncodedRecords.labels`; reads all records."""
         if "label" not in _builder(self._folder).info.features:
             return None
         labels = [
@@ -56,15 +55,13 @@ class TfdsRecords(EncodedRecords):
         ]
         return np.array(labels, np.int32)
 
-    @functools.cached_property
-    def fingerprint(self) -> str:
-        """Of the split, sizes and times of change of its files, and preprocessing."""
+    def content(self) -> tuple[Any, ...]:
+        """Returns the split, and sizes and times of change of its files."""
         stamps = [
             (file.name, file.stat().st_size, file.stat().st_mtime_ns)
             for file in sorted(self._folder.iterdir())
         ]
-        what = repr((self._split, stamps, self.preprocessing, self.shape))
-        return hashlib.sha256(what.encode()).hexdigest()
+        return self._split, stamps
 
     def __len__(self) -> int:
         return self._count
@@ -81,7 +78,7 @@ class TfdsRecords(EncodedRecords):
     def _features(self, indices: Sequence[int]) -> Iterator[Any]:
         from tensorflow_datasets.proto import tf_example_pb2
 
-        for record in self._source().__getitems__([int(index) for index in indices]):
+        for record in self._source().__getitems__(list(indices)):
             yield tf_example_pb2.Example.FromString(record).features.feature
 
 
@@ -89,15 +86,15 @@ class TfdsRecords(EncodedRecords):
 class TfdsImages(StoredImages):
     """An image set of ``tensorflow_datasets``, with its labels if it has a feature ``label``.
 
-    The set must be prepared as array_record. What trains is the split ``train``, what is held out
-    ``test``, whatever they are in the set.
+    The set must be prepared as array_record. The source's splits are ``train`` and ``test``,
+    whatever the set calls them.
 
     Raises:
       ValueError: if a field is out of range.
     """
 
     name: str = "mnist"
-    """Name of the set as the catalogue has it, with ``/config`` and ``:version`` where wanted."""
+    """Name of the set in the catalogue, optionally with ``/config`` and ``:version``."""
 
     data_dir: str | None = None
     """Folder of prepared sets. By default $TFDS_DATA_DIR, else ~/tensorflow_datasets."""
@@ -106,14 +103,14 @@ class TfdsImages(StoredImages):
     """crop: the centre square, resized; pad: unchanged, centred on zeros, for smaller images."""
 
     channels: int | None = None
-    """Channels of the stored images. Stated along with ``image_size``, it makes the shape known
-    without the data; by default as they are."""
+    """Channels of the stored images. Together with ``image_size`` it determines the shape without
+    the data. By default read from the set."""
 
     train_split: str = "train"
-    """What to train on: a split, or parts and sums such as train[:90%]+validation."""
+    """Split to train on, or parts and sums of splits such as train[:90%]+validation."""
 
     test_split: str = "test"
-    """What is held out, likewise."""
+    """Split held out for evaluation, likewise."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -126,8 +123,8 @@ class TfdsImages(StoredImages):
         Raises:
           DataNotFoundError: if the set is missing, not array_record, or lacks a split.
           MixedSizesError: if its images differ in size, and ``image_size`` is not stated.
-          ValueError: if they are not of 8 or 16 bits, have other ``channels``, or are larger than
-            an ``image_size`` to which they are padded.
+          ValueError: if they do not have 8 or 16 bits, have other ``channels``, or are larger than
+            the ``image_size`` of pad.
         """
         folder = self._version_folder()
         info = _builder(folder).info
@@ -144,7 +141,7 @@ class TfdsImages(StoredImages):
         }
 
     def available_splits(self) -> list[str]:
-        """The splits that the set has of itself.
+        """Returns the names of the set's own splits.
 
         Raises:
           DataNotFoundError: if the set is missing.
@@ -155,7 +152,7 @@ class TfdsImages(StoredImages):
         return self.channels
 
     def _version_folder(self) -> pathlib.Path:
-        """The folder of the asked or newest version."""
+        """Returns the folder of the requested or newest version."""
         import tensorflow_datasets as tfds
 
         data_dir = pathlib.Path(self.data_dir or tfds.core.constants.DATA_DIR).expanduser()
@@ -168,13 +165,13 @@ class TfdsImages(StoredImages):
         return max((info.parent for info in infos), key=lambda path: tfds.core.Version(path.name))
 
     def _check(self, info: Any) -> None:
-        """Refuses what cannot be read, before anything is."""
+        """Refuses a set that cannot be read, before any image is."""
         formats = [file_format.value for file_format in info.available_file_formats()]
         if "array_record" not in formats:
             raise DataNotFoundError(
                 f"{info.full_name} is prepared as {', '.join(formats)}. Rewrite it with "
                 f"`tfds convert_format --dataset_version_dir={info.data_dir} "
-                f"--out_file_format=array_record` (the extra `prepare` installs what that needs)."
+                f"--out_file_format=array_record` (the extra `prepare` installs its dependencies)."
             )
         for split in (self.train_split, self.test_split):
             _check_split(info, split)
@@ -207,7 +204,7 @@ class TfdsImages(StoredImages):
     def _remedy(self) -> str:
         folder = f" --data_dir={self.data_dir}" if self.data_dir else ""
         command = f"tfds build {self.name} --file_format=array_record{folder}"
-        return f"Prepare it with `{command}` (the extra `prepare` installs what that needs)."
+        return f"Prepare it with `{command}` (the extra `prepare` installs its dependencies)."
 
 
 def _builder(folder: pathlib.Path) -> Any:
@@ -217,7 +214,7 @@ def _builder(folder: pathlib.Path) -> Any:
 
 
 def _raw_source(folder: pathlib.Path, split: str) -> Any:
-    """A sequence of serialized examples."""
+    """Returns a sequence of serialized examples."""
     import tensorflow_datasets as tfds
 
     raw = tfds.decode.DeserializeMethod.RAW_BYTES
@@ -225,7 +222,7 @@ def _raw_source(folder: pathlib.Path, split: str) -> Any:
 
 
 def _check_split(info: Any, split: str) -> None:
-    """Refuses what is no split, no part and no sum of splits, or is empty."""
+    """Refuses an empty split, and a text that is neither a split, a part nor a sum of splits."""
     try:
         count = info.splits[split].num_examples
     except (ValueError, KeyError):

@@ -4,10 +4,8 @@ import numpy as np
 import PIL.Image
 
 from sde_jax.arguments import UsageError
+from sde_jax.data import BrokenImageError, ImageScaling, Preprocessing
 from sde_jax.data.named import all_records, spec_of
-from sde_jax.data.preprocessing import Preprocessing
-from sde_jax.data.records import BrokenImageError
-from sde_jax.data.scaling import ImageScaling
 
 NOISE, PHOTOGRAPHS = "noise", "photographs"
 """The sets that are always there."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sde_jax.atomic import write_json
-from sde_jax.data.sampled_source import TRAIN_SIZE
+from sde_jax.data import ENDLESS
 from sde_jax.evaluation.closeness import closeness_networks, find_closeness
 from sde_jax.evaluation.feature_metrics import compare_features, of_split
 from sde_jax.evaluation.features import FeatureNetwork
@@ -102,7 +102,7 @@ def check(task: Task) -> None:
         raise ValueError(
             f"the data have no {TEST} split to measure: leave likelihood out of --metrics."
         )
-    if "memorization" in metrics and sizes[TRAIN] == TRAIN_SIZE:
+    if "memorization" in metrics and sizes[TRAIN] == ENDLESS:
         raise ValueError(
             "there is no end to the training data, and nothing to memorize: leave memorization out "
             "of --metrics."

@@ -12,9 +12,7 @@ from jax.sharding import Mesh
 from tqdm import tqdm
 
 from sde_jax.cache_folder import cache_folder
-from sde_jax.data.sampled_source import TRAIN_SIZE
-from sde_jax.data.source import DataSource, DataSpec, check_request
-from sde_jax.data.stored_images import StoredImages
+from sde_jax.data import ENDLESS, DataSource, DataSpec, StoredImages, check_request
 from sde_jax.evaluation.examples import Examples, examples, examples_sha256
 from sde_jax.evaluation.features import Extracted, FeatureNetwork, extractor
 from sde_jax.interop.statistics_file import (
@@ -128,7 +126,7 @@ def examples_used(source: DataSource, split: str, count: int | None) -> int:
       ValueError: as `reference`.
     """
     size = check_request(source.sizes, split, 1)
-    if count is None and size == TRAIN_SIZE:
+    if count is None and size == ENDLESS:
         raise ValueError(f"`count` must be stated: there is no end to examples of split {split!r}")
     used = size if count is None else min(count, size)
     if used < 2:

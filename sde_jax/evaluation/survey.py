@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from sde_jax.data.encoded_records import EncodedRecords
-from sde_jax.data.records import BrokenImageError
+from sde_jax.data import BrokenImageError, EncodedRecords
 from sde_jax.metrics.distances import largest_distance
 
 BULK = 64

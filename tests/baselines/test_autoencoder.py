@@ -12,7 +12,7 @@ from sde_jax.arrays import Part
 from sde_jax.baselines.autoencoder import AutoencoderSpec, Posterior
 from sde_jax.baselines.output import BernoulliOutput, GaussianOutput
 from sde_jax.baselines.vae import VAE
-from sde_jax.data.scaling import ImageScaling
+from sde_jax.data import ImageScaling
 from sde_jax.nets.blocks import GroupNorm, ResidualBlock
 from sde_jax.nets.resampling import downsample, upsample
 

@@ -12,7 +12,7 @@ from cases import SDES, keys
 
 from sde_jax.arrays import Part
 from sde_jax.baselines.conditional import ConditionalDiffusion
-from sde_jax.data.source import Batch
+from sde_jax.data import Batch
 from sde_jax.objectives import DenoisingScoreMatching
 from sde_jax.sampling import (
     Ancestral,

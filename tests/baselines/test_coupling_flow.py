@@ -14,7 +14,7 @@ from scipy.stats import multivariate_normal, norm
 
 from sde_jax.arrays import Part
 from sde_jax.baselines.coupling_flow import CouplingFlow, CouplingFlowSpec
-from sde_jax.data.source import Batch
+from sde_jax.data import Batch
 from sde_jax.training import data_mesh, gradient_learner
 
 MEAN = np.array([0.7, -0.3])

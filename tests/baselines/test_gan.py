@@ -13,8 +13,7 @@ from point_gan import PointGANSpec
 
 from sde_jax.baselines.adversarial_loss import AdversarialLoss
 from sde_jax.baselines.gan import GAN, gan_learner
-from sde_jax.data.source import Batch
-from sde_jax.data.synthetic import GaussianMixture, Ring
+from sde_jax.data import Batch, GaussianMixture, Ring
 from sde_jax.training import Adam, data_mesh
 from sde_jax.training.devices import batch_sharding, replicate
 

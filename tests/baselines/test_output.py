@@ -12,7 +12,7 @@ from linear_vae import LinearEncoder, float32, z_scores
 
 from sde_jax.baselines.output import BernoulliOutput, GaussianOutput
 from sde_jax.baselines.vae import VAE
-from sde_jax.data.scaling import ImageScaling
+from sde_jax.data import ImageScaling
 
 BINARY = BernoulliOutput(scaling=ImageScaling(levels=2))
 PATTERNS = np.array(list(itertools.product([0, 1], repeat=3)))

@@ -9,7 +9,7 @@ import pytest
 from linear_vae import KNOWN, LOADINGS, SCALE, Truth, check_moments, linear_vae, z_scores
 
 from sde_jax.arrays import WHOLE, Part
-from sde_jax.data.source import Batch
+from sde_jax.data import Batch
 from sde_jax.training import Adam, gradient_learner
 
 

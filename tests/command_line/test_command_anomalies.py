@@ -11,7 +11,7 @@ from sklearn.datasets import load_sample_images
 from sklearn.metrics import roc_auc_score
 
 from sde_jax.command_line import anomalies
-from sde_jax.data.scaling import ImageScaling
+from sde_jax.data import ImageScaling
 from sde_jax.evaluation import anomaly_figure
 from sde_jax.evaluation.anomaly_sets import levels_of
 from sde_jax.recipes.interfaces import Measured

@@ -7,9 +7,9 @@ import numpy as np
 import PIL.Image
 import pytest
 from in_process import RING, refusal, run_command, succeed
+from sde_jax.runs.training import prepare
 
 from sde_jax.runs.catalogue import find
-from sde_jax.runs.training import prepare
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_a_folder_is_described(pictures):
     assert outcome.code == 0
     found = outcome.results
     assert found["images"] == {"pictures": 5}
-    assert found["broken"] == [f"{pictures}/ant/5.png: it is no PNG, JPEG or WEBP file"]
+    assert found["broken"] == [f"{pictures}/ant/5.png: it is not a PNG, JPEG or WEBP file"]
     assert found["stored_sizes"] == {
         "count": 2,
         "smallest": [6, 9],
@@ -56,7 +56,7 @@ def test_a_folder_is_described(pictures):
     assert said[1] == "stored sizes: 2, 6x9 to 8x8, most often 8x8"
     assert said[4].startswith("sigma_max for VE: 221.7 in [-1, 1], 110.8 in [0, 1], the largest ")
     assert said[4].endswith(" distance between two of all images")
-    assert said[5] == f"broken: {pictures}/ant/5.png: it is no PNG, JPEG or WEBP file"
+    assert said[5] == f"broken: {pictures}/ant/5.png: it is not a PNG, JPEG or WEBP file"
     drawn = np.asarray(PIL.Image.open(found["out"]))
     assert found["out"] == "runs/data/pictures.png"
     assert {0, 51} < set(np.unique(drawn).tolist())
@@ -117,5 +117,5 @@ def test_your_own_pictures_train_and_may_move(pictures, tmp_path):
 
 def test_a_folder_must_be_named(tmp_path):
     line = refusal("train", "folder", "--workdir", tmp_path / "run")
-    assert "`path` must be stated: the folder or the zip that has the pictures" in line
+    assert "`path` must be stated: the folder or the zip with the pictures" in line
     assert list(tmp_path.iterdir()) == []

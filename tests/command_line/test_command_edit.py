@@ -5,7 +5,7 @@ import PIL.Image
 import pytest
 from in_process import contents, refusal, succeed
 
-from sde_jax.data.digits import Digits
+from sde_jax.data import Digits
 
 TINY = [
     *("--network.channels", 8, "--network.multipliers", 1, "--training.steps", 2),

@@ -1,4 +1,4 @@
-"""What a process of its own does with images, to be killed; imports no JAX until it needs it.
+"""Work with images in a process of its own, to be killed.
 
 ``python image_process.py cache FOLDER`` decodes slowly into the cache in FOLDER.
 ``python image_process.py stream FOLDER START COUNT WORKERS`` prints a hash of each batch of a
@@ -13,9 +13,13 @@ import sys
 import time
 from pathlib import Path
 
+import jax
+import numpy as np
 from png_records import PngRecords, pictures, png_records
 
 from sde_jax.data.image_cache import ImageCache
+from sde_jax.data.storage import Storage, open_images
+from sde_jax.data.transform import DequantizeAndFlip
 
 IMAGES = pictures(400)
 BROKEN = (1, 399)
@@ -40,19 +44,12 @@ def hash_of(batch):
 
 
 def stream(folder, start, count, workers):
-    import jax
-    import numpy as np
-
-    from sde_jax.data.scaling import ImageScaling
-    from sde_jax.data.storage import Storage, open_images
 
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     source = open_images(
         {"train": slow_records()},
-        storage=Storage(keep="stream", folder=folder, workers=workers),
-        scaling=ImageScaling(),
-        flip=True,
-        dequantize=True,
+        Storage(keep="stream", folder=folder, workers=workers),
+        DequantizeAndFlip(flip=True),
     )
     batches = source.stream(jax.random.key(SEED), "train", BATCH, start=start)
     for number in range(count):
@@ -65,6 +62,6 @@ def stream(folder, start, count, workers):
 if __name__ == "__main__":
     what, folder, *numbers = sys.argv[1:]
     if what == "cache":
-        ImageCache(folder=Path(folder), threads=1).rows(slow_records())
+        ImageCache(folder=Path(folder), threads=1).images(slow_records())
     else:
         stream(folder, *map(int, numbers))

@@ -6,7 +6,7 @@ import io
 import numpy as np
 import PIL.Image
 
-from sde_jax.data.records import BrokenImageError
+from sde_jax.data import BrokenImageError
 
 
 def pictures(count, shape=(4, 6, 1), seed=0):
@@ -21,7 +21,7 @@ def encoded(image):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PngRecords:
-    """See `ImageRecords`; the broken ones are files cut short."""
+    """See `EncodedRecords`; the broken ones are files cut short."""
 
     files: list
     shape: tuple

@@ -5,9 +5,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from sde_jax.data import array_source, shuffle
-from sde_jax.data.array_source import ArraySource
-from sde_jax.data.scaling import ImageScaling
+from sde_jax.data import ArraySource, ImageScaling, row_source, shuffle
 
 TRAIN, TEST = 50, 21
 
@@ -158,10 +156,10 @@ def test_flip_mirrors_half_of_the_stream_and_none_of_the_pass(source, key):
 
 
 def test_compiled_once_for_each_shape(source, key):
-    before = array_source._gather._cache_size()
+    before = row_source._batch._cache_size()
     take(source.stream(key, "train", 13), 5)
     take(source.stream(jax.random.fold_in(key, 1), "train", 13, start=3), 2)
-    assert array_source._gather._cache_size() == before + 1
+    assert row_source._batch._cache_size() == before + 1
 
 
 def test_without_labels(source, key):
@@ -186,7 +184,7 @@ def image(count=3, side=4, dtype=np.uint8, value=0):
         ),
         (
             {"images": {"train": image()}, "labels": {"train": np.zeros(4, int)}},
-            r"one for each of 3 images: split 'train' has shape \(4,\)",
+            r"one entry for each of 3 images: split 'train' has shape \(4,\)",
         ),
     ],
 )

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from sde_jax.data.degradation import Grey, Half, Smaller
+from sde_jax.data import Grey, Half, Smaller
 
 
 def image(key, *shape):

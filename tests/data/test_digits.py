@@ -1,6 +1,6 @@
 import numpy as np
 
-from sde_jax.data.digits import Digits
+from sde_jax.data import Digits
 
 
 def test_counts_levels_and_labels():

@@ -12,11 +12,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from sde_jax.data import BrokenImageError, DataNotFoundError, Folder, ImageScaling, MixedSizesError
 from sde_jax.data.encoded_records import Reopened
-from sde_jax.data.errors import DataNotFoundError, MixedSizesError
-from sde_jax.data.folder import Folder
-from sde_jax.data.records import BrokenImageError
-from sde_jax.data.scaling import ImageScaling
 
 
 def level_of(name):
@@ -91,7 +88,7 @@ def test_classes_from_a_listing_and_none(tmp_path):
         "[]": 'must be {"labels": ',
         "{": 'must be {"labels": ',
         '{"labels": [["cat/x/0.png", 1]]}': "has no label for ",
-        json.dumps({"labels": [[n, 0.5] for n in NESTED]}): "must have whole numbers from 0 on",
+        json.dumps({"labels": [[n, 0.5] for n in NESTED]}): "must have non-negative integers",
     }.items():
         listing.write_text(text)
         with pytest.raises(ValueError) as caught:
@@ -205,11 +202,11 @@ def broken_ones(folder):
     return {
         "cut.jpg": "runcated",
         "cut.png": "",
-        "empty.png": "it is no PNG, JPEG or WEBP file",
-        "page.jpg": "it is no PNG, JPEG or WEBP file",
+        "empty.png": "it is not a PNG, JPEG or WEBP file",
+        "page.jpg": "it is not a PNG, JPEG or WEBP file",
         "gone.png": "No such file or directory",
         "flipped.png": "",
-        "other.png": "it is no PNG, JPEG or WEBP file",
+        "other.png": "it is not a PNG, JPEG or WEBP file",
         "bomb.png": "Image size (400000000 pixels) exceeds limit",
     }
 
@@ -261,7 +258,7 @@ def test_what_cannot_be_used_is_one_clear_line(tmp_path):
     assert len(Folder(path=here, held_out=0).records()["train"]) == 1
     write(tmp_path, "b.png", size=(7, 3))
     mixed = refused(MixedSizesError, path=here)
-    assert "`image_size` must be stated where pictures differ in size" in mixed
+    assert "`image_size` must be stated if pictures differ in size" in mixed
     assert "a.png has 4x5 pixels and b.png has 3x7" in mixed
     for name in "ab":
         (tmp_path / f"{name}.png").write_text("none")

@@ -32,29 +32,29 @@ def test_good_ones_in_order_and_broken_ones_by_name(cache):
     broken = {0: "picture 0: cut short", 5: "picture 5: cut short"}
     assert cache.check(records) == broken and not cache.holds(records)
     for _ in range(2):
-        rows, found = cache.rows(records)
+        rows, found = cache.images(records)
         assert found == broken and cache.holds(records)
-        np.testing.assert_array_equal(rows.images, np.delete(IMAGES, [0, 5], axis=0))
-        np.testing.assert_array_equal(rows.read(np.array([3, 0])), IMAGES[[4, 1]])
-    rows, broken = cache.rows(png_records(IMAGES, broken=range(9), fingerprint="broken"))
+        np.testing.assert_array_equal(rows, np.delete(IMAGES, [0, 5], axis=0))
+        np.testing.assert_array_equal(rows[np.array([3, 0])], IMAGES[[4, 1]])
+    rows, broken = cache.images(png_records(IMAGES, broken=range(9), fingerprint="broken"))
     assert len(rows) == 0 and len(broken) == 9
 
 
 def test_each_fingerprint_has_its_own_file(cache):
     others = pictures(9, seed=1)
     for fingerprint, images in (("one", IMAGES), ("two/../two", others), ("one", IMAGES)):
-        rows, _ = cache.rows(png_records(images, fingerprint=fingerprint))
-        np.testing.assert_array_equal(rows.images, images)
+        rows, _ = cache.images(png_records(images, fingerprint=fingerprint))
+        np.testing.assert_array_equal(rows, images)
     assert len(files(cache, ".uint8")) == 2
 
 
 def test_a_file_of_another_size_is_made_anew(cache):
     records = png_records(IMAGES)
-    cache.rows(records)
+    cache.images(records)
     (path,) = files(cache, ".uint8")
     os.truncate(path, path.stat().st_size - 1)
     assert not cache.holds(records)
-    np.testing.assert_array_equal(cache.rows(records)[0].images, IMAGES)
+    np.testing.assert_array_equal(cache.images(records)[0], IMAGES)
 
 
 def start_writer(cache):
@@ -82,7 +82,7 @@ def test_a_killed_writer_leaves_nothing_and_the_next_one_waits_for_it(cache):
     assert second.returncode == 0, errors
     assert cache.holds(records) and not files(cache, ".tmp")
     good = np.delete(image_process.IMAGES, image_process.BROKEN, axis=0)
-    np.testing.assert_array_equal(cache.rows(records)[0].images, good)
+    np.testing.assert_array_equal(cache.images(records)[0], good)
 
 
 def test_one_writes_and_the_others_wait(cache):
@@ -92,12 +92,12 @@ def test_one_writes_and_the_others_wait(cache):
     (lock,) = files(cache, ".lock")
     with ThreadPoolExecutor() as threads, lock.open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        rows = threads.submit(cache.rows, records)
+        rows = threads.submit(cache.images, records)
         with pytest.raises(TimeoutError):
             rows.result(timeout=0.3)
         assert not files(cache, ".uint8") and not files(cache, ".tmp")
         fcntl.flock(file, fcntl.LOCK_UN)
-        np.testing.assert_array_equal(rows.result(timeout=60)[0].images, IMAGES)
+        np.testing.assert_array_equal(rows.result(timeout=60)[0], IMAGES)
 
 
 def test_a_full_disk_is_one_line(cache):
@@ -107,7 +107,7 @@ def test_a_full_disk_is_one_line(cache):
     temporary = about.with_suffix(".uint8.tmp")
     temporary.symlink_to("/dev/full")
     with pytest.raises(OSError) as caught:
-        cache.rows(records)
+        cache.images(records)
     assert caught.value.errno == errno.ENOSPC
     message = str(caught.value)
     assert "\n" not in message
@@ -116,7 +116,7 @@ def test_a_full_disk_is_one_line(cache):
     )
     assert str(cache.folder) in message
     assert not cache.holds(records) and not files(cache, ".tmp")
-    np.testing.assert_array_equal(cache.rows(records)[0].images, IMAGES)
+    np.testing.assert_array_equal(cache.images(records)[0], IMAGES)
 
 
 def test_an_error_of_the_records_is_left_as_it_is(cache):
@@ -125,5 +125,5 @@ def test_an_error_of_the_records_is_left_as_it_is(cache):
             raise PermissionError(errno.EACCES, "no more", "picture 3")
 
     with pytest.raises(PermissionError, match="no more: 'picture 3'"):
-        cache.rows(Gone(**vars(png_records(IMAGES))))
+        cache.images(Gone(**vars(png_records(IMAGES))))
     assert not files(cache, ".uint8") and not files(cache, ".tmp")

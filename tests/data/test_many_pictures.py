@@ -7,8 +7,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from sde_jax.data.folder import Folder
-from sde_jax.data.records import BrokenImageError
+from sde_jax.data import BrokenImageError, Folder
 
 KINDS = (
     *(("RGB", "png"), ("L", "png"), ("P", "png"), ("RGBA", "png"), ("LA", "png"), ("1", "png")),

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sde_jax.data.scaling import ImageScaling, PointScaling
+from sde_jax.data import ImageScaling, PointScaling
 
 
 @pytest.mark.parametrize("centered", [True, False])

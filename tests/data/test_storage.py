@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 
 import jax
@@ -6,11 +7,11 @@ import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from png_records import PngRecords, pictures, png_records
 
-from sde_jax.data import host_source, storage
-from sde_jax.data.array_source import ArraySource
-from sde_jax.data.host_source import HostSource, local_places, put_local
-from sde_jax.data.scaling import ImageScaling
+from sde_jax.data import ArraySource, ImageScaling, placement, storage
+from sde_jax.data.placement import local_places, put_local
+from sde_jax.data.rows import DeviceRows, HostRows
 from sde_jax.data.storage import Storage, open_images
+from sde_jax.data.transform import DequantizeAndFlip
 
 IMAGES = {"train": pictures(53, seed=0), "test": pictures(21, seed=1)}
 LABELS = {"train": np.arange(53) * 3, "test": np.arange(21) * 5}
@@ -38,14 +39,16 @@ def opened(tmp_path):
     def open_kept(keep, of=None, *, flip=True, dequantize=True):
         source = open_images(
             records() if of is None else of,
-            storage=Storage(keep=keep, folder=str(tmp_path / "cache"), workers=2),
-            scaling=ImageScaling(centered=False),
-            flip=flip,
-            dequantize=dequantize,
+            Storage(keep=keep, folder=str(tmp_path / "cache"), workers=2),
+            DequantizeAndFlip(
+                scaling=ImageScaling(centered=False), flip=flip, dequantize=dequantize
+            ),
         )
-        if isinstance(source, HostSource):
-            assert source.processes == (2 if keep == "stream" else 0)
-            source.processes = 0
+        for split, rows in source.rows.items():
+            assert isinstance(rows, DeviceRows if keep == "device" else HostRows)
+            if keep != "device":
+                assert rows.processes == (2 if keep == "stream" else 0)
+                source.rows[split] = dataclasses.replace(rows, processes=0)
         return source
 
     return open_kept
@@ -164,7 +167,7 @@ def test_each_process_reads_the_rows_of_its_devices(monkeypatch):
         for start, stop in ((4, 6), (6, 8), (12, 14)):
             parts[start] = callback((slice(start, stop), slice(None))).tolist()
 
-    monkeypatch.setattr(host_source.jax, "make_array_from_callback", from_callback)
+    monkeypatch.setattr(placement.jax, "make_array_from_callback", from_callback)
     places = local_places(Partly(), 16)
     assert places.tolist() == [4, 5, 6, 7, 12, 13]
     put_local(100 + places[:, None], 16, Partly())
@@ -179,13 +182,7 @@ def test_the_choice_is_made_by_size(tmp_path, monkeypatch, capsys, on_device, fr
     """74 images of 24 bytes are 1776, four fifths of 2220."""
     monkeypatch.setattr(storage, "_device_bytes", lambda: on_device)
     monkeypatch.setattr(storage, "_free_bytes", lambda folder: free)
-    open_images(
-        records(),
-        storage=Storage(folder=str(tmp_path)),
-        scaling=ImageScaling(),
-        flip=False,
-        dequantize=True,
-    )
+    open_images(records(), Storage(folder=str(tmp_path)), DequantizeAndFlip())
     assert expected in capsys.readouterr().err
 
 
@@ -240,6 +237,4 @@ def test_bad_settings():
 )
 def test_bad_records(of, scaling, message):
     with pytest.raises(ValueError, match=message):
-        open_images(
-            of, storage=Storage(keep="device"), scaling=scaling, flip=False, dequantize=True
-        )
+        open_images(of, Storage(keep="device"), DequantizeAndFlip(scaling=scaling))

@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 from image_process import BATCH, SEED
 
-from sde_jax.data.array_source import ArraySource
-from sde_jax.data.decoding import DecodedRows, batches_ahead
-from sde_jax.data.host_source import HostSource
-from sde_jax.data.scaling import ImageScaling
+from sde_jax.data import ArraySource
+from sde_jax.data.decoding import DecodedImages, batches_ahead
+from sde_jax.data.row_source import RowSource
+from sde_jax.data.rows import HostRows
+from sde_jax.data.transform import DequantizeAndFlip
 
 ROOT = Path(__file__).parents[2]
 COUNT, WORKERS = 60, 2
@@ -81,16 +82,14 @@ def test_a_killed_stream_goes_on_at_the_exact_example(tmp_path):
 def test_memory_is_flat_over_a_thousand_steps(processes):
     """Of this process and those that decode; the batches would fill 400 MB as uint8."""
     images = image_process.pictures(64, (64, 64, 3))
-    rows = DecodedRows(records=image_process.png_records(images), good=np.arange(64))
-    source = HostSource(
-        {"train": rows},
-        rows.records.shape,
-        None,
-        scaling=ImageScaling(),
-        flip=True,
-        dequantize=True,
-        threads=2,
-        processes=processes,
+    decoded = DecodedImages(records=image_process.png_records(images), good=np.arange(64))
+    transform = DequantizeAndFlip(flip=True)
+    source = RowSource(
+        {"train": HostRows(images=decoded, threads=2, processes=processes)},
+        transform,
+        transform.for_evaluation,
+        shape=decoded.records.shape,
+        scaling=transform.scaling,
     )
     megabytes = []
     for number, batch in enumerate(source.stream(jax.random.key(SEED), "train", 32)):
@@ -113,7 +112,7 @@ def resident_megabytes(pid):
 )
 def test_fewer_large_batches_wait_than_small_ones(side, batch, ahead):
     class Blank:
-        def read(self, indices):
+        def __getitem__(self, indices):
             return np.zeros((len(indices), side, side, 3), np.uint8)
 
-    assert batches_ahead(Blank(), [np.arange(batch)]) == ahead
+    assert batches_ahead(Blank(), batch) == ahead

@@ -11,10 +11,13 @@ import PIL.Image
 import pytest
 import tensorflow_datasets as tfds
 
-from sde_jax.data.errors import DataNotFoundError, MixedSizesError
-from sde_jax.data.records import BrokenImageError
-from sde_jax.data.scaling import ImageScaling
-from sde_jax.data.tfds import TfdsImages
+from sde_jax.data import (
+    BrokenImageError,
+    DataNotFoundError,
+    ImageScaling,
+    MixedSizesError,
+    TfdsImages,
+)
 
 MODES = {1: "L", 3: "RGB"}
 
@@ -79,16 +82,16 @@ def test_images_and_labels_are_those_written(tmp_path, shape):
     assert source.scaling.levels == 256
     for split, images in written.items():
         expected = labelled(images, np.arange(len(images)) % 10)
-        assert labelled(source.images[split], source.labels[split]) == expected
+        assert labelled(source.rows[split].images, source.rows[split].labels) == expected
 
 
 def test_padding_flip_and_no_labels(tmp_path):
     written = prepare(tmp_path, labels=False)
     source = TfdsImages(name="tiny", data_dir=str(tmp_path), image_size=8, flip=True).load()
-    assert source.shape == (8, 8, 1) and source.flip and source.labels is None
-    inside = source.images["train"][:, 1:7, 1:7]
+    assert source.shape == (8, 8, 1) and source.transform.flip and source.classes is None
+    inside = source.rows["train"].images[:, 1:7, 1:7]
     assert sorted(map(bytes, inside)) == sorted(map(bytes, written["train"]))
-    assert source.images["train"].sum() == written["train"].sum()
+    assert source.rows["train"].images.sum() == written["train"].sum()
 
 
 def test_version_asked_for_and_newest(tmp_path):
@@ -119,7 +122,7 @@ def test_tensorflow_is_not_imported(tmp_path):
                 raise SystemExit("TensorFlow was imported")
 
         sys.meta_path.insert(0, Forbidding())
-        from sde_jax.data.tfds import TfdsImages
+        from sde_jax.data import TfdsImages
         print(TfdsImages(name="tiny", data_dir={str(tmp_path)!r}).load().sizes["test"])
     """
     done = subprocess.run(
@@ -195,7 +198,7 @@ def test_parts_and_sums_of_splits(tmp_path):
     )
     source = spec.load()
     assert source.sizes == {"train": 57, "test": 6}
-    together = np.concatenate([source.images["train"], source.images["test"]])
+    together = np.concatenate([source.rows["train"].images, source.rows["test"].images])
     everything = np.concatenate(list(written.values()))
     assert sorted(map(bytes, together)) == sorted(map(bytes, everything))
     for wrong in ("train[:x]", "half"):
@@ -226,7 +229,7 @@ def test_a_record_that_cannot_be_decoded_is_named(tmp_path, monkeypatch):
     (error,) = TfdsImages(name="tiny", data_dir=str(tmp_path)).records()["test"].read([5])
     assert isinstance(error, BrokenImageError)
     folder = tmp_path / "tiny" / "1.0.0"
-    assert str(error) == f"{folder} test, record 5: it is no PNG, JPEG or WEBP file"
+    assert str(error) == f"{folder} test, record 5: it is not a PNG, JPEG or WEBP file"
 
 
 def test_stated_size_and_channels_need_no_data(tmp_path):
@@ -270,8 +273,8 @@ def test_mnist(shared):
         "train": [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949],
         "test": [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009],
     }.items():
-        np.testing.assert_array_equal(np.bincount(source.labels[split]), counts)
-    train = source.images["train"]
+        np.testing.assert_array_equal(np.bincount(source.rows[split].labels), counts)
+    train = source.rows["train"].images
     inside = train[:, 2:30, 2:30]
     moments = np.array([inside.mean(), inside.std()]) / 255
     np.testing.assert_allclose(moments, [0.1307, 0.3081], atol=5e-5)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from in_process import contents, refusal, succeed
 
-from sde_jax.data.folder import Folder
+from sde_jax.data import Folder
 from sde_jax.evaluation.features import classifier, extractor
 from sde_jax.evaluation.labelled_folder import write_labelled
 from sde_jax.training.devices import data_mesh

@@ -2,7 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sde_jax.data.scaling import ImageScaling, PointScaling
+from sde_jax.data import ImageScaling, PointScaling
 from sde_jax.evaluation.levels import eight_bit, from_levels, to_levels
 
 

@@ -11,13 +11,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from sde_jax.data.array_source import ArraySource
-from sde_jax.data.digits import Digits
-from sde_jax.data.folder import Folder
-from sde_jax.data.source import DataSpec
-from sde_jax.data.storage import Storage
-from sde_jax.data.synthetic import Ring
-from sde_jax.data.tfds import TfdsImages
+from sde_jax.data import ArraySource, DataSpec, Digits, Folder, Ring, Storage, TfdsImages
 from sde_jax.evaluation import reference as module
 from sde_jax.evaluation.features import Extracted, FeatureNetwork, coordinates
 from sde_jax.evaluation.reference import read_statistics, reference

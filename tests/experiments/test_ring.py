@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from experiments.ring import LIMITS, controls, measures
-from sde_jax.data.synthetic import Ring
+from sde_jax.data import Ring
 
 COUNT = 10_000
 

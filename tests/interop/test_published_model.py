@@ -7,7 +7,7 @@ import math
 import pytest
 from checkpoints import FIELDS, WITHOUT_MEANING, model_of
 
-from sde_jax.data.scaling import ImageScaling
+from sde_jax.data import ImageScaling
 from sde_jax.interop.configurations import published, published_names
 from sde_jax.interop.published_model import PublishedModel
 from sde_jax.nets.ddpm import DDPMSpec

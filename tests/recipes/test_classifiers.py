@@ -11,9 +11,7 @@ from in_process import CLASSIFIER, refusal, succeed
 
 from experiments import digits_classifier
 from sde_jax.arrays import Part
-from sde_jax.data.array_source import ArraySource
-from sde_jax.data.scaling import ImageScaling
-from sde_jax.data.source import Batch, DataSpec
+from sde_jax.data import ArraySource, Batch, DataSpec, ImageScaling
 from sde_jax.nets.classifier import ClassifierSpec
 from sde_jax.recipes import classification
 from sde_jax.recipes.classification import Classification

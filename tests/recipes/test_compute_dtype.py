@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from experiments.digits_vp import experiment
-from sde_jax.data.source import Batch
-from sde_jax.data.synthetic import GaussianMixture
+from sde_jax.data import Batch, GaussianMixture
 from sde_jax.nets.mlp import MLPSpec
 from sde_jax.nets.spec import NetworkSpec
 

@@ -11,7 +11,7 @@ import pytest
 from in_process import refusal, succeed
 
 from experiments.digits_conditional import experiment as digits_conditional
-from sde_jax.data.digits import Digits
+from sde_jax.data import Digits
 from sde_jax.recipes.conditional import Task
 
 TINY = [

@@ -18,9 +18,7 @@ from scipy.stats import norm
 from experiments import digits_noisy_classifier
 from experiments.studies import accuracy
 from experiments.studies.accuracy import report_by_noise
-from sde_jax.data.array_source import ArraySource
-from sde_jax.data.scaling import ImageScaling
-from sde_jax.data.source import Batch, DataSpec
+from sde_jax.data import ArraySource, Batch, DataSpec, ImageScaling
 from sde_jax.nets.classifier import ClassifierSpec
 from sde_jax.objectives import NoisyCrossEntropy
 from sde_jax.recipes.noisy_classification import NoisyClassification

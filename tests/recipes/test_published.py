@@ -12,9 +12,7 @@ import pytest
 from in_process import contents, refusal, succeed
 
 from sde_jax.command_line.exporting import published_state
-from sde_jax.data.array_source import ArraySource
-from sde_jax.data.folder import Folder
-from sde_jax.data.source import DataSpec
+from sde_jax.data import ArraySource, DataSpec, Folder
 from sde_jax.interop.safetensors_file import read_safetensors
 from sde_jax.interop.score_sde import (
     PublishedModel,

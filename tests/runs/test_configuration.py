@@ -10,8 +10,7 @@ import pytest
 from in_process import refusal, run_command, succeed
 
 from experiments import digits_vp
-from sde_jax.data.scaling import ImageScaling
-from sde_jax.data.source import Batch
+from sde_jax.data import Batch, ImageScaling
 from sde_jax.interop.score_sde import published_names
 from sde_jax.objectives import DiscreteTimes, EDMWeighting, LogNormalNoise, MinSNRWeighting
 from sde_jax.recipes.matching import Denoising

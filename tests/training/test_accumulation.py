@@ -11,7 +11,7 @@ from toy_run import changed
 
 from experiments.ring import experiment
 from sde_jax.arrays import WHOLE, Part
-from sde_jax.data.source import Batch
+from sde_jax.data import Batch
 from sde_jax.training import batch_sharding, data_mesh, gradient_learner, replicate
 
 SMALL = dataclasses.replace(

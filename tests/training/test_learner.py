@@ -4,7 +4,7 @@ import numpy as np
 import optax
 import pytest
 
-from sde_jax.data.source import Batch
+from sde_jax.data import Batch
 from sde_jax.training import Adam, gradient_learner
 
 

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sde_jax.data.source import Batch
+from sde_jax.data import Batch
 from sde_jax.training import (
     Adam,
     Learner,

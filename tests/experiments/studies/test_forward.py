@@ -11,7 +11,7 @@ import pytest
 
 from experiments import digits_forward, forward
 from experiments.studies.forward import DENSITY_CELLS, SCORE_CELLS, SDES, TIMES, mixture, views
-from sde_jax.data.digits import Digits
+from sde_jax.data import Digits
 
 ORACLES = dict(zip(SDES, ("vp", "cosine", "subvp", "ve", "ou"), strict=True))
 each_process = pytest.mark.parametrize("name", SDES)

@@ -24,7 +24,7 @@ from experiments.studies.gradient_noise import (
     variance,
 )
 from experiments.studies.matching import MatchingComparison
-from sde_jax.data.synthetic import Ring
+from sde_jax.data import Ring
 from sde_jax.nets.mlp import MLPSpec
 from sde_jax.nets.spec import NetworkSpec
 from sde_jax.objectives import LikelihoodWeighting, UniformTimes

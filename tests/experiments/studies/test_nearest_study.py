@@ -8,7 +8,7 @@ import pytest
 
 from experiments import digits_nearest
 from experiments.studies import nearest
-from sde_jax.data.digits import Digits
+from sde_jax.data import Digits
 from sde_jax.evaluation.examples import examples
 
 STUDY = dataclasses.replace(digits_nearest.study, count=40)

@@ -1,0 +1,124 @@
+"""One source of batches for all data: rows, and a transform of each row into an example."""
+
+import functools
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+
+import jax
+import numpy as np
+from jax.sharding import NamedSharding
+
+from sde_jax.arrays import Array, Int, Key, PRNGKeyArray, PyTree
+from sde_jax.data.placement import map_examples, partial_sharding, put
+from sde_jax.data.rows import Rows
+from sde_jax.data.scaling import Scaling
+from sde_jax.data.shuffle import BatchIndices, Shuffle
+from sde_jax.data.source import Batch, check_request
+from sde_jax.data.transform import Transform
+
+__all__ = ["RowSource"]
+
+
+class RowSource:
+    """Examples made from rows on the devices, each with a key of its own.
+
+    With a ``sharding`` over the mesh's one axis batches come out sharded; a partial batch that the
+    devices do not divide comes out replicated. The values depend neither on the devices nor on
+    where the rows are.
+
+    Args:
+      rows: the rows by split.
+      transform: the transform of ``stream``.
+      evaluation: the transform of ``batches``.
+      shape: the shape of an example.
+      scaling: see `DataSource.scaling`.
+      fixed_keys: keys by split that ``batches`` uses instead of its argument.
+    """
+
+    def __init__(
+        self,
+        rows: Mapping[str, Rows],
+        transform: Transform,
+        evaluation: Transform,
+        *,
+        shape: tuple[int, ...],
+        scaling: Scaling,
+        fixed_keys: Mapping[str, PRNGKeyArray] | None = None,
+    ) -> None:
+        self.rows = dict(rows)
+        self.transform = transform
+        self.evaluation = evaluation
+        self.shape = shape
+        self.scaling = scaling
+        classes = [of_split.classes for of_split in rows.values() if of_split.classes is not None]
+        self.classes = max(classes, default=None)
+        self.sizes: Mapping[str, int] = {split: len(of_split) for split, of_split in rows.items()}
+        self._fixed_keys = dict(fixed_keys or {})
+
+    def stream(
+        self,
+        key: PRNGKeyArray,
+        split: str,
+        batch_size: int,
+        *,
+        start: int = 0,
+        sharding: NamedSharding | None = None,
+    ) -> Iterator[Batch]:
+        """See `DataSource.stream`; `Shuffle`, seeded by the key, orders the examples."""
+        size = check_request(self.sizes, split, batch_size)
+        seed = np.asarray(jax.random.key_data(key)).ravel().tolist()
+        indices = BatchIndices(size, batch_size, shuffle=Shuffle(seed, size), start=start)
+        slots = np.arange(batch_size, dtype=np.uint32)
+        placed = put(slots, partial_sharding(sharding, batch_size))
+        noise = ((jax.random.fold_in(key, step), placed) for step in itertools.count(start))
+        return self._batches(split, indices, noise, self.transform, sharding)
+
+    def batches(
+        self,
+        key: PRNGKeyArray,
+        split: str,
+        batch_size: int,
+        *,
+        count: int | None = None,
+        sharding: NamedSharding | None = None,
+    ) -> Iterator[Batch]:
+        """See `DataSource.batches`."""
+        size = check_request(self.sizes, split, batch_size)
+        indices = BatchIndices(size if count is None else min(size, count), batch_size)
+        key = self._fixed_keys.get(split, key)
+        noise = ((key, put(batch, partial_sharding(sharding, len(batch)))) for batch in indices)
+        return self._batches(split, indices, noise, self.evaluation, sharding)
+
+    def _batches(
+        self,
+        split: str,
+        indices: BatchIndices,
+        noise: Iterable[tuple[PRNGKeyArray, Int[Array, "batch"]]],
+        transform: Transform,
+        sharding: NamedSharding | None,
+    ) -> Iterator[Batch]:
+        rows = self.rows[split].read(indices, sharding)
+        for (table, of_batch), (key, noise_ids) in zip(rows, noise, strict=False):
+            placed = partial_sharding(sharding, len(noise_ids))
+            yield _batch(table, of_batch, key, noise_ids, transform=transform, sharding=placed)
+
+
+@functools.partial(jax.jit, static_argnames=("transform", "sharding"))
+def _batch(
+    table: PyTree,
+    rows: PyTree,
+    key: Key[Array, ""],
+    noise_ids: Int[Array, "batch"],
+    *,
+    transform: Transform,
+    sharding: NamedSharding | None,
+) -> Batch:
+    """Transforms each row with ``fold_in(key, noise_id)``; see `Rows.read` for the first two."""
+
+    def example(shared: PyTree, one: PyTree) -> Batch:
+        (table, key), (row, noise_id) = shared, one
+        if table is not None:
+            row = jax.tree.map(lambda column: column[row], table)
+        return transform.sample(jax.random.fold_in(key, noise_id), *row)
+
+    return map_examples(example, (table, key), (rows, noise_ids), sharding)

@@ -1,0 +1,54 @@
+"""Transforms of stored rows into examples, applied on the devices."""
+
+import dataclasses
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+
+from sde_jax.arrays import Array, Int, PRNGKeyArray
+from sde_jax.data.scaling import ImageScaling
+from sde_jax.data.source import Batch
+
+__all__ = ["DequantizeAndFlip", "Transform"]
+
+
+class Transform(Protocol):
+    """A hashable spec that makes an example from a row and a key."""
+
+    def sample(self, key: PRNGKeyArray, *row: Any, **unused: Any) -> Batch:
+        """Returns one example, without the batch dimension, with its label if it has one."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DequantizeAndFlip:
+    """Puts a uint8 image in model coordinates."""
+
+    scaling: ImageScaling = ImageScaling()
+    """The grey levels and the model coordinates."""
+
+    flip: bool = False
+    """Mirrors the image left to right with probability one half."""
+
+    dequantize: bool = True
+    """Spreads each grey level over its bin. Otherwise `ImageScaling.place` places it."""
+
+    @property
+    def for_evaluation(self) -> "DequantizeAndFlip":
+        """The same transform for densities, which need dequantized images: it never mirrors."""
+        return dataclasses.replace(self, flip=False, dequantize=True)
+
+    def sample(
+        self,
+        key: PRNGKeyArray,
+        image: Int[Array, "height width channels"],
+        label: Int[Array, ""] | None = None,
+    ) -> Batch:
+        """Returns the image in model coordinates, with its label."""
+        key_noise, key_flip = jax.random.split(key)
+        if self.flip:
+            image = jnp.where(jax.random.bernoulli(key_flip), image[:, ::-1], image)
+        if not self.dequantize:
+            return Batch(self.scaling.place(image), label)
+        noise = jax.random.uniform(key_noise, image.shape)
+        return Batch(self.scaling.dequantize(image, noise), label)
