@@ -6,8 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sde_jax.runs.training import run
-
 from experiments.reproduction.found import Found, computer, revision
 from experiments.reproduction.place import Place
 from experiments.studies import accuracy, answers, residuals, ring_quality
@@ -26,6 +24,7 @@ from sde_jax.recipes.trainable import Trainable
 from sde_jax.runs.catalogue import find
 from sde_jax.runs.status import training_seconds
 from sde_jax.runs.trained_run import open_generative, open_run_of
+from sde_jax.runs.training import run
 from sde_jax.training.checkpoint import saved_steps
 from sde_jax.training.devices import data_mesh
 from sde_jax.training.errors import NotARunError, RunError

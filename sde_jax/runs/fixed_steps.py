@@ -6,11 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sde_jax.evaluation.task import TRAIN
-from sde_jax.recipes.score import LikelihoodSettings
-from sde_jax.recipes.interfaces import Density, Measured
-from sde_jax.runs.trained_run import ScoreRun
 from sde_jax.arrays import Array, Float, Key, PyTree
+from sde_jax.evaluation.task import TRAIN
 from sde_jax.likelihood import (
     Hutchinson,
     LogLikelihoods,
@@ -18,6 +15,9 @@ from sde_jax.likelihood import (
     even_times,
     fitted_times,
 )
+from sde_jax.recipes.interfaces import Density, Measured
+from sde_jax.recipes.score import LikelihoodSettings
+from sde_jax.runs.trained_run import ScoreRun
 from sde_jax.score import NetworkScore
 
 __all__ = ["CHECKED", "fixed_steps", "root_mean_square_difference"]

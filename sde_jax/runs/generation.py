@@ -5,14 +5,15 @@ from collections.abc import Iterable, Iterator
 import jax
 import jax.numpy as jnp
 import numpy as np
-from sde_jax.recipes.interfaces import Draw
 from jax.sharding import Mesh
 from tqdm import tqdm
 
 from sde_jax.arrays import Array, Key, PRNGKeyArray, PyTree
+from sde_jax.recipes.interfaces import Draw
 from sde_jax.sampling import Samples
 from sde_jax.training.devices import on_each_device, replicated
 from sde_jax.training.processes import is_first
+
 
 def example_keys(key: PRNGKeyArray, first: int, count: int) -> Key[Array, "count"]:
     """The keys of examples ``first``, ``first + 1``, ...: they do not depend on the batching."""

@@ -9,16 +9,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from sde_jax.recipes.interfaces import Density, Measured
 from jax.sharding import Mesh
 from tqdm import tqdm
 
-from sde_jax.runs.generation import example_keys, whole_batches
-from sde_jax.arrays import Array, Float, Key, PRNGKeyArray, PyTree
+from sde_jax.arrays import PRNGKeyArray, PyTree
 from sde_jax.data.source import DataSource
 from sde_jax.likelihood import LogLikelihoods, bits_per_dimension
+from sde_jax.recipes.interfaces import Density, Measured
+from sde_jax.runs.generation import example_keys, whole_batches
 from sde_jax.training.devices import on_each_device, replicated, shard_batch
 from sde_jax.training.processes import is_first
+
 
 def measure(
     density: Density,

@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from sde_jax import figures
+from sde_jax.data.scaling import Scaling
+from sde_jax.data.source import DataSource, Layout
 from sde_jax.recipes.generative import Generative
 from sde_jax.recipes.interfaces import Draw
 from sde_jax.recipes.trainable import Trainable
-from sde_jax.data.source import DataSource, Layout
 from sde_jax.runs.generation import batch_drawer, example_keys, whole_batches
-from sde_jax import figures
-from sde_jax.data.scaling import Scaling
 from sde_jax.sampling import Ancestral, PredictorCorrector, UniformGrid
 from sde_jax.training.learner import TrainState
 from sde_jax.training.processes import is_first

@@ -8,17 +8,16 @@ from typing import Any, Generic, TypeVar
 
 from jax.sharding import Mesh
 
-from sde_jax.recipes.serialization import ConfigurationError
-from sde_jax.recipes.named import Kind_co, Named
-from sde_jax.recipes.interfaces import Draw
-from sde_jax.recipes.generative import Generative
-from sde_jax.recipes.score import ScoreExperiment
-from sde_jax.recipes.trainable import Trainable
-from sde_jax.recipes.interfaces import Density
-from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.arrays import PyTree
 from sde_jax.data.source import DataSource, Layout
 from sde_jax.interop.published_sampler import published_sampler
+from sde_jax.recipes.generative import Generative
+from sde_jax.recipes.interfaces import Density, Draw
+from sde_jax.recipes.named import Kind_co, Named
+from sde_jax.recipes.sampler_settings import SamplerSettings
+from sde_jax.recipes.score import ScoreExperiment
+from sde_jax.recipes.serialization import ConfigurationError
+from sde_jax.recipes.trainable import Trainable
 from sde_jax.sampling import Sampler
 from sde_jax.score import NetworkScore
 from sde_jax.training.checkpoint import Checkpoints

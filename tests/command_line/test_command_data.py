@@ -7,9 +7,9 @@ import numpy as np
 import PIL.Image
 import pytest
 from in_process import RING, refusal, run_command, succeed
-from sde_jax.runs.training import prepare
 
 from sde_jax.runs.catalogue import find
+from sde_jax.runs.training import prepare
 
 
 @pytest.fixture

@@ -15,13 +15,13 @@ import jax
 import numpy as np
 import pytest
 from in_process import RING, contents, refusal, run_command, succeed
-from sde_jax.runs.training import CHANGEABLE
 
 from experiments import ring
 from sde_jax.command_line import train
 from sde_jax.recipes.serialization import to_config
 from sde_jax.runs.catalogue import find
 from sde_jax.runs.trained_run import open_run
+from sde_jax.runs.training import CHANGEABLE
 from sde_jax.training.devices import data_mesh
 from sde_jax.training.errors import ConfigChangedError
 from sde_jax.training.loop import TrainResult

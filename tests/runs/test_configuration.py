@@ -10,6 +10,7 @@ import pytest
 from in_process import refusal, run_command, succeed
 
 from experiments import digits_vp
+from experiments.reproduction.course import study_names
 from sde_jax.data import Batch, ImageScaling
 from sde_jax.interop.score_sde import published_names
 from sde_jax.objectives import DiscreteTimes, EDMWeighting, LogNormalNoise, MinSNRWeighting
@@ -17,7 +18,6 @@ from sde_jax.recipes.matching import Denoising
 from sde_jax.recipes.named import Named
 from sde_jax.recipes.serialization import ConfigurationError, from_config, to_config
 from sde_jax.recipes.trainable import Trainable
-from experiments.reproduction.course import study_names
 from sde_jax.runs.catalogue import find
 from sde_jax.score import (
     DescendingIndex,
