@@ -223,7 +223,7 @@ def test_docstrings_say_what_is_returned():
     """None begins with a question word or an inversion."""
     riddle = re.compile(r"(What|How|Whether|That|Where|Why|Of|By|As) ")
     found = [
-        f"{name_of(path)}:{node.lineno} {first}"
+        f"{name_of(path)}:{getattr(node, 'lineno', 1)} {first}"
         for path in EVERYTHING
         for node in ast.walk(tree_of(path))
         if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Module)
