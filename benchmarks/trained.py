@@ -12,7 +12,7 @@ from sde_jax.evaluation.features import FeatureNetwork, coordinates, extractor
 from sde_jax.evaluation.networks import MissingNetworkError, network
 from sde_jax.evaluation.reference import gather, reference
 from sde_jax.metrics.frechet import FittedGaussian, FrechetDistance, frechet_distance
-from sde_jax.runs.generation import generate, together, usable
+from sde_jax.runs.generation import concatenate, generate, is_valid
 from sde_jax.runs.trained_run import ScoreRun, open_run
 from sde_jax.sampling import Sampler
 from sde_jax.training.devices import data_mesh
@@ -52,9 +52,9 @@ class Trained(NamedTuple):
           AssertionError: if one is not finite, or took another number of evaluations.
         """
         run = self.run
-        samples = together(
+        samples = concatenate(
             generate(
-                run.experiment.draws(run.layout, sampler, lambda: run.source),
+                run.experiment.sample_fn(run.layout, sampler, lambda: run.source),
                 run.params,
                 key=jax.random.key(0),
                 count=count,
@@ -62,7 +62,7 @@ class Trained(NamedTuple):
                 mesh=data_mesh(),
             )
         )
-        assert usable(samples).all(), "a sample is not finite"
+        assert is_valid(samples).all(), "a sample is not finite"
         assert (samples.nfe == evaluations).all(), f"evaluations: {samples.nfe}"
         return samples.x
 

@@ -9,7 +9,7 @@ import numpy as np
 from sde_jax import figures
 from sde_jax.arrays import Array, Float
 from sde_jax.recipes.conditional import QUESTIONS, Conditional
-from sde_jax.runs.generation import generate, together
+from sde_jax.runs.generation import concatenate, generate
 from sde_jax.runs.trained_run import TrainedRun
 from sde_jax.training.devices import data_mesh
 from sde_jax.training.processes import is_first
@@ -63,14 +63,14 @@ def report(run: TrainedRun[Conditional]) -> dict[str, Any]:
 def draw(run: TrainedRun[Conditional], count: int) -> Array:
     """Samples in model coordinates, by the evaluation's sampler."""
     parts = generate(
-        run.draws(run.experiment.evaluation.sampling),
+        run.sample_fn(run.experiment.evaluation.sampling),
         run.params,
         key=jax.random.key(0),
         count=count,
         batch_size=BATCH_SIZE,
         mesh=data_mesh(),
     )
-    return jnp.asarray(together(parts).x)
+    return jnp.asarray(concatenate(parts).x)
 
 
 def error(answer: Float[np.ndarray, "count ..."], truth: Float[np.ndarray, "count ..."]) -> Any:

@@ -109,7 +109,7 @@ def findings(record: Mapping[str, Any], of: str) -> dict[str, dict[str, Any]]:
 
 def timed(run: GenerativeRun) -> float:
     """Seconds that a sample takes in a batch."""
-    draw = run.draws(run.experiment.evaluation.sampling)
+    draw = run.sample_fn(run.experiment.evaluation.sampling)
     return seconds_per_image(draw, run.params, TIMED)
 
 

@@ -14,7 +14,7 @@ from sde_jax.evaluation.reference import gather, reference
 from sde_jax.metrics.kernel import kernel_distance
 from sde_jax.recipes.denoiser_prior import DenoiserPrior
 from sde_jax.recipes.interfaces import Draw
-from sde_jax.runs.generation import generate, together
+from sde_jax.runs.generation import concatenate, generate
 from sde_jax.runs.trained_run import TrainedRun
 from sde_jax.sampling import BlindAscent, Samples
 from sde_jax.training.devices import data_mesh
@@ -42,7 +42,7 @@ def report(run: TrainedRun[DenoiserPrior]) -> dict[str, Any]:
         "subtracted": repeated(run, subtract, SUBTRACTIONS),
         "unscaled": repeated(run, unscaled, UNSCALED_STEPS),
         "blind": ascent(run),
-        "told": run.draws(run.experiment.evaluation.sampling),
+        "told": run.sample_fn(run.experiment.evaluation.sampling),
     }
     drawn = {name: np.asarray(draw(run, use)) for name, use in uses.items()}
     picture = run.directory.pictures / "residuals.png"
@@ -67,7 +67,7 @@ def draw(run: TrainedRun[DenoiserPrior], use: Draw) -> Array:
     """Samples in the data's unit."""
     key, mesh = jax.random.key(0), data_mesh()
     parts = generate(use, run.params, key=key, count=COUNT, batch_size=COUNT, mesh=mesh)
-    return run.layout.scaling.to_unit(jnp.asarray(together(parts).x))
+    return run.layout.scaling.to_unit(jnp.asarray(concatenate(parts).x))
 
 
 def ascent(run: TrainedRun[DenoiserPrior]) -> Draw:

@@ -12,7 +12,7 @@ from sde_jax.data import Ring
 from sde_jax.metrics.frechet import fit, frechet_distance
 from sde_jax.metrics.moments import moments_of
 from sde_jax.metrics.wasserstein import sliced_wasserstein_2, wasserstein_1
-from sde_jax.runs.generation import generate, together
+from sde_jax.runs.generation import concatenate, generate
 from sde_jax.runs.trained_run import ScoreRun
 from sde_jax.sampling import Samples
 from sde_jax.sde import LinearSDE
@@ -76,9 +76,9 @@ def held_out(run: ScoreRun, count: int) -> Array:
 
 def draw(run: ScoreRun, count: int) -> Samples:
     """Samples with their trajectories."""
-    return together(
+    return concatenate(
         generate(
-            run.draws(run.experiment.sampling, frames=FRAMES),
+            run.sample_fn(run.experiment.sampling, frames=FRAMES),
             run.params,
             key=jax.random.key(0),
             count=count,

@@ -24,7 +24,7 @@ from sde_jax.evaluation.wording import with_error
 from sde_jax.metrics.frechet import FittedGaussian, frechet_distance
 from sde_jax.recipes.sampler_settings import TITLES, SamplerSettings
 from sde_jax.recipes.serialization import to_config
-from sde_jax.runs.generation import batch_drawer, example_keys, together, usable
+from sde_jax.runs.generation import batch_drawer, concatenate, example_keys, is_valid
 from sde_jax.runs.trained_run import ScoreRun, open_run
 from sde_jax.sampling import Samples
 from sde_jax.training.devices import data_mesh
@@ -100,7 +100,7 @@ class Samplers(Study):
         """What one setting does, and the minutes that it took to find out."""
         started = time.monotonic()
         samples, seconds = self._draw(run, settings)
-        whole = usable(samples)
+        whole = is_valid(samples)
         seen = seen_by(network, np.asarray(run.layout.scaling.to_unit(samples.x[whole])))
         assert seen.logits is not None, "a classifier has logits"
         logits = seen.logits.max(axis=1)
@@ -122,7 +122,7 @@ class Samplers(Study):
 
     def _draw(self, run: ScoreRun, settings: SamplerSettings) -> tuple[Samples, float]:
         """The samples, and the seconds that one of them takes in a batch that is compiled."""
-        draw, count = batch_drawer(run.draws(settings), data_mesh()), self.least
+        draw, count = batch_drawer(run.sample_fn(settings), data_mesh()), self.least
         parts: list[Samples] = []
         seconds: list[float] = []
         while len(parts) * BATCH_SIZE < count or len(parts) < 2:
@@ -133,7 +133,7 @@ class Samplers(Study):
             seconds.append((time.perf_counter() - started) / BATCH_SIZE)
             affordable = int(self.evaluations / parts[0].nfe.mean())
             count = min(max(affordable, self.least), self.most)
-        return together(parts), float(np.median(seconds[1:]))
+        return concatenate(parts), float(np.median(seconds[1:]))
 
 
 def cells(point: Point) -> list[str]:

@@ -18,7 +18,7 @@ from sde_jax.evaluation.task import TRAIN
 from sde_jax.evaluation.wording import with_error
 from sde_jax.metrics.kernel import kernel_distance
 from sde_jax.recipes.sampler_settings import TITLES, SamplerName
-from sde_jax.runs.generation import generate, together
+from sde_jax.runs.generation import concatenate, generate
 from sde_jax.runs.trained_run import ScoreRun, open_run
 from sde_jax.training.devices import data_mesh
 
@@ -85,9 +85,9 @@ class SideBySide(Study):
         """Samples in their own unit, and what they took, compiling included."""
         settings = dataclasses.replace(run.experiment.sampling, sampler=sampler)
         started = time.perf_counter()
-        samples = together(
+        samples = concatenate(
             generate(
-                run.draws(settings),
+                run.sample_fn(settings),
                 run.params,
                 key=jax.random.key(0),
                 count=self.count,

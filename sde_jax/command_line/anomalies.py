@@ -22,7 +22,7 @@ from sde_jax.evaluation.anomaly_sets import NOISE, PHOTOGRAPHS, levels_of
 from sde_jax.evaluation.wording import WORDING
 from sde_jax.metrics.roc import roc_area
 from sde_jax.recipes.interfaces import Density, Measured
-from sde_jax.runs.measurement import measure, summarize, together
+from sde_jax.runs.measurement import concatenate, measure, summarize
 from sde_jax.runs.trained_run import GenerativeRun, open_generative
 from sde_jax.training.devices import data_mesh
 from sde_jax.training.processes import agreed, is_first, join_processes
@@ -139,7 +139,7 @@ def measure_all(
     """
     scaling = run.layout.scaling
     assert isinstance(scaling, ImageScaling)
-    measured = together(
+    measured = concatenate(
         measure(
             density,
             run.params,

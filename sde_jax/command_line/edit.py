@@ -18,7 +18,7 @@ from sde_jax.editing.labels import of_classes
 from sde_jax.editing.options import EditOptions
 from sde_jax.editing.prepared import Prepared
 from sde_jax.editing.tasks import interpolation, restoration, stroke
-from sde_jax.runs.generation import generate, together, usable
+from sde_jax.runs.generation import concatenate, generate, is_valid
 from sde_jax.runs.trained_run import ScoreRun, open_run
 from sde_jax.training.devices import data_mesh
 from sde_jax.training.processes import agreed, is_first, join_processes
@@ -45,7 +45,7 @@ def execute(run: ScoreRun, options: EditOptions) -> dict[str, Any]:
     prepared = agreed(lambda: kinds.get(options.task, restoration)(run, options))
     out = agreed(lambda: output_path(run, options))
     started = time.perf_counter()
-    samples = together(
+    samples = concatenate(
         generate(
             prepared.draw,
             prepared.params,
@@ -72,7 +72,7 @@ def execute(run: ScoreRun, options: EditOptions) -> dict[str, Any]:
         "out": str(out.with_suffix(ANSWERS)),
         "picture": str(out),
         "step": run.step,
-        "failed": np.flatnonzero(~usable(samples)).tolist(),
+        "failed": np.flatnonzero(~is_valid(samples)).tolist(),
     }
 
 

@@ -17,7 +17,7 @@ from sde_jax.ode import Method
 from sde_jax.recipes.interfaces import Density, Measured
 from sde_jax.recipes.score import ScoreExperiment
 from sde_jax.runs.fixed_steps import CHECKED, fixed_steps, root_mean_square_difference
-from sde_jax.runs.measurement import measure, summarize, together, write_table
+from sde_jax.runs.measurement import concatenate, measure, summarize, write_table
 from sde_jax.runs.trained_run import GenerativeRun, ScoreRun, open_generative
 from sde_jax.training.devices import data_mesh
 from sde_jax.training.processes import agreed, is_first, join_processes
@@ -149,7 +149,7 @@ def in_fixed_steps(
 
 def evaluate(run: GenerativeRun, density: Density, options: Likelihoods) -> Measured:
     """The likelihoods that were asked for."""
-    return together(
+    return concatenate(
         measure(
             density,
             run.params,

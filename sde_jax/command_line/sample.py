@@ -29,7 +29,7 @@ from sde_jax.recipes.sampler_settings import (
     SamplerName,
     SamplerSettings,
 )
-from sde_jax.runs.generation import generate, together, usable
+from sde_jax.runs.generation import concatenate, generate, is_valid
 from sde_jax.runs.trained_run import GenerativeRun, open_generative
 from sde_jax.sampling import Samples
 from sde_jax.training.devices import data_mesh
@@ -124,11 +124,11 @@ def main(args: list[str]) -> dict[str, Any]:
 def execute(run: GenerativeRun, options: Sample) -> dict[str, Any]:
     """Draws and writes what ``options`` ask for."""
     settings = options.settings(run.experiment)
-    draw = run.draws(settings, frames=FRAMES if options.trajectory else 0)
+    draw = run.sample_fn(settings, frames=FRAMES if options.trajectory else 0)
     out = agreed(lambda: output_path(run, settings, options))
     network = agreed(lambda: label_network(run, options))
     started = time.perf_counter()
-    samples = together(
+    samples = concatenate(
         generate(
             draw,
             run.params,
@@ -149,7 +149,7 @@ def execute(run: GenerativeRun, options: Sample) -> dict[str, Any]:
         "pictures": [str(path) for path in pictures],
         "sampler": settings and settings.sampler,
         "step": run.step,
-        "failed": np.flatnonzero(~usable(samples)).tolist(),
+        "failed": np.flatnonzero(~is_valid(samples)).tolist(),
         **labelled,
     }
 
@@ -175,7 +175,7 @@ def write_labels(
     run: GenerativeRun, samples: Samples, network: FeatureNetwork, options: Sample
 ) -> dict[str, Any]:
     """Writes the labelled folder; how many images there are of each label."""
-    numbers = np.flatnonzero(usable(samples))
+    numbers = np.flatnonzero(is_valid(samples))
     data = np.asarray(run.layout.scaling.to_unit(samples.x[numbers]), np.float32)
     extract = extractor(network, data_mesh(), options.batch_size)
     starts = range(0, len(data), options.batch_size)

@@ -17,7 +17,7 @@ from sde_jax.evaluation.pieces import Columns, kept
 from sde_jax.recipes.evaluation_settings import LEAST, EvaluationSettings
 from sde_jax.recipes.interfaces import Measured
 from sde_jax.recipes.serialization import to_config
-from sde_jax.runs.generation import generate, usable
+from sde_jax.runs.generation import generate, is_valid
 from sde_jax.runs.measurement import measure
 from sde_jax.runs.trained_run import GenerativeRun
 from sde_jax.training.fingerprint import checksum
@@ -113,7 +113,7 @@ class Task:
     def _sample_pieces(self, start: int) -> Iterator[Columns]:
         run, scaling = self.run, self.run.layout.scaling
         parts = generate(
-            run.draws(self.settings.sampling),
+            run.sample_fn(self.settings.sampling),
             run.params,
             key=jax.random.key(self.seed),
             count=self.settings.count,
@@ -123,7 +123,7 @@ class Task:
         )
         for part in parts:
             data = to_levels(np.asarray(scaling.to_unit(part.x)), scaling)
-            yield {"data": data, "nfe": np.asarray(part.nfe), "usable": usable(part)}
+            yield {"data": data, "nfe": np.asarray(part.nfe), "usable": is_valid(part)}
 
     def _likelihood_pieces(self, start: int) -> Iterator[Columns]:
         run, density = self.run, self.run.density(self.likelihood)

@@ -88,7 +88,7 @@ class Conditional(Generative):
         """What the training loop trains, for images of ``shape``: both networks."""
         return learner_of(self.model(), shape, self.optimizer, self.ema_decay, self.training)
 
-    def draws(
+    def sample_fn(
         self, layout: Layout, sampler: Sampler | None, source: Callable[[], DataSource]
     ) -> Draw:
         """Sample j answers what is left of held-out image ``j mod 256``."""

@@ -12,7 +12,7 @@ from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.generative import Generative, learner_of
 from sde_jax.recipes.interfaces import Density, Draw
 from sde_jax.recipes.sampler_settings import SamplerSettings
-from sde_jax.recipes.score import LikelihoodSettings, drawn_from, flow_density
+from sde_jax.recipes.score import LikelihoodSettings, flow_density, score_sampler
 from sde_jax.sampling import Sampler
 from sde_jax.score import BlindDenoiserScore, ToldDenoiserScore
 from sde_jax.sde import VE
@@ -99,11 +99,11 @@ class DenoiserPrior(Generative):
         """That of the one that is not."""
         return BlindDenoiserScore(self.model().blind.denoiser(params["blind"]), self.process)
 
-    def draws(
+    def sample_fn(
         self, layout: Layout, sampler: Sampler | None, source: Callable[[], DataSource]
     ) -> Draw:
         """What draws by the told denoiser."""
-        return drawn_from(self.score, self.process, sampler, layout.shape)
+        return score_sampler(self.score, self.process, sampler, layout.shape)
 
     def density(self, layout: Layout, settings: LikelihoodSettings) -> Density:
         """The density of the told denoiser's probability flow."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 from sde_jax.baselines.coupling_flow import CouplingFlow, CouplingFlowSpec
 from sde_jax.data.source import DataSource, DataSpec, Layout
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
-from sde_jax.recipes.generative import Generative, drawn_by, learner_of
+from sde_jax.recipes.generative import Generative, direct_sampler, learner_of
 from sde_jax.recipes.interfaces import Density, Draw
 from sde_jax.sampling import Sampler
 from sde_jax.training.learner import Learner
@@ -39,11 +39,11 @@ class NormalizingFlow(Generative):
         """What the training loop trains, for examples of ``shape``."""
         return learner_of(self.model(), shape, self.optimizer, self.ema_decay, self.training)
 
-    def draws(
+    def sample_fn(
         self, layout: Layout, sampler: Sampler | None, source: Callable[[], DataSource]
     ) -> Draw:
         """What inverts the flow."""
-        return drawn_by(self.model(), layout.shape)
+        return direct_sampler(self.model(), layout.shape)
 
     def density(self, layout: Layout, settings: None) -> Density:
         """The exact one."""

@@ -9,7 +9,7 @@ from sde_jax.baselines.dcgan import DCGANSpec
 from sde_jax.baselines.gan import GAN, gan_learner
 from sde_jax.data.source import DataSource, DataSpec, Layout
 from sde_jax.recipes.evaluation_settings import MEASURABLE, EvaluationSettings
-from sde_jax.recipes.generative import Generative, drawn_by
+from sde_jax.recipes.generative import Generative, direct_sampler
 from sde_jax.recipes.interfaces import Draw
 from sde_jax.sampling import Sampler
 from sde_jax.training.learner import Learner
@@ -69,8 +69,8 @@ class AdversarialNetworks(Generative):
             ema_decay=self.ema_decay,
         )
 
-    def draws(
+    def sample_fn(
         self, layout: Layout, sampler: Sampler | None, source: Callable[[], DataSource]
     ) -> Draw:
         """What generates."""
-        return drawn_by(self.model(), layout.shape)
+        return direct_sampler(self.model(), layout.shape)

@@ -36,7 +36,7 @@ class Generative(Trainable):
         return None
 
     @abc.abstractmethod
-    def draws(
+    def sample_fn(
         self, layout: Layout, sampler: Sampler | None, source: Callable[[], DataSource]
     ) -> Draw:
         """What draws samples; not compiled.
@@ -52,14 +52,14 @@ class Generative(Trainable):
         return None
 
 
-class Drawing(Protocol):
+class HasSample(Protocol):
     """A model that is drawn from in but one way."""
 
     def sample(self, params: PyTree, keys: Key[Array, "batch"], shape: tuple[int, ...]) -> Samples:
         """One sample of ``shape`` for each key."""
 
 
-def drawn_by(model: Drawing, shape: tuple[int, ...]) -> Draw:
+def direct_sampler(model: HasSample, shape: tuple[int, ...]) -> Draw:
     """What draws from it."""
 
     def draw(params: PyTree, keys: Key[Array, "batch"], index: Int[Array, "batch"]) -> Samples:
@@ -68,7 +68,7 @@ def drawn_by(model: Drawing, shape: tuple[int, ...]) -> Draw:
     return draw
 
 
-class Losing(Protocol):
+class HasLosses(Protocol):
     """A model that is trained by the gradient of losses; see `sde_jax.training.learner.Losses`."""
 
     def init(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> PyTree:
@@ -87,7 +87,7 @@ class Losing(Protocol):
 
 
 def learner_of(
-    model: Losing, shape: tuple[int, ...], optimizer: Adam, ema_decay: float, training: Training
+    model: HasLosses, shape: tuple[int, ...], optimizer: Adam, ema_decay: float, training: Training
 ) -> Learner:
     """What the training loop trains, for examples of ``shape``."""
 

@@ -71,7 +71,7 @@ class LatentScoreModel(Generative):
         """What the training loop trains, for images of ``shape``: both networks."""
         return learner_of(self.model(shape), shape, self.optimizer, self.ema_decay, self.training)
 
-    def draws(
+    def sample_fn(
         self, layout: Layout, sampler: Sampler | None, source: Callable[[], DataSource]
     ) -> Draw:
         """What decodes the latents that the sampler draws."""

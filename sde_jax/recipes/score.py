@@ -78,7 +78,7 @@ class LikelihoodSettings:
         return Likelihood(solver=solver, t_min=self.t_min, divergence=divergence)
 
 
-def drawn_from(
+def score_sampler(
     score: Callable[[PyTree], Score],
     sde: LinearSDE,
     sampler: Sampler | None,
@@ -214,11 +214,11 @@ class ScoreExperiment(Generative):
             accumulate=self.training.accumulate,
         )
 
-    def draws(
+    def sample_fn(
         self, layout: Layout, sampler: Sampler | None, source: Callable[[], DataSource]
     ) -> Draw:
         """What draws samples by the reversed SDE or its flow."""
-        return drawn_from(self._score, self.sde, sampler, layout.shape)
+        return score_sampler(self._score, self.sde, sampler, layout.shape)
 
     def density(self, layout: Layout, settings: LikelihoodSettings) -> Density:
         """The density of the probability flow."""

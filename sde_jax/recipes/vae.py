@@ -10,7 +10,7 @@ from sde_jax.baselines.vae import VAE
 from sde_jax.data.scaling import ImageScaling, Scaling
 from sde_jax.data.source import DataSource, DataSpec, Layout
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
-from sde_jax.recipes.generative import Generative, drawn_by, learner_of
+from sde_jax.recipes.generative import Generative, direct_sampler, learner_of
 from sde_jax.recipes.interfaces import Density, Draw
 from sde_jax.sampling import Sampler
 from sde_jax.training.learner import Learner
@@ -73,11 +73,11 @@ class VariationalAutoencoder(Generative):
         """What the training loop trains, for images of ``shape``."""
         return learner_of(self.model(shape), shape, self.optimizer, self.ema_decay, self.training)
 
-    def draws(
+    def sample_fn(
         self, layout: Layout, sampler: Sampler | None, source: Callable[[], DataSource]
     ) -> Draw:
         """What decodes latents of the prior, without the noise of pixels."""
-        return drawn_by(self.model(layout.shape), layout.shape)
+        return direct_sampler(self.model(layout.shape), layout.shape)
 
     def density(self, layout: Layout, settings: BoundSettings) -> Density | None:
         """The importance weighted bound; None where the output is no density of the data."""

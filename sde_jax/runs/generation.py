@@ -60,7 +60,7 @@ def generate(
             progress.update(kept)
 
 
-def together(parts: Iterable[Samples]) -> Samples:
+def concatenate(parts: Iterable[Samples]) -> Samples:
     """All samples, with the trajectories of the first part."""
     first, *others = parts
     x, nfe, converged = jax.tree.map(
@@ -69,7 +69,7 @@ def together(parts: Iterable[Samples]) -> Samples:
     return first._replace(x=x, nfe=nfe, converged=converged)
 
 
-def usable(samples: Samples) -> np.ndarray:
+def is_valid(samples: Samples) -> np.ndarray:
     """Which samples are samples: their solver did not give up, and they are finite."""
     finite = np.isfinite(samples.x).reshape(len(samples.x), -1).all(axis=1)
     return np.asarray(samples.converged) & finite

@@ -59,7 +59,7 @@ def measure(
             progress.update(kept)
 
 
-def together(parts: Iterable[Measured]) -> Measured:
+def concatenate(parts: Iterable[Measured]) -> Measured:
     """The likelihoods of all parts."""
     return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
 

@@ -55,5 +55,5 @@ def snapshots(experiment: Trainable, source: DataSource, mesh: Mesh) -> Snapshot
         return None
     layout = Layout(source.shape, source.scaling)
     sampler = None if experiment.sampling is None else SAMPLER
-    draw = experiment.draws(layout, sampler, lambda: source)
+    draw = experiment.sample_fn(layout, sampler, lambda: source)
     return Snapshots(draw, layout.scaling, mesh, batch_size=experiment.training.batch_size)

@@ -63,14 +63,14 @@ class TrainedRun(Generic[Kind_co]):
         """Updates that the parameters have had."""
         return int(self.state.step)
 
-    def draws(self: "GenerativeRun", settings: SamplerSettings | None, frames: int = 0) -> Draw:
+    def sample_fn(self: "GenerativeRun", settings: SamplerSettings | None, frames: int = 0) -> Draw:
         """What draws samples by ``settings``, keeping ``frames`` states on the way.
 
         Raises:
           ValueError: if they ask for the published sampler, and the run is of no published model.
         """
         sampler = None if settings is None else self._sampler(settings, frames)
-        return self.experiment.draws(self.layout, sampler, lambda: self.source)
+        return self.experiment.sample_fn(self.layout, sampler, lambda: self.source)
 
     def density(self: "GenerativeRun", settings: Any) -> Density | None:
         """What measures densities by ``settings``; None if the model has none."""

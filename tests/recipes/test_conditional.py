@@ -84,7 +84,7 @@ def test_colours_and_details_are_asked_for_by_the_same_model(data, task, channel
     experiment = dataclasses.replace(digits_conditional, data=data, task=task)
     source, layout = data.load(), data.layout()
     assert experiment.questions(source).shape == (256, 8, 8, channels)
-    draw = experiment.draws(layout, experiment.sampling.build(), lambda: source)
+    draw = experiment.sample_fn(layout, experiment.sampling.build(), lambda: source)
     params = jax.eval_shape(experiment.learner(layout.shape).init, jax.random.key(0)).params
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 4))
     samples = jax.eval_shape(draw, params, keys, jax.ShapeDtypeStruct((4,), jnp.int32))

@@ -14,7 +14,7 @@ from experiments.digits_vp import experiment as digits_vp
 from sde_jax.nets.spec import NetworkSpec
 from sde_jax.recipes import generative
 from sde_jax.runs import snapshots
-from sde_jax.runs.generation import generate, together
+from sde_jax.runs.generation import concatenate, generate
 from sde_jax.runs.trained_run import open_run
 from sde_jax.sampling import UniformGrid
 from sde_jax.training.devices import data_mesh
@@ -72,9 +72,9 @@ def test_they_are_the_first_samples_of_the_averaged_parameters(
         learner = experiment.learner(layout.shape)
         state, other = (learner.init(jax.random.key(n)) for n in (seed, seed + 10))
         draw(state._replace(ema_params=other.params), tmp_path / "picture.png")
-        samples = together(
+        samples = concatenate(
             generate(
-                experiment.draws(layout, SAMPLER, experiment.data.load),
+                experiment.sample_fn(layout, SAMPLER, experiment.data.load),
                 other.params,
                 key=jax.random.key(0),
                 count=count,
