@@ -22,7 +22,7 @@ from sde_jax.evaluation.reference import gather, reference
 from sde_jax.evaluation.task import TRAIN
 from sde_jax.evaluation.wording import with_error
 from sde_jax.metrics.frechet import FittedGaussian, frechet_distance
-from sde_jax.recipes.sampler_settings import TITLES, SamplerSettings
+from sde_jax.recipes.sampler_settings import SAMPLERS, SamplerSettings
 from sde_jax.recipes.serialization import to_config
 from sde_jax.runs.generation import batch_drawer, concatenate, example_keys, is_valid
 from sde_jax.runs.trained_run import ScoreRun, open_run
@@ -145,7 +145,7 @@ def cells(point: Point) -> list[str]:
     )
     failed = f", {point['failed']} of them failed" if point["failed"] else ""
     return [
-        TITLES[point["sampler"]],
+        SAMPLERS[point["sampler"]].title,
         options,
         f"{point['evaluations']:,.0f}",
         f"{point['seconds_per_image']:.3g}",
@@ -158,7 +158,7 @@ def cells(point: Point) -> list[str]:
 def line_of(point: Point) -> str:
     """The name of the line that the point is on: its sampler's, with an unusual grid."""
     uniform = point["options"].get("grid") == "uniform"
-    return TITLES[point["sampler"]] + (", uniform in t" if uniform else "")
+    return SAMPLERS[point["sampler"]].title + (", uniform in t" if uniform else "")
 
 
 def draw_points(points: Sequence[Point], path: Path) -> None:

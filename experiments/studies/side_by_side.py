@@ -17,14 +17,14 @@ from sde_jax.evaluation.markdown import markdown_table
 from sde_jax.evaluation.task import TRAIN
 from sde_jax.evaluation.wording import with_error
 from sde_jax.metrics.kernel import kernel_distance
-from sde_jax.recipes.sampler_settings import TITLES, SamplerName
+from sde_jax.recipes.sampler_settings import SAMPLERS, SamplerName
 from sde_jax.runs.generation import concatenate, generate
 from sde_jax.runs.trained_run import ScoreRun, open_run
 from sde_jax.training.devices import data_mesh
 
 __all__ = ["SideBySide"]
 
-SAMPLERS: tuple[SamplerName, ...] = ("em", "pc", "ode")
+SHOWN: tuple[SamplerName, ...] = ("em", "pc", "ode")
 REFERENCE = 2000
 """Training images that samples are compared with."""
 
@@ -59,10 +59,10 @@ class SideBySide(Study):
             training = np.concatenate([part.data for part in parts])
             rows.append({"title": title, **looks(training)})
             grids = {}
-            for sampler in SAMPLERS:
+            for sampler in SHOWN:
                 images, row = self._drawn(run, sampler)
                 distance = kernel_distance(flat(images), flat(training), block_size=None)
-                grids[TITLES[sampler]] = images
+                grids[SAMPLERS[sampler].title] = images
                 rows.append(
                     {
                         "title": title,
@@ -112,7 +112,7 @@ def cells(row: Mapping[str, Any]) -> list[str]:
         return [row["title"], "training", "", *looked, "", ""]
     return [
         row["title"],
-        TITLES[row["sampler"]],
+        SAMPLERS[row["sampler"]].title,
         with_error(*row["kernel_distance"]),
         *looked,
         f"{row['evaluations']:,.0f}",

@@ -9,15 +9,16 @@ import jax
 import tyro
 
 from sde_jax.arguments import UsageError, check_counts, check_seed, option
+from sde_jax.command_line.opening import open_first
 from sde_jax.command_line.parsing import parse
 from sde_jax.evaluation.evaluation import RECORD, REPORT, evaluate
 from sde_jax.evaluation.task import BATCH_SIZE, SEED, Task
 from sde_jax.evaluation.wording import with_error
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.score import LikelihoodSettings
-from sde_jax.runs.trained_run import open_generative
 from sde_jax.training.devices import data_mesh
-from sde_jax.training.processes import join_processes
+
+PROGRAM = "sde-jax evaluate"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,21 +45,14 @@ class Evaluate:
 
 def main(args: list[str]) -> dict[str, Any]:
     """Runs the command and returns its results."""
-    if args[:1] in ([], ["-h"], ["--help"]):
-        parse(Evaluate, args, "sde-jax evaluate")
-    if args[0].startswith("-"):
-        raise UsageError("evaluate needs the RUN first, whose experiment has the other defaults.")
-    join_processes()
+    run = open_first(Evaluate, args, PROGRAM)
     if jax.process_count() > 1:
         raise UsageError(
             "evaluate works in one process, on all its devices; sample and likelihood in several."
         )
-    run = open_generative(Path(args[0]), data_mesh())
-    experiment = run.experiment
-    default = Evaluate(
-        run=Path(args[0]), settings=experiment.evaluation, likelihood=experiment.likelihood
-    )
-    options = parse(Evaluate, args, "sde-jax evaluate", default)
+    experiment, path = run.experiment, run.directory.path
+    default = Evaluate(run=path, settings=experiment.evaluation, likelihood=experiment.likelihood)
+    options = parse(Evaluate, args, PROGRAM, default)
     task = Task(
         run=run,
         settings=options.settings,

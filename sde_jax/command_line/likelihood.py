@@ -11,19 +11,18 @@ import jax
 import tyro
 
 from sde_jax.arguments import UsageError, check_counts, check_seed, option
+from sde_jax.command_line.opening import open_first
 from sde_jax.command_line.output import checked_output, write_whole
 from sde_jax.command_line.parsing import parse
-from sde_jax.ode import Method
 from sde_jax.recipes.interfaces import Density, Measured
-from sde_jax.recipes.score import ScoreExperiment
+from sde_jax.recipes.score import LikelihoodSettings, ScoreExperiment
 from sde_jax.runs.fixed_steps import CHECKED, fixed_steps, root_mean_square_difference
 from sde_jax.runs.measurement import concatenate, measure, summarize, write_table
-from sde_jax.runs.trained_run import GenerativeRun, ScoreRun, open_generative
+from sde_jax.runs.trained_run import GenerativeRun, ScoreRun
 from sde_jax.training.devices import data_mesh
-from sde_jax.training.processes import agreed, is_first, join_processes
+from sde_jax.training.processes import agreed, is_first
 
-SETTINGS = ("probes", "tolerance", "method", "t_min", "importance_samples")
-"""Options that are fields of an experiment's likelihood, if it has them."""
+PROGRAM = "sde-jax likelihood"
 LEAST_STEPS = 8
 
 
@@ -38,21 +37,11 @@ class Likelihoods:
     """The split to measure: test or train."""
     count: Annotated[int | None, option("INT", "all")] = None
     """Examples to measure, the first ones of the split."""
-    probes: Annotated[int | None, option("INT", "the experiment's")] = None
-    """Hutchinson probes for each example; two or more give its standard error."""
-    tolerance: Annotated[float | None, option("FLOAT", "the experiment's")] = None
-    """Relative and absolute tolerance of a solver step."""
-    method: Annotated[Method | None, option("PAIR", "the experiment's")] = None
-    """The solver's Runge-Kutta pair: tsit5, dopri5 or bosh3."""
+    settings: Annotated[Any, tyro.conf.arg(name="")] = LikelihoodSettings()
     steps: Annotated[int | None, option("INT", "the solver chooses")] = None
     """Fixed steps of one evaluation each, placed for the run, instead of an adaptive solver; score
     models only. Fifty leave an error of about .001 bits, in half of the evaluations or fewer; what
     they leave is estimated by twice as many."""
-    t_min: Annotated[float | None, option("FLOAT", "the experiment's")] = None
-    """Time at which the flow starts, in [0, 1)."""
-    importance_samples: Annotated[int | None, option("INT", "the experiment's")] = None
-    """Samples of the latent for each example, whose bound is the tighter the more there are; of
-    models with a latent."""
     batch_size: int = 256
     """Examples measured at once; a result does not depend on it."""
     seed: int = 0
@@ -65,15 +54,29 @@ class Likelihoods:
         check_seed(self.seed)
         if self.steps is not None and self.steps < LEAST_STEPS:
             raise ValueError(f"--steps must be at least {LEAST_STEPS}: got {self.steps}.")
-        if self.steps is not None and (self.tolerance, self.method) != (None, None):
-            raise ValueError("--tolerance and --method are of adaptive solvers, without --steps.")
 
 
 def main(args: list[str]) -> dict[str, Any]:
     """Runs the command and returns its results."""
-    options = parse(Likelihoods, args, "sde-jax likelihood")
-    join_processes()
-    return execute(open_generative(options.run, data_mesh()), options)
+    run = open_first(Likelihoods, args, PROGRAM)
+    default = Likelihoods(run=run.directory.path, settings=run.experiment.likelihood)
+    options = parse(Likelihoods, args, PROGRAM, default)
+    if options.steps is not None:
+        check_steps(run, options)
+    return execute(run, options)
+
+
+def check_steps(run: GenerativeRun, options: Likelihoods) -> None:
+    """Refuses steps that the model or the other options do not allow.
+
+    Raises:
+      UsageError: if the run is of no score model, or options of an adaptive solver are given.
+    """
+    settings, default = options.settings, run.experiment.likelihood
+    if not isinstance(run.experiment, ScoreExperiment):
+        raise UsageError(f"--steps does not apply to a {run.experiment.kind}.")
+    if (settings.tolerance, settings.method) != (default.tolerance, default.method):
+        raise UsageError("--tolerance and --method are of adaptive solvers, without --steps.")
 
 
 def execute(run: GenerativeRun, options: Likelihoods) -> dict[str, Any]:
@@ -82,13 +85,12 @@ def execute(run: GenerativeRun, options: Likelihoods) -> dict[str, Any]:
     if options.split not in run.source.sizes:
         splits = ", ".join(run.source.sizes)
         raise UsageError(f"--split must be one of {splits}: got {options.split}.")
-    settings = settings_of(run, options)
     started = time.perf_counter()
+    found: dict[str, Any] = {}
     if options.steps is None:
-        measured = evaluate(run, density_of(run, settings), options)
-        found: dict[str, Any] = {}
+        measured = evaluate(run, density_of(run, options.settings), options)
     else:
-        measured, found = in_fixed_steps(run, settings, options, options.steps)
+        measured, found = in_fixed_steps(cast(ScoreRun, run), options, options.steps)
     seconds = time.perf_counter() - started
     if out is not None and is_first():
         write_whole(out, lambda path: write_table(measured, path))
@@ -100,22 +102,6 @@ def execute(run: GenerativeRun, options: Likelihoods) -> dict[str, Any]:
         "out": None if out is None else str(out),
         "step": run.step,
     }
-
-
-def settings_of(run: GenerativeRun, options: Likelihoods) -> Any:
-    """How the experiment measures, but for what was asked for.
-
-    Raises:
-      UsageError: if it has no such option.
-    """
-    experiment = run.experiment
-    settings, kind = experiment.likelihood, experiment.kind
-    for name, value in dataclasses.asdict(options).items():
-        if name in SETTINGS and value is not None:
-            if not hasattr(settings, name):
-                raise UsageError(f"--{name.replace('_', '-')} does not apply to a {kind}.")
-            settings = dataclasses.replace(settings, **{name: value})
-    return settings
 
 
 def density_of(run: GenerativeRun, settings: Any) -> Density:
@@ -131,16 +117,10 @@ def density_of(run: GenerativeRun, settings: Any) -> Density:
 
 
 def in_fixed_steps(
-    run: GenerativeRun, settings: Any, options: Likelihoods, steps: int
+    run: ScoreRun, options: Likelihoods, steps: int
 ) -> tuple[Measured, dict[str, Any]]:
-    """The likelihoods, and what the steps leave of error.
-
-    Raises:
-      UsageError: if the run is of no score model.
-    """
-    if not isinstance(run.experiment, ScoreExperiment):
-        raise UsageError(f"--steps does not apply to a {run.experiment.kind}.")
-    density = fixed_steps(cast(ScoreRun, run), settings)
+    """Returns the likelihoods and an estimate of their error."""
+    density = fixed_steps(run, options.settings)
     measured = evaluate(run, density(steps), options)
     few = dataclasses.replace(options, count=min(CHECKED, len(measured.nats)))
     finer = evaluate(run, density(2 * steps), few)

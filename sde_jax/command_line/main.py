@@ -16,6 +16,7 @@ from sde_jax.command_line import (
     evaluate,
     exporting,
     importing,
+    label,
     likelihood,
     listing,
     quickstart,
@@ -25,6 +26,7 @@ from sde_jax.command_line import (
     weights,
 )
 from sde_jax.command_line.compiled_programs import forget_unreadable, keep_compiled
+from sde_jax.command_line.completion import print_completion
 from sde_jax.command_line.output import listed
 from sde_jax.command_line.parsing import refuse
 from sde_jax.training.errors import NonFiniteError, RunError
@@ -35,6 +37,7 @@ COMMANDS: dict[str, Callable[[list[str]], dict[str, Any]]] = {
     "train": train.main,
     "watch": watch.main,
     "sample": sample.main,
+    "label": label.main,
     "likelihood": likelihood.main,
     "anomalies": anomalies.main,
     "evaluate": evaluate.main,
@@ -54,6 +57,7 @@ usage: sde-jax COMMAND [OPTIONS]
   train NAME          train an experiment in a run directory
   watch RUN           see how a run is doing
   sample RUN          draw samples from a run
+  label SAMPLES.npz   write samples in a folder for each label that a classifier predicts
   likelihood RUN      measure the likelihood of data under a run
   anomalies RUN       tell held-out images from others by their likelihood
   evaluate RUN        measure a run's samples and likelihood, with a report
@@ -67,7 +71,9 @@ usage: sde-jax COMMAND [OPTIONS]
   weights NETWORK     make the weights that metrics need ready for use
   quickstart          train on handwritten digits, sample, and measure, in minutes
 
-COMMAND --help explains every option. Results are one JSON object, the last line on stdout.
+COMMAND --help explains every option; after a RUN, with the defaults of its experiment.
+`sde-jax --print-completion bash` (zsh, fish) prints a script that completes commands and options:
+eval "$(sde-jax --print-completion bash)". Results are one JSON object, the last line on stdout.
 Errors are one line; with `python -X dev -m sde_jax` they come with a traceback.
 """
 
@@ -77,6 +83,8 @@ def main(args: list[str]) -> int:
     if not args or args[0] in ("-h", "--help"):
         print(USAGE, end="")
         return 0 if args else 2
+    if args[0] == "--print-completion":
+        return print_completion(args[1:])
     if args[0] not in COMMANDS:
         refuse(f"no command {args[0]!r}: there are {', '.join(COMMANDS)}.")
     return run(COMMANDS[args[0]], args[1:])

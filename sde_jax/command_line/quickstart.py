@@ -10,7 +10,7 @@ import numpy as np
 from sde_jax import figures
 from sde_jax.command_line import likelihood, sample
 from sde_jax.command_line.parsing import parse
-from sde_jax.recipes.sampler_settings import TITLES, SamplerName
+from sde_jax.recipes.sampler_settings import SAMPLERS, SamplerName
 from sde_jax.runs.catalogue import find
 from sde_jax.runs.trained_run import ScoreRun, open_run
 from sde_jax.runs.training import run
@@ -37,7 +37,9 @@ def main(args: list[str]) -> dict[str, Any]:
         return {"run": str(workdir), "step": result.step, "stopped": True}
     trained_run = open_run(workdir, data_mesh())
     samples = {name: draw(trained_run, name) for name in SHOWN_SAMPLERS}
-    measured = likelihood.execute(trained_run, likelihood.Likelihoods(run=workdir))
+    settings = trained_run.experiment.likelihood
+    options = likelihood.Likelihoods(run=workdir, settings=settings)
+    measured = likelihood.execute(trained_run, options)
     return {
         **measured,
         "out": samples[SHOWN_SAMPLERS[0]]["out"],
@@ -51,16 +53,19 @@ def main(args: list[str]) -> dict[str, Any]:
 
 
 def draw(run: ScoreRun, sampler: SamplerName) -> dict[str, Any]:
-    """Samples of one of the samplers, as the command `sample` draws them."""
-    return sample.execute(
-        run, sample.Sample(run=run.directory.path, sampler=sampler, trajectory=sampler == "em")
-    )
+    """Draws and writes samples of one sampler, as the command `sample` does."""
+    settings = run.experiment.sampling.switched(sampler)
+    trajectory = sampler == "em"
+    options = sample.Sample(run=run.directory.path, settings=settings, trajectory=trajectory)
+    return sample.execute(run, options)
 
 
 def draw_pictures(run: ScoreRun, samples: dict[SamplerName, dict[str, Any]]) -> dict[str, str]:
     """The samplers side by side; paths of this and the other pictures."""
     side_by_side = run.directory.pictures / "samples.png"
-    grids = {TITLES[name]: np.load(result["out"])["samples"] for name, result in samples.items()}
+    grids = {
+        SAMPLERS[name].title: np.load(result["out"])["samples"] for name, result in samples.items()
+    }
     figures.image_panel(grids, side_by_side)
     return {
         "samples": str(side_by_side),

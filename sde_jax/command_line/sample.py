@@ -14,27 +14,18 @@ import tyro
 from sde_jax import figures
 from sde_jax.arguments import Switch, UsageError, check_counts, check_seed, option
 from sde_jax.arrays import Array
+from sde_jax.command_line.opening import open_first
 from sde_jax.command_line.output import checked_output, writable, write_whole
 from sde_jax.command_line.parsing import parse
-from sde_jax.evaluation.features import FeatureNetwork, classifier, extractor
-from sde_jax.evaluation.labelled_folder import check_folder, write_labelled
-from sde_jax.evaluation.networks import classifier_run
 from sde_jax.figures import draw_picture
-from sde_jax.recipes.generative import Generative
-from sde_jax.recipes.sampler_settings import (
-    DEFAULTS,
-    OPTIONS,
-    TITLES,
-    GridName,
-    SamplerName,
-    SamplerSettings,
-)
+from sde_jax.recipes.sampler_settings import SAMPLERS, SamplerSettings
 from sde_jax.runs.generation import concatenate, generate, is_valid
-from sde_jax.runs.trained_run import GenerativeRun, open_generative
+from sde_jax.runs.trained_run import GenerativeRun
 from sde_jax.sampling import Samples
 from sde_jax.training.devices import data_mesh
-from sde_jax.training.processes import agreed, is_first, join_processes
+from sde_jax.training.processes import agreed, is_first
 
+PROGRAM = "sde-jax sample"
 PICTURE, TRAJECTORY = ".png", "_trajectory.png"
 FRAMES = 40
 SHOWN_TIMES = np.linspace(1, 0, 10) ** 2
@@ -49,26 +40,7 @@ class Sample:
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The run directory."""
-    sampler: Annotated[SamplerName | None, option("NAME", "the experiment's")] = None
-    """em: Euler-Maruyama; reverse-diffusion, ancestral: these predictors; pc: reverse diffusion
-    with a Langevin corrector; ode: adaptive probability flow; published: of a published model,
-    predictor, corrector and steps by the published rules; ddim, heun, dpm++2m, dpm++3m, unipc,
-    sde-dpm++2m: in few evaluations; shark, sra1, gotta-go-fast: the reversed SDE, adaptively."""
-    steps: Annotated[int | None, option("INT", "the experiment's, or the sampler's own")] = None
-    """Steps of the grid; all samplers but the adaptive ones. In few evaluations: ddim and
-    sde-dpm++2m 50, heun 17 of two evaluations, the others 20."""
-    snr: Annotated[float | None, option("FLOAT", "the experiment's")] = None
-    """Signal-to-noise ratio of the Langevin corrector; pc only."""
-    tolerance: Annotated[float | None, option("FLOAT", "the experiment's, or 0.05")] = None
-    """Relative and absolute tolerance of a solver step; ode, and 0.05 with shark, sra1 and
-    gotta-go-fast."""
-    grid: Annotated[GridName | None, option("NAME", "log-snr; heun: karras")] = None
-    """Where steps lie: uniform in time, in log signal-to-noise ratio (log-snr), or as Karras et al.
-    2022 have them; samplers in few evaluations only."""
-    eta: Annotated[float | None, option("FLOAT", "the experiment's")] = None
-    """Noise, from 0 to 1, that of ancestral sampling; ddim only."""
-    churn: Annotated[float | None, option("FLOAT", "the experiment's")] = None
-    """Noise to add and take out, S_churn of Karras et al. 2022; heun only."""
+    settings: Annotated[SamplerSettings | None, tyro.conf.arg(name="")] = SamplerSettings()
     count: int = 64
     """Samples to draw."""
     batch_size: int = 256
@@ -77,11 +49,6 @@ class Sample:
     """Sample j is a function of the seed and j."""
     trajectory: Switch = False
     """Draw a picture of how samples come about, too."""
-    labelled_folder: Annotated[Path | None, option("DIR", "none is written")] = None
-    """Write the samples as PNG files, too, in a folder for each label that a classifier predicts:
-    DIR/3/000017.png. DIR must not exist, or be empty."""
-    classifier: Annotated[str | None, option("RUN", "the experiment's, beside RUN")] = None
-    """The classifier's run, for the labels."""
     out: Annotated[Path | None, option("FILE", "a name in RUN/samples that says how")] = None
     """The .npz file, which must not exist; its pictures go beside it."""
 
@@ -89,44 +56,36 @@ class Sample:
         check_counts(count=self.count, batch_size=self.batch_size)
         check_seed(self.seed)
 
-    def settings(self, experiment: Generative) -> SamplerSettings | None:
-        """The experiment's settings with what was asked for.
-
-        Raises:
-          UsageError: if an option was given that the sampler or the model does not have.
-        """
-        default = experiment.sampling
-        names = dict.fromkeys(name for options in OPTIONS.values() for name in options)
-        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        if self.trajectory and experiment.process is None:
-            raise UsageError(f"--trajectory does not apply to a {experiment.kind}.")
-        if default is None:
-            for name in ("sampler", *given):
-                if getattr(self, name) is not None:
-                    raise UsageError(f"--{name} does not apply to a {experiment.kind}.")
-            return None
-        chosen = self.sampler or default.sampler
-        for name in given:
-            if name not in OPTIONS[chosen]:
-                raise UsageError(f"--{name} does not apply to --sampler {chosen}.")
-        if chosen != default.sampler:
-            given = {**DEFAULTS.get(chosen, {}), **given}
-        return dataclasses.replace(default, sampler=chosen, **given)
-
 
 def main(args: list[str]) -> dict[str, Any]:
     """Runs the command and returns its results."""
-    options = parse(Sample, args, "sde-jax sample")
-    join_processes()
-    return execute(open_generative(options.run, data_mesh()), options)
+    run = open_first(Sample, args, PROGRAM)
+    return execute(run, options_of(run, args))
+
+
+def options_of(run: GenerativeRun, args: list[str]) -> Sample:
+    """Parses the options, whose defaults are the experiment's or the chosen sampler's own.
+
+    Raises:
+      ValueError: if an option is given that the sampler does not have.
+    """
+    default = Sample(run=run.directory.path, settings=run.experiment.sampling)
+    options = parse(Sample, args, PROGRAM, default)
+    if options.settings is None or default.settings is None:
+        return options
+    own = default.settings.switched(options.settings.sampler)
+    options = parse(Sample, args, PROGRAM, dataclasses.replace(default, settings=own))
+    options.settings.check_changes(own)
+    return options
 
 
 def execute(run: GenerativeRun, options: Sample) -> dict[str, Any]:
-    """Draws and writes what ``options`` ask for."""
-    settings = options.settings(run.experiment)
+    """Draws and writes the samples."""
+    settings = options.settings
+    if options.trajectory and run.experiment.process is None:
+        raise UsageError(f"--trajectory does not apply to a {run.experiment.kind}.")
     draw = run.sample_fn(settings, frames=FRAMES if options.trajectory else 0)
     out = agreed(lambda: output_path(run, settings, options))
-    network = agreed(lambda: label_network(run, options))
     started = time.perf_counter()
     samples = concatenate(
         generate(
@@ -140,7 +99,6 @@ def execute(run: GenerativeRun, options: Sample) -> dict[str, Any]:
     )
     seconds = time.perf_counter() - started
     pictures = write(run, settings, samples, out) if is_first() else []
-    labelled = {} if network is None else write_labels(run, samples, network, options)
     return {
         "count": options.count,
         "nfe": float(samples.nfe.mean()),
@@ -150,43 +108,7 @@ def execute(run: GenerativeRun, options: Sample) -> dict[str, Any]:
         "sampler": settings and settings.sampler,
         "step": run.step,
         "failed": np.flatnonzero(~is_valid(samples)).tolist(),
-        **labelled,
     }
-
-
-def label_network(run: GenerativeRun, options: Sample) -> FeatureNetwork | None:
-    """The classifier, if labels are asked for.
-
-    Raises:
-      UsageError, ValueError: if there is none, or the folder cannot be written.
-    """
-    folder = options.labelled_folder
-    if folder is None:
-        if options.classifier is not None:
-            raise UsageError("--classifier is for --labelled-folder.")
-        return None
-    check_folder(folder, run.layout.shape)
-    writable(folder / "dataset.json")
-    named = options.classifier or run.experiment.evaluation.classifier
-    return classifier(classifier_run(named, run.directory.path))
-
-
-def write_labels(
-    run: GenerativeRun, samples: Samples, network: FeatureNetwork, options: Sample
-) -> dict[str, Any]:
-    """Writes the labelled folder; how many images there are of each label."""
-    numbers = np.flatnonzero(is_valid(samples))
-    data = np.asarray(run.layout.scaling.to_unit(samples.x[numbers]), np.float32)
-    extract = extractor(network, data_mesh(), options.batch_size)
-    starts = range(0, len(data), options.batch_size)
-    logits: list[Any] = [extract(data[first : first + options.batch_size])[1] for first in starts]
-    folder = options.labelled_folder
-    if folder is None or not is_first():
-        return {}
-    labels = np.concatenate(logits)
-    images = zip(numbers.tolist(), data, strict=True)
-    counts = write_labelled(folder, images, labels.argmax(axis=1), labels.shape[1])
-    return {"labelled_folder": str(folder), "labels": counts}
 
 
 def write(
@@ -201,7 +123,7 @@ def write(
 
     write_whole(out, save)
     pictures = [out.with_suffix(PICTURE)]
-    title = run.experiment.kind if settings is None else TITLES[settings.sampler]
+    title = run.experiment.kind if settings is None else SAMPLERS[settings.sampler].title
     draw_picture(data if data.ndim == 2 else data[:SHOWN], title, pictures[0])
     if samples.trajectory is not None and samples.trajectory_times is not None:
         pictures.append(out.with_name(out.stem + TRAJECTORY))

@@ -42,8 +42,7 @@ def of_classes(run: ScoreRun, options: EditOptions) -> Prepared:
     labels = jnp.arange(classes) if options.label is None else jnp.asarray([options.label])
     settings = chosen(options, SamplerSettings(sampler="unipc", steps=20))
     sampler, model = settings.build(), run.experiment.model()
-    weight = 1.0 if options.weight is None else options.weight
-    low, high = options.interval
+    weight, low, high = options.weight, options.low, options.high
 
     def guided(params: PyTree, label: Int[Array, "1"]) -> Score:
         plain = NetworkScore(params["score"], model)

@@ -1,4 +1,4 @@
-"""How a score model answers a measurement: by guidance of its score, or by known data."""
+"""Methods that sample given a measurement: guidance of the score, or known data."""
 
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, get_args
@@ -13,7 +13,14 @@ from sde_jax.sampling import Constrained, Constraint, PredictorCorrector, Sample
 from sde_jax.score import DDNM, DPS, PiGDM, Score
 from sde_jax.sde import LinearSDE
 
-__all__ = ["DEFAULT", "METHODS", "MethodName", "Question", "answering"]
+__all__ = [
+    "DEFAULT",
+    "METHODS",
+    "InverseProblem",
+    "Measurement",
+    "MethodName",
+    "conditional_sampler",
+]
 
 MethodName = Literal["replacement", "repaint", "ddnm", "pigdm", "dps"]
 
@@ -24,52 +31,52 @@ METHODS: dict[MethodName, SamplerSettings] = {
     "pigdm": SamplerSettings(sampler="ddim", steps=100, grid="uniform", eta=1.0),
     "dps": SamplerSettings(sampler="ancestral", steps=1000),
 }
-"""Each with its paper's sampler and number of steps."""
+"""The methods, each with its paper's sampler and number of steps."""
 
 DEFAULT: MethodName = "pigdm"
 REPEATS = 10
-"""Of RePaint."""
+"""Repetitions of each step of RePaint."""
 
 MOST_NOISE = 8.0
-"""noise_to_signal above which a network's Jacobian is not followed."""
+"""The noise_to_signal above which a network's Jacobian is not followed."""
 
 
-class Question(NamedTuple):
-    """What is asked of each example; arrays have a row for each."""
+class Measurement(NamedTuple):
+    """A measurement of each example; arrays have a row for each."""
 
-    measurement: Float[Array, "count *measured"]
+    values: Float[Array, "count *measured"]
     mask: Float[Array, "count height width 1"] | None
-    """Where pixels are known, if that is the question."""
+    """One where pixels are known, for inpainting."""
 
 
-class Asking(NamedTuple):
-    """How questions are to be read."""
+class InverseProblem(NamedTuple):
+    """A linear inverse problem: how measurements come about."""
 
-    operator: Callable[[Question], LinearOperator]
-    constraint: Callable[[Question], Constraint] | None
-    """What is known of the answer, where that is part of it as it stands."""
+    operator: Callable[[Measurement], LinearOperator]
+    constraint: Callable[[Measurement], Constraint] | None
+    """The part of the answer that is known exactly, where there is one."""
     noise: float
     """Deviation of the measurement's noise, in model coordinates."""
 
 
-def answering(
-    method: MethodName, settings: SamplerSettings, asking: Asking, shape: tuple[int, ...]
-) -> Callable[[Key[Array, "batch"], Score, LinearSDE, Question], Samples]:
-    """What draws an answer to each question of a batch, of examples of ``shape``.
+def conditional_sampler(
+    method: MethodName, settings: SamplerSettings, problem: InverseProblem, shape: tuple[int, ...]
+) -> Callable[[Key[Array, "batch"], Score, LinearSDE, Measurement], Samples]:
+    """Returns the function that draws an example of ``shape`` for each measurement of a batch.
 
     Raises:
-      UsageError: if the method cannot answer such questions, or not by such a sampler.
+      UsageError: if the method does not apply to such a problem or such a sampler.
     """
     sampler = settings.build()
     if method in ("replacement", "repaint"):
-        constraint = asking.constraint
+        constraint = problem.constraint
         if constraint is None:
             raise UsageError(
                 f"--method {method} needs known pixels or a known channel, as inpaint and colorize "
                 f"have: use {', '.join(name for name in get_args(MethodName)[2:])}."
             )
-        if asking.noise:
-            raise UsageError(f"--noise does not apply to --method {method}: it knows exactly.")
+        if problem.noise:
+            raise UsageError(f"--noise does not apply to --method {method}: its data are exact.")
         if not isinstance(sampler, PredictorCorrector):
             raise UsageError(
                 f"--method {method} needs a sampler of single steps, such as pc, em, ancestral, "
@@ -78,35 +85,35 @@ def answering(
         stepping, repeats = sampler, REPEATS if method == "repaint" else 1
 
         def constrained(
-            keys: Key[Array, "batch"], score: Score, sde: LinearSDE, question: Question
+            keys: Key[Array, "batch"], score: Score, sde: LinearSDE, measurement: Measurement
         ) -> Samples:
-            known = constraint(question)
+            known = constraint(measurement)
             draw = Constrained(sampler=stepping, constraint=known, repeats=repeats)
             return draw(keys, score, sde, shape)
 
         return constrained
 
     def guided(
-        keys: Key[Array, "batch"], score: Score, sde: LinearSDE, question: Question
+        keys: Key[Array, "batch"], score: Score, sde: LinearSDE, measurement: Measurement
     ) -> Samples:
-        asked: dict[str, Any] = {
+        given: dict[str, Any] = {
             "score": score,
             "sde": sde,
-            "operator": asking.operator(question),
-            "measurement": question.measurement,
+            "operator": problem.operator(measurement),
+            "measurement": measurement.values,
         }
         high = jnp.minimum(sde.time_of(jnp.asarray(MOST_NOISE)), 1.0)
         guidance: Score
         if method == "dps":
-            guidance = DPS(**asked, high=high)
+            guidance = DPS(**given, high=high)
         elif method == "pigdm":
-            guidance = PiGDM(**asked, noise=asking.noise, high=high)
+            guidance = PiGDM(**given, noise=problem.noise, high=high)
         else:
-            guidance = DDNM(**asked, noise=asking.noise)
+            guidance = DDNM(**given, noise=problem.noise)
         samples = sampler(keys, guidance, sde, shape)
-        if asking.constraint is None or asking.noise:
+        if problem.constraint is None or problem.noise:
             return samples
-        known = asking.constraint(question)
+        known = problem.constraint(measurement)
         return samples._replace(x=known.insert(known.data, samples.x))
 
     return guided

@@ -1,4 +1,4 @@
-"""A task that is ready to be drawn, and what all tasks do alike."""
+"""A task that is ready to be drawn, and helpers of all tasks."""
 
 import dataclasses
 import math
@@ -11,7 +11,7 @@ from sde_jax.arguments import UsageError
 from sde_jax.arrays import Array, Float, PyTree
 from sde_jax.editing.options import EditOptions
 from sde_jax.recipes.interfaces import Draw
-from sde_jax.recipes.sampler_settings import DEFAULTS, OPTIONS, SamplerSettings
+from sde_jax.recipes.sampler_settings import SamplerSettings
 
 __all__ = ["Columns", "Prepared", "chosen", "column", "estimate"]
 
@@ -22,52 +22,53 @@ class Prepared(NamedTuple):
     """A task that is ready to be drawn."""
 
     how: str
-    """Of its draws, in a few words for a file's name."""
+    """The method, in a few words for a file's name."""
     rows: int
-    """Questions."""
+    """The number of measurements."""
     draws: int
-    """Of each question."""
+    """The number of draws of each."""
     draw: Draw
     params: PyTree
     given: Columns
-    """What is shown before the answers."""
+    """Pictures that are shown before the answers."""
     title: str
-    """Of the answers."""
+    """The title of the answers."""
     truth: Columns
-    """What is shown after them."""
+    """Pictures that are shown after them."""
     findings: Callable[[Float[Array, "rows k height width channels"]], dict[str, Any]]
-    """What is told of the answers."""
+    """Computes the results of the answers."""
     calls: int = 1
-    """Of the network, in an evaluation of the score."""
+    """Calls of the network in an evaluation of the score."""
 
 
 def chosen(options: EditOptions, default: SamplerSettings) -> SamplerSettings:
-    """The default sampler, or the one that was asked for.
+    """Returns the default sampler, or the one of the options.
 
     Raises:
-      UsageError: if steps are asked of one that has none, or it is that of a published model.
+      UsageError: if it is that of a published model.
+      ValueError: if the options have steps and the sampler has none.
     """
     if options.sampler == "published":
         raise UsageError("--sampler published does not apply to edit.")
-    name = options.sampler or default.sampler
-    if name != default.sampler:
-        default = SamplerSettings(sampler=name, **DEFAULTS.get(name, {}))
+    if options.sampler not in (None, default.sampler):
+        default = SamplerSettings().switched(options.sampler)
     if options.steps is None:
         return default
-    if "steps" not in OPTIONS[name]:
-        raise UsageError(f"--steps does not apply to --sampler {name}.")
-    return dataclasses.replace(default, steps=options.steps)
+    settings = dataclasses.replace(default, steps=options.steps)
+    settings.check_changes(default)
+    return settings
 
 
 def column(images: Array) -> np.ndarray:
-    """A column of one image in each row."""
+    """Returns a column of one image in each row."""
     return np.asarray(images)[:, None]
 
 
 def estimate(values: Float[np.ndarray, "count answers"]) -> dict[str, Any]:
-    """The mean and its standard error over images, of each of which answers are averaged.
+    """Averages over the answers of each image, then over images, with the standard error.
 
-    None where one is not a number: the error of a single image, the PSNR of one that is its truth.
+    Numbers that are not finite become None: the error of a single image, the PSNR of an answer that
+    equals its truth.
     """
     means = values.mean(axis=1)
     stderr = means.std(ddof=1) / len(means) ** 0.5 if len(means) > 1 else math.nan

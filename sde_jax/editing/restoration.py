@@ -10,7 +10,7 @@ import numpy as np
 from sde_jax.arguments import UsageError
 from sde_jax.arrays import Array, Float, PRNGKeyArray
 from sde_jax.data.scaling import ImageScaling
-from sde_jax.editing.methods import Asking, Question
+from sde_jax.editing.methods import InverseProblem, Measurement
 from sde_jax.editing.options import RestorationName
 from sde_jax.editing.prepared import estimate
 from sde_jax.metrics.restoration import psnr, ssim
@@ -27,13 +27,13 @@ from sde_jax.operators import (
 )
 from sde_jax.sampling import Constraint, KnownChannel, KnownPixels
 
-__all__ = ["Measurement", "findings", "in_range", "measured", "shown"]
+__all__ = ["Degradation", "findings", "in_range", "measured", "shown"]
 
 Images = Float[Array, "count height width channels"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measurement:
+class Degradation:
     """What is measured of images of a shape."""
 
     task: RestorationName
@@ -52,15 +52,15 @@ class Measurement:
     def __post_init__(self) -> None:
         if self.task == "colorize" and self.shape[-1] != len(LUMA):
             raise UsageError(f"--task colorize needs images of 3 channels: got {self.shape[-1]}.")
-        self.operator(anything())
+        self.operator(dummy_measurement())
 
-    def operator(self, question: Question) -> LinearOperator:
+    def operator(self, measurement: Measurement) -> LinearOperator:
         """The linear map of images to measurements."""
         height, width, _ = self.shape
         match self.task:
             case "inpaint":
-                assert question.mask is not None
-                return Mask(question.mask)
+                assert measurement.mask is not None
+                return Mask(measurement.mask)
             case "colorize":
                 return grey()
             case "superres":
@@ -75,27 +75,27 @@ class Measurement:
     def measured_shape(self) -> tuple[int, ...]:
         """The shape of a measurement."""
         image = jax.ShapeDtypeStruct((1, *self.shape), jnp.float32)
-        return jax.eval_shape(self.operator(anything()), image).shape[1:]
+        return jax.eval_shape(self.operator(dummy_measurement()), image).shape[1:]
 
-    def asking(self, noise: float) -> Asking:
+    def problem(self, noise: float) -> InverseProblem:
         """How questions about such measurements are to be read."""
-        fixed = None if self.task == "inpaint" else self.operator(anything())
+        fixed = None if self.task == "inpaint" else self.operator(dummy_measurement())
         constraints = {"inpaint": _known_pixels, "colorize": _known_grey}
-        return Asking(
-            operator=lambda question: self.operator(question) if fixed is None else fixed,
+        return InverseProblem(
+            operator=lambda measurement: self.operator(measurement) if fixed is None else fixed,
             constraint=constraints.get(self.task),
             noise=noise,
         )
 
 
-def anything() -> Question:
-    """A question for what does not hang on it."""
-    return Question(jnp.zeros((1, 1, 1, 1)), jnp.ones((1, 1, 1, 1)))
+def dummy_measurement() -> Measurement:
+    """A measurement for what does not hang on it."""
+    return Measurement(jnp.zeros((1, 1, 1, 1)), jnp.ones((1, 1, 1, 1)))
 
 
-def in_range(question: Question, colours: Images, scaling: ImageScaling) -> Images:
+def in_range(measurement: Measurement, colours: Images, scaling: ImageScaling) -> Images:
     """Colours of the grey that was measured, paler where a channel would leave [0, 1]."""
-    pale = question.measurement
+    pale = measurement.values
     least, most = (scaling.from_unit(jnp.asarray(unit)) for unit in (0.0, 1.0))
     away = colours - pale
     room = jnp.where(away > 0, most - pale, pale - least) / jnp.maximum(jnp.abs(away), 1e-6)
@@ -103,35 +103,35 @@ def in_range(question: Question, colours: Images, scaling: ImageScaling) -> Imag
     return pale + kept * away
 
 
-def _known_pixels(question: Question) -> Constraint:
-    assert question.mask is not None
-    return KnownPixels(data=question.measurement, mask=question.mask)
+def _known_pixels(measurement: Measurement) -> Constraint:
+    assert measurement.mask is not None
+    return KnownPixels(data=measurement.values, mask=measurement.mask)
 
 
-def _known_grey(question: Question) -> Constraint:
-    data = pseudo_inverse(grey(), question.measurement)
+def _known_grey(measurement: Measurement) -> Constraint:
+    data = pseudo_inverse(grey(), measurement.values)
     return KnownChannel(data=data, direction=jnp.asarray(LUMA))
 
 
 def measured(
-    measurement: Measurement,
+    degradation: Degradation,
     truth: Images,
     mask: Float[np.ndarray, "height width 1"] | None,
     key: PRNGKeyArray,
     noise: float,
-) -> Question:
+) -> Measurement:
     """What is measured of images in model coordinates, with noise of that deviation there.
 
     Where pixels are to be known but no mask says which, each image gets one of `example_masks`.
     """
     masks = None
-    if measurement.task == "inpaint":
-        drawn = example_masks(key, len(truth), measurement.shape) if mask is None else mask[None]
-        masks = jnp.broadcast_to(jnp.asarray(drawn), (len(truth), *measurement.shape[:2], 1))
-    operator = measurement.operator(Question(truth, masks))
+    if degradation.task == "inpaint":
+        drawn = example_masks(key, len(truth), degradation.shape) if mask is None else mask[None]
+        masks = jnp.broadcast_to(jnp.asarray(drawn), (len(truth), *degradation.shape[:2], 1))
+    operator = degradation.operator(Measurement(truth, masks))
     seen = operator(truth)
     added = noise * jax.random.normal(jax.random.fold_in(key, 1), seen.shape)
-    return Question(seen + (added if masks is None else masks * added), masks)
+    return Measurement(seen + (added if masks is None else masks * added), masks)
 
 
 def example_masks(
@@ -147,18 +147,20 @@ def example_masks(
     return np.stack([kinds[n % len(kinds)](n) for n in range(count)]).astype(np.float32)
 
 
-def shown(question: Question, scaling: ImageScaling, size: int) -> Float[np.ndarray, "count ..."]:
+def shown(
+    measurement: Measurement, scaling: ImageScaling, size: int
+) -> Float[np.ndarray, "count ..."]:
     """Measurements as pictures: grey where nothing is known, small images in large pixels."""
-    pictures = np.asarray(scaling.to_unit_unrounded(question.measurement))
-    if question.mask is not None:
-        pictures = np.where(np.asarray(question.mask) > 0, pictures, 0.5)
+    pictures = np.asarray(scaling.to_unit_unrounded(measurement.values))
+    if measurement.mask is not None:
+        pictures = np.where(np.asarray(measurement.mask) > 0, pictures, 0.5)
     factor = size // pictures.shape[1]
     return pictures.repeat(factor, axis=1).repeat(factor, axis=2)
 
 
 def findings(
+    degradation: Degradation,
     measurement: Measurement,
-    question: Question,
     answers: Float[Array, "count answers height width channels"],
     truth: Images | None,
     scaling: ImageScaling,
@@ -169,12 +171,12 @@ def findings(
     ``residual`` is the root mean square of ``A answer - y`` in the unit of the data, beside that of
     the noise: an answer that is right has about as much of it.
     """
-    operator = measurement.operator(question)
+    operator = degradation.operator(measurement)
     unit = [scaling.to_unit_unrounded(answers[:, k]) for k in range(answers.shape[1])]
     squares = []
     for images in unit:
-        squared = (operator(scaling.from_unit(images)) - question.measurement) ** 2
-        seen = jnp.ones_like(squared) if question.mask is None else question.mask
+        squared = (operator(scaling.from_unit(images)) - measurement.values) ** 2
+        seen = jnp.ones_like(squared) if measurement.mask is None else measurement.mask
         seen = jnp.broadcast_to(seen, squared.shape)
         total = (squared * seen).reshape(len(images), -1).sum(axis=1)
         squares.append(np.asarray(total / jnp.maximum(seen.reshape(len(images), -1).sum(1), 1)))

@@ -11,10 +11,10 @@ from sde_jax.arrays import Array, Float, Int, Key, PyTree
 from sde_jax.data.degradation import Smaller
 from sde_jax.data.scaling import ImageScaling
 from sde_jax.editing.images import held_out, image_scaling, read_images, read_mask
-from sde_jax.editing.methods import DEFAULT, METHODS, Question, answering
+from sde_jax.editing.methods import METHODS, Measurement, conditional_sampler
 from sde_jax.editing.options import EditOptions, RestorationName
 from sde_jax.editing.prepared import Columns, Prepared, chosen, column, estimate
-from sde_jax.editing.restoration import Measurement, findings, in_range, measured, shown
+from sde_jax.editing.restoration import Degradation, findings, in_range, measured, shown
 from sde_jax.ode import AdaptiveSolver
 from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.runs.trained_run import ScoreRun
@@ -32,67 +32,65 @@ from sde_jax.score import NetworkScore
 def restoration(run: ScoreRun, options: EditOptions) -> Prepared:
     """Images from what was measured of them."""
     scaling, shape = image_scaling(run), run.layout.shape
-    measurement = Measurement(
+    degradation = Degradation(
         task=cast(RestorationName, options.task),
         shape=shape,
-        factor=4 if options.factor is None else options.factor,
-        kernel=options.kernel or "block",
+        factor=options.factor,
+        kernel=options.kernel,
         deviation=shape[0] / 16 if options.deviation is None else options.deviation,
         length=shape[0] / 4 if options.length is None else options.length,
-        angle=45.0 if options.angle is None else options.angle,
+        angle=options.angle,
     )
-    noise = (options.noise or 0.0) * scaling.width
+    noise = options.noise * scaling.width
     mask = None if options.mask is None else read_mask(options.mask, shape)
     truth = None
     if options.demo:
-        truth = held_out(run, options.demonstrated)
-        question = measured(measurement, truth, mask, jax.random.key(options.seed), noise)
+        truth = held_out(run, options.images)
+        measurement = measured(degradation, truth, mask, jax.random.key(options.seed), noise)
     else:
         assert options.input is not None
-        seen = read_images(options.input, run, measurement.measured_shape)
-        question = given(measurement, seen, mask)
-    method = options.method or DEFAULT
+        seen = read_images(options.input, run, degradation.measured_shape)
+        measurement = given(seen, mask)
+    method = options.method
     settings = chosen(options, METHODS[method])
-    answer = answering(method, settings, measurement.asking(noise), shape)
+    sampler = conditional_sampler(method, settings, degradation.problem(noise), shape)
     model = run.experiment.model()
 
     def draw(params: PyTree, keys: Key[Array, "batch"], index: Int[Array, "batch"]) -> Samples:
-        asked = jax.tree.map(lambda array: array[index // options.count], question)
+        asked = jax.tree.map(lambda array: array[index // options.count], measurement)
 
-        def one(key: Key[Array, "1"], question: Question) -> Samples:
-            samples = answer(key, NetworkScore(params, model), model.sde, question)
+        def one(key: Key[Array, "1"], measurement: Measurement) -> Samples:
+            samples = sampler(key, NetworkScore(params, model), model.sde, measurement)
             if options.task != "colorize" or noise:
                 return samples
-            return samples._replace(x=in_range(question, samples.x, scaling))
+            return samples._replace(x=in_range(measurement, samples.x, scaling))
 
         return draw_each(one, keys, asked)
 
     def found(answers: Array) -> dict[str, Any]:
-        near = findings(measurement, question, answers, truth, scaling, noise)
+        near = findings(degradation, measurement, answers, truth, scaling, noise)
         return {"method": method, "sampler": settings.sampler, **settings.options(), **near}
 
     right = {} if truth is None else {"truth": column(scaling.to_unit_unrounded(truth))}
     return Prepared(
         how=method,
-        rows=len(question.measurement),
+        rows=len(measurement.values),
         draws=options.count,
         draw=draw,
         params=run.params,
-        given={"measured": shown(question, scaling, shape[0])[:, None]},
+        given={"measured": shown(measurement, scaling, shape[0])[:, None]},
         title=f"{options.count} answers by {method}",
         truth=right,
         findings=found,
     )
 
 
-def given(
-    measurement: Measurement, seen: Float[Array, "count ..."], mask: np.ndarray | None
-) -> Question:
+def given(seen: Float[Array, "count ..."], mask: np.ndarray | None) -> Measurement:
     """What a user measured."""
     if mask is None:
-        return Question(seen, None)
+        return Measurement(seen, None)
     masks = jnp.broadcast_to(jnp.asarray(mask)[None], (len(seen), *mask.shape))
-    return Question(masks * seen, masks)
+    return Measurement(masks * seen, masks)
 
 
 def stroke(run: ScoreRun, options: EditOptions) -> Prepared:
@@ -100,13 +98,13 @@ def stroke(run: ScoreRun, options: EditOptions) -> Prepared:
     scaling = image_scaling(run)
     truth: Columns = {}
     if options.demo:
-        right = held_out(run, options.demonstrated)
+        right = held_out(run, options.images)
         guides = painted(right, scaling)
         truth = {"painted after": column(scaling.to_unit_unrounded(right))}
     else:
         assert options.input is not None
         guides = read_images(options.input, run, run.layout.shape)
-    start = options.start or 0.5
+    start = options.start
     settings = chosen(options, SamplerSettings(sampler="ancestral", steps=500))
     edit, model = Edit(sampler=settings.build(), start=start), run.experiment.model()
 
@@ -144,7 +142,7 @@ def interpolation(run: ScoreRun, options: EditOptions) -> Prepared:
     """Images between pairs: from each to the next, the last to the first."""
     scaling, settings = image_scaling(run), run.experiment.likelihood
     if options.demo:
-        ends = held_out(run, options.demonstrated)
+        ends = held_out(run, options.images)
     else:
         assert options.input is not None
         ends = read_images(options.input, run, run.layout.shape)

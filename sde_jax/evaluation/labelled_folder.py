@@ -10,7 +10,7 @@ import PIL.Image
 from sde_jax.atomic import whole_file
 from sde_jax.evaluation.levels import eight_bit
 
-__all__ = ["check_folder", "write_labelled"]
+__all__ = ["LISTING", "check_folder", "write_labelled"]
 
 LISTING = "dataset.json"
 """The labels again, in EDM's form: folders are numbered by those that are there."""
@@ -23,9 +23,9 @@ def check_folder(folder: Path, shape: tuple[int, ...]) -> None:
       ValueError: if it is, or they are not.
     """
     if len(shape) != 3 or shape[2] not in (1, 3):
-        raise ValueError(f"--labelled-folder takes images: these data have the shape {shape}.")
+        raise ValueError(f"a labelled folder takes images: these data have the shape {shape}.")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"--labelled-folder {folder} exists already: name a new or empty folder.")
+        raise ValueError(f"{folder} exists already: name a new or empty folder.")
 
 
 def write_labelled(

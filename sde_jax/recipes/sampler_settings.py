@@ -1,9 +1,11 @@
-"""The samplers by the names that the command line gives them."""
+"""The table of samplers, and the settings that choose one."""
 
+import dataclasses
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, NoReturn, Self
 
 from sde_jax.ode import AdaptiveSolver
 from sde_jax.sampling import (
@@ -11,6 +13,7 @@ from sde_jax.sampling import (
     AdaptiveReversal,
     Ancestral,
     Churn,
+    Corrector,
     EulerMaruyama,
     ExponentialAdams,
     Heun,
@@ -47,60 +50,112 @@ SamplerName = Literal[
 ]
 GridName = Literal["uniform", "log-snr", "karras"]
 
-TITLES: dict[SamplerName, str] = {
-    "em": "Euler-Maruyama",
-    "reverse-diffusion": "reverse diffusion",
-    "ancestral": "ancestral",
-    "pc": "predictor-corrector",
-    "ode": "probability flow",
-    "published": "as published",
-    "ddim": "DDIM",
-    "heun": "Heun",
-    "dpm++2m": "DPM-Solver++ 2M",
-    "dpm++3m": "DPM-Solver++ 3M",
-    "unipc": "UniPC",
-    "sde-dpm++2m": "SDE-DPM-Solver++ 2M",
-    "shark": "ShARK",
-    "sra1": "SRA1",
-    "gotta-go-fast": "adaptive Euler and Heun",
+GRIDS: Mapping[GridName, Callable[..., TimeGrid]] = {
+    "uniform": UniformGrid,
+    "log-snr": LogSNRGrid,
+    "karras": KarrasGrid,
 }
 
-OPTIONS: Mapping[SamplerName, tuple[str, ...]] = {
-    "em": ("steps",),
-    "reverse-diffusion": ("steps",),
-    "ancestral": ("steps",),
-    "pc": ("steps", "snr"),
-    "ode": ("tolerance",),
-    "published": (),
-    "ddim": ("steps", "grid", "eta"),
-    "heun": ("steps", "grid", "churn"),
-    "dpm++2m": ("steps", "grid"),
-    "dpm++3m": ("steps", "grid"),
-    "unipc": ("steps", "grid"),
-    "sde-dpm++2m": ("steps", "grid"),
-    "shark": ("tolerance",),
-    "sra1": ("tolerance",),
-    "gotta-go-fast": ("tolerance",),
-}
-"""The settings that each sampler has."""
+AnySampler = PredictorCorrector | ExponentialAdams | ProbabilityFlow | AdaptiveReversal
 
-DEFAULTS: Mapping[str, Mapping[str, Any]] = {
-    "ddim": {"steps": 50},
-    "heun": {"steps": 17, "grid": "karras"},
-    "dpm++2m": {"steps": 20},
-    "dpm++3m": {"steps": 20},
-    "unipc": {"steps": 20},
-    "sde-dpm++2m": {"steps": 50},
-    "shark": {"tolerance": 0.05},
-    "sra1": {"tolerance": 0.05},
-    "gotta-go-fast": {"tolerance": 0.05},
+
+class SamplerEntry(NamedTuple):
+    """A sampler of the table: its title and the function that builds it.
+
+    The parameters of ``factory`` are the sampler's options. One without a default takes the value
+    of the experiment's settings; one with a default does so only if these are for this sampler.
+    """
+
+    title: str
+    factory: Callable[..., AnySampler]
+
+    @property
+    def options(self) -> Mapping[str, inspect.Parameter]:
+        """The sampler's options by their names."""
+        return inspect.signature(self.factory).parameters
+
+
+SAMPLERS: Mapping[SamplerName, SamplerEntry] = {
+    "em": SamplerEntry("Euler-Maruyama", lambda *, steps: stepping(steps, EulerMaruyama())),
+    "reverse-diffusion": SamplerEntry(
+        "reverse diffusion", lambda *, steps: stepping(steps, ReverseDiffusion())
+    ),
+    "ancestral": SamplerEntry("ancestral", lambda *, steps: stepping(steps, Ancestral())),
+    "pc": SamplerEntry(
+        "predictor-corrector",
+        lambda *, steps, snr: stepping(steps, ReverseDiffusion(), corrector=Langevin(snr=snr)),
+    ),
+    "ode": SamplerEntry("probability flow", lambda *, tolerance: flow(tolerance)),
+    "published": SamplerEntry("as published", lambda: refuse_published()),
+    "ddim": SamplerEntry(
+        "DDIM", lambda *, steps=50, grid, eta: stepping(steps, DDIM(eta=eta), grid)
+    ),
+    "heun": SamplerEntry(
+        "Heun",
+        lambda *, steps=17, grid="karras", churn: stepping(steps, heun(churn, steps), grid),
+    ),
+    "dpm++2m": SamplerEntry(
+        "DPM-Solver++ 2M", lambda *, steps=20, grid: multistep(grid, steps, order=2)
+    ),
+    "dpm++3m": SamplerEntry(
+        "DPM-Solver++ 3M", lambda *, steps=20, grid: multistep(grid, steps, order=3)
+    ),
+    "unipc": SamplerEntry(
+        "UniPC", lambda *, steps=20, grid: multistep(grid, steps, order=3, corrected=True)
+    ),
+    "sde-dpm++2m": SamplerEntry(
+        "SDE-DPM-Solver++ 2M", lambda *, steps=50, grid: multistep(grid, steps, order=2, eta=1.0)
+    ),
+    "shark": SamplerEntry("ShARK", lambda *, tolerance=0.05: adaptive("shark", tolerance)),
+    "sra1": SamplerEntry("SRA1", lambda *, tolerance=0.05: adaptive("sra1", tolerance)),
+    "gotta-go-fast": SamplerEntry(
+        "adaptive Euler and Heun", lambda *, tolerance=0.05: adaptive("heun", tolerance)
+    ),
 }
-"""What those that an experiment's settings are not made for have instead of them."""
+"""Every sampler that settings and commands can name."""
+
+
+def stepping(
+    steps: int,
+    predictor: Predictor,
+    grid: GridName = "uniform",
+    corrector: Corrector | None = None,
+) -> PredictorCorrector:
+    """Returns the sampler of single steps on a grid."""
+    times = GRIDS[grid](steps=steps)
+    return PredictorCorrector(grid=times, predictor=predictor, corrector=corrector)
+
+
+def multistep(grid: GridName, steps: int, **options: Any) -> ExponentialAdams:
+    """Returns the exponential multistep solver on a grid."""
+    return ExponentialAdams(grid=GRIDS[grid](steps=steps), **options)
+
+
+def heun(churn: float, steps: int) -> Heun:
+    """Returns Heun's step with the noise of so much churn in all steps."""
+    # The paper counts the denoising as a step.
+    growth = min(churn / (steps + 1), math.sqrt(2) - 1)
+    return Heun(churn=Churn(growth=growth) if growth else None)
+
+
+def adaptive(method: StochasticMethod, tolerance: float) -> AdaptiveReversal:
+    """Returns the adaptive solver of the reversed SDE."""
+    return AdaptiveReversal(method=method, rtol=tolerance, atol=tolerance)
+
+
+def flow(tolerance: float) -> ProbabilityFlow:
+    """Returns the adaptive solver of the probability flow."""
+    return ProbabilityFlow(solver=AdaptiveSolver(rtol=tolerance, atol=tolerance))
+
+
+def refuse_published() -> NoReturn:
+    """Raises ValueError: only a published model knows its sampler."""
+    raise ValueError("`sampler` must not be published: the run is of no published model.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SamplerSettings:
-    """How `sample` draws, unless told otherwise."""
+    """The sampler that `sample` draws with by default, and its options."""
 
     sampler: SamplerName = "em"
     """em: Euler-Maruyama; reverse-diffusion and ancestral: these predictors; pc: reverse diffusion
@@ -123,78 +178,47 @@ class SamplerSettings:
     """Noise to add and take out, S_churn of Karras et al. 2022; heun only."""
 
     def __post_init__(self) -> None:
-        if self.sampler not in get_args(SamplerName):
-            raise ValueError(
-                f"`sampler` must be one of {', '.join(get_args(SamplerName))}: got {self.sampler}."
-            )
+        for field, known in (("sampler", SAMPLERS), ("grid", GRIDS)):
+            if getattr(self, field) not in known:
+                raise ValueError(
+                    f"`{field}` must be one of {', '.join(known)}: got {getattr(self, field)}."
+                )
         for field in ("steps", "snr", "tolerance"):
             value = getattr(self, field)
             if not 0 < value < math.inf:
                 raise ValueError(f"`{field}` must be positive and finite: got {field}={value}.")
-        if self.grid not in get_args(GridName):
-            raise ValueError(
-                f"`grid` must be one of {', '.join(get_args(GridName))}: got {self.grid}."
-            )
         check_eta(self.eta)
         if not 0 <= self.churn < math.inf:
             raise ValueError(f"`churn` must be finite and not negative: got churn={self.churn}.")
 
     def build(self, frames: int = 0) -> Sampler:
-        """The sampler so described, keeping ``frames`` states on the way."""
-        if self.sampler == "ode":
-            solver = AdaptiveSolver(rtol=self.tolerance, atol=self.tolerance)
-            return ProbabilityFlow(solver=solver, frames=frames)
-        if self.sampler in ("shark", "sra1", "gotta-go-fast"):
-            return self._stochastic(frames)
-        orders = {"dpm++2m": 2, "dpm++3m": 3, "unipc": 3, "sde-dpm++2m": 2}
-        if self.sampler in orders:
-            return ExponentialAdams(
-                grid=self._grid(),
-                order=orders[self.sampler],
-                corrected=self.sampler == "unipc",
-                eta=float(self.sampler == "sde-dpm++2m"),
-                frames=frames,
-            )
-        corrector = Langevin(snr=self.snr) if self.sampler == "pc" else None
-        grid = self._grid() if "grid" in OPTIONS[self.sampler] else UniformGrid(steps=self.steps)
-        return PredictorCorrector(
-            grid=grid, predictor=self._predictor(), corrector=corrector, frames=frames
-        )
+        """Returns the sampler, which keeps ``frames`` states on the way.
+
+        Raises:
+          ValueError: if it is that of a published model.
+        """
+        sampler = SAMPLERS[self.sampler].factory(**self.options())
+        return dataclasses.replace(sampler, frames=frames)
 
     def options(self) -> dict[str, Any]:
-        """The settings that the sampler has."""
-        return {name: getattr(self, name) for name in OPTIONS[self.sampler]}
+        """Returns the settings that the sampler has."""
+        return {name: getattr(self, name) for name in SAMPLERS[self.sampler].options}
 
-    def _grid(self) -> TimeGrid:
-        grids: dict[GridName, Callable[..., TimeGrid]] = {
-            "uniform": UniformGrid,
-            "log-snr": LogSNRGrid,
-            "karras": KarrasGrid,
-        }
-        return grids[self.grid](steps=self.steps)
+    def switched(self, sampler: SamplerName) -> Self:
+        """Returns the settings of another sampler, with its own defaults where it has some."""
+        if sampler == self.sampler:
+            return self
+        options = SAMPLERS[sampler].options.values()
+        own = {one.name: one.default for one in options if one.default is not one.empty}
+        return dataclasses.replace(self, sampler=sampler, **own)
 
-    def _predictor(self) -> Predictor:
-        # The paper counts the denoising as a step.
-        growth = min(self.churn / (self.steps + 1), math.sqrt(2) - 1)
-        predictors: dict[str, Predictor] = {
-            "em": EulerMaruyama(),
-            "pc": ReverseDiffusion(),
-            "reverse-diffusion": ReverseDiffusion(),
-            "ancestral": Ancestral(),
-            "ddim": DDIM(eta=self.eta),
-            "heun": Heun(churn=Churn(growth=growth) if growth else None),
-        }
-        return predictors[self.sampler]
+    def check_changes(self, default: "SamplerSettings") -> None:
+        """Refuses changed options that the sampler does not have.
 
-    def _stochastic(self, frames: int) -> Sampler:
-        methods: dict[str, StochasticMethod] = {
-            "shark": "shark",
-            "sra1": "sra1",
-            "gotta-go-fast": "heun",
-        }
-        return AdaptiveReversal(
-            method=methods[self.sampler],
-            rtol=self.tolerance,
-            atol=self.tolerance,
-            frames=frames,
-        )
+        Raises:
+          ValueError: if a field without effect differs from the default.
+        """
+        for field in dataclasses.fields(self):
+            changed = getattr(self, field.name) != getattr(default, field.name)
+            if changed and field.name not in ("sampler", *SAMPLERS[self.sampler].options):
+                raise ValueError(f"`{field.name}` does not apply to the sampler {self.sampler}.")

@@ -77,11 +77,9 @@ class TrainedRun(Generic[Kind_co]):
         return self.experiment.density(self.layout, settings)
 
     def _sampler(self, settings: SamplerSettings, frames: int) -> Sampler:
-        if settings.sampler != "published":
-            return settings.build(frames)
-        if self.named.model is None:
-            raise ValueError("`sampler` must not be published: the run is of no published model.")
-        return dataclasses.replace(published_sampler(self.named.model), frames=frames)
+        if settings.sampler == "published" and self.named.model is not None:
+            return dataclasses.replace(published_sampler(self.named.model), frames=frames)
+        return settings.build(frames)
 
     @functools.cached_property
     def source(self) -> DataSource:

@@ -224,7 +224,7 @@ REFUSALS = [
     (["--task", "stroke", "--demo", "--start", 2.0], "--start must be in (0, 1]: got 2.0"),
     (
         ["--task", "deblur", "--demo", "--sampler", "ode", "--steps", 3],
-        "--steps does not apply to --sampler ode",
+        "`steps` does not apply to the sampler ode",
     ),
     (["--task", "interpolate", "--demo", "--images", 1], "needs two images or more"),
     (["--task", "deblur", "--demo", "--out", "."], "is a folder: name a file in it"),

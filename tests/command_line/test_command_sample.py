@@ -106,15 +106,15 @@ def test_samples_that_are_not_finite_are_named(ring_run, tmp_path):
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (["--sampler", "ode", "--steps", 5], "--steps does not apply to --sampler ode"),
-        (["--sampler", "em", "--snr", 0.1], "--snr does not apply to --sampler em"),
-        (["--tolerance", 0.1], "--tolerance does not apply to --sampler em"),
+        (["--sampler", "ode", "--steps", 5], "`steps` does not apply to the sampler ode"),
+        (["--sampler", "em", "--snr", 0.1], "`snr` does not apply to the sampler em"),
+        (["--tolerance", 0.1], "`tolerance` does not apply to the sampler em"),
         (
             ["--sampler", "euler"],
             "--sampler must be one of ancestral, ddim, dpm++2m, dpm++3m, em, gotta-go-fast, heun",
         ),
-        (["--sampler", "unipc", "--eta", 0.1], "--eta does not apply to --sampler unipc"),
-        (["--sampler", "shark", "--steps", 5], "--steps does not apply to --sampler shark"),
+        (["--sampler", "unipc", "--eta", 0.1], "`eta` does not apply to the sampler unipc"),
+        (["--sampler", "shark", "--steps", 5], "`steps` does not apply to the sampler shark"),
         (["--sampler", "ddim", "--eta", 2], "`eta` must be in [0, 1]: got eta=2.0"),
         (["--sampler", "heun", "--churn", -1], "`churn` must be finite and not negative"),
         (["--sampler", "heun", "--grid", "cubic"], "--grid must be one of"),

@@ -9,7 +9,16 @@ import pytest
 from in_process import RING, run_command
 
 COMMANDS = [
-    *("sample", "likelihood", "anomalies", "evaluate", "compare", "data show", "data statistics"),
+    *(
+        "sample",
+        "label",
+        "likelihood",
+        "anomalies",
+        "evaluate",
+        "compare",
+        "data show",
+        "data statistics",
+    ),
     *("weights", "quickstart", "reproduce"),
     *("train digits_ve", "train mnist_vp", "train folder", "train ring", "train digits_classifier"),
     *("train digits_noisy_classifier", "train mnist_ddpm"),
@@ -39,6 +48,7 @@ def test_help_on_commands():
         "train NAME",
         "watch RUN",
         "sample RUN",
+        "label SAMPLES.npz",
         "likelihood RUN",
         "anomalies RUN",
         "quickstart",

@@ -1,0 +1,75 @@
+"""``sde-jax label SAMPLES.npz``."""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+
+from sde_jax.arguments import UsageError, check_counts
+from sde_jax.command_line.output import writable
+from sde_jax.command_line.parsing import parse
+from sde_jax.evaluation.features import classifier, extractor
+from sde_jax.evaluation.labelled_folder import LISTING, check_folder, write_labelled
+from sde_jax.training.devices import data_mesh
+
+
+@dataclass(frozen=True, kw_only=True)
+class Label:
+    """Writes samples as PNG files, in a folder for each label that a classifier predicts. Samples
+    that are not finite are left out and named."""
+
+    samples: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SAMPLES.npz")]
+    """The samples, as `sample` writes them."""
+    folder: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    """The folder to write, which must not exist or be empty: DIR/3/000017.png."""
+    classifier: Annotated[Path, tyro.conf.arg(metavar="RUN")]
+    """The run of the classifier."""
+    batch_size: int = 256
+    """Samples labelled at once; a label does not depend on it."""
+
+    def __post_init__(self) -> None:
+        check_counts(batch_size=self.batch_size)
+
+
+def main(args: list[str]) -> dict[str, Any]:
+    """Runs the command and returns its results."""
+    options = parse(Label, args, "sde-jax label")
+    samples = read_samples(options.samples)
+    check_folder(options.folder, samples.shape[1:])
+    finite = np.isfinite(samples).reshape(len(samples), -1).all(axis=1)
+    if not finite.any():
+        raise UsageError(f"{options.samples} holds no finite sample to label.")
+    extract = extractor(classifier(options.classifier), data_mesh(), options.batch_size)
+    writable(options.folder / LISTING)
+    images = samples[finite]
+    starts = range(0, len(images), options.batch_size)
+    logits: list[Any] = [
+        extract(images[first : first + options.batch_size]).logits for first in starts
+    ]
+    scores = np.concatenate(logits)
+    numbered = zip(np.flatnonzero(finite).tolist(), images, strict=True)
+    counts = write_labelled(options.folder, numbered, scores.argmax(axis=1), scores.shape[1])
+    return {
+        "labelled_folder": str(options.folder),
+        "labels": counts,
+        "count": len(images),
+        "failed": np.flatnonzero(~finite).tolist(),
+    }
+
+
+def read_samples(path: Path) -> np.ndarray:
+    """Reads the samples of a file.
+
+    Raises:
+      UsageError: if it cannot be read, or holds no samples.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return np.asarray(file["samples"], np.float32)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from None
+    except (ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile):
+        raise UsageError(f"{path} holds no samples: `sample` writes such a file.") from None
