@@ -32,8 +32,8 @@ SPLIT = "test"
 
 @dataclass(frozen=True, kw_only=True)
 class Anomalies:
-    """Asks how well a run's likelihood tells held-out images of its own data from others: bits per
-    dimension as an anomaly score, with histograms and ROC curves in a picture."""
+    """Tests a run's likelihood as an anomaly score: compares bits per dimension of held-out images
+    of its own data with those of other images. Draws histograms and ROC curves."""
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The run directory."""
@@ -61,7 +61,7 @@ class Anomalies:
 
     @property
     def sets(self) -> tuple[str, ...]:
-        """The names of the other sets."""
+        """Names of the other sets."""
         return (NOISE, PHOTOGRAPHS) if self.against is None else (self.against,)
 
 
@@ -73,7 +73,7 @@ def main(args: list[str]) -> dict[str, Any]:
 
 
 def execute(run: GenerativeRun, options: Anomalies) -> dict[str, Any]:
-    """Measures all sets, draws the picture, and returns what was found."""
+    """Measures all sets, draws the picture, and returns the results."""
     density = run.density(run.experiment.likelihood)
     if density is None:
         raise UsageError(f"a {run.experiment.kind} has no likelihood.")
@@ -109,7 +109,7 @@ def execute(run: GenerativeRun, options: Anomalies) -> dict[str, Any]:
 
 
 def images_of(run: GenerativeRun, options: Anomalies) -> list[np.ndarray]:
-    """Grey levels of the held-out images and of each of the other sets.
+    """Returns the grey levels of the held-out images and of each other set.
 
     Raises:
       UsageError: if the run's data are no images, none is held out, or there is no such other set.
@@ -133,7 +133,7 @@ def images_of(run: GenerativeRun, options: Anomalies) -> list[np.ndarray]:
 def measure_all(
     run: GenerativeRun, density: Density, images: Sequence[np.ndarray], options: Anomalies
 ) -> list[Measured]:
-    """The likelihoods of each set, all measured as one by a program that is compiled once.
+    """Returns the likelihoods of each set. One program, compiled once, measures all sets.
 
     The held-out images come first, so that theirs are those of `likelihood`.
     """
@@ -157,7 +157,8 @@ def measure_all(
 
 
 def area(other: np.ndarray, own: np.ndarray) -> dict[str, float | None]:
-    """How well bits per dimension tell the sets apart; nothing where all solves of one failed."""
+    """Returns the area under the ROC curve of bits per dimension, None where all solves of a set
+    failed."""
     if not (len(other) and len(own)):
         return {"auc": None, "auc_stderr": None}
     found = roc_area(other, own)
@@ -168,7 +169,7 @@ def area(other: np.ndarray, own: np.ndarray) -> dict[str, float | None]:
 
 
 def output_path(run: GenerativeRun, options: Anomalies) -> Path:
-    """The file asked for, or one in RUN/anomalies that only equal results are replaced in.
+    """Returns the file of ``--out``, or one in RUN/anomalies whose name identifies the results.
 
     Raises:
       UsageError: if it cannot be written, or is there already and was asked for.

@@ -11,7 +11,7 @@ from sde_jax.command_line.parsing import parse
 from sde_jax.evaluation.comparison import compare, markdown, newest, rows_of
 
 PLAIN = str.maketrans({"é": "e", "±": "+-"})
-"""For terminals of any encoding."""
+"""ASCII replacements, for terminals of any encoding."""
 
 
 @dataclass(frozen=True, kw_only=True)

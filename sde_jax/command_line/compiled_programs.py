@@ -1,4 +1,4 @@
-"""Compiled programs, kept on disk for the next start."""
+"""The cache of compiled programs on disk."""
 
 import hashlib
 import os
@@ -14,7 +14,7 @@ UNREADABLE = re.compile(r"Error reading persistent compilation cache entry for '
 
 
 def keep_compiled() -> None:
-    """Has JAX keep all that it compiles in the user's cache folder, small programs included.
+    """Makes JAX cache every compiled program in the user's cache folder, small programs included.
 
     Leaves it alone where it was told of another folder (``JAX_COMPILATION_CACHE_DIR``) or of none
     (``JAX_ENABLE_COMPILATION_CACHE=false``), and where the folder cannot be written.
@@ -33,7 +33,7 @@ def keep_compiled() -> None:
 
 
 def forget_unreadable(warning: str) -> None:
-    """Deletes what JAX warns that it cannot read, such as half a program of a process that died.
+    """Deletes a cached program that JAX cannot read, such as a truncated one.
 
     JAX goes on without it, but would never replace it.
     """
@@ -45,7 +45,8 @@ def forget_unreadable(warning: str) -> None:
 
 
 def processor() -> str:
-    """A name for this kind of processor: a program may use instructions that another lacks."""
+    """Returns a name for this kind of processor: a program may use instructions that another
+    lacks."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -20,16 +20,16 @@ from sde_jax.data.named import all_records, spec_of
 from sde_jax.evaluation.survey import Survey, survey
 
 COMMON_SIZE = 64
-"""Side to which images of many sizes are brought where none is asked for."""
+"""Side of images of differing sizes where no ``--image-size`` is given."""
 
 SHOWN = 64
-"""Images that are drawn, evenly spread over all."""
+"""Number of images drawn, evenly spread over all."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Show:
-    """Looks at all images of a set: their sizes, counts, ranges, labels, which are broken, and how
-    far two of them are apart; draws some."""
+    """Summarizes all images of a set: their sizes, counts, ranges, labels, broken files, and
+    largest distance; draws some."""
 
     source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
     """A folder or a zip of pictures, or the name of a set of tensorflow_datasets."""
@@ -69,7 +69,7 @@ def main(args: list[str]) -> dict[str, Any]:
 
 
 def output_path(options: Show) -> Path:
-    """The file to draw.
+    """Returns the path of the picture.
 
     Raises:
       UsageError: if it cannot be written, or is there already and was asked for.
@@ -81,7 +81,7 @@ def output_path(options: Show) -> Path:
 
 
 def results(found: Survey) -> dict[str, Any]:
-    """What was found, in numbers."""
+    """Returns the results as plain values."""
     most = found.classes and found.classes.values()
     return {
         "images": found.counts,
@@ -103,7 +103,7 @@ def results(found: Survey) -> dict[str, Any]:
 
 
 def lines(numbers: dict[str, Any]) -> list[str]:
-    """The same in words."""
+    """Returns the results as lines of text."""
     counts = ", ".join(f"{count} {split}" for split, count in numbers["images"].items())
     sizes, classes = numbers["stored_sizes"], numbers["classes"]
     smallest, largest, most_often = (by(sizes[k]) for k in ("smallest", "largest", "most_often"))
@@ -126,5 +126,5 @@ def lines(numbers: dict[str, Any]) -> list[str]:
 
 
 def by(numbers: Sequence[int]) -> str:
-    """Height and width, and channels if they are there."""
+    """Joins height, width and any channels by ``x``."""
     return "x".join(map(str, numbers))

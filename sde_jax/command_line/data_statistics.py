@@ -29,8 +29,8 @@ from sde_jax.training.run_directory import RunDirectory
 
 @dataclass(frozen=True, kw_only=True)
 class Statistics:
-    """Computes what metrics need to know of a data set under a feature network, once: it is kept in
-    the cache, and with --out in a file to share, in which EDM and pytorch-fid find mu and sigma."""
+    """Computes the statistics of a data set that metrics need, under a feature network. They are
+    cached; --out also writes them to a file, in which EDM and pytorch-fid find mu and sigma."""
 
     source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
     """An experiment, a published model, a run directory, a folder or a zip of pictures, or the name
@@ -43,8 +43,8 @@ class Statistics:
     """inception: the published network's; coordinates: the data themselves; the run of a
     classifier: its last hidden layer."""
     preprocessing: Annotated[Preprocessing | None, option("NAME", "tensorflow")] = None
-    """How images are brought to Inception's size: as TensorFlow 1, score_sde, pytorch-fid or
-    clean-fid does it."""
+    """Resizing of images for Inception: as TensorFlow 1, score_sde, pytorch-fid or clean-fid does
+    it."""
     batch_size: int = 256
     """Examples at once; a result does not depend on it."""
     data_dir: Annotated[str | None, option("DIR", "$TFDS_DATA_DIR, else ~/tensorflow_datasets")] = (
@@ -98,7 +98,7 @@ def main(args: list[str]) -> dict[str, Any]:
 
 
 def network_of(options: Statistics, source: DataSource) -> FeatureNetwork:
-    """The feature network that is asked for."""
+    """Returns the feature network of ``--features``."""
     match options.features:
         case "coordinates":
             return coordinates(source.shape)
@@ -108,7 +108,7 @@ def network_of(options: Statistics, source: DataSource) -> FeatureNetwork:
 
 
 def data_of(options: Statistics) -> tuple[DataSpec, str]:
-    """The data, and which of their splits.
+    """Returns the data and the name of the split.
 
     Raises:
       UsageError: if an option does not apply to them.
@@ -134,7 +134,7 @@ def data_of(options: Statistics) -> tuple[DataSpec, str]:
 
 
 def loaded(data: DataSpec, options: Statistics) -> DataSource:
-    """The data.
+    """Loads the data.
 
     Raises:
       UsageError: if the source is nothing that is there.

@@ -25,7 +25,7 @@ from sde_jax.training.processes import agreed, is_first, join_processes
 
 ANSWERS = ".npz"
 SHOWN = 12
-"""Questions, and answers to each, that are drawn."""
+"""Rows and columns of answers in the picture."""
 
 
 def main(args: list[str]) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def main(args: list[str]) -> dict[str, Any]:
 
 
 def execute(run: ScoreRun, options: EditOptions) -> dict[str, Any]:
-    """Draws, tells and shows what ``options`` ask for."""
+    """Draws the answers, writes them, and returns the results."""
     kinds: dict[str, Callable[[ScoreRun, EditOptions], Prepared]] = {
         "class": of_classes,
         "interpolate": interpolation,
@@ -77,7 +77,7 @@ def execute(run: ScoreRun, options: EditOptions) -> dict[str, Any]:
 
 
 def write(run: ScoreRun, prepared: Prepared, answers: Array, out: Path) -> None:
-    """Writes the answers, in [0, 1], and a picture of the first of them."""
+    """Writes the answers in [0, 1], and a picture of the first of them."""
     images = np.asarray(image_scaling(run).to_unit_unrounded(answers), np.float32)
 
     def save(path: Path) -> None:
@@ -90,7 +90,7 @@ def write(run: ScoreRun, prepared: Prepared, answers: Array, out: Path) -> None:
 
 
 def output_path(run: ScoreRun, options: EditOptions) -> Path:
-    """The picture asked for, or the folder RUN/edits, for one that is called by its answers.
+    """Returns the picture of ``--out``, or the folder RUN/edits.
 
     Their checksum is part of its name, so that only equal answers are replaced there.
 

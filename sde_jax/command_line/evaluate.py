@@ -24,7 +24,7 @@ PROGRAM = "sde-jax evaluate"
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:
     """Draws samples of a trained run, measures them and the likelihood of held-out data, and writes
-    evaluation.json and report.html into RUN/evaluations. Called again after a kill, it goes on."""
+    evaluation.json and report.html into RUN/evaluations. A killed evaluation resumes."""
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The run directory."""
@@ -34,9 +34,9 @@ class Evaluate:
     """Statistics of the training data, as `data statistics` writes them or as published; for one
     feature network."""
     batch_size: int = BATCH_SIZE
-    """Examples drawn or measured at once; none depends on it but by rounding."""
+    """Examples drawn or measured at once; results do not depend on it, up to rounding."""
     seed: int = SEED
-    """Sample j is a function of the seed and j; the seed of dequantization and probes, too."""
+    """Sample j is a function of the seed and j. Also seeds dequantization and probes."""
 
     def __post_init__(self) -> None:
         check_counts(batch_size=self.batch_size)
@@ -75,13 +75,13 @@ def main(args: list[str]) -> dict[str, Any]:
 
 
 def failed(record: Mapping[str, Any]) -> list[int]:
-    """The numbers of samples, and of examples whose likelihood was asked for, without a result."""
+    """Returns the numbers of the samples and examples without a result."""
     of_findings = (finding.get("failed", []) for finding in record["findings"])
     return sorted({*record["samples"]["failed"], *(j for part in of_findings for j in part)})
 
 
 def named_values(record: Mapping[str, Any]) -> list[tuple[str, float | None, str]]:
-    """Name, value and the line of each finding of the run, with that of held-out data."""
+    """Returns the name, value and line of each finding of the run, beside that of held-out data."""
     held_out = {
         (f["features"], f["metric"]): with_error(f["value"], f["stderr"], "+-")
         for f in record["findings"]
@@ -103,7 +103,7 @@ def named_values(record: Mapping[str, Any]) -> list[tuple[str, float | None, str
 
 
 def lines(record: Mapping[str, Any]) -> list[str]:
-    """The findings in words, one a line."""
+    """Returns the findings as lines of text."""
     named = named_values(record)
     width = max((len(name) for name, _, _ in named), default=0)
     return [f"{name:{width}}  {line}" for name, _, line in named]

@@ -32,8 +32,9 @@ class Export:
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The run directory."""
     format: Literal["safetensors", "score-sde"]
-    """safetensors: the averaged weights, named as here, the configuration in the metadata;
-    score-sde: all of a checkpoint of score_sde_pytorch (.pth), its model in a .json beside it."""
+    """safetensors: the averaged weights under this library's names, the configuration in the
+    metadata; score-sde: a whole checkpoint of score_sde_pytorch (.pth), its model in a .json beside
+    it."""
     out: Annotated[Path, tyro.conf.arg(metavar="FILE")]
     """The file, which must not exist."""
 
@@ -56,7 +57,7 @@ def main(args: list[str]) -> dict[str, Any]:
 
 
 def write_weights(run: ScoreRun, path: Path) -> None:
-    """Writes the averaged weights, a published model's so that `load_weights` reads them."""
+    """Writes the averaged weights; `load_weights` reads those of a published model."""
     params = run.state.ema_params
     if run.named.model is not None:
         save_weights(path, run.named.model, params)
@@ -65,7 +66,7 @@ def write_weights(run: ScoreRun, path: Path) -> None:
 
 
 def published_model(run: ScoreRun) -> PublishedModel:
-    """The run's model in the terms of score_sde.
+    """Returns the run's model in the terms of score_sde.
 
     Raises:
       UsageError: if it cannot be described in them.
@@ -81,7 +82,7 @@ def published_model(run: ScoreRun) -> PublishedModel:
 
 
 def published_state(run: ScoreRun) -> PublishedState:
-    """The run's state in the terms of score_sde."""
+    """Returns the run's state in the terms of score_sde."""
     params, ema_params, mean, mean_square = (
         jax.tree.map(np.asarray, tree)
         for tree in (

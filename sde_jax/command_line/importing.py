@@ -31,13 +31,13 @@ from sde_jax.training.start import Progress
 
 @dataclass(frozen=True, kw_only=True)
 class Import:
-    """Makes a run of a checkpoint of score_sde (Flax) or score_sde_pytorch (.pth)."""
+    """Imports a checkpoint of score_sde (Flax) or score_sde_pytorch (.pth) as a run."""
 
     file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
     """The checkpoint. Nothing in it is executed."""
     model: Annotated[str, tyro.conf.arg(metavar="NAME|MODEL.json")]
-    """What it holds: a published model's name, which `list` shows, or a file that describes one, as
-    `export` writes it."""
+    """The model in the file: a published model's name, which `list` shows, or a file that describes
+    one, as `export` writes it."""
     workdir: Path
     """The run directory, which `sample`, `likelihood` and `train --resume` then take."""
 
@@ -65,7 +65,8 @@ def main(args: list[str]) -> dict[str, Any]:
 
 
 def train_state(experiment: ScoreExperiment, published: PublishedState) -> TrainState:
-    """What training goes on from; without moments, the optimizer starts afresh."""
+    """Returns the state that training continues from; without moments, the optimizer starts
+    afresh."""
     params, ema_params = jax.tree.map(jnp.asarray, (published.params, published.ema_params))
     opt_state = experiment.optimizer.build(experiment.training.steps).init(params)
     if published.moments is not None:
@@ -74,7 +75,7 @@ def train_state(experiment: ScoreExperiment, published: PublishedState) -> Train
 
 
 def with_moments(opt_state: PyTree, moments: AdamMoments) -> PyTree:
-    """The optimizer's state after the updates that the moments have seen."""
+    """Returns the optimizer's state with the given moments."""
     count, mean, mean_square = jax.tree.map(jnp.asarray, moments)
     count = count.astype(jnp.int32)
 
@@ -90,7 +91,7 @@ def with_moments(opt_state: PyTree, moments: AdamMoments) -> PyTree:
 
 
 def write_run(workdir: Path, named: Named[ScoreExperiment], state: TrainState) -> None:
-    """Makes a run with one checkpoint, whole or not at all."""
+    """Creates a run with one checkpoint, completely or not at all."""
     step = int(state.step)
     workdir.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=workdir.parent, prefix=f".{workdir.name}.") as folder:

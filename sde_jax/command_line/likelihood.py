@@ -28,7 +28,7 @@ LEAST_STEPS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Likelihoods:
-    """Measures the likelihood of data under a trained run: of a score model, by its probability
+    """Measures the likelihood of data under a trained run, a score model's by its probability
     flow."""
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
@@ -40,8 +40,8 @@ class Likelihoods:
     settings: Annotated[Any, tyro.conf.arg(name="")] = LikelihoodSettings()
     steps: Annotated[int | None, option("INT", "the solver chooses")] = None
     """Fixed steps of one evaluation each, placed for the run, instead of an adaptive solver; score
-    models only. Fifty leave an error of about .001 bits, in half of the evaluations or fewer; what
-    they leave is estimated by twice as many."""
+    models only. Fifty leave an error of about .001 bits, in half of the evaluations or fewer. A
+    pass with twice as many steps estimates the error."""
     batch_size: int = 256
     """Examples measured at once; a result does not depend on it."""
     seed: int = 0
@@ -80,7 +80,7 @@ def check_steps(run: GenerativeRun, options: Likelihoods) -> None:
 
 
 def execute(run: GenerativeRun, options: Likelihoods) -> dict[str, Any]:
-    """Measures what ``options`` ask for, and writes the table if it is asked for."""
+    """Measures the likelihoods, and writes the table of ``--out``."""
     out = agreed(lambda: options.out and checked_output(options.out, ".csv"))
     if options.split not in run.source.sizes:
         splits = ", ".join(run.source.sizes)
@@ -105,7 +105,7 @@ def execute(run: GenerativeRun, options: Likelihoods) -> dict[str, Any]:
 
 
 def density_of(run: GenerativeRun, settings: Any) -> Density:
-    """What measures so.
+    """Returns the density of the run's model.
 
     Raises:
       UsageError: if the model has no density.
@@ -128,7 +128,7 @@ def in_fixed_steps(
 
 
 def evaluate(run: GenerativeRun, density: Density, options: Likelihoods) -> Measured:
-    """The likelihoods that were asked for."""
+    """Returns the likelihoods of the split's examples."""
     return concatenate(
         measure(
             density,

@@ -10,7 +10,7 @@ from sde_jax.runs.catalogue import definitions
 
 @dataclass(frozen=True, kw_only=True)
 class List:
-    """Lists what there is to train and to study, a line each."""
+    """Lists the experiments to train and the studies to reproduce, one per line."""
 
 
 def main(args: list[str]) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def main(args: list[str]) -> dict[str, Any]:
 
 
 def published_headline(name: str) -> str:
-    """What a published model is, in a line."""
+    """Describes a published model in a line."""
     model = published(name)
     data = model.dataset if model.category is None else f"{model.dataset} {model.category}"
     times = "continuous" if model.continuous else f"{model.num_scales} levels"

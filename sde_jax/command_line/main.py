@@ -79,7 +79,7 @@ Errors are one line; with `python -X dev -m sde_jax` they come with a traceback.
 
 
 def main(args: list[str]) -> int:
-    """Runs a command; returns 0. A refusal exits with 2, a result that is not whole with 1."""
+    """Runs a command and returns 0. A refusal exits with 2, an incomplete result with 1."""
     if not args or args[0] in ("-h", "--help"):
         print(USAGE, end="")
         return 0 if args else 2
@@ -118,11 +118,11 @@ def run(command: Callable[[list[str]], dict[str, Any]], args: list[str]) -> int:
 
 
 def show_warning(message: Warning | str, *where: Any, **source: Any) -> None:
-    """Prints a warning in one line, without the place in the code."""
+    """Prints a warning in one line, without its place in the code."""
     forget_unreadable(str(message))
     print(f"warning: {message}", file=sys.stderr)
 
 
 def console() -> None:
-    """Runs the command of the process's own arguments, and exits."""
+    """Runs the command of the process's own arguments and exits."""
     sys.exit(main(sys.argv[1:]))

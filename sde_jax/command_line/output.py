@@ -1,4 +1,5 @@
-"""What a command tells its user, and files that it writes: none over another, and each whole."""
+"""Output of commands: lists in messages, and files that never replace others and are never
+partial."""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -8,7 +9,7 @@ from sde_jax.arguments import UsageError
 
 
 def checked_output(out: Path, suffix: str, *, beside: Sequence[str] = ()) -> Path:
-    """``out`` with its suffix, if it can be written.
+    """Returns ``out`` with its suffix, after checking that it can be written.
 
     Args:
       out: what the user asked for.
@@ -28,7 +29,7 @@ def checked_output(out: Path, suffix: str, *, beside: Sequence[str] = ()) -> Pat
 
 
 def writable(path: Path) -> Path:
-    """``path``, if a file can be written there; its folder is made.
+    """Returns ``path`` after checking that it can be written; makes its folder.
 
     Raises:
       UsageError: if not.
@@ -42,7 +43,7 @@ def writable(path: Path) -> Path:
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Writes by another name and renames; leaves nothing behind on failure."""
+    """Writes under a temporary name and renames; leaves nothing behind on failure."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         write(temporary)
@@ -52,6 +53,6 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def listed(items: Sequence[object], *, separator: str = "; ", limit: int = 20) -> str:
-    """The items, in words; of many, the first."""
+    """Joins the items, or the first of many."""
     shown = separator.join(map(str, items[:limit]))
     return shown if len(items) <= limit else f"{shown} and {len(items) - limit} more"

@@ -1,4 +1,4 @@
-"""Arguments by tyro, and every refusal in one line."""
+"""Parses arguments with tyro, and reports every refusal in one line."""
 
 import contextlib
 import io
@@ -60,13 +60,13 @@ PLAINER: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
 
 
 def choices(value: str, argument: str, listed: str) -> str:
-    """The complaint about a value that is none of those listed (tyro lists None, too)."""
+    """Describes a value that is not one of those listed; tyro lists None, too."""
     names = sorted(set(re.findall("'(.*?)'", listed)) - {"None"})
     return f"{argument} must be one of {', '.join(names)}: got {value}"
 
 
 def complaint(box: str) -> str:
-    """What tyro says in its box (title, message, help on the arguments), in one plain line."""
+    """Condenses tyro's box (title, message, help on the arguments) into one plain line."""
     sections = [
         " ".join(part.split()) for part in re.split("[─-]{3,}", re.sub("[│╭╮╰╯]", " ", box))
     ]

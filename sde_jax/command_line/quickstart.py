@@ -61,7 +61,7 @@ def draw(run: ScoreRun, sampler: SamplerName) -> dict[str, Any]:
 
 
 def draw_pictures(run: ScoreRun, samples: dict[SamplerName, dict[str, Any]]) -> dict[str, str]:
-    """The samplers side by side; paths of this and the other pictures."""
+    """Draws the samplers side by side, and returns the paths of all pictures."""
     side_by_side = run.directory.pictures / "samples.png"
     grids = {
         SAMPLERS[name].title: np.load(result["out"])["samples"] for name, result in samples.items()

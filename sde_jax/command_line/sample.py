@@ -29,7 +29,7 @@ PROGRAM = "sde-jax sample"
 PICTURE, TRAJECTORY = ".png", "_trajectory.png"
 FRAMES = 40
 SHOWN_TIMES = np.linspace(1, 0, 10) ** 2
-"""About these: most happens near the data."""
+"""Times that a trajectory shows, denser near the data, where most happens."""
 SHOWN_TRAJECTORIES = 6
 SHOWN = 256
 
@@ -48,7 +48,7 @@ class Sample:
     seed: int = 0
     """Sample j is a function of the seed and j."""
     trajectory: Switch = False
-    """Draw a picture of how samples come about, too."""
+    """Also draw a picture of the trajectories."""
     out: Annotated[Path | None, option("FILE", "a name in RUN/samples that says how")] = None
     """The .npz file, which must not exist; its pictures go beside it."""
 
@@ -114,7 +114,7 @@ def execute(run: GenerativeRun, options: Sample) -> dict[str, Any]:
 def write(
     run: GenerativeRun, settings: SamplerSettings | None, samples: Samples, out: Path
 ) -> list[Path]:
-    """Writes the samples and their pictures, whose paths it returns."""
+    """Writes the samples and their pictures, and returns the paths of the pictures."""
     data = np.asarray(run.layout.scaling.to_unit(samples.x), np.float32)
 
     def save(path: Path) -> None:
@@ -136,7 +136,7 @@ def write(
 def draw_trajectory(
     run: GenerativeRun, title: str, times: Array, states: Array, path: Path
 ) -> None:
-    """Draws states, by time, each divided by the deviation that unit data have there."""
+    """Draws states by time, each divided by the deviation that unit data have there."""
     sde = run.experiment.process
     assert sde is not None
     if states.ndim == 3:
@@ -150,7 +150,7 @@ def draw_trajectory(
 
 
 def output_path(run: GenerativeRun, settings: SamplerSettings | None, options: Sample) -> Path:
-    """The file asked for, or one in RUN/samples that only equal samples are replaced in.
+    """Returns the file of ``--out``, or one in RUN/samples whose name identifies the samples.
 
     Raises:
       UsageError: if it cannot be written, or is there already and was asked for.

@@ -1,4 +1,4 @@
-"""Curves in plain text."""
+"""Line charts in plain text."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ MARKS = ".o+x"
 def text_chart(
     series: Mapping[str, Sequence[tuple[float, float]]], *, width: int, height: int
 ) -> list[str]:
-    """Draws points (x, y) as lines of ASCII characters; none where no point is finite.
+    """Draws points (x, y) as lines of ASCII characters; returns no line where no point is finite.
 
     A column shows the mean of a series' points in it. Later series are drawn over earlier ones. The
     vertical axis is logarithmic where all values are positive.
@@ -45,7 +45,7 @@ def text_chart(
 
 
 def ends(series: Mapping[str, Sequence[tuple[float, float]]]) -> tuple[float, float]:
-    """The smallest and the largest x of all points."""
+    """Returns the smallest and the largest x of all points."""
     positions = [x for points in series.values() for x, _ in points]
     return min(positions), max(positions)
 
@@ -55,7 +55,7 @@ def column_means(
     series: Mapping[str, Sequence[tuple[float, float]]],
     width: int,
 ) -> dict[int, float]:
-    """The mean of the finite points in each column that has any."""
+    """Returns the mean of the finite points in each column that has any."""
     finite = [(x, y) for x, y in points if math.isfinite(y)]
     if not finite:
         return {}

@@ -25,7 +25,7 @@ class Train:
     workdir: Path
     """The run directory."""
     resume: Switch = False
-    """Start the run if it is not there, continue it if it is, do nothing if it is finished."""
+    """Start the run if it does not exist, continue it if it does, do nothing if it is finished."""
     dry_run: Switch = False
     """Print the number of parameters and the resolved configuration, and write nothing."""
 

@@ -24,16 +24,17 @@ MARGIN = 12
 
 @dataclass(frozen=True, kw_only=True)
 class Watch:
-    """Shows how a run is doing, from its files alone: on any host that sees them, while it trains
-    and afterwards. On a terminal until it is finished or Ctrl-C; elsewhere once. In a browser:
-    pip install tensorboard, and tensorboard --logdir RUN/logs."""
+    """Shows the progress of a run, from its files alone: on any host that sees them, during
+    training and afterwards. On a terminal, it refreshes until the run is finished or Ctrl-C;
+    elsewhere it prints once. In a browser: pip install tensorboard, and tensorboard --logdir
+    RUN/logs."""
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The run directory."""
 
 
 def main(args: list[str]) -> dict[str, Any]:
-    """Runs the command and returns what was shown last."""
+    """Runs the command and returns the last status."""
     path = parse(Watch, args, "sde-jax watch").run
     status = show(path)
     try:
@@ -46,7 +47,7 @@ def main(args: list[str]) -> dict[str, Any]:
 
 
 def show(path: Path) -> Status:
-    """Reads the run and prints its status, on a terminal in place of what is there."""
+    """Reads the run and prints its status; on a terminal, it replaces the last one."""
     run = RunDirectory.open(path)
     metrics = run.read_metrics()
     status = read_status(run, metrics)
@@ -59,7 +60,7 @@ def show(path: Path) -> Status:
 
 
 def facts(status: Status) -> list[str]:
-    """What is known, a line each."""
+    """Returns the status as lines of text."""
     values = {
         "step": f"{status.step:,} of {status.steps:,} ({status.step / status.steps:.0%})",
         "rate": stated("{:,.0f} images/s", status.images_per_second),
@@ -77,10 +78,10 @@ def facts(status: Status) -> list[str]:
 
 
 def stated(words: str, *values: Any, otherwise: str = "none yet") -> str:
-    """``words`` with the values, where all are known."""
+    """Fills in the values where all are known."""
     return otherwise if None in values else words.format(*values)
 
 
 def duration(seconds: float | None) -> str | None:
-    """Minutes and seconds, with hours where there are any."""
+    """Formats a duration as minutes and seconds, with hours where there are any."""
     return None if seconds is None else tqdm.format_interval(seconds)

@@ -25,10 +25,10 @@ from sde_jax.interop.inception import (
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """Makes published weights ready for use, in the cache folder."""
+    """Converts published weights into the cache folder."""
 
     network: Annotated[Literal["inception"], tyro.conf.Positional]
-    """Whose: inception, for FID, KID and Inception Score."""
+    """The network: inception, for FID, KID and Inception Score."""
     file: Annotated[Path | None, option("FILE", "none"), tyro.conf.arg(name="from")] = None
     """The file of pytorch-fid or torch-fidelity. Nothing in it is executed."""
     download: Switch = False
@@ -62,7 +62,7 @@ def convert(file: Path) -> dict[str, Any]:
 
 
 def fetch(url: str, file: Path) -> None:
-    """Downloads; a failure is one line."""
+    """Downloads a file; a failure is one line."""
     try:
         with urllib.request.urlopen(url, timeout=60) as response, file.open("wb") as out:
             shutil.copyfileobj(response, out)

@@ -1,1 +1,1 @@
-"""Questions that are put to a trained score model, and its answers."""
+"""Conditional sampling and inverse problems with a trained score model."""

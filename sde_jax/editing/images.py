@@ -1,4 +1,4 @@
-"""Images and masks that a user gives, as a run's model sees them."""
+"""Reads the user's images and masks in the coordinates of a run's model."""
 
 import zipfile
 from pathlib import Path
@@ -21,7 +21,7 @@ Images = Float[Array, "count height width channels"]
 
 
 def image_scaling(run: ScoreRun) -> ImageScaling:
-    """How the run's images are scaled.
+    """Returns the scaling of the run's images.
 
     Raises:
       UsageError: if its data are no images.
@@ -32,15 +32,15 @@ def image_scaling(run: ScoreRun) -> ImageScaling:
 
 
 def held_out(run: ScoreRun, count: int) -> Images:
-    """The first images of the run's own test split in model coordinates."""
+    """Returns the first images of the run's own test split in model coordinates."""
     batch = next(run.source.batches(jax.random.key(0), "test", count, count=count))
     scaling = image_scaling(run)
     return scaling.from_unit(scaling.to_unit(batch.x))
 
 
 def read_images(path: Path, run: ScoreRun, shape: tuple[int, ...]) -> Images:
-    """Images of ``shape`` in model coordinates: of a picture, a folder or a zip of pictures, or an
-    array in [0, 1] such as `sample` writes.
+    """Reads images of ``shape`` in model coordinates: a picture, a folder or a zip of pictures, or
+    an array in [0, 1] such as `sample` writes.
 
     Pictures are fitted to the shape as the run's data are; arrays must have it.
 
@@ -60,7 +60,8 @@ def read_images(path: Path, run: ScoreRun, shape: tuple[int, ...]) -> Images:
 
 
 def read_mask(path: Path, shape: tuple[int, ...]) -> Float[np.ndarray, "height width 1"]:
-    """A picture, white where an image is known, or an array of 1 there and 0 elsewhere.
+    """Reads a mask: a picture, white where an image is known, or an array of 1 there and 0
+    elsewhere.
 
     Raises:
       UsageError: if it cannot be read, or is not as large as the run's images.
@@ -80,7 +81,7 @@ def read_mask(path: Path, shape: tuple[int, ...]) -> Float[np.ndarray, "height w
 
 
 def _files(path: Path) -> list[tuple[str, bytes]]:
-    """Names and contents of a picture, or of all in a folder or a zip."""
+    """Returns names and contents of a picture, or of all in a folder or a zip."""
     if path.is_file() and not zipfile.is_zipfile(path):
         return [(str(path), path.read_bytes())]
     files = open_files(path)
@@ -95,7 +96,7 @@ def _decoded(name: str, content: bytes, preprocessing: Preprocessing) -> np.ndar
 
 
 def _array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """An array of examples, or of one, whose values are in [0, 1]."""
+    """Reads an array of one or more examples with values in [0, 1]."""
     try:
         loaded = np.load(path, allow_pickle=False)
         array = np.asarray(loaded[loaded.files[0]] if path.suffix == ".npz" else loaded, float)

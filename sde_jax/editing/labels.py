@@ -1,4 +1,4 @@
-"""Images of a class, by the network's own labels or by a classifier of noisy images."""
+"""Samples of a class, by the network's own labels or by a classifier of noisy images."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ BATCH_SIZE = 256
 
 
 def of_classes(run: ScoreRun, options: EditOptions) -> Prepared:
-    """Images of each class, or of one.
+    """Prepares samples of each class, or of one.
 
     Raises:
       UsageError: if the run's network knows no labels and no classifier is named, the classifier is
@@ -85,7 +85,7 @@ def of_classes(run: ScoreRun, options: EditOptions) -> Prepared:
 def guiding_classifier(
     run: ScoreRun, options: EditOptions
 ) -> TrainedRun[NoisyClassification] | None:
-    """The classifier that was named, if one was.
+    """Opens the classifier of ``--classifier``, if it is given.
 
     Raises:
       UsageError: if it is of another process, or of images of another shape.
@@ -103,7 +103,7 @@ def guiding_classifier(
 
 
 def agreement(run: ScoreRun, answers: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """The share of answers that the classifier of evaluations takes for their class."""
+    """Returns the share of answers whose class the evaluations' classifier predicts."""
     try:
         named = classifier_run(run.experiment.evaluation.classifier, run.directory.path)
     except MissingNetworkError:

@@ -1,4 +1,4 @@
-"""Images of which part is known: what was measured of them, and how near answers come."""
+"""Image restoration: degradations, measurements, and errors of the answers."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -34,20 +34,20 @@ Images = Float[Array, "count height width channels"]
 
 @dataclass(frozen=True, kw_only=True)
 class Degradation:
-    """What is measured of images of a shape."""
+    """A degradation of images of a shape: the map from images to measurements."""
 
     task: RestorationName
     shape: tuple[int, ...]
     factor: int
-    """superres: how many times smaller."""
+    """superres: the ratio of the sizes."""
     kernel: Literal["block", "bicubic"]
-    """superres: how pixels are averaged."""
+    """superres: the averaging of pixels."""
     deviation: float
-    """deblur: of the Gaussian, in pixels."""
+    """deblur: deviation of the Gaussian in pixels."""
     length: float
-    """motion-deblur: of the line, in pixels."""
+    """motion-deblur: length of the line in pixels."""
     angle: float
-    """motion-deblur: of the line, in degrees."""
+    """motion-deblur: angle of the line in degrees."""
 
     def __post_init__(self) -> None:
         if self.task == "colorize" and self.shape[-1] != len(LUMA):
@@ -55,7 +55,7 @@ class Degradation:
         self.operator(dummy_measurement())
 
     def operator(self, measurement: Measurement) -> LinearOperator:
-        """The linear map of images to measurements."""
+        """Returns the linear map of images to measurements."""
         height, width, _ = self.shape
         match self.task:
             case "inpaint":
@@ -78,7 +78,7 @@ class Degradation:
         return jax.eval_shape(self.operator(dummy_measurement()), image).shape[1:]
 
     def problem(self, noise: float) -> InverseProblem:
-        """How questions about such measurements are to be read."""
+        """Returns the inverse problem of such measurements."""
         fixed = None if self.task == "inpaint" else self.operator(dummy_measurement())
         constraints = {"inpaint": _known_pixels, "colorize": _known_grey}
         return InverseProblem(
@@ -89,12 +89,12 @@ class Degradation:
 
 
 def dummy_measurement() -> Measurement:
-    """A measurement for what does not hang on it."""
+    """Returns a placeholder for operators that do not depend on the measurement."""
     return Measurement(jnp.zeros((1, 1, 1, 1)), jnp.ones((1, 1, 1, 1)))
 
 
 def in_range(measurement: Measurement, colours: Images, scaling: ImageScaling) -> Images:
-    """Colours of the grey that was measured, paler where a channel would leave [0, 1]."""
+    """Desaturates colours of the measured grey until every channel lies in [0, 1]."""
     pale = measurement.values
     least, most = (scaling.from_unit(jnp.asarray(unit)) for unit in (0.0, 1.0))
     away = colours - pale
@@ -120,7 +120,7 @@ def measured(
     key: PRNGKeyArray,
     noise: float,
 ) -> Measurement:
-    """What is measured of images in model coordinates, with noise of that deviation there.
+    """Measures images in model coordinates, with noise of that deviation there.
 
     Where pixels are to be known but no mask says which, each image gets one of `example_masks`.
     """
@@ -137,7 +137,8 @@ def measured(
 def example_masks(
     key: PRNGKeyArray, count: int, shape: tuple[int, ...]
 ) -> Float[np.ndarray, "count height width 1"]:
-    """In turn: all but a square in the middle, the upper half, one pixel in four, the left half."""
+    """Returns masks in turn: all but a square in the middle, the upper half, one pixel in four, the
+    left half."""
     height, width = shape[:2]
     rows, columns = np.arange(height)[:, None, None], np.arange(width)[None, :, None]
     middle = (abs(2 * rows + 1 - height) < height / 2) & (abs(2 * columns + 1 - width) < width / 2)
@@ -150,7 +151,8 @@ def example_masks(
 def shown(
     measurement: Measurement, scaling: ImageScaling, size: int
 ) -> Float[np.ndarray, "count ..."]:
-    """Measurements as pictures: grey where nothing is known, small images in large pixels."""
+    """Renders measurements as pictures: grey where nothing is known, small images in large
+    pixels."""
     pictures = np.asarray(scaling.to_unit_unrounded(measurement.values))
     if measurement.mask is not None:
         pictures = np.where(np.asarray(measurement.mask) > 0, pictures, 0.5)
@@ -166,7 +168,7 @@ def findings(
     scaling: ImageScaling,
     noise: float,
 ) -> dict[str, Any]:
-    """How far answers are from what was measured and, where it is known, from the truth.
+    """Returns the errors of answers against the measurement and, where it is known, the truth.
 
     ``residual`` is the root mean square of ``A answer - y`` in the unit of the data, beside that of
     the noise: an answer that is right has about as much of it.

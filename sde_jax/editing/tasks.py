@@ -1,4 +1,4 @@
-"""What is drawn for each task, and what is told and shown of it."""
+"""Prepares each task: its draws, its results and its pictures."""
 
 from typing import Any, cast
 
@@ -30,7 +30,7 @@ from sde_jax.score import NetworkScore
 
 
 def restoration(run: ScoreRun, options: EditOptions) -> Prepared:
-    """Images from what was measured of them."""
+    """Prepares the restoration of images from measurements."""
     scaling, shape = image_scaling(run), run.layout.shape
     degradation = Degradation(
         task=cast(RestorationName, options.task),
@@ -86,7 +86,7 @@ def restoration(run: ScoreRun, options: EditOptions) -> Prepared:
 
 
 def given(seen: Float[Array, "count ..."], mask: np.ndarray | None) -> Measurement:
-    """What a user measured."""
+    """Returns the measurement that a user gives."""
     if mask is None:
         return Measurement(seen, None)
     masks = jnp.broadcast_to(jnp.asarray(mask)[None], (len(seen), *mask.shape))
@@ -94,7 +94,7 @@ def given(seen: Float[Array, "count ..."], mask: np.ndarray | None) -> Measureme
 
 
 def stroke(run: ScoreRun, options: EditOptions) -> Prepared:
-    """Images like a coarse painting: SDEdit."""
+    """Prepares images like a coarse painting: SDEdit."""
     scaling = image_scaling(run)
     truth: Columns = {}
     if options.demo:
@@ -133,13 +133,13 @@ def stroke(run: ScoreRun, options: EditOptions) -> Prepared:
 def painted(
     images: Float[Array, "count height width channels"], scaling: ImageScaling
 ) -> Float[Array, "count height width channels"]:
-    """As with a broad brush: means over squares, an eighth of the image wide or two pixels."""
+    """Paints with a broad brush: means over squares, an eighth of the image wide or two pixels."""
     means = scaling.to_unit_unrounded(Smaller(factor=max(2, images.shape[1] // 8))(images))
     return scaling.from_unit(jnp.clip(0.5 + 1.5 * (means - 0.5), 0, 1))
 
 
 def interpolation(run: ScoreRun, options: EditOptions) -> Prepared:
-    """Images between pairs: from each to the next, the last to the first."""
+    """Prepares images between pairs: from each to the next, the last to the first."""
     scaling, settings = image_scaling(run), run.experiment.likelihood
     if options.demo:
         ends = held_out(run, options.images)

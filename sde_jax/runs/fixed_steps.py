@@ -1,4 +1,4 @@
-"""Likelihoods of a run in fixed steps, placed for it, with what the steps leave of error."""
+"""Likelihoods of a run in fixed steps, with an estimate of their error."""
 
 from collections.abc import Callable
 
@@ -24,11 +24,11 @@ __all__ = ["CHECKED", "fixed_steps", "root_mean_square_difference"]
 
 PILOT_EXAMPLES, PILOT_STEPS = 16, 96
 CHECKED = 16
-"""Examples whose densities are measured in twice as many steps, too."""
+"""Examples measured in twice as many steps, too."""
 
 
 def fixed_steps(run: ScoreRun, settings: LikelihoodSettings) -> Callable[[int], Density]:
-    """What has the density of the run's flow in any number of steps.
+    """Returns a function of the number of steps that returns the density of the run's flow.
 
     ``settings`` say where it starts and how many probes it has. The steps lie where they are worth
     most for the first training examples.
@@ -57,7 +57,8 @@ def fixed_steps(run: ScoreRun, settings: LikelihoodSettings) -> Callable[[int], 
 
 
 def root_mean_square_difference(measured: Measured, finer: Measured) -> float | None:
-    """In bits per dimension, of the first examples that both measure; None if there are none."""
+    """Returns the root mean square difference in bits per dimension over the examples that both
+    measure; None if there are none."""
     count = len(finer.bits_per_dim)
     difference = measured.bits_per_dim[:count].astype(np.float64) - finer.bits_per_dim
     both = measured.converged[:count] & finer.converged

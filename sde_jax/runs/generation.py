@@ -1,4 +1,4 @@
-"""Drawing any number of samples, on any number of devices, one batch after the other."""
+"""Draws any number of samples in batches, on any number of devices."""
 
 from collections.abc import Iterable, Iterator
 
@@ -16,18 +16,20 @@ from sde_jax.training.processes import is_first
 
 
 def example_keys(key: PRNGKeyArray, first: int, count: int) -> Key[Array, "count"]:
-    """The keys of examples ``first``, ``first + 1``, ...: they do not depend on the batching."""
+    """Returns the keys of examples ``first``, ``first + 1``, ...; they do not depend on the
+    batching."""
     return jax.vmap(lambda index: jax.random.fold_in(key, index))(first + jnp.arange(count))
 
 
 def whole_batches(batch_size: int, count: int, mesh: Mesh) -> int:
-    """The size of equal batches of at most about ``batch_size``, for the number of devices."""
+    """Returns the size of equal batches of at most about ``batch_size``, a multiple of the
+    devices."""
     batches = -(-count // batch_size)
     return -(-count // (batches * mesh.size)) * mesh.size
 
 
 def batch_drawer(draw: Draw, mesh: Mesh) -> Draw:
-    """``draw``, of which every device makes as many samples; compiled once."""
+    """Compiles ``draw`` to run on every device with an equal share of the batch."""
     return jax.jit(on_each_device(draw, mesh), out_shardings=replicated(mesh))
 
 
@@ -61,7 +63,7 @@ def generate(
 
 
 def concatenate(parts: Iterable[Samples]) -> Samples:
-    """All samples, with the trajectories of the first part."""
+    """Concatenates all samples; the trajectories are those of the first part."""
     first, *others = parts
     x, nfe, converged = jax.tree.map(
         lambda *arrays: np.concatenate(arrays), first[:3], *(part[:3] for part in others)
@@ -70,6 +72,6 @@ def concatenate(parts: Iterable[Samples]) -> Samples:
 
 
 def is_valid(samples: Samples) -> np.ndarray:
-    """Which samples are samples: their solver did not give up, and they are finite."""
+    """Marks the samples that are finite and whose solver converged."""
     finite = np.isfinite(samples.x).reshape(len(samples.x), -1).all(axis=1)
     return np.asarray(samples.converged) & finite

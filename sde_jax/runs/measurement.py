@@ -33,7 +33,8 @@ def measure(
     mesh: Mesh,
     start: int = 0,
 ) -> Iterator[Measured]:
-    """The likelihoods of examples ``start`` to ``count - 1`` (None: the last), batch by batch.
+    """Yields the likelihoods of examples ``start`` to ``count - 1`` (None: the last), batch by
+    batch.
 
     Example j is dequantized and probed by keys of its own, whatever the batch size.
     """
@@ -60,12 +61,13 @@ def measure(
 
 
 def concatenate(parts: Iterable[Measured]) -> Measured:
-    """The likelihoods of all parts."""
+    """Concatenates the likelihoods of all parts."""
     return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
 
 
 def _in_units(result: LogLikelihoods, dimensions: int, slope: float) -> Measured:
-    """Of the data, from model coordinates; ``slope`` is the log-determinant per dimension."""
+    """Converts from model coordinates to the data's; ``slope`` is the log-determinant per
+    dimension."""
     nats = jnp.where(result.converged, result.nats, jnp.nan)
     return Measured(
         nats=np.asarray(nats + dimensions * slope),
@@ -77,7 +79,7 @@ def _in_units(result: LogLikelihoods, dimensions: int, slope: float) -> Measured
 
 
 def summarize(measured: Measured, dimensions: int) -> dict[str, Any]:
-    """Mean bits per dimension over the examples whose solve converged, with its standard errors.
+    """Returns mean bits per dimension over the examples whose solve converged, and standard errors.
 
     ``stderr`` is that of the mean over examples, the probes' error included; ``probe_stderr`` is
     the part of it that more probes would remove, None where one probe leaves it unknown.
@@ -110,5 +112,5 @@ def write_table(measured: Measured, path: Path) -> None:
 
 
 def _number(value: float) -> float | None:
-    """``value`` for JSON, which has no NaN."""
+    """Returns None for NaN, which JSON lacks."""
     return float(value) if math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""Pictures of samples, of a finished run and of one that trains."""
+"""Pictures of samples of a run that trains."""
 
 from pathlib import Path
 
@@ -19,13 +19,12 @@ from sde_jax.training.learner import TrainState
 from sde_jax.training.processes import is_first
 
 SAMPLER = PredictorCorrector(grid=UniformGrid(steps=100), predictor=Ancestral())
-"""Of scores: cheap, and the better of the predictors in so few steps; its cost does not hang on
-the score."""
+"""The sampler of scores: a cheap one, and the better of the predictors in so few steps."""
 COUNT = 36
 
 
 class Snapshots:
-    """Draws samples of the averaged parameters of a run that trains: what `train` takes as `draw`.
+    """Draws samples of the averaged parameters of a run that trains.
 
     They have the same seeds each time, so that pictures can be compared, and number 36 or a batch
     if that is smaller: what has room to be trained has room to be drawn. Compiled once.
@@ -47,7 +46,7 @@ class Snapshots:
 
 
 def snapshots(experiment: Trainable, source: DataSource, mesh: Mesh) -> Snapshots | None:
-    """Builds what draws pictures of an experiment while it trains.
+    """Builds the snapshots of an experiment that trains.
 
     Returns None for an experiment that has no samples.
     """

@@ -1,4 +1,4 @@
-"""How a run is doing, from its files alone: those of any host, without touching a device."""
+"""The status of a run, from its files alone: on any host, without touching a device."""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -11,10 +11,10 @@ from sde_jax.training.errors import NotARunError
 from sde_jax.training.run_directory import RunDirectory
 
 RECENT_LINES = 20
-"""What the time left and the usual time between lines are estimated from."""
+"""Lines that the time left and the usual time between lines are estimated from."""
 LINES_MISSED = 5
 PATIENCE_SECONDS = 300.0
-"""Compiling and saving take as long without anything having happened to the run."""
+"""Allowance for compiling and saving, which write nothing meanwhile."""
 START_PATIENCE_SECONDS = 900.0
 
 State = Literal["starting", "training", "silent", "finished"]
@@ -22,7 +22,7 @@ State = Literal["starting", "training", "silent", "finished"]
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """What is known of a run; ages and durations in seconds, None where nothing is known yet."""
+    """Status of a run; ages and durations in seconds, None where nothing is known yet."""
 
     name: str
     state: State
@@ -35,19 +35,19 @@ class Status:
     held_out_loss: float | None
     held_out_step: int | None
     checkpoint: int | None
-    """Step of the newest complete one."""
+    """Step of the newest complete checkpoint."""
     checkpoint_age: float | None
     picture: str | None
-    """Path of the newest one of samples, relative to the run."""
+    """Path of the newest picture of samples, relative to the run."""
     picture_age: float | None
     line_age: float | None
-    """Of the last line of the metrics."""
+    """Age of the last line of the metrics."""
     line_interval: float | None
     """Usual time from one line to the next."""
 
 
 def read_status(run: RunDirectory, metrics: list[dict[str, Any]]) -> Status:
-    """The status of a run with those metrics.
+    """Returns the status of a run with those metrics.
 
     Raises:
       NotARunError: if its configuration is not that of an experiment.
@@ -86,7 +86,7 @@ def state_of(
     has_lines: bool,
     line_interval: float | None,
 ) -> State:
-    """What can be said of a process that may be on another host: by the age of what it wrote."""
+    """Infers the state of a process that may be on another host from the age of its files."""
     if checkpoint is not None and checkpoint >= steps:
         return "finished"
     patience = max(PATIENCE_SECONDS, LINES_MISSED * (line_interval or 0))
@@ -100,7 +100,7 @@ def state_of(
 
 
 def pace(metrics: list[dict[str, Any]]) -> tuple[float | None, float | None]:
-    """Seconds for a step and between lines, with all that is done in between, of the last lines."""
+    """Returns seconds per step and per line, all work included, over the last lines."""
     timed = [(line["step"], line["seconds"]) for line in metrics if "seconds" in line]
     timed = timed[-RECENT_LINES:]
     if len(timed) < 2:
@@ -110,24 +110,24 @@ def pace(metrics: list[dict[str, Any]]) -> tuple[float | None, float | None]:
 
 
 def last(metrics: list[dict[str, Any]], name: str) -> float | None:
-    """The last value of that name."""
+    """Returns the last value of that name."""
     return next((line[name] for line in reversed(metrics) if name in line), None)
 
 
 def newest(paths: Iterable[Path]) -> Path | None:
-    """The path that was changed last, of those that are there."""
+    """Returns the path that was changed last, of those that exist."""
     times = {path: changed for path in paths if (changed := changed_at(path)) is not None}
     return max(times, key=times.__getitem__) if times else None
 
 
 def age(path: Path) -> float | None:
-    """Seconds since ``path`` was changed; not negative where another host's clock is ahead."""
+    """Returns the seconds since ``path`` was changed; 0 where another host's clock is ahead."""
     changed = changed_at(path)
     return None if changed is None else max(0.0, round(time.time() - changed, 1))
 
 
 def changed_at(path: Path) -> float | None:
-    """When ``path`` was changed; None if it is gone by now."""
+    """Returns the time of the last change of ``path``; None if it is gone."""
     try:
         return path.stat().st_mtime
     except FileNotFoundError:
@@ -135,7 +135,7 @@ def changed_at(path: Path) -> float | None:
 
 
 def curves(metrics: list[dict[str, Any]]) -> Mapping[str, list[tuple[float, float]]]:
-    """Steps and values of training and held-out loss."""
+    """Returns steps and values of training and held-out loss."""
     names = {"loss": "training", "held_out_loss": "held out"}
     return {
         label: [(line["step"], line[name]) for line in metrics if name in line]
@@ -144,6 +144,6 @@ def curves(metrics: list[dict[str, Any]]) -> Mapping[str, list[tuple[float, floa
 
 
 def training_seconds(run: RunDirectory) -> float:
-    """What training took, evaluating and saving included, over all interruptions."""
+    """Returns the seconds of training, evaluating and saving included, over all interruptions."""
     lines = run.read_metrics()
     return next((line["seconds"] for line in reversed(lines) if "seconds" in line), 0.0)

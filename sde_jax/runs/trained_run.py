@@ -1,4 +1,4 @@
-"""A finished or unfinished run, opened to be used."""
+"""An opened run, finished or not."""
 
 import dataclasses
 import functools
@@ -36,7 +36,7 @@ class WrongKindError(ValueError):
 
 @dataclass(frozen=True)
 class TrainedRun(Generic[Kind_co]):
-    """What a run directory holds."""
+    """The contents of a run directory."""
 
     directory: RunDirectory
     named: Named[Kind_co]
@@ -45,7 +45,7 @@ class TrainedRun(Generic[Kind_co]):
 
     @property
     def experiment(self) -> Kind_co:
-        """What was trained."""
+        """The experiment of the run."""
         return self.named.experiment
 
     @property
@@ -60,11 +60,12 @@ class TrainedRun(Generic[Kind_co]):
 
     @property
     def step(self) -> int:
-        """Updates that the parameters have had."""
+        """Number of updates of the parameters."""
         return int(self.state.step)
 
     def sample_fn(self: "GenerativeRun", settings: SamplerSettings | None, frames: int = 0) -> Draw:
-        """What draws samples by ``settings``, keeping ``frames`` states on the way.
+        """Returns the function that draws samples by ``settings``, keeping ``frames`` states on the
+        way.
 
         Raises:
           ValueError: if they ask for the published sampler, and the run is of no published model.
@@ -73,7 +74,8 @@ class TrainedRun(Generic[Kind_co]):
         return self.experiment.sample_fn(self.layout, sampler, lambda: self.source)
 
     def density(self: "GenerativeRun", settings: Any) -> Density | None:
-        """What measures densities by ``settings``; None if the model has none."""
+        """Returns the function that measures densities by ``settings``; None if the model has
+        none."""
         return self.experiment.density(self.layout, settings)
 
     def _sampler(self, settings: SamplerSettings, frames: int) -> Sampler:
@@ -83,7 +85,7 @@ class TrainedRun(Generic[Kind_co]):
 
     @functools.cached_property
     def source(self) -> DataSource:
-        """The data, read when it is first asked for."""
+        """The data, loaded on first use."""
         return self.experiment.data.load()
 
 
@@ -91,7 +93,7 @@ GenerativeRun = TrainedRun[Generative]
 """A run that can be sampled and, if its model has a density, measured."""
 
 ScoreRun = TrainedRun[ScoreExperiment]
-"""That of a score model."""
+"""A run of a score model."""
 
 
 def open_run(path: Path, mesh: Mesh) -> ScoreRun:
@@ -105,8 +107,8 @@ def open_generative(path: Path, mesh: Mesh) -> GenerativeRun:
 
 
 def open_run_of(kind: type[Kind], path: Path, mesh: Mesh) -> TrainedRun[Kind]:
-    """Opens the run in ``path``, of an experiment of that kind, at its newest readable checkpoint
-    or, if it keeps the best, at that one.
+    """Opens the run in ``path`` at its newest readable checkpoint or, if it keeps the best, at that
+    one.
 
     Raises:
       WrongKindError: if it is of another.
@@ -129,7 +131,7 @@ def open_run_of(kind: type[Kind], path: Path, mesh: Mesh) -> TrainedRun[Kind]:
 
 
 def of_kind(kind: type[Kind], named: Named[Trainable], path: Path) -> Named[Kind]:
-    """What the run in ``path`` was made by, of which the kind is known.
+    """Returns the experiment with its kind known.
 
     Raises:
       WrongKindError: if it is another.
@@ -143,7 +145,7 @@ def of_kind(kind: type[Kind], named: Named[Trainable], path: Path) -> Named[Kind
 
 
 def stored_experiment(directory: RunDirectory) -> Named[Trainable]:
-    """The experiment that a run directory was made by.
+    """Returns the experiment of a run directory.
 
     Raises:
       ConfigurationError: if its configuration is not that of an experiment.

@@ -39,8 +39,8 @@ CHANGEABLE = frozenset(
         "experiment.evaluation",
     }
 )
-"""What may differ when a run is continued, with all that is in it; the number of devices is in no
-configuration."""
+"""Fields that may differ when a run is continued, with everything in them. No configuration holds
+the number of devices."""
 
 
 def run(named: Named[Trainable], workdir: Path, *, resume: bool) -> TrainResult:
@@ -69,7 +69,7 @@ def in_current_format(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Prepared(NamedTuple):
-    """What `sde_jax.training.loop.train` takes of an experiment."""
+    """Arguments of `sde_jax.training.loop.train`."""
 
     source: DataSource
     learner: Learner
@@ -93,7 +93,7 @@ def prepare(experiment: Trainable) -> Prepared:
 
 
 def count_parameters(experiment: Trainable) -> int:
-    """How many numbers the network holds; needs no data where the spec states their shape.
+    """Returns the number of parameters; needs no data where the spec states their shape.
 
     Raises:
       ValueError: if network, data and devices do not fit.
