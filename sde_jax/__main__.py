@@ -1,6 +1,8 @@
 """``python -m sde_jax``, the same as the command ``sde-jax``."""
 
-from sde_jax.command_line.main import console
+import sys
+
+from sde_jax.command_line.main import main
 
 if __name__ == "__main__":
-    console()
+    sys.exit(main())

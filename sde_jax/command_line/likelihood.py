@@ -1,6 +1,6 @@
 """``sde-jax likelihood RUN``."""
 
-import dataclasses
+import functools
 import math
 import time
 from dataclasses import dataclass
@@ -14,7 +14,6 @@ from sde_jax.arguments import UsageError, check_counts, check_seed, option
 from sde_jax.command_line.opening import open_first
 from sde_jax.command_line.output import checked_output, write_whole
 from sde_jax.command_line.parsing import parse
-from sde_jax.recipes.interfaces import Density, Measured
 from sde_jax.recipes.score import LikelihoodSettings, ScoreExperiment
 from sde_jax.runs.fixed_steps import CHECKED, fixed_steps, root_mean_square_difference
 from sde_jax.runs.measurement import concatenate, measure, summarize, write_table
@@ -85,12 +84,28 @@ def execute(run: GenerativeRun, options: Likelihoods) -> dict[str, Any]:
     if options.split not in run.source.sizes:
         splits = ", ".join(run.source.sizes)
         raise UsageError(f"--split must be one of {splits}: got {options.split}.")
+    density = run.density(options.settings)
+    if density is None:
+        raise UsageError(f"a {run.experiment.kind} has no likelihood.")
+    measure_by = functools.partial(
+        measure,
+        params=run.params,
+        source=run.source,
+        split=options.split,
+        key=jax.random.key(options.seed),
+        batch_size=options.batch_size,
+        mesh=data_mesh(),
+    )
     started = time.perf_counter()
     found: dict[str, Any] = {}
-    if options.steps is None:
-        measured = evaluate(run, density_of(run, options.settings), options)
-    else:
-        measured, found = in_fixed_steps(cast(ScoreRun, run), options, options.steps)
+    if options.steps is not None:
+        of_steps = fixed_steps(cast(ScoreRun, run), options.settings)
+        density, finer = of_steps(options.steps), of_steps(2 * options.steps)
+    measured = concatenate(measure_by(density, count=options.count))
+    if options.steps is not None:
+        few = min(CHECKED, len(measured.nats))
+        checked = concatenate(measure_by(finer, count=few))
+        found = {"step_error": root_mean_square_difference(measured, checked)}
     seconds = time.perf_counter() - started
     if out is not None and is_first():
         write_whole(out, lambda path: write_table(measured, path))
@@ -102,42 +117,3 @@ def execute(run: GenerativeRun, options: Likelihoods) -> dict[str, Any]:
         "out": None if out is None else str(out),
         "step": run.step,
     }
-
-
-def density_of(run: GenerativeRun, settings: Any) -> Density:
-    """Returns the density of the run's model.
-
-    Raises:
-      UsageError: if the model has no density.
-    """
-    density = run.density(settings)
-    if density is None:
-        raise UsageError(f"a {run.experiment.kind} has no likelihood.")
-    return density
-
-
-def in_fixed_steps(
-    run: ScoreRun, options: Likelihoods, steps: int
-) -> tuple[Measured, dict[str, Any]]:
-    """Returns the likelihoods and an estimate of their error."""
-    density = fixed_steps(run, options.settings)
-    measured = evaluate(run, density(steps), options)
-    few = dataclasses.replace(options, count=min(CHECKED, len(measured.nats)))
-    finer = evaluate(run, density(2 * steps), few)
-    return measured, {"step_error": root_mean_square_difference(measured, finer)}
-
-
-def evaluate(run: GenerativeRun, density: Density, options: Likelihoods) -> Measured:
-    """Returns the likelihoods of the split's examples."""
-    return concatenate(
-        measure(
-            density,
-            run.params,
-            run.source,
-            options.split,
-            key=jax.random.key(options.seed),
-            count=options.count,
-            batch_size=options.batch_size,
-            mesh=data_mesh(),
-        )
-    )

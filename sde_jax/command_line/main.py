@@ -78,8 +78,13 @@ Errors are one line; with `python -X dev -m sde_jax` they come with a traceback.
 """
 
 
-def main(args: list[str]) -> int:
-    """Runs a command and returns 0. A refusal exits with 2, an incomplete result with 1."""
+def main(args: list[str] | None = None) -> int:
+    """Runs a command and returns 0. A refusal exits with 2, an incomplete result with 1.
+
+    Args:
+      args: the command and its arguments; default: those of the process.
+    """
+    args = sys.argv[1:] if args is None else args
     if not args or args[0] in ("-h", "--help"):
         print(USAGE, end="")
         return 0 if args else 2
@@ -121,8 +126,3 @@ def show_warning(message: Warning | str, *where: Any, **source: Any) -> None:
     """Prints a warning in one line, without its place in the code."""
     forget_unreadable(str(message))
     print(f"warning: {message}", file=sys.stderr)
-
-
-def console() -> None:
-    """Runs the command of the process's own arguments and exits."""
-    sys.exit(main(sys.argv[1:]))

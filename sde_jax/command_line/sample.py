@@ -58,25 +58,18 @@ class Sample:
 
 
 def main(args: list[str]) -> dict[str, Any]:
-    """Runs the command and returns its results."""
-    run = open_first(Sample, args, PROGRAM)
-    return execute(run, options_of(run, args))
+    """Runs the command and returns its results.
 
-
-def options_of(run: GenerativeRun, args: list[str]) -> Sample:
-    """Parses the options, whose defaults are the experiment's or the chosen sampler's own.
-
-    Raises:
-      ValueError: if an option is given that the sampler does not have.
+    The defaults of options are the experiment's, or the chosen sampler's own.
     """
+    run = open_first(Sample, args, PROGRAM)
     default = Sample(run=run.directory.path, settings=run.experiment.sampling)
     options = parse(Sample, args, PROGRAM, default)
-    if options.settings is None or default.settings is None:
-        return options
-    own = default.settings.switched(options.settings.sampler)
-    options = parse(Sample, args, PROGRAM, dataclasses.replace(default, settings=own))
-    options.settings.check_changes(own)
-    return options
+    if options.settings is not None and default.settings is not None:
+        own = default.settings.switched(options.settings.sampler)
+        options = parse(Sample, args, PROGRAM, dataclasses.replace(default, settings=own))
+        options.settings.check_changes(own)
+    return execute(run, options)
 
 
 def execute(run: GenerativeRun, options: Sample) -> dict[str, Any]:

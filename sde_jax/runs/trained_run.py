@@ -70,18 +70,17 @@ class TrainedRun(Generic[Kind_co]):
         Raises:
           ValueError: if they ask for the published sampler, and the run is of no published model.
         """
-        sampler = None if settings is None else self._sampler(settings, frames)
+        sampler: Sampler | None = None
+        if settings is not None and settings.sampler == "published" and self.named.model:
+            sampler = dataclasses.replace(published_sampler(self.named.model), frames=frames)
+        elif settings is not None:
+            sampler = settings.build(frames)
         return self.experiment.sample_fn(self.layout, sampler, lambda: self.source)
 
     def density(self: "GenerativeRun", settings: Any) -> Density | None:
         """Returns the function that measures densities by ``settings``; None if the model has
         none."""
         return self.experiment.density(self.layout, settings)
-
-    def _sampler(self, settings: SamplerSettings, frames: int) -> Sampler:
-        if settings.sampler == "published" and self.named.model is not None:
-            return dataclasses.replace(published_sampler(self.named.model), frames=frames)
-        return settings.build(frames)
 
     @functools.cached_property
     def source(self) -> DataSource:

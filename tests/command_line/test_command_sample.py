@@ -1,6 +1,7 @@
 """Tests of ``sample``: what it writes, and that a sample depends on seed and index alone."""
 
 import errno
+import re
 import resource
 
 import jax
@@ -103,6 +104,13 @@ def test_samples_that_are_not_finite_are_named(ring_run, tmp_path):
     assert outcome.messages == ["error: no result for example 0, 1: its solve failed."]
 
 
+def test_help_after_a_run_shows_the_defaults_of_its_experiment(ring_run):
+    outcome = run_command("sample", ring_run, "--help")
+    assert outcome.code in (0, None)
+    text = " ".join(outcome.stdout.replace("│", " ").split())
+    assert re.search(r"--steps INT [^(]*\(default: 8\)", text)
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
@@ -125,6 +133,7 @@ def test_samples_that_are_not_finite_are_named(ring_run, tmp_path):
         (["--count", 0], "`count` must be at least 1"),
         (["--batch-size", 0], "`batch_size` must be at least 1"),
         (["--seed", -1], "`seed` must lie between 0 and 2^32 - 1"),
+        (["--sampler", "published"], "the run is of no published model"),
         (["--cuont", 3], "Unrecognized options: --cuont, 3. Perhaps you meant --count"),
     ],
 )
@@ -132,6 +141,11 @@ def test_options_are_refused(ring_copy, options, complaint):
     before = contents(ring_copy)
     assert complaint in refusal("sample", ring_copy, *options)
     assert contents(ring_copy) == before
+
+
+def test_the_run_comes_first(ring_run):
+    assert "sample needs the RUN first" in refusal("sample", "--count", 3, ring_run)
+    assert "RUN" in refusal("sample")
 
 
 def test_nothing_is_written_over(ring_run, tmp_path):
