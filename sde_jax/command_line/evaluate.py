@@ -52,7 +52,7 @@ def main(args: list[str]) -> dict[str, Any]:
         )
     experiment, path = run.experiment, run.directory.path
     default = Evaluate(run=path, settings=experiment.evaluation, likelihood=experiment.likelihood)
-    options = parse(Evaluate, args, PROGRAM, default)
+    options = parse(Evaluate, args, PROGRAM, default, run=default.run)
     task = Task(
         run=run,
         settings=options.settings,

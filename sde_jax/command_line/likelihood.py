@@ -59,7 +59,7 @@ def main(args: list[str]) -> dict[str, Any]:
     """Runs the command and returns its results."""
     run = open_first(Likelihoods, args, PROGRAM)
     default = Likelihoods(run=run.directory.path, settings=run.experiment.likelihood)
-    options = parse(Likelihoods, args, PROGRAM, default)
+    options = parse(Likelihoods, args, PROGRAM, default, run=default.run)
     if options.steps is not None:
         check_steps(run, options)
     return execute(run, options)

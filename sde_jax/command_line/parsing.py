@@ -5,6 +5,7 @@ import io
 import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import tyro
@@ -16,7 +17,12 @@ CONFIG = (tyro.conf.AvoidSubcommands, tyro.conf.SuppressFixed)
 
 
 def parse(
-    kind: type[Arguments], args: list[str], program: str, default: Arguments | None = None
+    kind: type[Arguments],
+    args: list[str],
+    program: str,
+    default: Arguments | None = None,
+    *,
+    run: Path | None = None,
 ) -> Arguments:
     """Parses arguments into the dataclass ``kind``; exits with 2 where they are wrong.
 
@@ -25,6 +31,7 @@ def parse(
       args: the arguments.
       program: what the user typed before them, such as ``sde-jax sample``.
       default: values of the options that are not given.
+      run: the RUN that the options depend on, which a refusal then names.
     """
     captured = io.StringIO()
     options: dict[str, Any] = {} if default is None else {"default": default}
@@ -36,7 +43,8 @@ def parse(
     except SystemExit as exit_:
         if exit_.code in (0, None):
             raise
-    return refuse(f"{complaint(captured.getvalue())} ({program} --help explains)")
+    explaining = program if run is None else f"{program} {run}"
+    return refuse(f"{complaint(captured.getvalue())} ({explaining} --help explains)")
 
 
 def refuse(message: str, code: int = 2) -> NoReturn:

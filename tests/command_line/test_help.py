@@ -11,7 +11,6 @@ from in_process import RING, run_command
 COMMANDS = [
     *(
         "sample",
-        "label",
         "likelihood",
         "anomalies",
         "evaluate",
