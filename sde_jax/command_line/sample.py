@@ -65,9 +65,11 @@ def main(args: list[str]) -> dict[str, Any]:
     run = open_first(Sample, args, PROGRAM)
     default = Sample(run=run.directory.path, settings=run.experiment.sampling)
     options = parse(Sample, args, PROGRAM, default, run=default.run)
-    if options.settings is not None and default.settings is not None:
+    if default.settings is not None and options.settings is not None:
         own = default.settings.switched(options.settings.sampler)
-        options = parse(Sample, args, PROGRAM, dataclasses.replace(default, settings=own))
+        default = dataclasses.replace(default, settings=own)
+        options = parse(Sample, args, PROGRAM, default, run=default.run)
+        assert options.settings is not None
         options.settings.check_changes(own)
     return execute(run, options)
 

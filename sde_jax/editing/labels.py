@@ -1,5 +1,6 @@
 """Samples of a class, by the network's own labels or by a classifier of noisy images."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
@@ -42,20 +43,7 @@ def of_classes(run: ScoreRun, options: EditOptions) -> Prepared:
     labels = jnp.arange(classes) if options.label is None else jnp.asarray([options.label])
     settings = chosen(options, SamplerSettings(sampler="unipc", steps=20))
     sampler, model = settings.build(), run.experiment.model()
-    weight, low, high = options.weight, options.low, options.high
-
-    def guided(params: PyTree, label: Int[Array, "1"]) -> Score:
-        plain = NetworkScore(params["score"], model)
-        if guide is not None:
-            told = guide.experiment.log_probability(params["classifier"], label)
-            return LikelihoodGuidance(score=plain, log_likelihood=told, weight=weight)
-        return ClassifierFreeGuidance(
-            conditional=NetworkScore(params["score"], model, Condition(label=label)),
-            unconditional=plain,
-            weight=jnp.asarray(weight),
-            low=low,
-            high=high,
-        )
+    guided = guidance(run, guide, options)
 
     def draw(params: PyTree, keys: Key[Array, "batch"], index: Int[Array, "batch"]) -> Samples:
         def one(key: Key[Array, "1"], label: Int[Array, "1"]) -> Samples:
@@ -80,6 +68,28 @@ def of_classes(run: ScoreRun, options: EditOptions) -> Prepared:
         findings=found,
         calls=2 if guide is None else 1,
     )
+
+
+def guidance(
+    run: ScoreRun, guide: TrainedRun[NoisyClassification] | None, options: EditOptions
+) -> Callable[[PyTree, Int[Array, "1"]], Score]:
+    """Returns the function of parameters and a label that returns the guided score."""
+    model = run.experiment.model()
+
+    def guided(params: PyTree, label: Int[Array, "1"]) -> Score:
+        plain = NetworkScore(params["score"], model)
+        if guide is not None:
+            told = guide.experiment.log_probability(params["classifier"], label)
+            return LikelihoodGuidance(score=plain, log_likelihood=told, weight=options.weight)
+        return ClassifierFreeGuidance(
+            conditional=NetworkScore(params["score"], model, Condition(label=label)),
+            unconditional=plain,
+            weight=jnp.asarray(options.weight),
+            low=options.low,
+            high=options.high,
+        )
+
+    return guided
 
 
 def guiding_classifier(
