@@ -43,7 +43,7 @@ def of_classes(run: ScoreRun, options: EditOptions) -> Prepared:
     labels = jnp.arange(classes) if options.label is None else jnp.asarray([options.label])
     settings = chosen(options, SamplerSettings(sampler="unipc", steps=20))
     sampler, model = settings.build(), run.experiment.model()
-    guided = guidance(run, guide, options)
+    guided, weight = guidance(run, guide, options), options.weight
 
     def draw(params: PyTree, keys: Key[Array, "batch"], index: Int[Array, "batch"]) -> Samples:
         def one(key: Key[Array, "1"], label: Int[Array, "1"]) -> Samples:

@@ -9,7 +9,7 @@ from sde_jax.arguments import UsageError
 from sde_jax.arrays import Array, Float, Key
 from sde_jax.operators import LinearOperator
 from sde_jax.recipes.sampler_settings import SamplerSettings
-from sde_jax.sampling import Constrained, Constraint, PredictorCorrector, Samples
+from sde_jax.sampling import Constrained, Constraint, PredictorCorrector, Sampler, Samples
 from sde_jax.score import DDNM, DPS, PiGDM, Score
 from sde_jax.sde import LinearSDE
 
@@ -59,41 +59,55 @@ class InverseProblem(NamedTuple):
     """Deviation of the measurement's noise, in model coordinates."""
 
 
+Conditional = Callable[[Key[Array, "batch"], Score, LinearSDE, Measurement], Samples]
+"""Draws an example for each measurement of a batch."""
+
+
 def conditional_sampler(
     method: MethodName, settings: SamplerSettings, problem: InverseProblem, shape: tuple[int, ...]
-) -> Callable[[Key[Array, "batch"], Score, LinearSDE, Measurement], Samples]:
+) -> Conditional:
     """Returns the function that draws an example of ``shape`` for each measurement of a batch.
 
     Raises:
       UsageError: if the method does not apply to such a problem or such a sampler.
     """
-    sampler = settings.build()
     if method in ("replacement", "repaint"):
-        constraint = problem.constraint
-        if constraint is None:
-            raise UsageError(
-                f"--method {method} needs known pixels or a known channel, as inpaint and colorize "
-                f"have: use {', '.join(name for name in get_args(MethodName)[2:])}."
-            )
-        if problem.noise:
-            raise UsageError(f"--noise does not apply to --method {method}: its data are exact.")
-        if not isinstance(sampler, PredictorCorrector):
-            raise UsageError(
-                f"--method {method} needs a sampler of single steps, such as pc, em, ancestral, "
-                f"ddim or heun: got --sampler {settings.sampler}."
-            )
-        stepping, repeats = sampler, REPEATS if method == "repaint" else 1
+        return _constrained(method, settings, problem, shape)
+    return _guided(method, settings.build(), problem, shape)
 
-        def constrained(
-            keys: Key[Array, "batch"], score: Score, sde: LinearSDE, measurement: Measurement
-        ) -> Samples:
-            known = constraint(measurement)
-            draw = Constrained(sampler=stepping, constraint=known, repeats=repeats)
-            return draw(keys, score, sde, shape)
 
-        return constrained
+def _constrained(
+    method: MethodName, settings: SamplerSettings, problem: InverseProblem, shape: tuple[int, ...]
+) -> Conditional:
+    sampler, constraint = settings.build(), problem.constraint
+    if constraint is None:
+        raise UsageError(
+            f"--method {method} needs known pixels or a known channel, as inpaint and colorize "
+            f"have: use {', '.join(name for name in get_args(MethodName)[2:])}."
+        )
+    if problem.noise:
+        raise UsageError(f"--noise does not apply to --method {method}: its data are exact.")
+    if not isinstance(sampler, PredictorCorrector):
+        raise UsageError(
+            f"--method {method} needs a sampler of single steps, such as pc, em, ancestral, "
+            f"ddim or heun: got --sampler {settings.sampler}."
+        )
+    repeats = REPEATS if method == "repaint" else 1
 
-    def guided(
+    def draw(
+        keys: Key[Array, "batch"], score: Score, sde: LinearSDE, measurement: Measurement
+    ) -> Samples:
+        known = constraint(measurement)
+        stepping = Constrained(sampler=sampler, constraint=known, repeats=repeats)
+        return stepping(keys, score, sde, shape)
+
+    return draw
+
+
+def _guided(
+    method: MethodName, sampler: Sampler, problem: InverseProblem, shape: tuple[int, ...]
+) -> Conditional:
+    def draw(
         keys: Key[Array, "batch"], score: Score, sde: LinearSDE, measurement: Measurement
     ) -> Samples:
         given: dict[str, Any] = {
@@ -116,4 +130,4 @@ def conditional_sampler(
         known = problem.constraint(measurement)
         return samples._replace(x=known.insert(known.data, samples.x))
 
-    return guided
+    return draw

@@ -31,16 +31,8 @@ from sde_jax.score import NetworkScore
 
 def restoration(run: ScoreRun, options: EditOptions) -> Prepared:
     """Prepares the restoration of images from measurements."""
-    scaling, shape = image_scaling(run), run.layout.shape
-    degradation = Degradation(
-        task=cast(RestorationName, options.task),
-        shape=shape,
-        factor=options.factor,
-        kernel=options.kernel,
-        deviation=shape[0] / 16 if options.deviation is None else options.deviation,
-        length=shape[0] / 4 if options.length is None else options.length,
-        angle=options.angle,
-    )
+    scaling, shape, model = image_scaling(run), run.layout.shape, run.experiment.model()
+    degradation = degradation_of(options, shape)
     noise = options.noise * scaling.width
     mask = None if options.mask is None else read_mask(options.mask, shape)
     truth = None
@@ -49,12 +41,9 @@ def restoration(run: ScoreRun, options: EditOptions) -> Prepared:
         measurement = measured(degradation, truth, mask, jax.random.key(options.seed), noise)
     else:
         assert options.input is not None
-        seen = read_images(options.input, run, degradation.measured_shape)
-        measurement = given(seen, mask)
-    method = options.method
-    settings = chosen(options, METHODS[method])
+        measurement = given(read_images(options.input, run, degradation.measured_shape), mask)
+    method, settings = options.method, chosen(options, METHODS[options.method])
     sampler = conditional_sampler(method, settings, degradation.problem(noise), shape)
-    model = run.experiment.model()
 
     def draw(params: PyTree, keys: Key[Array, "batch"], index: Int[Array, "batch"]) -> Samples:
         asked = jax.tree.map(lambda array: array[index // options.count], measurement)
@@ -71,7 +60,6 @@ def restoration(run: ScoreRun, options: EditOptions) -> Prepared:
         near = findings(degradation, measurement, answers, truth, scaling, noise)
         return {"method": method, "sampler": settings.sampler, **settings.options(), **near}
 
-    right = {} if truth is None else {"truth": column(scaling.to_unit_unrounded(truth))}
     return Prepared(
         how=method,
         rows=len(measurement.values),
@@ -80,8 +68,21 @@ def restoration(run: ScoreRun, options: EditOptions) -> Prepared:
         params=run.params,
         given={"measured": shown(measurement, scaling, shape[0])[:, None]},
         title=f"{options.count} answers by {method}",
-        truth=right,
+        truth={} if truth is None else {"truth": column(scaling.to_unit_unrounded(truth))},
         findings=found,
+    )
+
+
+def degradation_of(options: EditOptions, shape: tuple[int, ...]) -> Degradation:
+    """Returns the degradation of images of ``shape``."""
+    return Degradation(
+        task=cast(RestorationName, options.task),
+        shape=shape,
+        factor=options.factor,
+        kernel=options.kernel,
+        deviation=shape[0] / 16 if options.deviation is None else options.deviation,
+        length=shape[0] / 4 if options.length is None else options.length,
+        angle=options.angle,
     )
 
 
