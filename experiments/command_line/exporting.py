@@ -9,10 +9,11 @@ import numpy as np
 import optax
 import tyro
 
-from experiments.command_line.output import checked_output, write_whole
+from experiments.command_line.output import checked_output
 from experiments.command_line.parsing import UsageError, parse
 from experiments.published import model_of
 from experiments.runs import ScoreRun, open_run
+from sde_jax.atomic import write_whole
 from sde_jax.interop.safetensors_file import write_safetensors
 from sde_jax.interop.score_sde import (
     AdamMoments,

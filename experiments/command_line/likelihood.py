@@ -10,15 +10,16 @@ from typing import Annotated, Any, cast
 import jax
 import tyro
 
-from experiments.command_line.output import checked_output, write_whole
+from experiments.command_line.output import checked_output
 from experiments.command_line.parsing import UsageError, check_counts, check_seed, option, parse
 from experiments.fixed_steps import CHECKED, fixed_steps, root_mean_square_difference
 from experiments.kinds.score import Experiment
 from experiments.measurement import Density, Measured, measure, summarize, together, write_table
 from experiments.runs import GenerativeRun, ScoreRun, open_generative
+from sde_jax.atomic import write_whole
 from sde_jax.score import Method
 from sde_jax.training.devices import data_mesh
-from sde_jax.training.processes import agreed, is_first, join_processes
+from sde_jax.training.processes import is_first, join_processes, raise_on_all
 
 SETTINGS = ("probes", "tolerance", "method", "t_min", "importance_samples")
 """Options that are fields of an experiment's likelihood, if it has them."""
@@ -77,7 +78,7 @@ def main(args: list[str]) -> dict[str, Any]:
 
 def execute(run: GenerativeRun, options: Likelihoods) -> dict[str, Any]:
     """Measures what ``options`` ask for, and writes the table if it is asked for."""
-    out = agreed(lambda: options.out and checked_output(options.out, ".csv"))
+    out = raise_on_all(lambda: options.out and checked_output(options.out, ".csv"))
     if options.split not in run.source.sizes:
         splits = ", ".join(run.source.sizes)
         raise UsageError(f"--split must be one of {splits}: got {options.split}.")

@@ -23,7 +23,7 @@ from sde_jax.training.devices import data_mesh
 from sde_jax.training.learner import Learner
 from sde_jax.training.loop import TrainResult, train
 from sde_jax.training.pictures import Draw
-from sde_jax.training.processes import agreed, is_first, join_processes
+from sde_jax.training.processes import is_first, join_processes, raise_on_all
 from sde_jax.training.run_directory import RunDirectory
 
 CHANGEABLE = frozenset(
@@ -109,7 +109,7 @@ def main(args: list[str]) -> dict[str, Any]:
 
 def run(named: Named[Trainable], workdir: Path, *, resume: bool) -> TrainResult:
     """Trains the experiment in ``workdir`` and draws its training curve."""
-    source, learner, draw = agreed(lambda: prepare(named.experiment))
+    source, learner, draw = raise_on_all(lambda: prepare(named.experiment))
     if resume:
         directory = RunDirectory.resume(workdir, named.config(), changeable=CHANGEABLE)
     else:

@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from experiments.command_line.output import listed, writable, write_whole
+from experiments.command_line.output import listed, writable
 from experiments.command_line.parsing import Switch, UsageError, option, parse
+from sde_jax.atomic import write_whole
 from sde_jax.interop.errors import CheckpointFileError
 from sde_jax.interop.inception import (
     PUBLISHED_SHA256,
