@@ -1,8 +1,8 @@
 """Checkpoints: written in the background, atomically, and verified by checksums when read.
 
-The directory is managed here and not by orbax's ``CheckpointManager``, which deletes a checkpoint in
-place, so that a kill leaves a part of it under its name. After a failed save that one forgets the
-existing checkpoints and ignores a retry. It also reads losses from an item that stored runs lack.
+The directory is managed here and not by orbax's ``CheckpointManager``. That one deletes checkpoints
+in place, so that a kill can leave a part of one under its name. After a failed save it forgets the
+existing checkpoints and ignores a retry. It reads losses from an item that stored runs lack.
 """
 
 import contextlib

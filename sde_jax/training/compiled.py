@@ -46,7 +46,7 @@ class Dispatched(NamedTuple):
     """Arrays ``[steps]`` by name."""
 
     stop: Bool[Array, ""]
-    """Whether any process asked to stop when it dispatched them; the same in all processes."""
+    """True if any process asked to stop when it dispatched them; the same in all processes."""
 
     steps: int
     """Number of updates."""

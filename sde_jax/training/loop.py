@@ -42,7 +42,7 @@ class TrainResult(NamedTuple):
     """Total number of updates made."""
 
     stopped: bool
-    """Whether a signal ended the run before its last step."""
+    """True if a signal ended the run before its last step."""
 
     held_out_loss: float | None
     """Held-out loss of the last evaluation, if there was one."""
@@ -175,7 +175,7 @@ class Loop:
 
     @property
     def stopping(self) -> bool:
-        """Whether to make no more updates; with several processes only once all agree."""
+        """True if no more updates are to be made; with several processes only once all agree."""
         return self.agreed_to_stop or (self.stop.requested and jax.process_count() == 1)
 
     def run(self, state: TrainState) -> TrainResult:

@@ -45,7 +45,7 @@ class Training:
     """Number of newest checkpoints to keep."""
 
     keep_best: bool = False
-    """Whether to save when the held-out loss is the lowest so far, and keep that checkpoint."""
+    """True to save when the held-out loss is the lowest so far, and keep that checkpoint."""
 
     steps_per_call: int = 0
     """Updates in one dispatch to the device; 0: 1 on CPU, 10 elsewhere."""
@@ -55,7 +55,7 @@ class Training:
     need less memory and longer compilation. They change dropout but not an example's noise."""
 
     shard_parameters: bool = False
-    """Whether each device holds only a part of parameters, averages and optimizer."""
+    """True if each device holds only a part of parameters, averages and optimizer."""
 
     def __post_init__(self) -> None:
         positive = ("steps", "batch_size", "log_every", "checkpoint_every", "keep_checkpoints")

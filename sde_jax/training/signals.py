@@ -24,7 +24,7 @@ class StopRequest:
 
     @property
     def requested(self) -> bool:
-        """Whether a signal has arrived."""
+        """True if a signal has arrived."""
         return self.signal is not None
 
     def __enter__(self) -> Self:
