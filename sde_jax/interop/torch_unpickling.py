@@ -124,7 +124,7 @@ class _Unpickler(pickle._Unpickler):
         full = f"{module}.{name}"
         if full not in ADMITTED:
             raise ValueError(
-                f"its pickle asks for {full:.99}, which is refused: only tensors are read"
+                f"its pickle asks for {full[:99]!r}, which is refused: only tensors are read"
             )
         return ADMITTED[full]
 

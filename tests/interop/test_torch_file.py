@@ -204,6 +204,7 @@ REBUILD = b"ctorch._utils\n_rebuild_tensor_v2\n"
         (REBUILD + b"(NK\0))\x89Nt" + b"R", "without a storage"),
         (b"\x8c\4eval\x93", "damaged"),
         (b"K\1\x8c\4eval\x93", "damaged: .* requires str"),
+        (b"\x8c\3o\ns\x8c\6system\x93", r"'o\\ns.system', which is refused"),
         (b"X\xff\xff\xff\x7fab", "damaged"),
     ],
 )
