@@ -8,7 +8,6 @@ import math
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 
 import jax.numpy as jnp
 import matplotlib
@@ -21,6 +20,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from sde_jax.arrays import Array, Float
+from sde_jax.atomic import whole_file
 
 __all__ = [
     "curves",
@@ -261,30 +261,17 @@ def _extent(frames: Iterable[Points]) -> float:
 
 
 def _save_image(image: PIL.Image.Image, path: str | os.PathLike[str]) -> None:
-    _write_whole(path, lambda temporary: image.save(temporary, format="png"))
+    with whole_file(pathlib.Path(path)) as file:
+        image.save(file, format="png")
 
 
 def _save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
     suffix = pathlib.Path(path).suffix.removeprefix(".") or "png"
-
-    def write(temporary: pathlib.Path) -> None:
-        figure.savefig(temporary, format=suffix, dpi=150, bbox_inches="tight", pad_inches=0.08)
-
-    _write_whole(path, write)
+    with whole_file(pathlib.Path(path)) as file:
+        figure.savefig(file, format=suffix, dpi=150, bbox_inches="tight", pad_inches=0.08)
 
 
-def _write_whole(path: str | os.PathLike[str], write: Callable[[pathlib.Path], object]) -> None:
-    """Writes beside ``path`` and moves the file there; leaves nothing behind on failure."""
-    path = pathlib.Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def draw_picture(samples: np.ndarray, title: str, path: Path) -> None:
+def draw_picture(samples: np.ndarray, title: str, path: pathlib.Path) -> None:
     """Draws samples in the data's own coordinates: images in a grid, points in the plane."""
     if samples.ndim == 2:
         point_frames({title: [(0.0, samples)]}, path)

@@ -40,7 +40,12 @@ def initialize(network: Network, key: PRNGKeyArray, *inputs: PyTree, **options: 
         return network.init(key, *zeros, **options)["params"]
 
     program, shapes = jax.make_jaxpr(init, return_shape=True)(key)
+    leaves = jaxpr_as_fun(_without_unused(program))(key)
+    return jax.tree.unflatten(jax.tree.structure(shapes), leaves)
+
+
+def _without_unused(program: ClosedJaxpr) -> ClosedJaxpr:
+    """Removes the equations that no output depends on, by a function that jax does not document."""
     everything = [True] * len(program.jaxpr.outvars)
     needed, _ = dce_jaxpr(program.jaxpr, everything, instantiate=True)
-    leaves = jaxpr_as_fun(ClosedJaxpr(needed, program.consts))(key)
-    return jax.tree.unflatten(jax.tree.structure(shapes), leaves)
+    return ClosedJaxpr(needed, program.consts)

@@ -29,7 +29,7 @@ LIBRARY = {
     "nets": {"arrays"},
     "data": {"arrays", "atomic", "cache_folder", "operators", "reporting"},
     "metrics": {"arrays"},
-    "figures": {"arrays"},
+    "figures": {"arrays", "atomic"},
     "training": {"arrays", "atomic", "reporting", "data"},
 }
 LIBRARY |= {"baselines": set(LIBRARY), "interop": set(LIBRARY)}

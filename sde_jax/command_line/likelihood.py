@@ -11,7 +11,8 @@ import jax
 import tyro
 
 from sde_jax.arguments import UsageError, check_counts, check_seed, option
-from sde_jax.command_line.output import checked_output, write_whole
+from sde_jax.atomic import write_whole
+from sde_jax.command_line.output import checked_output
 from sde_jax.command_line.parsing import parse
 from sde_jax.ode import Method
 from sde_jax.recipes.interfaces import Density, Measured
@@ -20,7 +21,7 @@ from sde_jax.runs.fixed_steps import CHECKED, fixed_steps, root_mean_square_diff
 from sde_jax.runs.measurement import measure, summarize, together, write_table
 from sde_jax.runs.trained_run import GenerativeRun, ScoreRun, open_generative
 from sde_jax.training.devices import data_mesh
-from sde_jax.training.processes import agreed, is_first, join_processes
+from sde_jax.training.processes import is_first, join_processes, raise_on_all
 
 SETTINGS = ("probes", "tolerance", "method", "t_min", "importance_samples")
 """Options that are fields of an experiment's likelihood, if it has them."""
@@ -78,7 +79,7 @@ def main(args: list[str]) -> dict[str, Any]:
 
 def execute(run: GenerativeRun, options: Likelihoods) -> dict[str, Any]:
     """Measures what ``options`` ask for, and writes the table if it is asked for."""
-    out = agreed(lambda: options.out and checked_output(options.out, ".csv"))
+    out = raise_on_all(lambda: options.out and checked_output(options.out, ".csv"))
     if options.split not in run.source.sizes:
         splits = ", ".join(run.source.sizes)
         raise UsageError(f"--split must be one of {splits}: got {options.split}.")

@@ -1,7 +1,7 @@
-"""What a command tells its user, and files that it writes: none over another, and each whole."""
+"""What a command tells its user, and where it may write files: never over another."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from sde_jax.arguments import UsageError
@@ -39,16 +39,6 @@ def writable(path: Path) -> Path:
             return path
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}.") from None
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Writes by another name and renames; leaves nothing behind on failure."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        write(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def listed(items: Sequence[object], *, separator: str = "; ", limit: int = 20) -> str:

@@ -14,7 +14,8 @@ import tyro
 from sde_jax import figures
 from sde_jax.arguments import Switch, UsageError, check_counts, check_seed, option
 from sde_jax.arrays import Array
-from sde_jax.command_line.output import checked_output, writable, write_whole
+from sde_jax.atomic import whole_file
+from sde_jax.command_line.output import checked_output, writable
 from sde_jax.command_line.parsing import parse
 from sde_jax.evaluation.features import FeatureNetwork, classifier, extractor
 from sde_jax.evaluation.labelled_folder import check_folder, write_labelled
@@ -33,7 +34,7 @@ from sde_jax.runs.generation import generate, together, usable
 from sde_jax.runs.trained_run import GenerativeRun, open_generative
 from sde_jax.sampling import Samples
 from sde_jax.training.devices import data_mesh
-from sde_jax.training.processes import agreed, is_first, join_processes
+from sde_jax.training.processes import is_first, join_processes, raise_on_all
 
 PICTURE, TRAJECTORY = ".png", "_trajectory.png"
 FRAMES = 40
@@ -125,8 +126,8 @@ def execute(run: GenerativeRun, options: Sample) -> dict[str, Any]:
     """Draws and writes what ``options`` ask for."""
     settings = options.settings(run.experiment)
     draw = run.draws(settings, frames=FRAMES if options.trajectory else 0)
-    out = agreed(lambda: output_path(run, settings, options))
-    network = agreed(lambda: label_network(run, options))
+    out = raise_on_all(lambda: output_path(run, settings, options))
+    network = raise_on_all(lambda: label_network(run, options))
     started = time.perf_counter()
     samples = together(
         generate(
@@ -194,12 +195,8 @@ def write(
 ) -> list[Path]:
     """Writes the samples and their pictures, whose paths it returns."""
     data = np.asarray(run.layout.scaling.to_unit(samples.x), np.float32)
-
-    def save(path: Path) -> None:
-        with path.open("wb") as file:
-            np.savez(file, samples=data)
-
-    write_whole(out, save)
+    with whole_file(out) as file:
+        np.savez(file, samples=data)
     pictures = [out.with_suffix(PICTURE)]
     title = run.experiment.kind if settings is None else TITLES[settings.sampler]
     draw_picture(data if data.ndim == 2 else data[:SHOWN], title, pictures[0])

@@ -105,7 +105,7 @@ def test_a_finished_run_is_left_alone(classifier_training):
             [],
             "`classes` must be 5 or more, as the data's labels: got 3",
         ),
-        (Dots(), ["--training.sample-every", 5], "`sample_every` must be 0 where"),
+        (Dots(), ["--training.sample-every", 5], "`sample_every` must be 0 if"),
         (Dots(), ["--network.multipliers", 1, 1, 1], "levels of `multipliers` need a height"),
     ],
 )
