@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "nets": {"arrays"},
     "data": {"arrays", "atomic", "cache_folder", "operators", "reporting"},
     "metrics": {"arrays"},
-    "figures": {"arrays"},
+    "figures": {"arrays", "atomic"},
     "training": {"arrays", "atomic", "reporting", "data.source"},
 }
 MAY_IMPORT |= {"baselines": set(MAY_IMPORT), "interop": set(MAY_IMPORT)}

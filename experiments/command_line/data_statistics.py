@@ -20,7 +20,7 @@ from sde_jax.data.source import DataSource, DataSpec
 from sde_jax.data.tfds import TfdsImages
 from sde_jax.interop.score_sde import published_names
 from sde_jax.interop.statistics_file import write_reference
-from sde_jax.metrics.inception_images import Preprocessing
+from sde_jax.metrics import InceptionPreprocessing
 from sde_jax.training.devices import data_mesh
 from sde_jax.training.processes import agreed, is_first, join_processes
 from sde_jax.training.run_directory import RunDirectory
@@ -41,7 +41,7 @@ class Statistics:
     features: Annotated[str, tyro.conf.arg(metavar="NAME|RUN")] = "inception"
     """inception: the published network's; coordinates: the data themselves; the run of a
     classifier: its last hidden layer."""
-    preprocessing: Annotated[Preprocessing | None, option("NAME", "tensorflow")] = None
+    preprocessing: Annotated[InceptionPreprocessing | None, option("NAME", "tensorflow")] = None
     """How images are brought to Inception's size: as TensorFlow 1, score_sde, pytorch-fid or
     clean-fid does it."""
     batch_size: int = 256

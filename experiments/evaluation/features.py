@@ -17,8 +17,7 @@ from experiments.kinds.classification import Classification
 from experiments.runs import TrainedRun, open_run_of
 from sde_jax.arrays import Array, Float, PyTree
 from sde_jax.interop.inception import load_inception, weights_sha256
-from sde_jax.metrics.inception import InceptionFeatures
-from sde_jax.metrics.inception_images import Preprocessing
+from sde_jax.metrics import InceptionFeatures, InceptionPreprocessing
 from sde_jax.training.devices import data_mesh, on_each_device, replicated, shard_batch
 
 PRECISION = "highest"
@@ -58,7 +57,7 @@ def coordinates(shape: tuple[int, ...]) -> FeatureNetwork:
     return FeatureNetwork("coordinates", {}, math.prod(shape), {}, extract)
 
 
-def inception(preprocessing: Preprocessing = "tensorflow") -> FeatureNetwork:
+def inception(preprocessing: InceptionPreprocessing = "tensorflow") -> FeatureNetwork:
     """The last features of the published Inception, and the logits of the Inception Score.
 
     Raises:

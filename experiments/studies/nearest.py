@@ -17,7 +17,7 @@ from experiments.runs import open_generative
 from experiments.studies.drawn import kept_samples, seen_by
 from experiments.studies.study import Results, Study
 from sde_jax import figures
-from sde_jax.metrics.nearest import nearest
+from sde_jax.metrics import nearest_neighbours
 from sde_jax.training.devices import data_mesh
 
 __all__ = ["NearestImages"]
@@ -63,9 +63,9 @@ class NearestImages(Study):
         }
         shown, found = {"sample": samples[:SHOWN, None]}, {}
         for space, (of_samples, of_held_out, of_training) in spaces.items():
-            near = nearest(of_samples, of_training, NEIGHBOURS)
+            near = nearest_neighbours(of_samples, of_training, NEIGHBOURS)
             shown[f"nearest in {space}"] = training[near.indices[:SHOWN]]
-            beside = nearest(of_held_out, of_training)
+            beside = nearest_neighbours(of_held_out, of_training)
             found[space] = {
                 "samples": float(np.median(near.distances[:, 0])),
                 "held_out": float(np.median(beside.distances[:, 0])),

@@ -1,4 +1,4 @@
-"""Exponential multistep methods: a few evaluations, of which each serves several steps."""
+"""Exponential multistep methods, which reuse evaluations of earlier steps."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -8,57 +8,59 @@ import jax.numpy as jnp
 import numpy as np
 
 from sde_jax.arrays import Array, Float, Key
+from sde_jax.sampling.grid_loop import End, GridLoop, step_noise
 from sde_jax.sampling.predictors import Step, check_eta
 from sde_jax.sampling.protocol import Samples
 from sde_jax.sampling.times import TimeGrid
-from sde_jax.sampling.walk import End, Walk, step_noise
 from sde_jax.score import Score, denoised
 from sde_jax.sde import LinearSDE
 
-# With fewer evaluations than these the last steps are of lower order, if asked for.
+# `lower_order_final` applies below this number of evaluations.
 _FEW_EVALUATIONS = 15
-# Gauss-Legendre nodes: exact in float64 for a step across 8 units of log noise.
+# Gauss-Legendre nodes; exact to float64 rounding for a step of 8 units of log noise.
 _NODES = 16
 
 
 class Table(NamedTuple):
-    """What a method does in each step: ``y' = kept y + weights . D + deviation noise``."""
+    """Coefficients of a method: ``y' = kept y + weights . D + deviation noise`` in each step."""
 
     kept: Float[Array, "steps"]
     weights: Float[Array, "steps order"]
-    """Of the posterior means at the step's begin, at that of the step before, and so on."""
+    """Weights of the posterior means at the start of the step, at that of the previous step, and so
+    on."""
     deviation: Float[Array, "steps"]
     corrections: Float[Array, "steps order+1"]
-    """The weights with the posterior mean at the step's end, first, and those of `weights`."""
+    """Weights that include the posterior mean at the end of the step, first, and those of
+    `weights`."""
 
 
 class Memory(NamedTuple):
-    """What the next step needs of those before."""
+    """State carried from step to step."""
 
     begun: Float[Array, "batch *shape"]
-    """``kept y + deviation noise`` of the step before."""
+    """``kept y + deviation noise`` of the previous step."""
     means: Float[Array, "order batch *shape"]
-    """Posterior means, the last first."""
+    """Posterior means, latest first."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExponentialAdams:
-    """Adams methods for the flow and the reversed SDE of every linear SDE, in few evaluations.
+    """Adams methods for the probability flow and the reverse-time SDE of every linear SDE.
 
-    In ``y = x / alpha``, ``r = sigma / alpha`` and ``l = -log r`` the linear part is solved and the
-    posterior mean D extrapolated, by the polynomial in l through its last ``order`` values: with
-    ``c = 1 + eta`` and h the step in l,
+    In ``y = x / alpha``, ``r = sigma / alpha`` and ``l = -log r`` the linear part is solved
+    exactly. The posterior mean D is extrapolated by the polynomial in l through its last ``order``
+    values. With ``c = 1 + eta`` and h the step in l,
 
     ::
 
         y' = q^c y + c h int_0^1 exp(-c h (1 - u)) D(l + h u) du + r' sqrt(1 - q^(2 eta)) noise
 
-    where ``q = r' / r = exp(-h)``. A polynomial through two values is integrated by its value at
-    the step's middle, as published. Thus order 1 is `DDIM`, order 2 DPM-Solver++ 2M (Lu et al.
-    2022, arXiv:2211.01095) and, with eta = 1, SDE-DPM-Solver++ 2M, order 3 DPM-Solver++ 3M (whose
-    code halves the second difference, so that it is not of third order there); corrected, order 3
-    is UniPC-3 with B2 (Zhao et al. 2023, arXiv:2302.04867) and, with noise, SA-Solver (Xue et al.
-    2023, arXiv:2309.05019). All start at order 1.
+    where ``q = r' / r = exp(-h)``. As published, the integral of a polynomial through two values
+    uses its value at the middle of the step. Order 1 is `DDIM`. Order 2 is DPM-Solver++ 2M (Lu et
+    al. 2022, arXiv:2211.01095) and, with eta = 1, SDE-DPM-Solver++ 2M. Order 3 is DPM-Solver++ 3M,
+    whose published code halves the second difference and is not of third order. With correction,
+    order 3 is UniPC-3 with B2 (Zhao et al. 2023, arXiv:2302.04867) and, with noise, SA-Solver (Xue
+    et al. 2023, arXiv:2309.05019). All start at order 1.
 
     Raises:
       ValueError: unless ``order`` is from 1 to 4 and ``eta`` in [0, 1], or if ``end`` is not one of
@@ -67,30 +69,30 @@ class ExponentialAdams:
 
     grid: TimeGrid
     order: int = 3
-    """Posterior means in a step."""
+    """Number of posterior means used in a step."""
     corrected: bool = True
-    """Whether a step is taken again once the posterior mean at its end is known, which the next
-    step needs anyway."""
+    """Repeat each step once the posterior mean at its end is known. This costs no evaluation, since
+    the next step needs that mean."""
     eta: float = 0.0
-    """Noise: 0 follows the probability flow, 1 the reversed SDE."""
+    """Noise: 0 follows the probability flow, 1 the reverse-time SDE."""
     lower_order_final: bool = False
-    """Whether in fewer than 15 evaluations the last steps are of falling order, as published, for
-    scores that few steps do not resolve near the data."""
+    """Lower the order of the last steps when there are fewer than 15 evaluations, as published. It
+    helps scores that few steps do not resolve near the data."""
     end: End = "denoised"
-    """What to return, as of `PredictorCorrector`."""
+    """State to return, as in `PredictorCorrector`."""
     frames: int = 0
-    """States to keep on the way, besides the prior; 0 keeps none."""
+    """Number of states to record besides the prior; 0 records none."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.order <= 4:
             raise ValueError(f"`order` must be from 1 to 4: got order={self.order}.")
         check_eta(self.eta)
-        self._walk()
+        self._loop()
 
     def __call__(
         self, keys: Key[Array, "batch"], score: Score, sde: LinearSDE, shape: tuple[int, ...]
     ) -> Samples:
-        """Draws one sample of ``shape`` for each key."""
+        """Draws one sample of ``shape`` per key."""
         times = self.grid(sde)
         table = self.table(sde.noise_to_signal(times))
         alphas = sde.alpha(times)
@@ -115,43 +117,43 @@ class ExponentialAdams:
         def remember(x: Array) -> Memory:
             return Memory(jnp.zeros_like(x), jnp.zeros((self.order, *x.shape), x.dtype))
 
-        return self._walk()(
+        return self._loop()(
             keys, score, sde, shape, times, advance, evaluations=1, remember=remember
         )
 
     def table(self, levels: Float[Array, "times"]) -> Table:
-        """The method's coefficients between these values of noise_to_signal, which fall."""
+        """Returns the coefficients for decreasing values of noise_to_signal."""
         return adams_table(levels, self.order, self._orders(len(levels) - 1), eta=self.eta)
 
     def _orders(self, steps: int) -> np.ndarray:
-        """The order of each step: rising from 1 and, if asked for, falling at the end of few."""
-        evaluations = steps + self._walk().last_evaluations
+        """Returns the order of each step, rising from 1 and, if set, falling at the end."""
+        evaluations = steps + self._loop().last_evaluations
         step = np.arange(steps)
         orders = np.minimum(self.order, step + 1)
         falls = self.lower_order_final and evaluations < _FEW_EVALUATIONS
         return np.minimum(orders, evaluations - step) if falls else orders
 
-    def _walk(self) -> Walk:
-        return Walk(end=self.end, frames=self.frames)
+    def _loop(self) -> GridLoop:
+        return GridLoop(end=self.end, frames=self.frames)
 
 
 def adams_table(
     levels: Float[Array, "times"], most: int, orders: np.ndarray, *, eta: float = 0.0
 ) -> Table:
-    """The coefficients of a multistep method between values of noise_to_signal.
+    """Returns the coefficients of a multistep method between values of noise_to_signal.
 
     Args:
-      levels: they fall or, without noise, rise.
-      most: the method's order, for which there are weights.
-      orders: of each step, not above the number of evaluations before its end.
-      eta: noise, as of `ExponentialAdams`.
+      levels: decreasing or, without noise, increasing values.
+      most: the largest order, which sets the number of weights.
+      orders: order of each step, at most the number of evaluations before its end.
+      eta: noise, as in `ExponentialAdams`.
     """
     later, earlier = levels[:-1], levels[1:]
-    # log(r / r'), exact in large steps and in small ones
+    # log(r / r'), accurate for both large and small steps
     step = jnp.log1p((later - earlier) / earlier)
     decay = (1 + eta) * step
     kept, deviation = jnp.exp(-decay), earlier * jnp.sqrt(-jnp.expm1(-2 * eta * step))
-    # Where each posterior mean lies, in l, from the begin of the step: 0, and before.
+    # Position in l of each posterior mean, relative to the start of the step.
     lengths = jnp.pad(step, (most - 1, 0), constant_values=1.0)
     before = [
         -sum((lengths[most - 1 - k :][: step.size] for k in range(1, j + 1)), 0 * step)
@@ -168,7 +170,7 @@ def adams_table(
 
 
 def _weights(decay: Array, step: Array, nodes: list[Array]) -> Float[Array, "steps nodes"]:
-    """Weights of values at the ``nodes`` in the integral over a step from 0 to ``step``."""
+    """Returns quadrature weights for values at ``nodes``, for the integral from 0 to ``step``."""
     total = -jnp.expm1(-decay)
     if len(nodes) == 2:
         middle = (0.5 * step - nodes[0]) / (nodes[1] - nodes[0])
@@ -192,5 +194,5 @@ def _pad(weights: Array, count: int) -> Array:
 
 
 def combine(weights: Float[Array, "means"], means: Float[Array, "means *state"]) -> Array:
-    """The weighted sum, at full precision on every device."""
+    """Returns the weighted sum, at full precision on every device."""
     return jnp.tensordot(weights, means, axes=1, precision=jax.lax.Precision.HIGHEST)

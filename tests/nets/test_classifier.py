@@ -107,7 +107,10 @@ def test_bfloat16_comes_out_as_float32(key, images):
     ("shape", "complaint"),
     [
         ((2,), r"a classifier takes images: got examples of shape \(2,\)"),
-        ((8, 6, 1), "2 levels of `multipliers` need a height and width that 4 divides.*8x6"),
+        (
+            (8, 6, 1),
+            "height and width must be divisible by 4 for the 2 levels of `multipliers`.*8x6",
+        ),
         ((6, 8, 1), "6x8"),
     ],
 )

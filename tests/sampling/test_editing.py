@@ -120,7 +120,7 @@ REFUSALS = [
     (predicting(Ancestral(), 5, end="mean"), 0.5, "`sampler` must end with the posterior mean"),
     (ProbabilityFlow(denoise=False), 0.5, "`sampler` must end with the posterior mean"),
     (AdaptiveReversal(denoise=False), 0.5, "`sampler` must end with the posterior mean"),
-    (ProbabilityFlow(frames=3), 0.5, "`sampler` must keep no frames: got frames=3."),
+    (ProbabilityFlow(frames=3), 0.5, "`sampler` must not record frames: got frames=3."),
     (ProbabilityFlow(), 0.0, "`start` must be in (0, 1]: got start=0.0."),
     (ProbabilityFlow(), 1.1, "`start` must be in (0, 1]: got start=1.1."),
     (ProbabilityFlow(), float("nan"), "`start` must be in (0, 1]: got start=nan."),
