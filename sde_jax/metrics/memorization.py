@@ -7,9 +7,9 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from sde_jax.arrays import Float
-from sde_jax.metrics.estimate import Estimate
+from sde_jax.metrics.estimate import Estimate, jackknife_stderr
 from sde_jax.metrics.nearest import Nearest, nearest_neighbours
-from sde_jax.metrics.roc import roc_area
+from sde_jax.metrics.roc import placements
 
 __all__ = ["Closeness", "Memorization", "closeness", "detect_memorization"]
 
@@ -86,7 +86,9 @@ def closeness(
       held_out: distance of each held-out example.
     """
     n, m = len(samples), len(held_out)
-    closer, stderr, _ = roc_area(held_out, samples)
+    farther, nearer = placements(held_out, samples), 1 - placements(samples, held_out)
+    closer = float(farther.mean())
+    stderr = jackknife_stderr(*(_without_each(shares) for shares in (farther, nearer)))
     _, ties = np.unique(np.concatenate([samples, held_out]), return_counts=True)
     total = n + m
     tied = float((ties.astype(float) ** 3 - ties).sum()) / (total * (total - 1))
@@ -105,6 +107,11 @@ def closeness(
         near=Estimate(near, float(np.std(replicates)), (n, m)),
         near_expected=_rank(m) / (m + 1),
     )
+
+
+def _without_each(values: np.ndarray) -> np.ndarray:
+    """Returns the mean without each value."""
+    return (values.sum() - values) / (len(values) - 1) if len(values) > 1 else np.empty(0)
 
 
 def _rank(count: int) -> int:

@@ -7,7 +7,7 @@ from jax.typing import ArrayLike
 
 from sde_jax.metrics.estimate import Estimate
 
-__all__ = ["RocCurve", "roc_area", "roc_curve"]
+__all__ = ["RocCurve", "placements", "roc_area", "roc_curve"]
 
 
 class RocCurve(NamedTuple):
@@ -41,7 +41,7 @@ def roc_area(positive: ArrayLike, negative: ArrayLike) -> Estimate:
       ValueError: if a set is empty, or has a score that is not finite.
     """
     x, y = _checked("positive", positive), _checked("negative", negative)
-    below, above = _placements(x, y), 1 - _placements(y, x)
+    below, above = placements(x, y), 1 - placements(y, x)
     counts = (len(x), len(y))
     area = float(below.mean())
     spread = max(np.ptp(below), np.ptp(above)) > 0
@@ -75,7 +75,7 @@ def _checked(name: str, scores: ArrayLike) -> np.ndarray:
     return x
 
 
-def _placements(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
+def placements(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Returns the share of the others below each score; ties count half."""
     ordered = np.sort(others)
     below, not_above = (np.searchsorted(ordered, scores, side) for side in ("left", "right"))

@@ -117,7 +117,7 @@ class LabelEmbedding(nn.Module):
     ) -> Float[Array, "batch width"]:
         if self.classes is None:
             if label is not None:
-                raise ValueError("the condition has a label, but the network has no `classes`")
+                raise ValueError("the condition has a label, but the network none: set `classes`")
             return embedding
         # The initialization scale of class embeddings in Karras et al. (2022).
         scaling = nn.initializers.variance_scaling(self.classes, "fan_avg", "uniform")

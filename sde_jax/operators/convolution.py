@@ -30,7 +30,7 @@ class Convolution:
 
     @staticmethod
     def from_kernel(kernel: Float[Array, "rows columns"], height: int, width: int) -> "Convolution":
-        """Builds the convolution for images of this size, from a kernel of any smaller size.
+        """Builds the convolution for images of this size, from a kernel no larger than them.
 
         The kernel is centred at its pixel ``(rows // 2, columns // 2)``.
 

@@ -126,7 +126,7 @@ def test_what_it_cannot_take(key, shape, complaint):
         ({"features": 0}, "`features` must be at least 1: got 0"),
         ({"channels": 6}, "`channels` must be a multiple of 4.*got 6"),
         ({"channels": 0}, "`channels` must be a multiple of 4.*got 0"),
-        ({"multipliers": ()}, r"`multipliers` must be one or more whole numbers.*got \(\)"),
+        ({"multipliers": ()}, r"`multipliers` must be one or more positive integers.*got \(\)"),
         ({"multipliers": (1, 0)}, "`multipliers`"),
         ({"dropout": 1.0}, r"`dropout` must lie in \[0, 1\): got 1.0"),
     ],

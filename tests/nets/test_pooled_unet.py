@@ -187,7 +187,7 @@ def test_bfloat16_is_close_and_returns_float32(params, inputs):
 
 def test_images_of_28_pixels_are_refused():
     message = r"divisible by 16: 4 levels halve it 4 times: got shape \(1, 28, 28, 1\)"
-    with pytest.raises(ValueError, match=rf"{message}. Pad them or use fewer `widths`"):
+    with pytest.raises(ValueError, match=rf"{message}. Pad the images or use fewer `widths`"):
         PooledUNetSpec().build().init(jax.random.key(0), jnp.zeros((1, 28, 28, 1)), jnp.zeros(1))
 
 
