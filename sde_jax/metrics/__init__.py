@@ -10,7 +10,7 @@ from sde_jax.metrics.frechet import (
     fit_gaussian,
     frechet_distance,
 )
-from sde_jax.metrics.inception import InceptionFeatures
+from sde_jax.metrics.inception import Inception, InceptionFeatures
 from sde_jax.metrics.inception_images import InceptionPreprocessing
 from sde_jax.metrics.kernel import kernel_distance
 from sde_jax.metrics.memorization import Closeness, Memorization, closeness, detect_memorization
@@ -39,6 +39,7 @@ __all__ = [
     "Estimate",
     "FittedGaussian",
     "FrechetDistance",
+    "Inception",
     "InceptionFeatures",
     "InceptionPreprocessing",
     "InceptionScore",

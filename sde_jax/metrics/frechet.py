@@ -91,7 +91,7 @@ def frechet_distance(first: FittedGaussian, second: FittedGaussian) -> FrechetDi
     if distance.rank_deficient:
         warnings.warn(
             f"the covariances of {distance.dimension} features have ranks {ranks[0]} and "
-            f"{ranks[1]}: the Fréchet distance is that of Gaussians without width elsewhere",
+            f"{ranks[1]}: the Fréchet distance is that of degenerate Gaussians. Use more images.",
             stacklevel=2,
         )
     return distance

@@ -40,7 +40,7 @@ class InceptionFeatures:
     def __post_init__(self) -> None:
         if self.preprocessing not in get_args(InceptionPreprocessing):
             names = ", ".join(get_args(InceptionPreprocessing))
-            raise ValueError(f"`preprocessing` must be of {names}: got {self.preprocessing!r}.")
+            raise ValueError(f"`preprocessing` must be one of {names}: got {self.preprocessing!r}.")
 
     def __call__(
         self, params: PyTree, images: Float[Array, "batch height width channels"]

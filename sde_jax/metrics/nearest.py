@@ -59,7 +59,7 @@ def nearest_neighbours(rows: Rows, among: Rows, k: int = 1) -> Nearest:
             f"rows must be of one shape: got {np.shape(rows)[1:]} and {np.shape(among)[1:]}"
         )
     if not 1 <= k <= len(y):
-        raise ValueError(f"`k` must be in 1..{len(y)}, the rows to choose from: got {k}")
+        raise ValueError(f"`k` must be in 1..{len(y)}, the size of the set: got {k}")
     centre = y.mean(axis=0, dtype=np.float64).astype(np.float32)
     radius = max(float(np.linalg.norm(tile, axis=1).max()) for _, tile in _tiles(y, centre))
     parts = [
@@ -71,9 +71,9 @@ def nearest_neighbours(rows: Rows, among: Rows, k: int = 1) -> Nearest:
 def _flat(numbers: Rows) -> np.ndarray:
     x = np.asarray(numbers, np.float32)
     if x.ndim < 2 or not x.size:
-        raise ValueError(f"rows must be [count, *shape], and some: got shape {x.shape}")
+        raise ValueError(f"rows must be [count, *shape] and not empty: got shape {x.shape}")
     if not np.isfinite(x).all():
-        raise ValueError("rows must be finite: some are not")
+        raise ValueError("rows must be finite: got NaN or infinity")
     return x.reshape(len(x), -1)
 
 

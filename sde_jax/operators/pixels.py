@@ -50,7 +50,7 @@ class Mask:
         if known.ndim != x.ndim or any(size not in (1, of_x) for size, of_x in sizes):
             raise ValueError(
                 f"`known` must have the shape of the examples, {x.shape[1:]}, or of their batch, "
-                f"{x.shape}, with sizes of 1 for any: got shape {self.known.shape}."
+                f"{x.shape}; sizes of 1 broadcast: got shape {self.known.shape}."
             )
         return known
 
@@ -98,7 +98,7 @@ class Channels:
 
 def _check_mixture(y: Array) -> None:
     if y.shape[-1:] != (1,):
-        raise ValueError(f"y must have one channel, the mixture: got shape {y.shape}.")
+        raise ValueError(f"y must have one channel: got shape {y.shape}.")
 
 
 def grey() -> Channels:
