@@ -134,7 +134,9 @@ def test_what_cannot_be_edited_by_is_refused(sampler, start, message):
 
 
 def test_a_start_where_sampling_has_ended_is_refused(key):
-    with pytest.raises(ValueError, match=r"^`end` must be above 0\.001, where sampling SubVP"):
+    with pytest.raises(
+        ValueError, match=r"^`end` must be above 0\.001, the end of sampling of SubVP"
+    ):
         edited(Edit(sampler=ProbabilityFlow(), start=1e-3), SDES["subvp"], GUIDES, key)
 
 
