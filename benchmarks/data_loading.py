@@ -20,7 +20,7 @@ from benchmarks.ddpmpp import drawn, first_state
 from benchmarks.row import Asked, Row, Spread, spread
 from experiments.cifar10_vp import experiment as cifar10
 from sde_jax.data import Batch, DataNotFoundError, DataSource, Storage, TfdsImages
-from sde_jax.nets.ncsnpp import NCSNppSpec
+from sde_jax.nets import NCSNppSpec
 from sde_jax.training.compiled import update_options
 
 BATCH = 128

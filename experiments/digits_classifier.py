@@ -7,7 +7,7 @@ right, which is mostly by other writers than the training split.
 """
 
 from sde_jax.data import Digits
-from sde_jax.nets.classifier import ClassifierSpec
+from sde_jax.nets import ClassifierSpec
 from sde_jax.recipes.classification import Classification
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training

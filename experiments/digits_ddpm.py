@@ -10,7 +10,7 @@ import dataclasses
 
 from experiments.digits_vp import experiment as digits_vp
 from experiments.mnist_ddpm import experiment as mnist_ddpm
-from sde_jax.nets.pooled_unet import PooledUNetSpec
+from sde_jax.nets import PooledUNetSpec
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
 

@@ -12,7 +12,7 @@ import dataclasses
 
 from experiments.digits_vp import experiment as digits_vp
 from sde_jax.baselines.autoencoder import AutoencoderSpec
-from sde_jax.nets.ncsnpp import NCSNppSpec
+from sde_jax.nets import NCSNppSpec
 from sde_jax.recipes.latent import LatentScoreModel
 from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.sde import VP

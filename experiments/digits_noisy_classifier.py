@@ -13,7 +13,7 @@ which VP has left no digit.
 """
 
 from experiments.digits_vp import experiment as digits_vp
-from sde_jax.nets.classifier import ClassifierSpec
+from sde_jax.nets import ClassifierSpec
 from sde_jax.recipes.noisy_classification import NoisyClassification
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training

@@ -6,7 +6,7 @@ Two CPU cores, 9 minutes; 1.90 bits per dimension of held-out digits.
 """
 
 from sde_jax.data import Digits
-from sde_jax.nets.ncsnpp import NCSNppSpec
+from sde_jax.nets import NCSNppSpec
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.recipes.score import LikelihoodSettings, ScoreExperiment

@@ -7,7 +7,7 @@ right. 1000 steps of 128 images are little more than two epochs.
 """
 
 from experiments.mnist_vp import experiment as mnist_vp
-from sde_jax.nets.classifier import ClassifierSpec
+from sde_jax.nets import ClassifierSpec
 from sde_jax.recipes.classification import Classification
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training

@@ -20,7 +20,7 @@ last state is rid of its noise by one evaluation more. Not run to its end yet: n
 """
 
 from experiments.mnist_vp import experiment as mnist_vp
-from sde_jax.nets.pooled_unet import PooledUNetSpec
+from sde_jax.nets import PooledUNetSpec
 from sde_jax.objectives import DiscreteTimes
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.sampler_settings import SamplerSettings

@@ -11,7 +11,7 @@ import dataclasses
 from experiments.digits_latent import experiment as digits_latent
 from experiments.mnist_vp import experiment as mnist_vp
 from sde_jax.baselines.autoencoder import AutoencoderSpec
-from sde_jax.nets.ncsnpp import NCSNppSpec
+from sde_jax.nets import NCSNppSpec
 
 experiment = dataclasses.replace(
     digits_latent,

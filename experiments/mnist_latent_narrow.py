@@ -12,7 +12,7 @@ import dataclasses
 from experiments.digits_latent import experiment as digits_latent
 from experiments.mnist_vp_narrow import experiment as mnist_vp_narrow
 from sde_jax.baselines.autoencoder import AutoencoderSpec
-from sde_jax.nets.ncsnpp import NCSNppSpec
+from sde_jax.nets import NCSNppSpec
 from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.training.settings import Training
 

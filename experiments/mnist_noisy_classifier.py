@@ -10,7 +10,7 @@ import dataclasses
 
 from experiments.digits_noisy_classifier import experiment as digits
 from experiments.mnist_vp import experiment as mnist_vp
-from sde_jax.nets.classifier import ClassifierSpec
+from sde_jax.nets import ClassifierSpec
 from sde_jax.training.settings import Training
 
 experiment = dataclasses.replace(

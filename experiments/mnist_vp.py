@@ -6,7 +6,7 @@ Meant for a GPU: two CPU cores take seconds for each of the 50,000 steps. Not ru
 """
 
 from sde_jax.data import TfdsImages
-from sde_jax.nets.ncsnpp import NCSNppSpec
+from sde_jax.nets import NCSNppSpec
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.score import ScoreExperiment
 from sde_jax.sde import VP

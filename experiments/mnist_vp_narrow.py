@@ -12,7 +12,7 @@ before whole digits are. Two CPU cores that did other work, too, 20 minutes; a F
 import dataclasses
 
 from experiments.mnist_vp import experiment as mnist_vp
-from sde_jax.nets.ncsnpp import NCSNppSpec
+from sde_jax.nets import NCSNppSpec
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.recipes.score import LikelihoodSettings

@@ -6,7 +6,7 @@ Two CPU cores, 4 minutes; Wasserstein-1 distances of .01 in radius and .02 in an
 """
 
 from sde_jax.data import Ring
-from sde_jax.nets.mlp import MLPSpec
+from sde_jax.nets import MLPSpec
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.recipes.score import LikelihoodSettings, ScoreExperiment

@@ -41,7 +41,7 @@ def test_two_halves_are_as_far_apart_as_the_finite_sample_bias():
 
 
 def test_any_denoiser_draws_what_it_was_made_for(capsys):
-    samples = run(block_with("ToldDenoiserScore"))["samples"]
+    samples = run(block_with("DenoiserScore"))["samples"]
     # Of 10,000, with errors of .004 and .003.
     assert samples.x.mean() == pytest.approx(0.7, abs=0.02)
     assert samples.x.std() == pytest.approx(0.4, abs=0.015)

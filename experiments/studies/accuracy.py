@@ -8,11 +8,12 @@ import numpy as np
 
 from sde_jax.arrays import Array, Float, Key, PyTree, expand_like
 from sde_jax.evaluation.features import extractor, of_classifier
+from sde_jax.metrics import mean_estimate
 from sde_jax.recipes.classification import Classification
 from sde_jax.recipes.noisy_classification import NoisyClassification
 from sde_jax.runs.generation import example_keys, whole_batches
 from sde_jax.runs.trained_run import TrainedRun
-from sde_jax.sde.base import LinearSDE, Time
+from sde_jax.sde import LinearSDE, Time
 from sde_jax.training.devices import data_mesh, on_each_device, replicated, shard_batch
 
 BATCH_SIZE = 500
@@ -74,8 +75,5 @@ def reached(sde: LinearSDE) -> list[float]:
 
 def accuracy(right: np.ndarray) -> dict[str, Any]:
     """The share of examples that are classified right, with its standard error."""
-    return {
-        "accuracy": float(right.mean()),
-        "stderr": float(right.std(ddof=1) / len(right) ** 0.5),
-        "count": len(right),
-    }
+    share = mean_estimate(right)
+    return {"accuracy": share.value, "stderr": share.stderr, "count": len(right)}

@@ -8,6 +8,7 @@ import numpy as np
 
 from sde_jax import figures
 from sde_jax.arrays import Array, Float
+from sde_jax.metrics import mean_estimate
 from sde_jax.recipes.conditional import QUESTIONS, Conditional
 from sde_jax.runs.generation import generate, together
 from sde_jax.runs.trained_run import TrainedRun
@@ -76,6 +77,6 @@ def draw(run: TrainedRun[Conditional], count: int) -> Array:
 def error(answer: Float[np.ndarray, "count ..."], truth: Float[np.ndarray, "count ..."]) -> Any:
     """Root mean square over images and pixels, and its standard error over images."""
     squares = ((answer - truth) ** 2).reshape(len(truth), -1).mean(axis=1)
-    root = float(np.sqrt(squares.mean()))
-    stderr = float(squares.std(ddof=1) / len(squares) ** 0.5 / (2 * root))
-    return {"value": root, "stderr": stderr}
+    square = mean_estimate(squares)
+    root = square.value**0.5
+    return {"value": root, "stderr": square.stderr / (2 * root)}

@@ -14,7 +14,7 @@ from jax.flatten_util import ravel_pytree
 
 from sde_jax.arrays import Array, Float, PRNGKeyArray, PyTree
 from sde_jax.data import DataSource
-from sde_jax.metrics.estimate import Estimate, jackknife_stderr
+from sde_jax.metrics import Estimate, jackknife_stderr
 from sde_jax.objectives import SampledTimes, TimeSampler
 from sde_jax.recipes.matching import Denoising, Implicit, Sliced
 from sde_jax.recipes.score import ScoreExperiment

@@ -27,7 +27,7 @@ from sde_jax.evaluation.findings import plain
 from sde_jax.evaluation.markdown import markdown_table
 from sde_jax.evaluation.task import TEST, TRAIN
 from sde_jax.evaluation.wording import WORDING, with_error
-from sde_jax.metrics.estimate import Estimate
+from sde_jax.metrics import Estimate
 from sde_jax.objectives import TimeSampler
 from sde_jax.runs.status import training_seconds
 from sde_jax.runs.trained_run import ScoreRun, open_run

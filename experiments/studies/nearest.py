@@ -16,7 +16,7 @@ from sde_jax.evaluation.features import classifier
 from sde_jax.evaluation.markdown import markdown_table
 from sde_jax.evaluation.task import TEST, TRAIN
 from sde_jax.evaluation.wording import WORDING, with_error
-from sde_jax.metrics.nearest import nearest
+from sde_jax.metrics import nearest_neighbours
 from sde_jax.runs.trained_run import open_generative
 from sde_jax.training.devices import data_mesh
 
@@ -63,9 +63,9 @@ class NearestImages(Study):
         }
         shown, found = {"sample": samples[:SHOWN, None]}, {}
         for space, (of_samples, of_held_out, of_training) in spaces.items():
-            near = nearest(of_samples, of_training, NEIGHBOURS)
+            near = nearest_neighbours(of_samples, of_training, NEIGHBOURS)
             shown[f"nearest in {space}"] = training[near.indices[:SHOWN]]
-            beside = nearest(of_held_out, of_training)
+            beside = nearest_neighbours(of_held_out, of_training)
             found[space] = {
                 "samples": float(np.median(near.distances[:, 0])),
                 "held_out": float(np.median(beside.distances[:, 0])),

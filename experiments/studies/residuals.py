@@ -11,7 +11,7 @@ from sde_jax import figures
 from sde_jax.arrays import Array, Float, Int, Key, PRNGKeyArray, PyTree
 from sde_jax.evaluation.features import coordinates, extractor
 from sde_jax.evaluation.reference import gather, reference
-from sde_jax.metrics.kernel import kernel_distance
+from sde_jax.metrics import kernel_distance
 from sde_jax.recipes.denoiser_prior import DenoiserPrior
 from sde_jax.recipes.interfaces import Draw
 from sde_jax.runs.generation import generate, together

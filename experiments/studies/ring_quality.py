@@ -9,9 +9,13 @@ import numpy as np
 from sde_jax import figures
 from sde_jax.arrays import Array, Float, PRNGKeyArray, expand_like
 from sde_jax.data import Ring
-from sde_jax.metrics.frechet import fit, frechet_distance
-from sde_jax.metrics.moments import moments_of
-from sde_jax.metrics.wasserstein import sliced_wasserstein_2, wasserstein_1
+from sde_jax.metrics import (
+    fit_gaussian,
+    frechet_distance,
+    moments_of,
+    sliced_wasserstein_2,
+    wasserstein_1,
+)
 from sde_jax.runs.generation import generate, together
 from sde_jax.runs.trained_run import ScoreRun
 from sde_jax.sampling import Samples
@@ -51,7 +55,7 @@ def measures(x: Float[Array, "count 2"], data: Float[Array, "count 2"]) -> dict[
     sliced Wasserstein-2 distance see the ring.
     """
     return {
-        "w2_squared": frechet_distance(*(fit(moments_of(z)) for z in (x, data))).value,
+        "w2_squared": frechet_distance(*(fit_gaussian(moments_of(z)) for z in (x, data))).value,
         "radius_w1": float(wasserstein_1(*(jnp.linalg.norm(z, axis=1) for z in (x, data)))),
         "angle_w1": float(wasserstein_1(*(jnp.arctan2(z[:, 1], z[:, 0]) for z in (x, data)))),
         "sliced_w2": float(sliced_wasserstein_2(jax.random.key(0), x, data)),

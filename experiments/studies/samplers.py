@@ -21,7 +21,7 @@ from sde_jax.evaluation.markdown import markdown_table
 from sde_jax.evaluation.reference import gather, reference
 from sde_jax.evaluation.task import TRAIN
 from sde_jax.evaluation.wording import with_error
-from sde_jax.metrics.frechet import FittedGaussian, frechet_distance
+from sde_jax.metrics import FittedGaussian, frechet_distance, mean_estimate
 from sde_jax.recipes.sampler_settings import TITLES, SamplerSettings
 from sde_jax.recipes.serialization import to_config
 from sde_jax.runs.generation import batch_drawer, example_keys, together, usable
@@ -103,7 +103,6 @@ class Samplers(Study):
         whole = usable(samples)
         seen = seen_by(network, np.asarray(run.layout.scaling.to_unit(samples.x[whole])))
         assert seen.logits is not None, "a classifier has logits"
-        logits = seen.logits.max(axis=1)
         distance = frechet_distance(gather([seen], network.dimension).gaussian, training)
         return {
             "sampler": settings.sampler,
@@ -113,10 +112,7 @@ class Samplers(Study):
             "failed": int((~whole).sum()),
             "seconds_per_image": seconds,
             "excess": [distance.value - distance.bias, distance.stderr],
-            "mean_max_logit": [
-                float(logits.mean()),
-                float(logits.std(ddof=1) / len(logits) ** 0.5),
-            ],
+            "mean_max_logit": list(mean_estimate(seen.logits.max(axis=1))[:2]),
             "minutes": (time.monotonic() - started) / 60,
         }
 

@@ -16,7 +16,7 @@ from sde_jax.evaluation.examples import examples
 from sde_jax.evaluation.markdown import markdown_table
 from sde_jax.evaluation.task import TRAIN
 from sde_jax.evaluation.wording import with_error
-from sde_jax.metrics.kernel import kernel_distance
+from sde_jax.metrics import kernel_distance, mean_estimate
 from sde_jax.recipes.sampler_settings import TITLES, SamplerName
 from sde_jax.runs.generation import generate, together
 from sde_jax.runs.trained_run import ScoreRun, open_run
@@ -130,14 +130,9 @@ def looks(images: np.ndarray) -> dict[str, list[float]]:
     squares = np.concatenate([flat(down), flat(across)], axis=1) ** 2
     shares = flat((levels == 0) | (levels == 255)).mean(axis=1)
     return {
-        "difference": mean_with_error(np.sqrt(squares.mean(axis=1))),
-        "at_an_end": mean_with_error(shares),
+        "difference": list(mean_estimate(np.sqrt(squares.mean(axis=1)))[:2]),
+        "at_an_end": list(mean_estimate(shares)[:2]),
     }
-
-
-def mean_with_error(values: np.ndarray) -> list[float]:
-    """The mean and its standard error."""
-    return [float(values.mean()), float(values.std(ddof=1) / len(values) ** 0.5)]
 
 
 def flat(images: np.ndarray) -> np.ndarray:

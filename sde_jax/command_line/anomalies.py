@@ -20,7 +20,7 @@ from sde_jax.data.scaling import ImageScaling
 from sde_jax.evaluation import anomaly_figure
 from sde_jax.evaluation.anomaly_sets import NOISE, PHOTOGRAPHS, levels_of
 from sde_jax.evaluation.wording import WORDING
-from sde_jax.metrics.roc import roc_area
+from sde_jax.metrics import roc_area
 from sde_jax.recipes.interfaces import Density, Measured
 from sde_jax.runs.measurement import measure, summarize, together
 from sde_jax.runs.trained_run import GenerativeRun, open_generative

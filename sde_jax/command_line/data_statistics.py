@@ -19,7 +19,7 @@ from sde_jax.evaluation.features import FeatureNetwork, classifier, coordinates,
 from sde_jax.evaluation.reference import cached_statistics, reference
 from sde_jax.interop.score_sde import published_names
 from sde_jax.interop.statistics_file import write_reference
-from sde_jax.metrics.inception_images import Preprocessing
+from sde_jax.metrics import InceptionPreprocessing
 from sde_jax.runs.catalogue import find, names
 from sde_jax.runs.trained_run import stored_experiment
 from sde_jax.training.devices import data_mesh
@@ -42,7 +42,7 @@ class Statistics:
     features: Annotated[str, tyro.conf.arg(metavar="NAME|RUN")] = "inception"
     """inception: the published network's; coordinates: the data themselves; the run of a
     classifier: its last hidden layer."""
-    preprocessing: Annotated[Preprocessing | None, option("NAME", "tensorflow")] = None
+    preprocessing: Annotated[InceptionPreprocessing | None, option("NAME", "tensorflow")] = None
     """How images are brought to Inception's size: as TensorFlow 1, score_sde, pytorch-fid or
     clean-fid does it."""
     batch_size: int = 256

@@ -10,6 +10,7 @@ import numpy as np
 from sde_jax.arguments import UsageError
 from sde_jax.arrays import Array, Float, PyTree
 from sde_jax.editing.options import EditOptions
+from sde_jax.metrics import mean_estimate
 from sde_jax.recipes.interfaces import Draw
 from sde_jax.recipes.sampler_settings import DEFAULTS, OPTIONS, SamplerSettings
 
@@ -69,8 +70,6 @@ def estimate(values: Float[np.ndarray, "count answers"]) -> dict[str, Any]:
 
     None where one is not a number: the error of a single image, the PSNR of one that is its truth.
     """
-    means = values.mean(axis=1)
-    stderr = means.std(ddof=1) / len(means) ** 0.5 if len(means) > 1 else math.nan
-    found = {"value": float(means.mean()), "stderr": float(stderr)}
-    known = {name: number if math.isfinite(number) else None for name, number in found.items()}
-    return {**known, "count": values.size}
+    found = mean_estimate(values.mean(axis=1))
+    value, stderr = (number if math.isfinite(number) else None for number in found[:2])
+    return {"value": value, "stderr": stderr, "count": values.size}

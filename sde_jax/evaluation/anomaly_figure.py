@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from sde_jax.atomic import write_whole
 from sde_jax.evaluation.wording import with_error
 from sde_jax.figures import COLOURS
-from sde_jax.metrics.roc import roc_area, roc_curve
+from sde_jax.metrics import roc_area, roc_curve
 
 BINS = 40
 LONGEST_NAME = 24

@@ -23,8 +23,7 @@ from sde_jax.interop.statistics_file import (
     read_reference,
     write_reference,
 )
-from sde_jax.metrics.frechet import FittedGaussian, fit
-from sde_jax.metrics.moments import StreamingMoments
+from sde_jax.metrics import FittedGaussian, StreamingMoments, fit_gaussian
 from sde_jax.recipes.serialization import to_config
 from sde_jax.reporting import report
 from sde_jax.training.processes import first_error, is_first, raise_on_all
@@ -186,7 +185,7 @@ def gather(batches: Iterable[Extracted], dimension: int) -> Gathered:
             logits.append(np.array(batch.logits[:room], np.float32))
         room -= len(features[-1])
     kept_logits = np.concatenate(logits) if logits else None
-    return Gathered(fit(*stream.result()), np.concatenate(features), kept_logits)
+    return Gathered(fit_gaussian(*stream.result()), np.concatenate(features), kept_logits)
 
 
 def _extracted(

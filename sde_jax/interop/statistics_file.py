@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from sde_jax.atomic import whole_file
-from sde_jax.metrics.frechet import FittedGaussian, fit
+from sde_jax.metrics.frechet import FittedGaussian, fit_gaussian
 from sde_jax.metrics.moments import Moments, StreamingMoments
 
 __all__ = [
@@ -116,7 +116,7 @@ def _own(file: Mapping[str, np.ndarray]) -> Reference:
         for count, mean, scatter in zip(arrays["counts"], means, arrays["scatters"], strict=True)
     ]
     rows = (arrays.get(name) for name in ("features", "logits", "labels"))
-    return Reference(about["identity"], fit(*groups), *rows)
+    return Reference(about["identity"], fit_gaussian(*groups), *rows)
 
 
 def _features(file: Mapping[str, np.ndarray], identity: dict[str, str | int]) -> Reference:
@@ -131,7 +131,7 @@ def _features(file: Mapping[str, np.ndarray], identity: dict[str, str | int]) ->
         raise ValueError(f"`logits` must have the {len(rows)} rows of `pool_3`: got {logits.shape}")
     return Reference(
         {**identity, "count": len(rows), "features.dimension": rows.shape[1]},
-        fit(*stream.result()),
+        fit_gaussian(*stream.result()),
         rows[:KEPT].astype(np.float32),
         None if logits is None else logits[:KEPT].astype(np.float32),
         None,

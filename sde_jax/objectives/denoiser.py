@@ -123,7 +123,7 @@ class DenoiserRegression:
         return y - scale * self._model.predict(params, x, t, dropout_key=dropout_key)
 
     def denoiser(self, params: PyTree) -> "NetworkDenoiser":
-        """The denoiser of these parameters, for `ToldDenoiserScore` or `BlindDenoiserScore`."""
+        """The denoiser of these parameters, for `DenoiserScore` or `BlindDenoiserScore`."""
         return NetworkDenoiser(params, self)
 
     @property

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from sde_jax.arrays import WHOLE, Array, Float, Int, Part, PRNGKeyArray, PyTree
 from sde_jax.data.source import Batch, DataSource, DataSpec
 from sde_jax.initialization import initialize
-from sde_jax.nets.classifier import ClassifierSpec
+from sde_jax.nets import ClassifierSpec
 from sde_jax.objectives import CrossEntropy
 from sde_jax.recipes.trainable import Trainable, check_classes
 from sde_jax.training.learner import Learner, gradient_learner

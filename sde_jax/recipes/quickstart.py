@@ -1,7 +1,7 @@
 """The experiment of the command ``quickstart``."""
 
 from sde_jax.data.digits import Digits
-from sde_jax.nets.ncsnpp import NCSNppSpec
+from sde_jax.nets import NCSNppSpec
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.recipes.score import LikelihoodSettings, ScoreExperiment

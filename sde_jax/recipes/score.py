@@ -11,8 +11,7 @@ import jax.numpy as jnp
 from sde_jax.arrays import WHOLE, Array, Float, Int, Key, Part, PRNGKeyArray, PyTree
 from sde_jax.data.source import Batch, DataSource, DataSpec, Layout
 from sde_jax.likelihood import Hutchinson, Likelihood, LogLikelihoods
-from sde_jax.nets.condition import Condition
-from sde_jax.nets.spec import NetworkSpec
+from sde_jax.nets import Condition, NetworkSpec
 from sde_jax.objectives import (
     DiscreteTimes,
     EDMWeighting,

@@ -12,7 +12,7 @@ from sde_jax.arrays import Part
 from sde_jax.nets.mlp import MLPSpec
 from sde_jax.objectives import DenoiserRegression, NetworkDenoiser
 from sde_jax.sampling import Heun, KarrasGrid, PredictorCorrector
-from sde_jax.score import BlindDenoiserScore, LogNoiseLevel, ToldDenoiserScore
+from sde_jax.score import BlindDenoiserScore, DenoiserScore, LogNoiseLevel
 from sde_jax.sde import VE
 
 LOW, HIGH, SCALE = 0.05, 3.0, 0.3
@@ -205,7 +205,7 @@ def test_a_trained_denoiser_samples_the_data(key):
     sde = VE(sigma_min=0.02, sigma_max=5.0)
     sampler = PredictorCorrector(grid=KarrasGrid(steps=20, last=0.03), predictor=Heun())
     draw = jax.jit(lambda score: sampler(keys(key_samples, 1000), score, sde, (2,)).x)
-    x = draw(ToldDenoiserScore(objective.denoiser(params), sde))
+    x = draw(DenoiserScore(objective.denoiser(params), sde))
     left = np.sqrt(V / (V + 5.0**2))
     np.testing.assert_allclose(x.mean(axis=0), MEAN * (1 - left), atol=0.05)
     np.testing.assert_allclose(x.std(axis=0), 5.0 * left, rtol=0.1)
@@ -215,7 +215,7 @@ def test_a_trained_denoiser_samples_the_data(key):
 def test_a_denoiser_is_a_pytree_of_its_parameters(told):
     objective, traces = DenoiserRegression(network=Affine(), told=told, **RANGE), []
     sde, t = SDES["vp"], jnp.asarray(0.5)
-    adapter = ToldDenoiserScore if told else BlindDenoiserScore
+    adapter = DenoiserScore if told else BlindDenoiserScore
 
     def evaluate(score, x):
         traces.append(None)

@@ -1,4 +1,4 @@
-"""The first part of a process, as a process of its own."""
+"""A process restricted to the time interval from 0 to some end, rescaled to [0, 1]."""
 
 from dataclasses import dataclass
 
@@ -9,15 +9,15 @@ from sde_jax.sde.base import LinearSDE, Time
 
 
 @dataclass(frozen=True, kw_only=True)
-class Beginning(LinearSDE):
-    """What ``sde`` does from the data until time ``end``, in the time ``t' = t / end``.
+class TruncatedSDE(LinearSDE):
+    """The process ``sde`` on the interval [0, ``end``], in the rescaled time ``t' = t / end``.
 
-    The coefficients at t' are those of ``sde`` at ``end t'``, the rates ``end`` times as large::
+    Coefficients at t' are those of ``sde`` at ``end t'``; rates are multiplied by ``end``::
 
         dx = end a(end t') x dt' + sqrt(end) g(end t') dw
 
-    At t' = 1 the data are not forgotten: ``x = alpha(end) x_0 + sigma(end) noise``. Its "prior" is
-    that of data at 0; who samples from it says what x_0 is measured from, as `Edit` does.
+    At t' = 1 the signal has not vanished: ``x = alpha(end) x_0 + sigma(end) noise``. The prior is
+    that of data at 0, so samplers must subtract the mean of x first, as `Edit` does.
 
     Raises:
       ValueError: unless ``end`` is above ``sde.sampling_end`` and at most 1.
@@ -25,15 +25,15 @@ class Beginning(LinearSDE):
 
     sde: LinearSDE
     end: float
-    """The time of ``sde`` that is t' = 1."""
+    """Time of ``sde`` that corresponds to t' = 1."""
 
     def __post_init__(self) -> None:
         with jax.ensure_compile_time_eval():
             least = float(self.sde.sampling_end)
         if not least < self.end <= 1:
             raise ValueError(
-                f"`end` must be above {least:.3g}, where sampling {self.sde} ends, and at most 1: "
-                f"got end={self.end}."
+                f"`end` must be above {least:.3g}, the end of sampling of {self.sde}, and at most "
+                f"1: got end={self.end}."
             )
 
     def log_alpha(self, t: Time) -> Time:
@@ -61,5 +61,5 @@ class Beginning(LinearSDE):
 
     @property
     def sampling_end(self) -> Time:
-        """Where that of ``sde`` is."""
+        """End of sampling of ``sde``, in t'."""
         return self.sde.sampling_end / self.end

@@ -1,4 +1,4 @@
-"""The one loop of all samplers that step along a fixed grid."""
+"""The loop of all samplers that step along a fixed grid."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,25 +17,25 @@ from sde_jax.sde import LinearSDE
 End = Literal["denoised", "mean", "state"]
 
 Advance = Callable[[Key[Array, "batch"], Any, PyTree, Int[Array, ""]], tuple[Step, PyTree]]
-"""One step of the grid: of the keys of the noise, the states, what is remembered, and the step."""
+"""One step of the grid: (noise keys, states, memory, step index) -> (step, new memory)."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Walk:
-    """Draws the prior and steps through all of a grid, the same way for every sampler.
+class GridLoop:
+    """Draws the prior and steps along a grid.
 
-    Sample j is a function of ``keys[j]``: one half of it gives the prior, the other the noise.
+    Sample j is a function of ``keys[j]``: one half of the key gives the prior, the other the noise.
 
     Raises:
       ValueError: if ``end`` is not one of those listed, or ``frames`` is negative.
     """
 
     end: End
-    """What to return. denoised: the posterior mean of the last state, rid of its noise, for one
-    more evaluation; mean: that of the last move, the state before its noise is added, as published;
-    state: the last state itself."""
+    """State to return. denoised: the posterior mean of the last state, for one more evaluation.
+    mean: the mean of the last move, before its noise is added, as published. state: the last state
+    itself."""
     frames: int
-    """States to keep on the way, besides the prior; 0 keeps none."""
+    """Number of states to record besides the prior; 0 records none."""
 
     def __post_init__(self) -> None:
         if self.end not in get_args(End):
@@ -62,21 +62,21 @@ class Walk:
         evaluations: int,
         remember: Callable[[Array], PyTree] = lambda x: None,
     ) -> Samples:
-        """Draws one sample of ``shape`` for each key.
+        """Draws one sample of ``shape`` per key.
 
         Args:
-          keys: one for each sample.
-          score: what the last state is denoised by.
+          keys: one per sample.
+          score: denoises the last state.
           sde: the forward process.
-          shape: of one sample.
-          times: the grid, from 1 down.
-          advance: the step.
-          evaluations: score evaluations in a step.
-          remember: gives what the first step remembers, of the prior.
+          shape: shape of one sample.
+          times: the grid, decreasing from 1.
+          advance: takes one step.
+          evaluations: score evaluations per step.
+          remember: returns the initial memory, given the prior.
         """
         steps = times.size - 1
         kept = self._kept(steps)
-        # A state that is not kept goes to one more slot, the last.
+        # States that are not recorded overwrite an extra last slot.
         slots = jnp.full(steps + 1, kept.size).at[kept].set(jnp.arange(kept.size))
         key_prior, key_noise = jax.vmap(jax.random.split, out_axes=1)(keys)
         x = draw_prior(key_prior, sde, shape)
@@ -99,18 +99,15 @@ class Walk:
         samples = Samples(x, nfe, jnp.ones(keys.shape, bool))
         if not self.frames:
             return samples
-        return samples._replace(
-            trajectory=jnp.moveaxis(trajectory[:-1], 0, 1),
-            trajectory_times=jnp.broadcast_to(times[kept], (len(x), kept.size)),
-        )
+        return samples.with_trajectory(jnp.moveaxis(trajectory[:-1], 0, 1), times[kept])
 
     def _kept(self, steps: int) -> np.ndarray:
-        """The steps after which the state is kept, the prior's 0 included."""
+        """Returns the numbers of steps after which to record the state, 0 for the prior."""
         if not self.frames:
             return np.zeros(0, int)
         return np.round(np.linspace(0, steps, min(self.frames, steps) + 1)).astype(int)
 
 
 def step_noise(keys: Key[Array, "batch"], count: Array, shape: tuple[int, ...]) -> Array:
-    """Unit Gaussian noise of the ``count``-th move, for each key."""
+    """Draws unit Gaussian noise of the ``count``-th move, for each key."""
     return jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, count), shape))(keys)
