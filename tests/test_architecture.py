@@ -10,10 +10,11 @@ PACKAGE = sorted((ROOT / "sde_jax").rglob("*.py"))
 EXPERIMENTS = sorted((ROOT / "experiments").rglob("*.py"))
 EVERYTHING = PACKAGE + EXPERIMENTS + sorted((ROOT / "benchmarks").rglob("*.py"))
 
-MATHEMATICS = {"arrays", "sde", "score"}
+MATHEMATICS = {"arrays", "randomness", "sde", "score"}
 MAY_IMPORT = {
     "__init__": set(),
     "arrays": set(),
+    "randomness": {"arrays"},
     "atomic": set(),
     "reporting": set(),
     "cache_folder": set(),
@@ -30,7 +31,7 @@ MAY_IMPORT = {
     "data": {"arrays", "atomic", "cache_folder", "operators", "reporting"},
     "metrics": {"arrays"},
     "figures": {"arrays"},
-    "training": {"arrays", "atomic", "reporting", "data.source"},
+    "training": {"arrays", "randomness", "atomic", "reporting", "data.source"},
 }
 MAY_IMPORT |= {"baselines": set(MAY_IMPORT), "interop": set(MAY_IMPORT)}
 
