@@ -24,6 +24,7 @@ from sde_jax.data.scaling import ImageScaling
 from sde_jax.data.source import Batch, DataSpec
 from sde_jax.nets.classifier import ClassifierSpec
 from sde_jax.objectives import NoisyCrossEntropy
+from sde_jax.randomness import example_seeds
 from sde_jax.score import ClassifierModel, LogNoiseLevel
 from sde_jax.sde import VE
 from sde_jax.training.devices import data_mesh
@@ -170,7 +171,9 @@ def test_its_loss_is_that_of_its_objective(key):
     state = jax.jit(learner.init)(key_init)
     state = state._replace(ema_params=shaken(state.params))
     losses = jax.jit(NoisyCrossEntropy(model=model).losses, static_argnames="deterministic")
-    expected = losses(state.ema_params, key_loss, batch.x, batch.label, deterministic=True)
+    expected = losses(
+        state.ema_params, example_seeds(key_loss, 48), batch.x, batch.label, deterministic=True
+    )
     found = jax.jit(learner.evaluate)(state, key_loss, batch)
     np.testing.assert_allclose(found, expected, rtol=1e-4)
     assert expected.std() > 0.01
