@@ -8,17 +8,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
 __all__ = [
-    "WHOLE",
     "Array",
     "Bool",
     "Float",
     "Int",
     "Key",
     "PRNGKeyArray",
-    "Part",
     "PyTree",
     "expand_like",
     "pytree",
+    "strided_parts",
     "sum_except_batch",
 ]
 
@@ -75,26 +74,11 @@ def pytree(kind: Kind) -> Kind:
     return kind
 
 
-@dataclasses.dataclass(frozen=True)
-class Part:
-    """One of ``count`` equal parts of a batch: its examples ``index``, ``index + count``, ...
+def strided_parts(tree: PyTree, count: int) -> list[PyTree]:
+    """Splits the arrays of a batch into ``count`` equal parts, which must divide their lengths.
 
-    Taken so, each device of a batch that is spread over devices has its share of every part.
+    Part k has the examples ``k, k + count, ...``. Each device that shares a batch therefore has its
+    share of every part.
     """
-
-    index: int
-    count: int
-
-    def of(self, batch: PyTree) -> PyTree:
-        """That part of each array; ``count`` must divide their lengths."""
-        if self.count == 1:
-            return batch
-        return jax.tree.map(lambda x: x.reshape(-1, self.count, *x.shape[1:])[:, self.index], batch)
-
-    def key(self, key: PRNGKeyArray) -> PRNGKeyArray:
-        """A key of its own; ``key`` itself for the whole."""
-        return key if self.count == 1 else jax.random.fold_in(key, self.index)
-
-
-WHOLE = Part(0, 1)
-"""All of a batch."""
+    strided = jax.tree.map(lambda x: x.reshape(-1, count, *x.shape[1:]), tree)
+    return [jax.tree.map(lambda x, k=k: x[:, k], strided) for k in range(count)]

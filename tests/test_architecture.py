@@ -11,9 +11,10 @@ EXPERIMENTS = sorted((ROOT / "experiments").rglob("*.py"))
 BENCHMARKS = sorted((ROOT / "benchmarks").rglob("*.py"))
 EVERYTHING = PACKAGE + EXPERIMENTS + BENCHMARKS
 
-MATHEMATICS = {"arrays", "sde", "score"}
+MATHEMATICS = {"arrays", "randomness", "sde", "score"}
 LIBRARY = {
     "arrays": set(),
+    "randomness": {"arrays"},
     "atomic": set(),
     "reporting": set(),
     "cache_folder": set(),
@@ -30,7 +31,7 @@ LIBRARY = {
     "data": {"arrays", "atomic", "cache_folder", "operators", "reporting"},
     "metrics": {"arrays"},
     "figures": {"arrays", "atomic"},
-    "training": {"arrays", "atomic", "reporting", "data"},
+    "training": {"arrays", "randomness", "atomic", "reporting", "data"},
 }
 LIBRARY |= {"baselines": set(LIBRARY), "interop": set(LIBRARY)}
 APPLICATION = ("recipes", "runs", "evaluation", "editing", "api", "command_line")

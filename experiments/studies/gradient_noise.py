@@ -12,10 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from sde_jax.arrays import Array, Float, PRNGKeyArray, PyTree
+from sde_jax.arrays import Array, Float, PyTree
 from sde_jax.data import DataSource
 from sde_jax.metrics import Estimate, jackknife_stderr
 from sde_jax.objectives import SampledTimes, TimeSampler
+from sde_jax.randomness import Seeds, example_seeds
 from sde_jax.recipes.matching import Denoising, Implicit, Sliced
 from sde_jax.recipes.score import ScoreExperiment
 from sde_jax.sde import LinearSDE
@@ -24,9 +25,9 @@ __all__ = ["FixedTime", "Gradient", "Matching", "estimate", "gradient_of", "grad
 
 Matching = Denoising | Sliced | Implicit
 Gradient = Callable[
-    [PyTree, PRNGKeyArray, Float[Array, "batch *shape"], SampledTimes], Float[Array, "parameters"]
+    [PyTree, Seeds, Float[Array, "batch *shape"], SampledTimes], Float[Array, "parameters"]
 ]
-"""Of the parameters, a key, examples and their times."""
+"""Of the parameters, and of examples, their seeds and times."""
 Products = Float[np.ndarray, "draws draws"]
 
 
@@ -36,9 +37,10 @@ class FixedTime:
 
     t: float
 
-    def __call__(self, key: PRNGKeyArray, sde: LinearSDE, count: int) -> SampledTimes:
-        """``count`` times t."""
-        return SampledTimes(jnp.full(count, self.t), jnp.ones(count))
+    def __call__(self, seeds: Seeds, sde: LinearSDE) -> SampledTimes:
+        """Returns t for each example."""
+        ones = jnp.ones_like(seeds.quantiles)
+        return SampledTimes(self.t * ones, ones)
 
 
 def gradient_of(experiment: ScoreExperiment, matching: Matching) -> Gradient:
@@ -51,14 +53,14 @@ def gradient_of(experiment: ScoreExperiment, matching: Matching) -> Gradient:
 
     def gradient(
         params: PyTree,
-        key: PRNGKeyArray,
+        seeds: Seeds,
         x0: Float[Array, "batch *shape"],
         sampled: SampledTimes,
     ) -> Float[Array, "parameters"]:
-        objective = matching.build(model, lambda key, sde, count: sampled, weighting)
+        objective = matching.build(model, lambda seeds, sde: sampled, weighting)
 
         def mean_loss(params: PyTree) -> Float[Array, ""]:
-            return objective.losses(params, key, x0, deterministic=True).mean()
+            return objective.losses(params, seeds, x0, deterministic=True).mean()
 
         return ravel_pytree(jax.grad(mean_loss)(params))[0]
 
@@ -83,10 +85,10 @@ def gradients(
     def drawn() -> Iterator[np.ndarray]:
         for number in range(draws):
             key = jax.random.fold_in(jax.random.key(0), number)
-            key_data, key_time, key_loss = jax.random.split(key, 3)
+            key_data, key_example = jax.random.split(key)
             x0 = next(source.stream(key_data, "train", batch_size)).x
-            sampled = times(key_time, sde, batch_size)
-            yield jax.device_get(gradient(params, key_loss, x0, sampled))
+            seeds_time, seeds_loss = example_seeds(key_example, batch_size).split()
+            yield jax.device_get(gradient(params, seeds_loss, x0, times(seeds_time, sde)))
 
     return np.stack(list(drawn()))
 

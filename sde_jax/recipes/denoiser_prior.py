@@ -4,10 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sde_jax.arrays import WHOLE, Array, Float, Part, PRNGKeyArray, PyTree
+from sde_jax.arrays import Array, Float, PRNGKeyArray, PyTree
 from sde_jax.data.source import DataSource, DataSpec, Layout
 from sde_jax.nets import NetworkSpec
 from sde_jax.objectives import DenoiserRegression
+from sde_jax.randomness import Seeds
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.generative import Generative, learner_of
 from sde_jax.recipes.interfaces import Density, Draw
@@ -35,15 +36,14 @@ class BothDenoisers:
     def losses(
         self,
         params: PyTree,
-        key: PRNGKeyArray,
+        seeds: Seeds,
         x: Float[Array, "batch *shape"],
         *,
         deterministic: bool = False,
-        part: Part = WHOLE,
-    ) -> Float[Array, "examples"]:
-        """The sum of both errors, at the same levels and noise."""
+    ) -> Float[Array, "batch"]:
+        """Returns the sum of both errors of each example, at the same level and noise."""
         told, blind = (
-            regression.losses(own, key, x, deterministic=deterministic, part=part)
+            regression.losses(own, seeds, x, deterministic=deterministic)
             for regression, own in ((self.told, params["told"]), (self.blind, params["blind"]))
         )
         return told + blind

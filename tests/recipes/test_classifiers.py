@@ -10,9 +10,10 @@ import pytest
 from in_process import CLASSIFIER, refusal, succeed
 
 from experiments import digits_classifier
-from sde_jax.arrays import Part
+from sde_jax.arrays import strided_parts
 from sde_jax.data import ArraySource, Batch, DataSpec, ImageScaling
 from sde_jax.nets.classifier import ClassifierSpec
+from sde_jax.randomness import example_seeds
 from sde_jax.recipes import classification
 from sde_jax.recipes.classification import Classification
 from sde_jax.runs.trained_run import open_run_of
@@ -69,10 +70,9 @@ def test_a_part_of_a_batch_has_the_losses_that_it_has_in_the_whole(key, monkeypa
     dots().learner((4, 4, 1))
     ((init_params, losses, _),) = learners
     batch, params = next(dots().data.load().batches(key, "train", 24)), jax.jit(init_params)(key)
-    whole, part = (
-        jax.jit(functools.partial(losses, deterministic=True, part=part))(params, key, batch)
-        for part in (Part(0, 1), Part(1, 3))
-    )
+    given = example_seeds(key, 24), batch
+    of = jax.jit(functools.partial(losses, deterministic=True))
+    whole, part = of(params, *given), of(params, *strided_parts(given, 3)[1])
     np.testing.assert_allclose(part, whole[1::3], rtol=1e-5)
 
 

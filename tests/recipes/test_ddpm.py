@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from experiments import digits_ddpm, mnist_ddpm, mnist_ddpm_narrow
+from sde_jax.randomness import example_seeds
 
 EXPERIMENTS = [module.experiment for module in (mnist_ddpm, mnist_ddpm_narrow, digits_ddpm)]
 BETAS = np.linspace(1e-4, 0.02, 1000)
@@ -15,7 +16,7 @@ MEAN, DEVIATION = 0.7, 0.4
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_the_network_is_told_every_index_and_shown_its_noise(experiment, key):
     model = experiment.model()
-    t = experiment.times(key, experiment.sde, 20_000).t
+    t = experiment.times(example_seeds(key, 20_000), experiment.sde).t
     told = np.asarray(model.time_condition(experiment.sde, t))
     index = told.astype(int)
     np.testing.assert_array_equal(told, index)

@@ -45,7 +45,7 @@ def test_a_label_that_is_always_kept_from_it_teaches_nothing():
 
 def test_the_share_that_is_kept_from_it_is_the_one_asked_for():
     labels = jnp.arange(40_000) % 10
-    told = labels_kept(jax.random.key(2), labels, 0.1).label
+    told = labels_kept(jax.random.split(jax.random.key(2), 40_000), labels, 0.1).label
     assert abs(float((told == -1).mean()) - 0.1) < 5 * (0.09 / 40_000) ** 0.5
     np.testing.assert_array_equal(told[told != -1], labels[told != -1])
 

@@ -21,6 +21,7 @@ from experiments.studies.accuracy import report_by_noise
 from sde_jax.data import ArraySource, Batch, DataSpec, ImageScaling
 from sde_jax.nets.classifier import ClassifierSpec
 from sde_jax.objectives import NoisyCrossEntropy
+from sde_jax.randomness import example_seeds
 from sde_jax.recipes.noisy_classification import NoisyClassification
 from sde_jax.runs.trained_run import open_run_of
 from sde_jax.score import ClassifierModel, LogNoiseLevel
@@ -169,7 +170,9 @@ def test_its_loss_is_that_of_its_objective(key):
     state = jax.jit(learner.init)(key_init)
     state = state._replace(ema_params=shaken(state.params))
     losses = jax.jit(NoisyCrossEntropy(model=model).losses, static_argnames="deterministic")
-    expected = losses(state.ema_params, key_loss, batch.x, batch.label, deterministic=True)
+    expected = losses(
+        state.ema_params, example_seeds(key_loss, 48), batch.x, batch.label, deterministic=True
+    )
     found = jax.jit(learner.evaluate)(state, key_loss, batch)
     np.testing.assert_allclose(found, expected, rtol=1e-4)
     assert expected.std() > 0.01

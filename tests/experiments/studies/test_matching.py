@@ -134,8 +134,8 @@ class TooShort(Sliced):
 
         @dataclasses.dataclass(frozen=True, kw_only=True)
         class Short(type(objective)):
-            def directions(self, key, x0):
-                return 0.9 * super().directions(key, x0)
+            def directions(self, keys, x0):
+                return 0.9 * super().directions(keys, x0)
 
         return Short(model=model, times=times, weighting=weighting)
 
