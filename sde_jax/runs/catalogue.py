@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sde_jax.interop.score_sde import PublishedModel, published, published_names
-from sde_jax.recipes import quickstart
+from sde_jax.recipes import built_in
 from sde_jax.recipes.definition_file import described, import_file
 from sde_jax.recipes.named import Named
 from sde_jax.recipes.published import published_experiment
@@ -83,7 +83,7 @@ def definitions() -> list[Definition]:
 
     A file that cannot be parsed is reported and left out.
     """
-    found = list(definitions_in(Path(quickstart.__file__)))
+    found = list(definitions_in(Path(built_in.__file__)))
     for file in sorted(FOLDER.glob("*.py")):
         try:
             found += definitions_in(file)

@@ -1,4 +1,4 @@
-"""The experiment of the command ``quickstart``."""
+"""Definitions that come with the package."""
 
 from sde_jax.data.digits import Digits
 from sde_jax.nets.ncsnpp import NCSNppSpec

@@ -1,0 +1,104 @@
+"""Training of an experiment in a run directory."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from sde_jax import figures
+from sde_jax.data.source import DataSource
+from sde_jax.recipes.named import Named
+from sde_jax.recipes.trainable import Trainable
+from sde_jax.runs.snapshots import snapshots
+from sde_jax.training.devices import data_mesh
+from sde_jax.training.learner import Learner
+from sde_jax.training.loop import TrainResult, train
+from sde_jax.training.pictures import Draw
+from sde_jax.training.processes import agreed, is_first
+from sde_jax.training.run_directory import RunDirectory
+
+CHANGEABLE = frozenset(
+    {
+        "file",
+        "experiment.training.steps",
+        "experiment.training.checkpoint_every",
+        "experiment.training.sample_every",
+        "experiment.training.steps_per_call",
+        "experiment.training.accumulate",
+        "experiment.training.shard_parameters",
+        "experiment.network.rematerialize",
+        "experiment.data.data_dir",
+        "experiment.data.path",
+        "experiment.data.storage.keep",
+        "experiment.data.storage.folder",
+        "experiment.data.storage.workers",
+        "experiment.sampling",
+        "experiment.likelihood",
+        "experiment.evaluation",
+    }
+)
+"""What may differ when a run is continued, with all that is in it; the number of devices is in no
+configuration."""
+
+
+def run(named: Named[Trainable], workdir: Path, *, resume: bool) -> TrainResult:
+    """Trains the experiment in ``workdir`` and draws its training curve."""
+    source, learner, draw = agreed(lambda: prepare(named.experiment))
+    if resume:
+        directory = RunDirectory.resume(
+            workdir, named.config(), changeable=CHANGEABLE, current=in_current_format
+        )
+    else:
+        directory = RunDirectory.create(workdir, named.config())
+    result = train(learner, source, directory, named.experiment.training, draw=draw)
+    if is_first():
+        directory.pictures.mkdir(exist_ok=True)
+        figures.curves(
+            directory.read_metrics(),
+            directory.pictures / "training.png",
+            series={"loss": "training", "held_out_loss": "held out"},
+        )
+    return result
+
+
+def in_current_format(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Converts the configuration of a run to the present format."""
+    return Named.from_config(config).config()
+
+
+class Prepared(NamedTuple):
+    """What `sde_jax.training.loop.train` takes of an experiment."""
+
+    source: DataSource
+    learner: Learner
+    draw: Draw | None
+
+
+def prepare(experiment: Trainable) -> Prepared:
+    """Loads the data and checks experiment, data and devices against each other.
+
+    Raises:
+      ValueError: if they do not fit.
+    """
+    experiment.training.check_devices(data_mesh())
+    source = experiment.data.load()
+    experiment.check_data(source)
+    learner = experiment.learner(source.shape)
+    jax.eval_shape(learner.init, jax.random.key(0))
+    draw = snapshots(experiment, source, data_mesh())
+    experiment.training.check_drawing(draw is not None)
+    return Prepared(source, learner, draw)
+
+
+def count_parameters(experiment: Trainable) -> int:
+    """How many numbers the network holds; needs no data where the spec states their shape.
+
+    Raises:
+      ValueError: if network, data and devices do not fit.
+    """
+    experiment.training.check_devices(data_mesh())
+    learner = experiment.learner(experiment.data.layout().shape)
+    params = jax.eval_shape(learner.init, jax.random.key(0)).params
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
