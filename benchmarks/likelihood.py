@@ -23,7 +23,7 @@ from benchmarks.few_steps import mixture
 from benchmarks.host_likelihood import on_the_host
 from benchmarks.row import Asked, Row
 from benchmarks.timing import Compiled, compiled, paired
-from experiments.digits_vp import experiment
+from experiments.digits import digits_vp
 from sde_jax.arrays import Array
 from sde_jax.likelihood import Likelihood, LogLikelihoods, bits_per_dimension
 from sde_jax.recipes.interfaces import Density
@@ -35,7 +35,7 @@ from sde_jax.training.devices import data_mesh
 
 __all__ = ["rows"]
 
-SDE, T_MIN = experiment.sde, Likelihood().t_min
+SDE, T_MIN = digits_vp().sde, Likelihood().t_min
 TOLERANCES = tuple(10 ** (-k / 4) for k in range(10, 21))
 """From 3e-3 to 1e-5."""
 PUBLISHED, TIGHT, LOOSE = 1e-5, 3e-6, 3e-4
@@ -162,7 +162,7 @@ def rows(asked: Asked) -> Iterator[Row]:
     """At equal errors, of an exact score and of a trained network; and in lanes."""
     count, repeats = (8, 1) if asked.quick else (64, 5)
     many = count * TURNS
-    batches = experiment.data.load().batches(jax.random.key(0), "test", many, count=many)
+    batches = digits_vp().data.load().batches(jax.random.key(0), "test", many, count=many)
     digits = jnp.asarray(next(batches).x)
     x = digits[:count]
     exact = MixtureScore(mixture(), SDE)

@@ -55,9 +55,7 @@ def svhn_vp() -> ScoreExperiment:
 
     Needs a GPU: two CPU cores take seconds for each of the 40,000 steps. Not yet run to the end.
     """
-    return replace(
-        cifar10_vp(), data=TfdsImages(name="svhn_cropped", image_size=32, channels=3)
-    )
+    return replace(cifar10_vp(), data=TfdsImages(name="svhn_cropped", image_size=32, channels=3))
 
 
 def folder() -> ScoreExperiment:

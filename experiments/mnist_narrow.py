@@ -228,9 +228,7 @@ def mnist_latent_narrow() -> LatentScoreModel:
             channels=32, multipliers=(1, 2), blocks_per_level=1, attention_resolutions=(4,)
         ),
         training=Training(steps=1400, batch_size=128, eval_every=350),
-        evaluation=replace(
-            narrow.evaluation, sampling=SamplerSettings(sampler="unipc", steps=20)
-        ),
+        evaluation=replace(narrow.evaluation, sampling=SamplerSettings(sampler="unipc", steps=20)),
     )
 
 

@@ -208,7 +208,7 @@ def quality(run: Path) -> dict[str, Any]:
         if finding["of"] == "run"
     ]
     report = run / "report.json"
-    stored = json.loads(report.read_text())["report"] if report.is_file() else {}
+    stored = json.loads(report.read_text())["result"]["results"] if report.is_file() else {}
     return {"findings": findings, "report": stored.get("model", {})}
 
 

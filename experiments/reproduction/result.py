@@ -1,4 +1,4 @@
-"""What was found of an experiment or a study, and what it was found on: the rows of tables."""
+"""Results of an experiment or a study, with the computer and the commit: the rows of tables."""
 
 import dataclasses
 import json
@@ -11,27 +11,27 @@ from typing import Any, Self
 from sde_jax.atomic import write_json
 from sde_jax.training.errors import RunError
 
-__all__ = ["Found", "computer", "revision"]
+__all__ = ["Result", "computer", "revision"]
 
 Environment = Mapping[str, Any]
 """See `sde_jax.training.versions.environment`."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class Result:
     """The results of a name, plain values for JSON."""
 
     name: str
     results: Mapping[str, Any]
     minutes: float
-    """Of training an experiment, evaluations and saving included, or of measuring a study."""
+    """Minutes of training, evaluations and saving included, or of measuring a study."""
     computer: str
     commit: str
-    """At which it was trained or, of a study, measured."""
+    """Commit at which it was trained or, for a study, measured."""
 
     @property
     def command(self) -> str:
-        """What finds it again."""
+        """The command that reproduces it."""
         return f"python -m experiments {self.name}"
 
     def write(self, folder: Path) -> None:
@@ -40,20 +40,20 @@ class Found:
         write_json(folder / f"{self.name}.json", self.to_json())
 
     def to_json(self) -> dict[str, Any]:
-        """All of it, with the command."""
+        """Returns its fields and the command."""
         return {"command": self.command, **dataclasses.asdict(self)}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Self:
-        """The inverse of `to_json`."""
+        """Builds the result that `to_json` described."""
         return cls(**{field.name: stored[field.name] for field in dataclasses.fields(cls)})
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """What `write` wrote.
+        """Reads the file that `write` wrote.
 
         Raises:
-          RunError: if it is something else.
+          RunError: if it holds something else.
         """
         try:
             return cls.from_json(json.loads(path.read_text()))
@@ -62,7 +62,7 @@ class Found:
 
 
 def computer(environment: Environment) -> str:
-    """The devices and JAX's version, in words."""
+    """Describes the devices and the version of JAX."""
     if environment["device"] == "cpu":
         devices = f"{os.cpu_count()} CPU cores"
     else:
@@ -71,6 +71,6 @@ def computer(environment: Environment) -> str:
 
 
 def revision(environment: Environment) -> str:
-    """The commit, abbreviated; with a plus if files had been changed."""
+    """Returns the abbreviated commit, with a plus if files had been changed."""
     git = environment["git"]
     return "unknown" if git is None else git["revision"][:7] + "+" * git["dirty"]

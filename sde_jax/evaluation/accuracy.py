@@ -1,5 +1,6 @@
-"""How many examples a trained classifier knows."""
+"""Accuracy of trained classifiers on the test split."""
 
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -8,21 +9,42 @@ import numpy as np
 
 from sde_jax.arrays import Array, Float, Key, PyTree, expand_like
 from sde_jax.evaluation.features import extractor, of_classifier
-from sde_jax.recipes.classification import Classification
-from sde_jax.recipes.noisy_classification import NoisyClassification
+from sde_jax.recipes import Classification, NoisyClassification
 from sde_jax.runs.generation import example_keys, whole_batches
-from sde_jax.runs.trained_run import TrainedRun
-from sde_jax.sde.base import LinearSDE, Time
-from sde_jax.training.devices import data_mesh, on_each_device, replicated, shard_batch
+from sde_jax.runs.trained_run import TrainedRun, open_run_of, stored_experiment
+from sde_jax.sde import LinearSDE
+from sde_jax.sde.base import Time
+from sde_jax.training import (
+    RunDirectory,
+    data_mesh,
+    on_each_device,
+    replicated,
+    shard_batch,
+)
+
+__all__ = ["accuracy", "accuracy_by_noise", "held_out_accuracy"]
 
 BATCH_SIZE = 500
 
 NOISE_LEVELS = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0)
-"""Deviations of the noise per unit of signal at which a classifier of noisy data is asked."""
+"""Deviations of the noise per unit of signal at which a classifier of noisy data is measured."""
 
 
-def report(run: TrainedRun[Classification]) -> dict[str, Any]:
-    """The accuracy of the averaged parameters on the whole test split, with its standard error."""
+def held_out_accuracy(path: Path) -> dict[str, Any]:
+    """Returns the accuracy of the classifier of a run on the whole test split.
+
+    Returns nothing for the run of another model.
+    """
+    experiment = stored_experiment(RunDirectory.open(path)).experiment
+    if isinstance(experiment, Classification):
+        return accuracy(open_run_of(Classification, path, data_mesh()))
+    if isinstance(experiment, NoisyClassification):
+        return accuracy_by_noise(open_run_of(NoisyClassification, path, data_mesh()))
+    return {}
+
+
+def accuracy(run: TrainedRun[Classification]) -> dict[str, Any]:
+    """Returns the accuracy of the averaged parameters on images without noise."""
     extract, scaling = extractor(of_classifier(run), data_mesh(), BATCH_SIZE), run.source.scaling
     right = np.concatenate(
         [
@@ -31,11 +53,11 @@ def report(run: TrainedRun[Classification]) -> dict[str, Any]:
             for batch in run.source.batches(jax.random.key(0), "test", BATCH_SIZE)
         ]
     )
-    return accuracy(right)
+    return share_of(right)
 
 
-def report_by_noise(run: TrainedRun[NoisyClassification]) -> dict[str, Any]:
-    """The accuracy of the averaged parameters on the whole test split, noised to each level.
+def accuracy_by_noise(run: TrainedRun[NoisyClassification]) -> dict[str, Any]:
+    """Returns the accuracy of the averaged parameters on images noised to each level.
 
     Each example has the same noise at every level. Levels that the process does not reach for t in
     [0, 1] are left out.
@@ -62,18 +84,18 @@ def report_by_noise(run: TrainedRun[NoisyClassification]) -> dict[str, Any]:
             predicted = np.asarray(compiled(shared, keys, x0))[: len(batch.x)]
             parts.append(predicted == np.asarray(batch.label))
         first += len(batch.x)
-    found = {str(level): accuracy(np.concatenate(parts)) for level, parts in right.items()}
+    found = {str(level): share_of(np.concatenate(parts)) for level, parts in right.items()}
     return {"accuracy_by_noise": found}
 
 
 def reached(sde: LinearSDE) -> list[float]:
-    """The noise levels that the process has between t = 0 and 1, but for rounding."""
+    """Returns the noise levels that the process has between t = 0 and 1, up to rounding."""
     low, high = sde.noise_to_signal(jnp.asarray([0.0, 1.0])).tolist()
     return [level for level in NOISE_LEVELS if 0.999 * low <= level <= 1.001 * high]
 
 
-def accuracy(right: np.ndarray) -> dict[str, Any]:
-    """The share of examples that are classified right, with its standard error."""
+def share_of(right: np.ndarray) -> dict[str, Any]:
+    """Returns the share of examples that are classified right, with its standard error."""
     return {
         "accuracy": float(right.mean()),
         "stderr": float(right.std(ddof=1) / len(right) ** 0.5),

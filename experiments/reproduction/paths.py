@@ -1,4 +1,4 @@
-"""Where runs are made and kept, where their data are, and where tables are written."""
+"""Folders of runs, data and tables."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -9,18 +9,18 @@ Spec = TypeVar("Spec")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
-    """Folders."""
+class Paths:
+    """Folders that a reproduction reads and writes."""
 
     runs: Path
-    """A run for each experiment and a folder for each study, called like it."""
+    """Folder of runs and studies, each in a folder of its name."""
     out: Path
-    """With README.md, whose tables are rewritten, results/ and pictures/."""
+    """Folder of README.md, whose tables are rewritten, results/ and pictures/."""
     data_dir: Path | None
-    """Where tensorflow_datasets keeps its data; None: where it does by default."""
+    """Folder of the data of tensorflow_datasets; None: its default."""
 
     def with_data(self, spec: Spec) -> Spec:
-        """An experiment or a study whose data are there."""
+        """Returns an experiment or a study that reads its data from `data_dir`."""
         data: Any = getattr(spec, "data", None)
         if self.data_dir is None or not hasattr(data, "data_dir"):
             return spec

@@ -1,18 +1,18 @@
-"""All that `reproduce` does if it is told no name, in the order in which one learns the field."""
+"""All experiments and studies of the tables, in the order in which one learns the field."""
 
 from experiments.studies.study import Study
 from sde_jax.runs.catalogue import definitions
 
-__all__ = ["COURSE", "FULL_SIZE", "find_study", "study_names"]
+__all__ = ["FULL_SIZE", "ORDER", "find_study", "study_names"]
 
 FULL_SIZE = (
     *("mnist_vp", "mnist_ddpm", "mnist_vae", "mnist_gan", "mnist_flow", "mnist_latent"),
     *("mnist_conditional", "mnist_full_comparison", "cifar10_vp", "cifar10_subvp", "cifar10_ve"),
     *("flowers_vp", "flowers_colour", "flowers_samplers"),
 )
-"""Days of CPU cores: without a GPU they are left out, unless they are named."""
+"""Names that take days of CPU cores: without a GPU they run only when named."""
 
-COURSE = (
+ORDER = (
     *("digits_forward", "forward"),
     *("ring", "ring_sliced", "ring_implicit", "ring_matching"),
     *("digits_classifier", "quickstart", "digits_vp", "digits_subvp", "digits_ve", "digits_ddpm"),
@@ -34,6 +34,6 @@ def study_names() -> list[str]:
 
 
 def find_study(name: str) -> Study:
-    """Builds the study of this name, which is one of `study_names`."""
+    """Builds the study of a name of `study_names`."""
     (definition,) = (one for one in definitions() if one.is_study and one.name == name)
     return definition.value()
