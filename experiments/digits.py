@@ -33,9 +33,7 @@ def digits_vp() -> ScoreExperiment:
     return ScoreExperiment(
         data=Digits(),
         sde=VP(),
-        network=NCSNppSpec(
-            channels=24, multipliers=(1, 2), blocks_per_level=1, attention_resolutions=(4,)
-        ),
+        network=small_network(),
         optimizer=Adam(learning_rate=3e-3, warmup_steps=100, decay="cosine"),
         ema_decay=0.995,
         training=Training(steps=5000, batch_size=128),
@@ -105,8 +103,7 @@ def digits_labels() -> ScoreExperiment:
     per dimension of held-out digits; `digits_classifier` assigns all of 80 samples of a class to
     that class.
     """
-    experiment = digits_vp()
-    return replace(experiment, network=replace(experiment.network, classes=10))
+    return replace(digits_vp(), network=small_network(classes=10))
 
 
 def digits_sliced() -> ScoreExperiment:
@@ -166,4 +163,16 @@ def digits_noisy_classifier() -> NoisyClassification:
         optimizer=digits_classifier().optimizer,
         ema_decay=0.99,
         training=Training(steps=1500, batch_size=128, eval_every=500, log_every=50),
+    )
+
+
+def small_network(dropout: float = 0.1, classes: int | None = None) -> NCSNppSpec:
+    """Returns a network for images of 8x8 pixels."""
+    return NCSNppSpec(
+        channels=24,
+        multipliers=(1, 2),
+        blocks_per_level=1,
+        attention_resolutions=(4,),
+        dropout=dropout,
+        classes=classes,
     )

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from experiments.digits import digits_vp
+from experiments.digits import digits_vp, small_network
 from sde_jax.baselines import AdversarialLoss, AutoencoderSpec, CouplingFlowSpec, DCGANSpec
 from sde_jax.data import Digits
 from sde_jax.nets import NCSNppSpec
@@ -125,7 +125,7 @@ def digits_conditional() -> Conditional:
     return Conditional(
         data=Digits(),
         sde=VP(),
-        network=digits_vp().network,
+        network=small_network(),
         optimizer=Adam(learning_rate=3e-3, warmup_steps=100, decay="cosine"),
         ema_decay=0.99,
         training=Training(steps=800, batch_size=128, eval_every=400),
@@ -148,7 +148,7 @@ def digits_denoiser_prior() -> DenoiserPrior:
     """
     return DenoiserPrior(
         data=Digits(),
-        network=replace(digits_vp().network, dropout=0.0),
+        network=small_network(dropout=0.0),
         optimizer=Adam(learning_rate=3e-3, warmup_steps=100, decay="cosine"),
         ema_decay=0.99,
         training=Training(steps=800, batch_size=128, eval_every=400),

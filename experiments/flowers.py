@@ -25,16 +25,7 @@ def flowers_vp() -> ScoreExperiment:
     sampling = SamplerSettings(sampler="em", steps=2000, snr=0.15)
     return replace(
         cifar10_vp(),
-        data=TfdsImages(
-            name="oxford_flowers102",
-            image_size=64,
-            fit="crop",
-            channels=3,
-            grey=True,
-            flip=True,
-            train_split="+".join(f"{split}[:90%]" for split in SPLITS),
-            test_split="+".join(f"{split}[90%:]" for split in SPLITS),
-        ),
+        data=flowers(image_size=64, grey=True),
         optimizer=Adam(learning_rate=1e-4, warmup_steps=1000),
         training=Training(
             steps=46_000, batch_size=32, eval_every=5000, sample_every=1000, checkpoint_every=5000
@@ -51,7 +42,7 @@ def flowers_colour() -> ScoreExperiment:
 
     `flowers_vp` in colour. Needs a GPU. Not yet run to the end.
     """
-    return _in_colour(flowers_vp())
+    return replace(flowers_vp(), data=flowers(image_size=64, grey=False))
 
 
 def flowers_narrow() -> ScoreExperiment:
@@ -62,10 +53,10 @@ def flowers_narrow() -> ScoreExperiment:
     `flowers_vp` with the network of `mnist_vp_narrow`. Two CPU cores, a quarter of an hour. Too
     small to compare processes or samplers of flowers by it.
     """
-    flowers, narrow = flowers_vp(), mnist_vp_narrow()
+    narrow = mnist_vp_narrow()
     return replace(
-        flowers,
-        data=replace(flowers.data, image_size=32),
+        flowers_vp(),
+        data=flowers(image_size=32, grey=True),
         network=narrow.network,
         optimizer=narrow.optimizer,
         ema_decay=narrow.ema_decay,
@@ -88,9 +79,18 @@ def flowers_colour_narrow() -> ScoreExperiment:
 
     `flowers_narrow` in colour. Two CPU cores, a quarter of an hour.
     """
-    return _in_colour(flowers_narrow())
+    return replace(flowers_narrow(), data=flowers(image_size=32, grey=False))
 
 
-def _in_colour(experiment: ScoreExperiment) -> ScoreExperiment:
-    """Returns the experiment on the same images in colour."""
-    return replace(experiment, data=replace(experiment.data, grey=False))
+def flowers(image_size: int, grey: bool) -> TfdsImages:
+    """Returns the images of all three splits, a tenth of which are held out."""
+    return TfdsImages(
+        name="oxford_flowers102",
+        image_size=image_size,
+        fit="crop",
+        channels=3,
+        grey=grey,
+        flip=True,
+        train_split="+".join(f"{split}[:90%]" for split in SPLITS),
+        test_split="+".join(f"{split}[90%:]" for split in SPLITS),
+    )

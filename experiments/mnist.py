@@ -230,7 +230,7 @@ def mnist_conditional() -> Conditional:
     return replace(
         digits_conditional(),
         data=mnist_vp().data,
-        network=narrow_network(dropout=0.1),
+        network=narrow_network(),
         optimizer=mnist_vp().optimizer,
         ema_decay=mnist_vp().ema_decay,
         training=replace(mnist_vp().training, steps=EPOCHS_100),
@@ -238,7 +238,7 @@ def mnist_conditional() -> Conditional:
     )
 
 
-def narrow_network(dropout: float) -> NCSNppSpec:
+def narrow_network(dropout: float = 0.1, classes: int | None = None) -> NCSNppSpec:
     """Returns a network of .15 GFLOP an image, for CPU cores."""
     return NCSNppSpec(
         channels=16,
@@ -246,4 +246,5 @@ def narrow_network(dropout: float) -> NCSNppSpec:
         blocks_per_level=1,
         attention_resolutions=(8,),
         dropout=dropout,
+        classes=classes,
     )

@@ -147,7 +147,7 @@ def mnist_labels() -> ScoreExperiment:
     narrow = mnist_vp_narrow()
     return replace(
         narrow,
-        network=replace(narrow.network, dropout=0.1, classes=10),
+        network=narrow_network(classes=10),
         optimizer=Adam(learning_rate=2e-3, warmup_steps=200, decay="cosine"),
         training=Training(steps=1300, batch_size=64, eval_every=650),
     )

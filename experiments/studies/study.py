@@ -52,7 +52,7 @@ class Report(Study):
 
     @property
     def trained(self) -> tuple[str, ...]:
-        """The run."""
+        """Returns the run."""
         return (self.run,)
 
     def table(self, results: Results) -> Iterator[str]:
