@@ -193,7 +193,7 @@ def class_named(name: Any, path: str, version: int, file: Path | None) -> type:
 
 
 def class_in_file(name: str, path: str, file: Path) -> Any:
-    """Returns what a file calls ``name``, if anything.
+    """Returns what a file defines as ``name``, if anything.
 
     Raises:
       ConfigurationError: if the file cannot be imported.
@@ -203,7 +203,9 @@ def class_in_file(name: str, path: str, file: Path) -> Any:
             f"`{path}` is a {name} of {file}, which does not exist: correct the `file` of the "
             "configuration."
         )
-    return getattr(import_file(file), name, None)
+    module = import_file(file)
+    found = getattr(module, name, None)
+    return found if getattr(found, "__module__", None) == module.__name__ else None
 
 
 def exported_class(name: str) -> Any:
