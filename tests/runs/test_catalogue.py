@@ -1,5 +1,6 @@
 """Definitions of experiments: their names, their learners, and files of the user's."""
 
+import ast
 import json
 import multiprocessing
 import re
@@ -134,6 +135,13 @@ def test_a_docstring_says_the_command_and_what_to_expect():
         assert len(definition.headline) <= 96, definition.name
 
 
+def test_nothing_is_built_at_import():
+    for file in catalogue.FOLDER.glob("[!_]*.py"):
+        for node in ast.parse(file.read_text()).body:
+            if not isinstance(node, ast.FunctionDef):
+                assert not any(isinstance(part, ast.Call) for part in ast.walk(node)), file
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_experiment_has_a_learner(name):
     experiment = find(name).experiment
@@ -200,6 +208,15 @@ def test_a_data_worker_can_import_a_class_of_the_user(stripes):
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         (again,) = pool.map(type(data).__repr__, [data])
     assert again == "Stripes(count=100)"
+
+
+def test_a_class_that_a_file_only_imports_is_none_of_its_own(stripes):
+    config = json.loads(json.dumps(find(f"{stripes}:stripes").config()))
+    config["experiment"]["data"] = {"type": "my_stripes.py:ScoreExperiment"}
+    with pytest.raises(
+        ConfigurationError, match=f"of sde_jax or {stripes}: got my_"
+    ):
+        Named.from_config(config)
 
 
 def test_a_script_that_is_running_is_not_run_again(monkeypatch, stripes):

@@ -10,6 +10,7 @@ from experiments import __main__ as command
 from experiments import questions
 from experiments.reproduction.order import FULL_SIZE, ORDER, study_names
 from experiments.studies.nearest import NearestImages
+from experiments.studies.reports import Accuracy
 from sde_jax.recipes.serialization import to_config
 from sde_jax.runs.catalogue import find, names
 from sde_jax.training.loop import TrainResult
@@ -74,6 +75,7 @@ def test_what_is_there_is_neither_trained_nor_measured_again(folder, monkeypatch
 
     monkeypatch.setattr("experiments.reproduction.training.run", again)
     monkeypatch.setattr(NearestImages, "measure", again)
+    monkeypatch.setattr(Accuracy, "measure", again)
     monkeypatch.setattr("sde_jax.runs.generation.batch_drawer", lambda *_: again)
     reproduce("digits_nearest", *arguments(folder))
     assert json.loads((folder / "out" / "results" / "digits_nearest.json").read_text()) == before
@@ -91,6 +93,17 @@ def test_another_study_of_the_name_is_measured_again(folder, monkeypatch):
 def test_every_study_can_be_told_from_another():
     for name in study_names():
         json.dumps(to_config(command.find_study(name)))
+
+
+def test_a_report_is_a_part_of_the_results_of_its_experiment(folder):
+    results = reproduce("digits_classifier", *arguments(folder))
+    assert results["reproduced"] == ["digits_classifier"]
+    stored = json.loads((folder / "out" / "results" / "digits_classifier.json").read_text())
+    report = stored["results"]["report"]
+    assert report.keys() == {"accuracy", "stderr", "count"}
+    assert report["count"] == 297
+    record = json.loads((folder / "runs" / "digits_classifier" / "report.json").read_text())
+    assert record["result"]["results"] == report
 
 
 def test_after_a_kill_it_goes_on(folder, monkeypatch):
@@ -130,7 +143,7 @@ def test_a_name_that_is_none_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_course_is_of_what_there_is_and_runs_come_before_their_studies():
+def test_all_names_of_the_order_exist_and_runs_come_before_their_studies():
     known = {*names(), *study_names()}
     assert set(ORDER) <= known
     assert len(set(ORDER)) == len(ORDER)
@@ -146,7 +159,7 @@ def test_on_cores_alone_the_full_sizes_are_left_out():
     assert set(command.fitting("gpu")) == set(ORDER)
 
 
-def test_every_mnist_name_of_the_course_has_a_form_for_digits():
+def test_every_mnist_name_has_a_form_for_digits():
     known = {*names(), *study_names()}
     for name in {*ORDER, "samplers", "forward"}:
         if name.startswith("mnist_") or name in ("samplers", "forward"):
@@ -154,6 +167,6 @@ def test_every_mnist_name_of_the_course_has_a_form_for_digits():
             assert f"digits_{form}" in known, name
 
 
-def test_experiments_of_the_course_can_be_found():
+def test_experiments_of_the_order_can_be_found():
     for name in set(ORDER) & set(names()):
         assert find(name).experiment.training.steps > 0
