@@ -167,8 +167,8 @@ def check_type(value: Any, hint: Any, path: str) -> None:
         )
     except typeguard.TypeCheckError:
         shown = type(value).__name__ if dataclasses.is_dataclass(value) else repr(value)
-        wanted = getattr(hint, "__name__", None) or str(hint)
-        raise ConfigurationError(f"`{path}` must be a {wanted}: got {shown}.") from None
+        wanted = hint.__name__ if isinstance(hint, type) else hint
+        raise ConfigurationError(f"`{path}` must be of type {wanted}: got {shown}.") from None
 
 
 def class_named(name: Any, path: str, version: int, file: Path | None) -> type:

@@ -73,7 +73,8 @@ def test_tasks_that_do_not_fit_are_refused_in_a_line(tmp_path, options, said):
 
 def test_the_task_is_recorded(run):
     config = json.loads((run[0] / "config.json").read_text())
-    assert config["experiment"]["task"] == {"type": "Task", "lost": "half", "factor": 4}
+    task = {"type": "sde_jax.recipes.Task", "lost": "half", "factor": 4}
+    assert config["experiment"]["task"] == task
 
 
 @pytest.mark.parametrize(

@@ -213,9 +213,7 @@ def test_a_data_worker_can_import_a_class_of_the_user(stripes):
 def test_a_class_that_a_file_only_imports_is_none_of_its_own(stripes):
     config = json.loads(json.dumps(find(f"{stripes}:stripes").config()))
     config["experiment"]["data"] = {"type": "my_stripes.py:ScoreExperiment"}
-    with pytest.raises(
-        ConfigurationError, match=f"of sde_jax or {stripes}: got my_"
-    ):
+    with pytest.raises(ConfigurationError, match=f"of sde_jax or {stripes}: got my_"):
         Named.from_config(config)
 
 
