@@ -1,4 +1,4 @@
-"""Tests of classifiers as experiments: what they are shown, their report, what refuses them."""
+"""Tests of classifiers as experiments: what they are shown, their accuracy, what refuses them."""
 
 import dataclasses
 import functools
@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from in_process import CLASSIFIER, refusal, succeed
 
-from experiments import digits_classifier
 from sde_jax.arrays import strided_parts
 from sde_jax.data import ArraySource, Batch, DataSpec, ImageScaling
 from sde_jax.nets.classifier import ClassifierSpec
@@ -38,7 +37,7 @@ class Dots(DataSpec):
 
 def dots(data=None, *, dropout=0.5, **fields):
     network = ClassifierSpec(classes=3, channels=4, multipliers=(1,), features=6, dropout=dropout)
-    whole = digits_classifier.experiment
+    whole = digits.digits_classifier()
     return dataclasses.replace(whole, data=data or Dots(), network=network, **fields)
 
 
@@ -110,7 +109,8 @@ def test_a_finished_run_is_left_alone(classifier_training):
     ],
 )
 def test_what_cannot_be_trained_leaves_nothing(tmp_path, monkeypatch, data, options, complaint):
-    monkeypatch.setattr(digits_classifier, "experiment", dots(data))
+    experiment = dots(data)
+    monkeypatch.setattr(digits, "digits_classifier", lambda: experiment)
     folder = ["--workdir", tmp_path / "run"]
     line = refusal("train", "digits_classifier", *folder, "--training.batch-size", 16, *options)
     assert complaint in line

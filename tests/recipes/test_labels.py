@@ -5,13 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.digits_vp import experiment
+from experiments.digits import digits_vp
 from sde_jax.data import Batch, GaussianMixture, Ring
 from sde_jax.nets.mlp import MLPSpec
 from sde_jax.recipes.score import labels_kept
 
 points = dataclasses.replace(
-    experiment, data=GaussianMixture(components=4), network=MLPSpec(width=8, classes=4)
+    digits_vp(), data=GaussianMixture(components=4), network=MLPSpec(width=8, classes=4)
 )
 
 
@@ -51,7 +51,7 @@ def test_the_share_that_is_kept_from_it_is_the_one_asked_for():
 
 
 def test_labels_are_counted():
-    assert experiment.data.load().classes == 10
+    assert digits_vp().data.load().classes == 10
     assert points.data.load().classes == 4
     assert Ring().load().classes is None
 

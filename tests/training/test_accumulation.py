@@ -9,7 +9,7 @@ import optax
 import pytest
 from toy_run import changed
 
-from experiments.ring import experiment
+from experiments.ring import ring
 from sde_jax.arrays import strided_parts
 from sde_jax.data import Batch
 from sde_jax.nets.mlp import MLPSpec
@@ -27,14 +27,13 @@ from sde_jax.sde import VP
 from sde_jax.training import batch_sharding, data_mesh, gradient_learner, replicate
 from sde_jax.training.learner import mean_gradient
 
-SMALL = dataclasses.replace(
-    experiment, network=dataclasses.replace(experiment.network, width=16, depth=1)
-)
+RING = ring()
+SMALL = dataclasses.replace(RING, network=dataclasses.replace(RING.network, width=16, depth=1))
 
 
 def updated(accumulate, key, mesh):
     """State and metrics of a step of the ring."""
-    training = dataclasses.replace(experiment.training, accumulate=accumulate)
+    training = dataclasses.replace(RING.training, accumulate=accumulate)
     learner = dataclasses.replace(SMALL, training=training).learner((2,))
     points = jax.random.normal(key, (64, 2)) * jnp.array([[1.0, 0.3]])
     batch = jax.device_put(Batch(points, None), batch_sharding(mesh))
