@@ -46,6 +46,7 @@ DEFINITIONS = ("ring", "digits", "digits_others", "mnist", "mnist_narrow", "cifa
 IN_EXPERIMENTS = {
     **{name: set(DEFINITIONS[:place]) for place, name in enumerate(DEFINITIONS)},
     "studies": set(),
+    "matching": {*DEFINITIONS, "studies"},
     "questions": {*DEFINITIONS, "studies"},
     "reproduction": {"studies"},
     "__main__": {"reproduction", "studies"},
