@@ -15,7 +15,7 @@ from benchmarks.row import Asked, Row
 from benchmarks.timing import compiled, paired
 from sde_jax.arrays import Array
 from sde_jax.operators import Mask
-from sde_jax.recipes.quickstart import experiment as quickstart
+from sde_jax.recipes import quickstart
 from sde_jax.sampling import Ancestral, Constrained, KnownPixels, PredictorCorrector, UniformGrid
 from sde_jax.score import DDNM, NetworkScore, PiGDM, Score
 
@@ -30,20 +30,20 @@ Sampling = Callable[[Array, Score, Array, Array], Array]
 
 def plain(keys: Array, score: Score, data: Array, masks: Array) -> Array:
     """Without knowing."""
-    return PLAIN(keys, score, quickstart.sde, SHAPE).x
+    return PLAIN(keys, score, quickstart().sde, SHAPE).x
 
 
 def replacement(keys: Array, score: Score, data: Array, masks: Array) -> Array:
     """With the known pixels put into every step."""
     known = KnownPixels(data=data, mask=masks)
-    return Constrained(sampler=PLAIN, constraint=known)(keys, score, quickstart.sde, SHAPE).x
+    return Constrained(sampler=PLAIN, constraint=known)(keys, score, quickstart().sde, SHAPE).x
 
 
 def guided(kind: type[PiGDM] | type[DDNM]) -> Sampling:
     """With a guided score."""
 
     def draw(keys: Array, score: Score, data: Array, masks: Array) -> Array:
-        sde = quickstart.sde
+        sde = quickstart().sde
         guidance = kind(score=score, sde=sde, operator=Mask(masks), measurement=masks * data)
         return PLAIN(keys, guidance, sde, SHAPE).x
 
@@ -52,7 +52,7 @@ def guided(kind: type[PiGDM] | type[DDNM]) -> Sampling:
 
 def rows(asked: Asked) -> Iterator[Row]:
     """Every method beside plain sampling."""
-    model = quickstart.model()
+    model = quickstart().model()
     score = NetworkScore(model.init(jax.random.key(0), SHAPE), model)
     keys = jax.random.split(jax.random.key(1), IMAGES)
     data = jax.random.uniform(jax.random.key(2), (IMAGES, *SHAPE), minval=-1.0)

@@ -18,9 +18,9 @@ import numpy as np
 
 from benchmarks.ddpmpp import drawn, first_state
 from benchmarks.row import Asked, Row, Spread, spread
-from experiments.cifar10_vp import experiment as cifar10
+from experiments.cifar10 import cifar10_vp
 from sde_jax.data import Batch, DataNotFoundError, DataSource, Storage, TfdsImages
-from sde_jax.nets.ncsnpp import NCSNppSpec
+from sde_jax.nets import NCSNppSpec
 from sde_jax.training.compiled import update_options
 
 BATCH = 128
@@ -107,7 +107,7 @@ def one_rate(step: Callable[[], Any]) -> float:
 
 def training_step(source: DataSource, batch: Batch) -> Callable[[], Any]:
     """Updates the U-Net on the same batch again."""
-    learner = dataclasses.replace(cifar10, network=NARROW).learner(source.shape)
+    learner = dataclasses.replace(cifar10_vp(), network=NARROW).learner(source.shape)
     options = update_options(jax.default_backend())
     update = jax.jit(learner.update, donate_argnums=0, compiler_options=options)
     shapes = jax.eval_shape(learner.init, jax.random.key(0))

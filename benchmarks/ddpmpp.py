@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sde_jax.arrays import Array, PyTree
-from sde_jax.nets.ncsnpp import NCSNppSpec
+from sde_jax.nets import NCSNppSpec
 from sde_jax.recipes.score import computing_in
 from sde_jax.training.learner import Learner, TrainState
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.row import Asked, Row
 from benchmarks.timing import compiled, paired
-from experiments.digits_vp import experiment
+from experiments.digits import digits_vp
 from sde_jax.arrays import Array
 from sde_jax.score import NetworkScore
 from sde_jax.sde import probability_flow_drift
@@ -30,7 +30,7 @@ Mode = Callable[[Drift, Array, Array], tuple[Array, Array]]
 
 def perturbed_score() -> NetworkScore:
     """The network of the digits with random weights: a new one's last layer is zero."""
-    model = experiment.model()
+    model = digits_vp().model()
     params = model.init(jax.random.key(0), SHAPE)
     noise = jax.random.split(jax.random.key(1), len(jax.tree.leaves(params)))
     params = jax.tree.map(
@@ -68,7 +68,7 @@ def evaluate(mode: Mode, score: NetworkScore, x: Array, probes: Array) -> tuple[
 
     def one(t: Array, x: Array, probes: Array) -> tuple[Array, Array]:
         def drift(x: Array) -> Array:
-            return probability_flow_drift(experiment.sde, x[None], t, score(x[None], t))[0]
+            return probability_flow_drift(digits_vp().sde, x[None], t, score(x[None], t))[0]
 
         return mode(drift, x, probes)
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.row import Asked, Row, Spread, not_installed
 from benchmarks.trained import MissingRunError, Trained, error_of, opened
-from sde_jax.metrics.frechet import FrechetDistance
+from sde_jax.metrics import FrechetDistance
 from sde_jax.runs.generation import example_keys
 from sde_jax.sampling import ExponentialAdams, LogSNRGrid, Sampler, UniformGrid, draw_prior
 from sde_jax.score import denoised

@@ -21,7 +21,7 @@ from benchmarks.few_steps import mixture
 from benchmarks.host_likelihood import on_the_host
 from benchmarks.row import Asked, Row
 from benchmarks.timing import Compiled, compiled, paired
-from experiments.digits_vp import experiment
+from experiments.digits import digits_vp
 from sde_jax.arrays import Array
 from sde_jax.likelihood import Likelihood, LogLikelihoods, bits_per_dimension
 from sde_jax.ode import AdaptiveSolver, Method
@@ -34,7 +34,7 @@ from sde_jax.training.devices import data_mesh
 
 __all__ = ["rows"]
 
-SDE, T_MIN = experiment.sde, Likelihood().t_min
+SDE, T_MIN = digits_vp().sde, Likelihood().t_min
 TOLERANCES = tuple(10 ** (-k / 4) for k in range(10, 21))
 """From 3e-3 to 1e-5."""
 PUBLISHED, TIGHT = 1e-5, 3e-6
@@ -158,7 +158,7 @@ def loosest(method: Callable[[Any], Tuned], settings: Iterable[Any], error: floa
 def rows(asked: Asked) -> Iterator[Row]:
     """At equal errors, of an exact score and of a trained network."""
     count, repeats = (8, 1) if asked.quick else (64, 5)
-    batches = experiment.data.load().batches(jax.random.key(0), "test", count, count=count)
+    batches = digits_vp().data.load().batches(jax.random.key(0), "test", count, count=count)
     x = jnp.asarray(next(batches).x)
     exact = MixtureScore(mixture(), SDE)
     drawn = exact.mixture.sample(jax.random.key(2), count).reshape(x.shape)

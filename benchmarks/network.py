@@ -29,7 +29,7 @@ from benchmarks.ddpmpp import (
 )
 from benchmarks.row import Asked, Row, Spread, not_installed
 from benchmarks.timing import Compiled, compiled, fastest, paired, per_second, seconds, spread
-from experiments.cifar10_vp import experiment as cifar10
+from experiments.cifar10 import cifar10_vp
 from sde_jax.arrays import Array, PyTree
 from sde_jax.data import Batch
 from sde_jax.objectives import DenoisingScoreMatching
@@ -180,7 +180,7 @@ def update(learner: Learner, *inputs: Any) -> Compiled:
 def timed_experiment(size: Size) -> ScoreExperiment:
     """CIFAR-10's, with the network."""
     return dataclasses.replace(
-        cifar10,
+        cifar10_vp(),
         network=size.spec,
         compute_dtype=compute_dtype(),
         optimizer=Adam(),
@@ -236,7 +236,7 @@ def same_gradient(size: Size) -> str:
 
     count = 4
     objective = DenoisingScoreMatching(
-        model=dataclasses.replace(cifar10, network=size.spec).model()
+        model=dataclasses.replace(cifar10_vp(), network=size.spec).model()
     )
     params, noise, _ = example(size, count)
     x0, t = images(size, count).x, jnp.linspace(0.05, 0.95, count)

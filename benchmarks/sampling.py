@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.row import Asked, Row, spread
 from benchmarks.timing import compiled, seconds
 from benchmarks.trained import MissingRunError, Trained, opened, with_error
-from sde_jax.metrics.frechet import FrechetDistance
+from sde_jax.metrics import FrechetDistance
 from sde_jax.runs.generation import example_keys
 from sde_jax.sampling import (
     BatchNormStep,

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sde_jax.arrays import PyTree
-from sde_jax.nets.ncsnpp import NCSNppSpec
+from sde_jax.nets import NCSNppSpec
 
 __all__ = ["TorchDDPMpp", "weights_of"]
 

@@ -11,7 +11,7 @@ from sde_jax.data import DataNotFoundError, TfdsImages
 from sde_jax.evaluation.features import FeatureNetwork, coordinates, extractor
 from sde_jax.evaluation.networks import MissingNetworkError, network
 from sde_jax.evaluation.reference import gather, reference
-from sde_jax.metrics.frechet import FittedGaussian, FrechetDistance, frechet_distance
+from sde_jax.metrics import FittedGaussian, FrechetDistance, frechet_distance
 from sde_jax.runs.generation import concatenate, generate, is_valid
 from sde_jax.runs.trained_run import ScoreRun, open_run
 from sde_jax.sampling import Sampler

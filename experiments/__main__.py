@@ -1,4 +1,4 @@
-"""``python -m experiments``."""
+"""``python -m experiments``: trains, measures and draws experiments and studies."""
 
 import sys
 from collections.abc import Sequence
@@ -9,16 +9,16 @@ from typing import Annotated, Any
 import jax
 import tyro
 
-from experiments.reproduction.course import COURSE, FULL_SIZE, find_study, study_names
-from experiments.reproduction.found import Found
-from experiments.reproduction.place import Place
-from experiments.reproduction.studying import reproduce_study
+from experiments.reproduction.measuring import reproduce_study
+from experiments.reproduction.order import FULL_SIZE, ORDER, find_study, study_names
+from experiments.reproduction.paths import Paths
+from experiments.reproduction.result import Result
 from experiments.reproduction.tables import minutes, rewrite_tables
 from experiments.reproduction.training import reproduce_experiment
 from sde_jax.arguments import UsageError, option
 from sde_jax.command_line.main import run
 from sde_jax.command_line.parsing import parse
-from sde_jax.recipes.generative import Generative
+from sde_jax.recipes import Generative
 from sde_jax.reporting import report
 from sde_jax.runs.catalogue import find, names
 from sde_jax.training.processes import join_processes
@@ -26,18 +26,19 @@ from sde_jax.training.processes import join_processes
 
 @dataclass(frozen=True, kw_only=True)
 class Reproduce:
-    """Trains, measures and draws what is named, and the runs that it needs, and rewrites the tables
-    of experiments/README.md from the results. Called again after a kill, it goes on."""
+    """Trains and measures the named experiments and studies, with the runs that these need, and
+    rewrites the tables of experiments/README.md from the results. After a kill, the same command
+    continues."""
 
     names: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="NAME")] = ()
-    """Experiments and studies, as `list` shows them; none: all that fit on the machine, in the
-    order of the course."""
+    """Experiments and studies, as `sde-jax list` shows them; without a name, all that fit on the
+    machine, in the order of the tables."""
     runs: Path = Path("runs")
-    """The folder of the runs, each called like its experiment."""
+    """Folder of the runs, each under the name of its experiment."""
     data_dir: Annotated[Path | None, option("FOLDER", "~/tensorflow_datasets")] = None
-    """Where tensorflow_datasets keeps its data."""
+    """Folder of the data of tensorflow_datasets."""
     out: Path = Path(__file__).parent
-    """The folder with README.md, results and pictures, which are replaced."""
+    """Folder of README.md, results and pictures, which are replaced."""
 
 
 def main(args: list[str]) -> dict[str, Any]:
@@ -46,24 +47,24 @@ def main(args: list[str]) -> dict[str, Any]:
     known = {*names(), *study_names()}
     for name in options.names:
         if name not in known:
-            raise UsageError(f"no experiment or study {name!r}: `list` shows them.")
+            raise UsageError(f"no experiment or study {name!r}: `sde-jax list` shows them.")
     join_processes()
     if jax.process_count() > 1:
-        raise UsageError("reproduce works in one process, on all its devices.")
-    place = Place(runs=options.runs, out=options.out, data_dir=options.data_dir)
-    done: dict[str, Found] = {}
+        raise UsageError("experiments are reproduced in one process, on all its devices.")
+    paths = Paths(runs=options.runs, out=options.out, data_dir=options.data_dir)
+    done: dict[str, Result] = {}
     for name in options.names or fitting(jax.default_backend()):
-        reproduce(name, place, done)
-    return {"reproduced": list(done), "out": str(place.out)}
+        reproduce(name, paths, done)
+    return {"reproduced": list(done), "out": str(paths.out)}
 
 
 def fitting(backend: str) -> Sequence[str]:
-    """The names of the course that can be run to their ends there."""
-    return [name for name in COURSE if backend != "cpu" or name not in FULL_SIZE]
+    """Returns the names that can be run to the end on a backend."""
+    return [name for name in ORDER if backend != "cpu" or name not in FULL_SIZE]
 
 
 def needed_by(name: str) -> Sequence[str]:
-    """The runs of a study, or the classifier that an experiment is evaluated by."""
+    """Returns the runs of a study, or the classifier that evaluates an experiment."""
     if name in study_names():
         return find_study(name).trained
     experiment = find(name).experiment
@@ -75,21 +76,19 @@ def needed_by(name: str) -> Sequence[str]:
     return (settings.classifier,)
 
 
-def reproduce(name: str, place: Place, done: dict[str, Found]) -> Found:
-    """Reproduces a name, those it needs before it, and the tables; each of them once."""
+def reproduce(name: str, paths: Paths, done: dict[str, Result]) -> Result:
+    """Reproduces a name, after those it needs, and rewrites the tables; each name once."""
     if name in done:
         return done[name]
-    before = {needed: reproduce(needed, place, done) for needed in needed_by(name)}
-    if name in study_names():
-        found = reproduce_study(name, place, before)
-    else:
-        found = reproduce_experiment(name, place)
-    done[name] = found
-    found.write(place.out / "results")
-    rewrite_tables(place.out)
-    what = "measuring" if name in study_names() else "training"
-    report(f"{name}: {minutes(found.minutes)} minutes of {what}")
-    return found
+    before = {needed: reproduce(needed, paths, done) for needed in needed_by(name)}
+    is_study = name in study_names()
+    result = reproduce_study(name, paths, before) if is_study else reproduce_experiment(name, paths)
+    done[name] = result
+    result.write(paths.out / "results")
+    rewrite_tables(paths.out)
+    what = "measuring" if is_study else "training"
+    report(f"{name}: {minutes(result.minutes)} minutes of {what}")
+    return result
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Names for arrays and trees of them, per-example numbers in a batch, and parts of a batch."""
+"""Array type aliases, broadcasting of per-example coefficients, and pytree dataclasses."""
 
 import dataclasses
 from typing import Any, TypeVar
@@ -8,17 +8,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
 __all__ = [
-    "WHOLE",
     "Array",
     "Bool",
     "Float",
     "Int",
     "Key",
     "PRNGKeyArray",
-    "Part",
     "PyTree",
     "expand_like",
     "pytree",
+    "strided_parts",
     "sum_except_batch",
 ]
 
@@ -27,7 +26,7 @@ Kind = TypeVar("Kind", bound=type)
 
 
 def expand_like(coefficient: Float[Array, "*batch"], x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Gives ``coefficient``, one number or one per example, the rank of ``x`` for broadcasting.
+    """Reshapes ``coefficient``, a scalar or one number per example, to broadcast against ``x``.
 
     Raises:
       ValueError: if ``coefficient`` has more dimensions than ``x``.
@@ -41,16 +40,17 @@ def expand_like(coefficient: Float[Array, "*batch"], x: Float[Array, "..."]) -> 
 
 
 def sum_except_batch(x: Float[Array, "batch *shape"]) -> Float[Array, "batch"]:
-    """Sums each example of ``x`` over all its dimensions."""
+    """Sums each example of ``x`` over all dimensions but the first."""
     return x.reshape(x.shape[0], -1).sum(axis=1)
 
 
 def pytree(kind: Kind) -> Kind:
-    """Makes a dataclass a pytree of its fields, of which those marked ``static`` are structure.
+    """Registers a dataclass as a pytree of its fields; fields marked ``static`` are auxiliary data.
 
-    As `jax.tree_util.register_dataclass`, but for one thing: there the structures of two classes
-    are equal if they have as many fields and the same static ones (jax 0.12), so that a compiled
-    function may, by an accident of hashing, run the program of one with the other.
+    Differs from `jax.tree_util.register_dataclass` in one respect. There (jax 0.12), two classes
+    with the same number of fields and the same static ones have equal tree structures, so a hash
+    collision can make a compiled function run the program of one class with the other. Here the
+    structures of different classes are never equal.
     """
     fields = dataclasses.fields(kind)
     static = [field.name for field in fields if field.metadata.get("static")]
@@ -74,26 +74,11 @@ def pytree(kind: Kind) -> Kind:
     return kind
 
 
-@dataclasses.dataclass(frozen=True)
-class Part:
-    """One of ``count`` equal parts of a batch: its examples ``index``, ``index + count``, ...
+def strided_parts(tree: PyTree, count: int) -> list[PyTree]:
+    """Splits the arrays of a batch into ``count`` equal parts, which must divide their lengths.
 
-    Taken so, each device of a batch that is spread over devices has its share of every part.
+    Part k has the examples ``k, k + count, ...``. Each device that shares a batch therefore has its
+    share of every part.
     """
-
-    index: int
-    count: int
-
-    def of(self, batch: PyTree) -> PyTree:
-        """That part of each array; ``count`` must divide their lengths."""
-        if self.count == 1:
-            return batch
-        return jax.tree.map(lambda x: x.reshape(-1, self.count, *x.shape[1:])[:, self.index], batch)
-
-    def key(self, key: PRNGKeyArray) -> PRNGKeyArray:
-        """A key of its own; ``key`` itself for the whole."""
-        return key if self.count == 1 else jax.random.fold_in(key, self.index)
-
-
-WHOLE = Part(0, 1)
-"""All of a batch."""
+    strided = jax.tree.map(lambda x: x.reshape(-1, count, *x.shape[1:]), tree)
+    return [jax.tree.map(lambda x, k=k: x[:, k], strided) for k in range(count)]

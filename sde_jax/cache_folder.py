@@ -1,4 +1,4 @@
-"""Where files are kept that can be made again."""
+"""The cache folder, for files that can be regenerated."""
 
 import os
 from pathlib import Path
@@ -7,6 +7,6 @@ __all__ = ["cache_folder"]
 
 
 def cache_folder() -> Path:
-    """sde_jax in $XDG_CACHE_HOME, else in ~/.cache; it need not exist."""
+    """Returns ``$XDG_CACHE_HOME/sde_jax``, or ``~/.cache/sde_jax``; it need not exist."""
     caches = os.environ.get("XDG_CACHE_HOME")
     return (Path(caches) if caches else Path.home() / ".cache") / "sde_jax"

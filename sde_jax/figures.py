@@ -1,14 +1,13 @@
-"""Pictures of samples and of runs: arrays and a path in, a file out.
+"""Figures of samples and of runs: each function takes arrays and a path and writes one file.
 
-Every file is written whole or not at all. Grids of images keep their pixels and are PNG files;
-plots have the format that the suffix names.
+Files are written atomically. Image grids keep their pixels and are PNG files; plots have the format
+of the path's suffix.
 """
 
 import math
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 
 import jax.numpy as jnp
 import matplotlib
@@ -21,8 +20,10 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from sde_jax.arrays import Array, Float
+from sde_jax.atomic import whole_file
 
 __all__ = [
+    "COLOURS",
     "curves",
     "histogram",
     "image_grid",
@@ -47,7 +48,7 @@ FRAME_FONT_SIZE = 14
 def image_grid(images: Images, path: str | os.PathLike[str], *, columns: int | None = None) -> None:
     """Draws ``images`` with values in [0, 1], row by row, in a grid that is square by default.
 
-    Small images are enlarged by a whole number, without smoothing, to at most 64 pixels; values
+    Small images are enlarged by an integer factor, without smoothing, to at most 64 pixels. Values
     outside [0, 1] are clipped.
 
     Raises:
@@ -59,7 +60,7 @@ def image_grid(images: Images, path: str | os.PathLike[str], *, columns: int | N
 def image_panel(
     grids: Mapping[str, Images], path: str | os.PathLike[str], *, columns: int | None = None
 ) -> None:
-    """Draws grids side by side, each as `image_grid` does, under their titles."""
+    """Draws several grids side by side, each as `image_grid` does, under their titles."""
     blocks = [(title, _tiled(images, columns)) for title, images in grids.items()]
     _save_image(_side_by_side(blocks, gap=2 * MARGIN_PIXELS, font_size=PANEL_FONT_SIZE), path)
 
@@ -68,7 +69,7 @@ def image_rows(
     columns: Mapping[str, Float[Array | np.ndarray, "count k height width channels"]],
     path: str | os.PathLike[str],
 ) -> None:
-    """Draws a row of images for each example: k of each kind, under the title of the kind."""
+    """Draws one row per example: for each title, the k images of that example."""
     blocks = [
         (title, _tiled(images.reshape(-1, *images.shape[2:]), images.shape[1]))
         for title, images in columns.items()
@@ -79,7 +80,7 @@ def image_rows(
 def trajectory(
     frames: Sequence[Images], times: Sequence[float], path: str | os.PathLike[str]
 ) -> None:
-    """Draws images on their way: a column for each time, a row for each sample."""
+    """Draws the states of samples over time: one column per time, one row per sample."""
     blocks = [
         (f"t = {time:.2f}", _tiled(images, 1)) for time, images in zip(times, frames, strict=True)
     ]
@@ -93,15 +94,15 @@ def curves(
     series: Mapping[str, str],
     ylabel: str = "loss",
 ) -> None:
-    """Plots numbers of a run against its step, as ``metrics.jsonl`` has them.
+    """Plots metrics of a run, as in ``metrics.jsonl``, against the step.
 
-    The vertical axis is logarithmic where all values are positive and span a factor above ten.
+    The vertical axis is logarithmic if all values are positive and span more than a factor of ten.
 
     Args:
-      metrics: mappings with ``step`` and, in some of them, each of the names in ``series``.
+      metrics: mappings with ``step`` and, in some of them, the names in ``series``.
       path: the file to write.
-      series: what to call each name in the legend.
-      ylabel: what the vertical axis shows.
+      series: the legend's label of each name.
+      ylabel: label of the vertical axis.
     """
     lines = list(metrics)
     figure, axes = _figure(6.0, 3.6)
@@ -131,7 +132,7 @@ def histogram(
     xlabel: str,
     bins: int = 50,
 ) -> None:
-    """Plots the densities of several sets of numbers over common bins."""
+    """Plots the densities of several samples of numbers over shared bins."""
     arrays = {label: np.asarray(numbers, float) for label, numbers in values.items()}
     edges = np.histogram_bin_edges(np.concatenate(list(arrays.values())), bins).tolist()
     figure, axes = _figure(6.0, 3.6)
@@ -146,10 +147,10 @@ def histogram(
 def point_frames(
     rows: Mapping[str, Sequence[tuple[float, Points]]], path: str | os.PathLike[str]
 ) -> None:
-    """Scatters points in the plane: a row for each process, a panel for each time of it.
+    """Plots points in the plane: one row per process, one panel per time.
 
     Args:
-      rows: for each process, by its name, the times and the points at each.
+      rows: maps the name of each process to pairs of a time and the points at that time.
       path: the file to write.
     """
     columns = max(len(frames) for frames in rows.values())
@@ -170,13 +171,14 @@ def vector_field(
     frames: Sequence[tuple[float, Points]],
     path: str | os.PathLike[str],
 ) -> None:
-    """Draws a score as arrows over the points of its time, a panel for each time.
+    """Plots a score as arrows over points at the same time, one panel per time.
 
-    Arrows show the direction, their colour the length on one logarithmic scale for all panels.
+    Arrows show the direction. Their color shows the norm, on a logarithmic scale shared by all
+    panels.
 
     Args:
       score: called with the cells of a 20x20 grid and one time.
-      frames: the times, and points distributed as at each.
+      frames: pairs of a time and points distributed as the data at that time.
       path: the file to write.
     """
     extent = _extent(points for _, points in frames)
@@ -198,7 +200,7 @@ def vector_field(
 
 
 def _tiled(images: Images, columns: int | None) -> PIL.Image.Image:
-    """The images, enlarged, on white, in rows of ``columns``."""
+    """Arranges the enlarged images on white, in rows of ``columns``."""
     pixels = np.asarray(images, float)
     if pixels.ndim != 4 or pixels.shape[-1] not in (1, 3) or not len(pixels):
         raise ValueError(
@@ -220,7 +222,7 @@ def _tiled(images: Images, columns: int | None) -> PIL.Image.Image:
 def _side_by_side(
     blocks: Sequence[tuple[str, PIL.Image.Image]], *, gap: int, font_size: int
 ) -> PIL.Image.Image:
-    """The blocks from left to right, each centred under its title."""
+    """Arranges the blocks from left to right, each centred under its title."""
     font_file = pathlib.Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
     font = PIL.ImageFont.truetype(font_file, font_size)
     widths = [max(block.width, math.ceil(font.getlength(title))) for title, block in blocks]
@@ -254,37 +256,25 @@ def _scatter(axes: Axes, points: Points, colour: str, extent: float, *, title: s
 
 
 def _extent(frames: Iterable[Points]) -> float:
-    """Half the side of the square that holds nearly all finite points of all frames, if any."""
+    """Returns half the side of a square with 99.9% of the finite coordinates, 1 if there are
+    none."""
     coordinates = np.abs(np.concatenate([np.asarray(points).ravel() for points in frames]))
     finite = coordinates[np.isfinite(coordinates)]
     return 1.1 * float(np.quantile(finite, 0.999)) if finite.size else 1.0
 
 
 def _save_image(image: PIL.Image.Image, path: str | os.PathLike[str]) -> None:
-    _write_whole(path, lambda temporary: image.save(temporary, format="png"))
+    with whole_file(pathlib.Path(path)) as file:
+        image.save(file, format="png")
 
 
 def _save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
     suffix = pathlib.Path(path).suffix.removeprefix(".") or "png"
-
-    def write(temporary: pathlib.Path) -> None:
-        figure.savefig(temporary, format=suffix, dpi=150, bbox_inches="tight", pad_inches=0.08)
-
-    _write_whole(path, write)
+    with whole_file(pathlib.Path(path)) as file:
+        figure.savefig(file, format=suffix, dpi=150, bbox_inches="tight", pad_inches=0.08)
 
 
-def _write_whole(path: str | os.PathLike[str], write: Callable[[pathlib.Path], object]) -> None:
-    """Writes beside ``path`` and moves the file there; leaves nothing behind on failure."""
-    path = pathlib.Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def draw_picture(samples: np.ndarray, title: str, path: Path) -> None:
+def draw_picture(samples: np.ndarray, title: str, path: pathlib.Path) -> None:
     """Draws samples in the data's own coordinates: images in a grid, points in the plane."""
     if samples.ndim == 2:
         point_frames({title: [(0.0, samples)]}, path)

@@ -1,4 +1,4 @@
-"""Initial parameters of Flax modules."""
+"""Initialization of the parameters of Flax modules."""
 
 from typing import Any, Protocol
 
@@ -23,16 +23,17 @@ class Network(Protocol):
 
 
 def initialize(network: Network, key: PRNGKeyArray, *inputs: PyTree, **options: Any) -> PyTree:
-    """The parameters that ``network.init`` draws, without running the network.
+    """Returns the parameters that ``network.init`` would, without running the network.
 
-    Nothing is computed that they do not depend on. What they do is computed eagerly, by a small
-    program for each shape: one program for all of a large network takes minutes to compile.
+    Operations that the parameters do not depend on are eliminated. The rest runs eagerly, as one
+    small program per shape: compiling a single program for all parameters of a large network takes
+    minutes.
 
     Args:
       network: a module whose only variables are parameters.
-      key: where parameters come from.
-      *inputs: what it is called with, of which shapes and types matter alone.
-      **options: what else it is called with.
+      key: seeds the initialization.
+      *inputs: example inputs; only their shapes and types matter.
+      **options: further keyword arguments of the module's call.
     """
 
     def init(key: PRNGKeyArray) -> PyTree:
@@ -40,7 +41,12 @@ def initialize(network: Network, key: PRNGKeyArray, *inputs: PyTree, **options: 
         return network.init(key, *zeros, **options)["params"]
 
     program, shapes = jax.make_jaxpr(init, return_shape=True)(key)
+    leaves = jaxpr_as_fun(_without_unused(program))(key)
+    return jax.tree.unflatten(jax.tree.structure(shapes), leaves)
+
+
+def _without_unused(program: ClosedJaxpr) -> ClosedJaxpr:
+    """Removes the equations that no output depends on, by a function that jax does not document."""
     everything = [True] * len(program.jaxpr.outvars)
     needed, _ = dce_jaxpr(program.jaxpr, everything, instantiate=True)
-    leaves = jaxpr_as_fun(ClosedJaxpr(needed, program.consts))(key)
-    return jax.tree.unflatten(jax.tree.structure(shapes), leaves)
+    return ClosedJaxpr(needed, program.consts)

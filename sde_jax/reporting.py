@@ -1,4 +1,4 @@
-"""Lines for the person who watches a run."""
+"""Status lines for the user."""
 
 import sys
 
@@ -11,12 +11,12 @@ LIMIT = 200
 
 
 def report(line: str) -> None:
-    """Writes one line to stderr, above a progress bar if there is one; first process only."""
+    """Writes one line to stderr, above any progress bar; only the first process writes."""
     if jax.process_index() == 0:
         tqdm.write(line, file=sys.stderr)
 
 
 def first_line(text: str) -> str:
-    """The first line of ``text``; a long one without its middle."""
+    """Returns the first line of ``text``; the middle of a long line is elided."""
     line = next(iter(text.strip().splitlines()), "")
     return line if len(line) <= LIMIT else f"{line[: LIMIT // 2]} ... {line[-LIMIT // 2 :]}"

@@ -1,12 +1,14 @@
 """The command line, run in this process: JAX is imported once for all tests."""
 
 import contextlib
+import functools
 import io
 import json
 import re
 from typing import NamedTuple
 
-from sde_jax.command_line.main import main
+from sde_jax.command_line.main import main, run
+from sde_jax.command_line.main import main as experiments_main
 
 RING = [
     *("--network.width", 16, "--network.depth", 1, "--sampling.steps", 8),
@@ -42,10 +44,20 @@ class Outcome(NamedTuple):
 
 
 def run_command(*args):
+    """How a command of ``sde-jax`` ended."""
+    return outcome_of(main, args)
+
+
+def run_experiments(*args):
+    """How ``python -m experiments`` ended."""
+    return outcome_of(functools.partial(run, experiments_main), args)
+
+
+def outcome_of(program, args):
     stdout, stderr = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
         try:
-            code = main([str(arg) for arg in args])
+            code = program([str(arg) for arg in args])
         except SystemExit as exit_:
             code = exit_.code
     return Outcome(code, stdout.getvalue(), stderr.getvalue())
@@ -58,9 +70,16 @@ def succeed(*args):
     return outcome.results
 
 
-def refusal(*args, code=2):
+def reproduce(*args):
+    """The results of ``python -m experiments``, which must succeed."""
+    outcome = run_experiments(*args)
+    assert outcome.code == 0, outcome.stderr
+    return outcome.results
+
+
+def refusal(*args, code=2, run=run_command):
     """The one line on stderr of a command that must be refused."""
-    outcome = run_command(*args)
+    outcome = run(*args)
     assert outcome.code == code, outcome
     (line,) = outcome.messages
     assert line.startswith("error: ")

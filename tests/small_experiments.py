@@ -2,9 +2,8 @@
 
 import dataclasses
 
-from experiments import digits_classifier, digits_vae, digits_vp
-from sde_jax.recipes.sampler_settings import SamplerSettings
-from sde_jax.recipes.score import LikelihoodSettings
+from experiments import digits, digits_others
+from sde_jax.recipes import LikelihoodSettings, SamplerSettings
 
 
 def brief(training):
@@ -49,10 +48,15 @@ def small_classifier(whole):
     return dataclasses.replace(whole, network=network, training=brief(whole.training))
 
 
-SMALL = {digits_vp: small_vp, digits_vae: small_vae, digits_classifier: small_classifier}
+SMALL = {
+    (digits, "digits_vp"): small_vp,
+    (digits, "digits_classifier"): small_classifier,
+    (digits_others, "digits_vae"): small_vae,
+}
 
 
 def shrink_experiments(patch):
     """Puts small experiments in the place of those of their names."""
-    for module, shrink in SMALL.items():
-        patch.setattr(module, "experiment", shrink(module.experiment))
+    for (module, name), shrink in SMALL.items():
+        small = shrink(getattr(module, name)())
+        patch.setattr(module, name, lambda small=small: small)

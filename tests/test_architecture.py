@@ -11,9 +11,10 @@ EXPERIMENTS = sorted((ROOT / "experiments").rglob("*.py"))
 BENCHMARKS = sorted((ROOT / "benchmarks").rglob("*.py"))
 EVERYTHING = PACKAGE + EXPERIMENTS + BENCHMARKS
 
-MATHEMATICS = {"arrays", "sde", "score"}
+MATHEMATICS = {"arrays", "randomness", "sde", "score"}
 LIBRARY = {
     "arrays": set(),
+    "randomness": {"arrays"},
     "atomic": set(),
     "reporting": set(),
     "cache_folder": set(),
@@ -29,8 +30,8 @@ LIBRARY = {
     "nets": {"arrays"},
     "data": {"arrays", "atomic", "cache_folder", "operators", "reporting"},
     "metrics": {"arrays"},
-    "figures": {"arrays"},
-    "training": {"arrays", "atomic", "reporting", "data"},
+    "figures": {"arrays", "atomic"},
+    "training": {"arrays", "randomness", "atomic", "reporting", "data"},
 }
 LIBRARY |= {"baselines": set(LIBRARY), "interop": set(LIBRARY)}
 APPLICATION = ("recipes", "runs", "evaluation", "editing", "api", "command_line")
@@ -45,6 +46,7 @@ DEFINITIONS = ("ring", "digits", "digits_others", "mnist", "mnist_narrow", "cifa
 IN_EXPERIMENTS = {
     **{name: set(DEFINITIONS[:place]) for place, name in enumerate(DEFINITIONS)},
     "studies": set(),
+    "matching": {*DEFINITIONS, "studies"},
     "questions": {*DEFINITIONS, "studies"},
     "reproduction": {"studies"},
     "__main__": {"reproduction", "studies"},

@@ -9,6 +9,7 @@ from cases import SDES, keys
 
 from sde_jax.likelihood import Hutchinson, Likelihood
 from sde_jax.objectives import DenoisingScoreMatching, LikelihoodTimes, LikelihoodWeighting
+from sde_jax.randomness import example_seeds
 from sde_jax.sampling import (
     AdaptiveReversal,
     Churn,
@@ -45,7 +46,7 @@ def train_step(params, keys, x):
     optimizer = optax.adam(1e-3)
 
     def loss(params):
-        return objective.losses(params, keys[0], x).mean()
+        return objective.losses(params, example_seeds(keys[0], len(x)), x).mean()
 
     value, gradient = jax.value_and_grad(loss)(params)
     updates, _ = optimizer.update(gradient, optimizer.init(params))

@@ -41,7 +41,7 @@ def test_two_halves_are_as_far_apart_as_the_finite_sample_bias():
 
 
 def test_any_denoiser_draws_what_it_was_made_for(capsys):
-    samples = run(block_with("ToldDenoiserScore"))["samples"]
+    samples = run(block_with("DenoiserScore"))["samples"]
     # Of 10,000, with errors of .004 and .003.
     assert samples.x.mean() == pytest.approx(0.7, abs=0.02)
     assert samples.x.std() == pytest.approx(0.4, abs=0.015)
@@ -55,13 +55,13 @@ def test_a_measurement_guides_as_far_as_its_method_can():
     assert samples.x.std(axis=0) == pytest.approx([0.01, 0.463], abs=0.025)
 
 
-@pytest.mark.parametrize("text", ["Stripes", "PlainSpec"])
-def test_own_experiment_builds_a_learner_in_under_twenty_lines(text):
+@pytest.mark.parametrize(("text", "name"), [("Stripes", "stripes"), ("PlainSpec", "plain_ring")])
+def test_own_experiment_builds_a_learner_in_under_twenty_lines(text, name):
     import jax
 
     block = block_with(text)
     assert len([line for line in block.splitlines() if line]) < 20
-    experiment = run(block)["experiment"]
+    experiment = run(block)[name]()
     source = experiment.data.load()
     experiment.check_data(source)
     state = jax.eval_shape(experiment.learner(source.shape).init, jax.random.key(0))

@@ -4,23 +4,17 @@ import dataclasses
 import shutil
 
 import pytest
-from in_process import CLASSIFIER, RING, run_command, succeed
+from in_process import CLASSIFIER, RING, reproduce, run_command
 from small_experiments import shrink_experiments
 
-from experiments import ring
-from sde_jax.recipes import quickstart
-from sde_jax.recipes.sampler_settings import SamplerSettings
-from sde_jax.recipes.score import LikelihoodSettings
+from sde_jax.recipes import LikelihoodSettings, SamplerSettings, built_in
 
 
 @pytest.fixture(scope="session")
 def ring_training(tmp_path_factory):
     """The folder of a ring's run with checkpoints of steps 2 and 4, and how training it ended."""
     folder = tmp_path_factory.mktemp("ring") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ring, "COUNT", 64)
-        patch.setattr(ring, "FRAMES", 8)
-        return folder, run_command("train", "ring", "--workdir", folder, "--resume", *RING)
+    return folder, run_command("train", "ring", "--workdir", folder, "--resume", *RING)
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +33,7 @@ def ring_copy(ring_run, tmp_path):
 def miniature(tmp_path_factory):
     """The folder of a quickstart with four steps of a small network, and how it ended."""
     folder = tmp_path_factory.mktemp("quickstart") / "run"
-    whole = quickstart.experiment
+    whole = built_in.quickstart()
     small = dataclasses.replace(
         whole,
         network=dataclasses.replace(whole.network, channels=8, multipliers=(1,)),
@@ -50,7 +44,7 @@ def miniature(tmp_path_factory):
         likelihood=LikelihoodSettings(t_min=0.01, tolerance=0.1),
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(quickstart, "experiment", small)
+        patch.setattr(built_in, "quickstart", lambda: small)
         return folder, run_command("quickstart", "--workdir", folder)
 
 
@@ -86,5 +80,5 @@ def reproduced(tmp_path_factory):
     names = ("digits_classifier", "digits_vp", "digits_vae")
     with pytest.MonkeyPatch.context() as patch:
         shrink_experiments(patch)
-        succeed("reproduce", *names, "--runs", folder / "runs", "--out", folder / "out")
+        reproduce(*names, "--runs", folder / "runs", "--out", folder / "out")
     return folder / "runs"

@@ -1,9 +1,9 @@
 #!/bin/bash
-# A training run on Slurm that is requeued until it is finished:
+# Trains on Slurm, requeued until the run is finished:
 #
 #   sbatch experiments/cluster/slurm.sh cifar10_vp --workdir /shared/runs/cifar10
 #
-# Arguments are those of `train`; the folder must be one that all nodes see. Fill in nodes, devices
+# Arguments are those of `sde-jax train`; all nodes must see the folder. Fill in nodes, devices
 # and time. JAX takes one process for each GPU, and process i of a node takes its GPU i: let each
 # task see all of them (no --gpus-per-task).
 #SBATCH --job-name=sde_jax
@@ -14,13 +14,13 @@
 #SBATCH --time=12:00:00
 #SBATCH --requeue
 #SBATCH --open-mode=append
-# Two minutes before the time is over, or when another job needs the place, this script gets SIGTERM.
+# This script gets SIGTERM two minutes before the time limit, or when the job is preempted.
 #SBATCH --signal=B:TERM@120
 
 # The environment in which sde_jax is installed: fill in.
 source .venv/bin/activate
 
-# The trainers stop after the step they are in, save, and exit with 0.
+# The trainers finish their step, save, and exit with 0.
 stop() {
   stopped=1
   scancel --signal=TERM "$SLURM_JOB_ID.0"

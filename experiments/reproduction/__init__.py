@@ -1,1 +1,1 @@
-"""Experiments and studies from their beginning to their rows in the tables."""
+"""Experiments and studies, from training to the rows of the tables."""

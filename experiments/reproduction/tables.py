@@ -1,8 +1,8 @@
-"""The tables of a page, between markers, from what was found.
+"""Tables of a page, between markers, rendered from results.
 
-A table stands between the lines ``<!-- reproduced: NAME ... -->`` and ``<!-- end -->``: of one
-study, or with a row for each of several experiments. After ``<!-- findings: NAME -->`` it holds all
-that the evaluation of an experiment found, and after ``<!-- report: NAME -->`` its own report.
+The table of a study, or one with a row for each of several experiments, stands between the lines
+``<!-- reproduced: NAME ... -->`` and ``<!-- end -->``. After ``<!-- findings: NAME -->`` stands
+everything that the evaluation of an experiment found, after ``<!-- report: NAME -->`` its report.
 """
 
 import re
@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.reproduction.course import find_study, study_names
-from experiments.reproduction.details import findings_table, report_table
-from experiments.reproduction.found import Found
+from experiments.reproduction.details import findings_table
+from experiments.reproduction.order import find_study, study_names
+from experiments.reproduction.result import Result
+from experiments.studies.reports import report_of
 from sde_jax.atomic import whole_file
 from sde_jax.evaluation.markdown import markdown_table
 from sde_jax.evaluation.wording import WORDING, with_error
+from sde_jax.runs.catalogue import find
 
 __all__ = ["read_results", "rewrite_tables", "with_tables"]
 
@@ -26,12 +28,12 @@ SHOWN = (
     *("bits_per_dim", "bits_per_dim_bound", "frechet_distance", "precision", "recall"),
     *("mean_max_logit", "unsure_share", "label_distance"),
 )
-"""Findings that are columns; in features of the first network that has them."""
+"""Findings that are columns, in the features of the first network that has them."""
 NOT_YET = "not yet run"
 
 
 def rewrite_tables(out: Path) -> None:
-    """Rewrites the tables of ``out/README.md``, if it is there, from ``out/results``."""
+    """Rewrites the tables of ``out/README.md``, if it exists, from ``out/results``."""
     page = out / "README.md"
     if not page.is_file():
         return
@@ -40,17 +42,17 @@ def rewrite_tables(out: Path) -> None:
         file.write(text.encode())
 
 
-def read_results(out: Path) -> dict[str, Found]:
-    """What is stored in ``out/results``, by name.
+def read_results(out: Path) -> dict[str, Result]:
+    """Returns the results in ``out/results``, by name.
 
     Raises:
       RunError: if a file is damaged.
     """
-    return {path.stem: Found.read(path) for path in sorted((out / "results").glob("*.json"))}
+    return {path.stem: Result.read(path) for path in sorted((out / "results").glob("*.json"))}
 
 
-def with_tables(text: str, known: Mapping[str, Found]) -> str:
-    """The page with the tables of what is known; of the other names it says so."""
+def with_tables(text: str, known: Mapping[str, Result]) -> str:
+    """Returns the page with the tables of the known results; others are marked as not yet run."""
 
     def filled(match: re.Match[str]) -> str:
         start, kind, names, end = match.groups()
@@ -63,33 +65,40 @@ def with_tables(text: str, known: Mapping[str, Found]) -> str:
     return BLOCK.sub(filled, text)
 
 
-def table_of(names: Sequence[str], known: Mapping[str, Found]) -> Iterator[str]:
-    """The lines between two markers."""
+def table_of(names: Sequence[str], known: Mapping[str, Result]) -> Iterator[str]:
+    """Yields the lines of the tables of studies, and of one table of all experiments."""
+    studies = [name for name in study_names() if name in names]
     for name in names:
-        if name not in study_names():
+        if name not in studies:
             continue
         if name not in known:
             yield f"`python -m experiments {name}`: {NOT_YET}."
             continue
-        found = known[name]
-        yield from find_study(name).table(found.results)
+        yield from find_study(name).table(known[name].results)
         yield ""
-        yield caption(found)
-    rows = {name: row_of(known.get(name)) for name in names if name not in study_names()}
+        yield caption(known[name])
+    rows = {name: row_of(known.get(name)) for name in names if name not in studies}
     if rows:
         yield from table_of_rows(rows)
 
 
-DETAILS: Mapping[str, Callable[[Found], Iterator[str]]] = {
+def report_table(result: Result) -> Iterator[str]:
+    """Yields the table of an experiment's report."""
+    report = report_of(find(result.name))
+    if report is not None:
+        yield from report.table(result.results["report"])
+
+
+DETAILS: Mapping[str, Callable[[Result], Iterator[str]]] = {
     "findings": findings_table,
     "report": report_table,
 }
 
 
 def details_of(
-    names: Sequence[str], known: Mapping[str, Found], table: Callable[[Found], Iterator[str]]
+    names: Sequence[str], known: Mapping[str, Result], table: Callable[[Result], Iterator[str]]
 ) -> Iterator[str]:
-    """The lines between two markers that show more of a run than a row."""
+    """Yields the lines of the tables that show more of a run than a row."""
     for name in names:
         if name in known:
             yield from table(known[name])
@@ -97,16 +106,16 @@ def details_of(
             yield f"`{name}`: {NOT_YET}."
 
 
-def caption(found: Found) -> str:
-    """The line below the table of a study."""
+def caption(result: Result) -> str:
+    """Returns the line below the table of a study."""
     return (
-        f"`{found.command}`, its runs being there: {minutes(found.minutes)} minutes of "
-        f"{found.computer}, commit {found.commit}."
+        f"`{result.command}`, given the trained runs: {minutes(result.minutes)} minutes of "
+        f"{result.computer}, commit {result.commit}."
     )
 
 
 def table_of_rows(rows: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
-    """A row for each experiment; columns that none has are left out."""
+    """Yields a row for each experiment; empty columns are left out."""
     titles = [title for title in COLUMNS if any(title in row for row in rows.values())] or [""]
 
     def cells(row: Mapping[str, str]) -> list[str]:
@@ -126,11 +135,11 @@ COLUMNS = (
 )
 
 
-def row_of(found: Found | None) -> dict[str, str]:
-    """The cells of an experiment, by the columns' titles; none if it was not found."""
-    if found is None:
+def row_of(result: Result | None) -> dict[str, str]:
+    """Returns the cells of an experiment by the titles of their columns; none without a result."""
+    if result is None:
         return {}
-    results, row = found.results, {}
+    results, row = result.results, {}
     accuracy = results.get("report", {}).get("accuracy")
     if accuracy is not None:
         row["accuracy"] = with_error(accuracy, results["report"]["stderr"])
@@ -140,16 +149,16 @@ def row_of(found: Found | None) -> dict[str, str]:
             row[WORDING[metric].title] = with_error(finding["value"], finding["stderr"])
     if "samples" in results:
         row["evaluations"] = f"{results['samples']['nfe']:,.0f}"
-    row["minutes of training"] = minutes(found.minutes)
-    return row | {"on": found.computer, "commit": found.commit}
+    row["minutes of training"] = minutes(result.minutes)
+    return row | {"on": result.computer, "commit": result.commit}
 
 
 def finding_of(results: Mapping[str, Any], metric: str) -> Mapping[str, Any] | None:
-    """The first finding of that metric of the run's samples."""
+    """Returns the first finding of a metric of the run's samples."""
     findings = results.get("findings", ())
     return next((f for f in findings if f["metric"] == metric and f["of"] == "run"), None)
 
 
 def minutes(value: float) -> str:
-    """Minutes in words."""
+    """Formats minutes."""
     return f"{value:.1f}" if value >= 0.1 else f"{value:.2f}"

@@ -1,1 +1,1 @@
-"""What is measured of several trained runs side by side, or of the processes alone."""
+"""Studies of trained runs, alone or side by side, and of the processes alone."""

@@ -1,44 +1,51 @@
-"""What a conditional model answers, beside what a regression does, and the truth."""
+"""Samples of a conditional model beside a regression and the truth."""
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.studies.study import Report
 from sde_jax import figures
 from sde_jax.arrays import Array, Float
+from sde_jax.metrics import mean_estimate
 from sde_jax.recipes.conditional import QUESTIONS, Conditional
 from sde_jax.runs.generation import concatenate, generate
-from sde_jax.runs.trained_run import TrainedRun
-from sde_jax.training.devices import data_mesh
-from sde_jax.training.processes import is_first
+from sde_jax.runs.trained_run import TrainedRun, open_run_of
+from sde_jax.training import data_mesh
+
+__all__ = ["Answers"]
 
 ANSWERS = 4
 SHOWN = 10
 BATCH_SIZE = 256
 
 
-def report(run: TrainedRun[Conditional]) -> dict[str, Any]:
-    """Four answers to each of the first held-out images, the regression's, and their errors.
+@dataclass(frozen=True, kw_only=True)
+class Answers(Report):
+    """Errors of four samples for each of the first held-out images, and of the regression.
 
     Errors are root mean squares over images and pixels, in the data's unit, with the standard error
-    over images. A regression has the least of any answer; one draw has, if it is right, sqrt(2)
-    times the deviation of the true answers; the mean of four lies between. ``deviation`` is that
-    of the four answers, and what a regression does not show.
+    over images. A regression has the least error of all answers. A correct sample has sqrt(2) times
+    the deviation of the true answers; the mean of four lies between. ``deviation`` is that of the
+    four samples, which a regression does not show.
     """
-    to_unit = run.layout.scaling.to_unit
-    model, source = run.experiment.model(), run.source
-    x = next(source.batches(jax.random.key(0), "test", QUESTIONS, count=QUESTIONS)).x
-    questions = run.experiment.questions(source)
-    regressed = jax.jit(lambda params, y: model.regress(params, y, x.shape[-1]))
-    mean = np.asarray(to_unit(regressed(run.params, questions)))
-    answers = np.asarray(to_unit(draw(run, ANSWERS * len(questions))))
-    answers = answers.reshape(ANSWERS, *mean.shape)
-    truth = np.asarray(to_unit(x))
-    picture = run.directory.pictures / "answers.png"
-    if is_first():
-        given = np.asarray(to_unit(questions))
+
+    def measure(self, runs: Path, pictures: Path) -> dict[str, Any]:
+        """Returns the errors and draws ``answers.png``."""
+        run = open_run_of(Conditional, runs / self.run, data_mesh())
+        to_unit = run.layout.scaling.to_unit
+        model, source = run.experiment.model(), run.source
+        x = next(source.batches(jax.random.key(0), "test", QUESTIONS, count=QUESTIONS)).x
+        questions = run.experiment.questions(source)
+        regressed = jax.jit(lambda params, y: model.regress(params, y, x.shape[-1]))
+        mean = np.asarray(to_unit(regressed(run.params, questions)))
+        answers = np.asarray(to_unit(draw(run, ANSWERS * len(questions))))
+        answers = answers.reshape(ANSWERS, *mean.shape)
+        given, truth = np.asarray(to_unit(questions)), np.asarray(to_unit(x))
         figures.image_rows(
             {
                 "given": given[:SHOWN, None],
@@ -46,22 +53,21 @@ def report(run: TrainedRun[Conditional]) -> dict[str, Any]:
                 "four draws": answers.swapaxes(0, 1)[:SHOWN],
                 "truth": truth[:SHOWN, None],
             },
-            picture,
+            pictures / "answers.png",
         )
-    return {
-        "rmse": {
-            "regression": error(mean, truth),
-            "one_draw": error(answers[0], truth),
-            "mean_of_draws": error(answers.mean(axis=0), truth),
-        },
-        "deviation": float(np.sqrt(answers.var(axis=0, ddof=1).mean())),
-        "count": len(truth),
-        "picture": str(picture),
-    }
+        return {
+            "rmse": {
+                "regression": error(mean, truth),
+                "one_draw": error(answers[0], truth),
+                "mean_of_draws": error(answers.mean(axis=0), truth),
+            },
+            "deviation": float(np.sqrt(answers.var(axis=0, ddof=1).mean())),
+            "count": len(truth),
+        }
 
 
 def draw(run: TrainedRun[Conditional], count: int) -> Array:
-    """Samples in model coordinates, by the evaluation's sampler."""
+    """Returns samples in model coordinates, by the evaluation's sampler."""
     parts = generate(
         run.sample_fn(run.experiment.evaluation.sampling),
         run.params,
@@ -74,8 +80,8 @@ def draw(run: TrainedRun[Conditional], count: int) -> Array:
 
 
 def error(answer: Float[np.ndarray, "count ..."], truth: Float[np.ndarray, "count ..."]) -> Any:
-    """Root mean square over images and pixels, and its standard error over images."""
+    """Returns the root mean square over images and pixels, with its error over images."""
     squares = ((answer - truth) ** 2).reshape(len(truth), -1).mean(axis=1)
-    root = float(np.sqrt(squares.mean()))
-    stderr = float(squares.std(ddof=1) / len(squares) ** 0.5 / (2 * root))
-    return {"value": root, "stderr": stderr}
+    square = mean_estimate(squares)
+    root = square.value**0.5
+    return {"value": root, "stderr": square.stderr / (2 * root)}

@@ -1,4 +1,4 @@
-"""Several models of the same data in one table and figure, judged by one classifier."""
+"""Compares models of the same data in one table and figure, in the features of one classifier."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.studies.drawn import kept_samples, seconds_per_image, seen_by
+from experiments.studies.drawn import features_of, kept_samples, seconds_per_image
 from experiments.studies.study import Results, Study
 from sde_jax.atomic import whole_file
 from sde_jax.evaluation.comparison import newest
@@ -30,21 +30,21 @@ REAL = "held-out data"
 SHOWN = 12
 """Samples of each model, beside its best of each label."""
 TIMED = 64
-"""Images at once whose time is taken."""
+"""Size of the batch that is timed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison(Study):
-    """Models of the same images.
+    """A comparison of models of the same images.
 
-    Every number but the times is that of the model's usual evaluation; images per label are those
-    with the largest logit of it among the samples that are taken for it.
+    Every number but the times comes from the model's usual evaluation. The image of a label is the
+    sample with the largest logit among those that are classified as it.
     """
 
     models: tuple[tuple[str, str], ...]
-    """A title and the name of the run of each."""
+    """Title and run of each model."""
     classifier: str
-    """The run whose features and logits the evaluations have used."""
+    """Run whose features and logits the evaluations use."""
 
     @property
     def trained(self) -> tuple[str, ...]:
@@ -52,7 +52,7 @@ class Comparison(Study):
         return (self.classifier, *(run for _, run in self.models))
 
     def measure(self, runs: Path, pictures: Path) -> dict[str, Any]:
-        """Findings of each model and of held-out data, seconds per image, minutes of training."""
+        """Returns findings of each model and of held-out data, with the times of the models."""
         network = classifier(runs / self.classifier)
         found: dict[str, Any] = {}
         rows: dict[str, tuple[np.ndarray, list[np.ndarray]]] = {}
@@ -60,7 +60,7 @@ class Comparison(Study):
             run, record = open_generative(runs / name, data_mesh()), newest(runs / name)
             found.setdefault(REAL, {"findings": findings(record, of=REAL)})
             drawn = kept_samples(run)
-            logits = seen_by(network, drawn.data).logits
+            logits = features_of(network, drawn.data).logits
             assert logits is not None, "a classifier has logits"
             rows[title] = drawn.data[:SHOWN], best_of_each(drawn.data, np.asarray(logits))
             found[title] = {
@@ -77,7 +77,7 @@ class Comparison(Study):
         return {"models": found}
 
     def table(self, results: Results) -> Iterator[str]:
-        """A row for each model, and one for held-out data."""
+        """Yields a row for each model, and one for held-out data."""
         models = results["models"]
         shown = [name for name in METRICS if any(name in m["findings"] for m in models.values())]
         head = ["", *(WORDING[name].title for name in shown)]
@@ -86,7 +86,7 @@ class Comparison(Study):
 
 
 def row(title: str, model: Mapping[str, Any], shown: list[str]) -> list[str]:
-    """The cells of a model."""
+    """Returns the cells of a model."""
     cells = [title]
     for name in shown:
         finding = model["findings"].get(name)
@@ -98,7 +98,7 @@ def row(title: str, model: Mapping[str, Any], shown: list[str]) -> list[str]:
 
 
 def findings(record: Mapping[str, Any], of: str) -> dict[str, dict[str, Any]]:
-    """Value and error of the metrics that are compared, in the features of the first network."""
+    """Returns value and error of the compared metrics, in the features of the first network."""
     kept: dict[str, dict[str, Any]] = {}
     for finding in record["findings"]:
         if finding["of"] == of and finding["metric"] in METRICS:
@@ -108,13 +108,13 @@ def findings(record: Mapping[str, Any], of: str) -> dict[str, dict[str, Any]]:
 
 
 def timed(run: GenerativeRun) -> float:
-    """Seconds that a sample takes in a batch."""
+    """Returns the seconds of a sample in a batch."""
     draw = run.sample_fn(run.experiment.evaluation.sampling)
     return seconds_per_image(draw, run.params, TIMED)
 
 
 def best_of_each(images: np.ndarray, logits: np.ndarray) -> list[np.ndarray]:
-    """For each label the image that has the largest logit of it; white where none is of it."""
+    """Returns for each label the image with its largest logit; white where no image has it."""
     labels, blank = logits.argmax(axis=1), np.ones_like(images[0])
     best = []
     for label in range(logits.shape[1]):
@@ -124,7 +124,7 @@ def best_of_each(images: np.ndarray, logits: np.ndarray) -> list[np.ndarray]:
 
 
 def draw_images(rows: Mapping[str, tuple[np.ndarray, list[np.ndarray]]], path: Path) -> None:
-    """A row for each model: its first samples, and its best of each label."""
+    """Draws a row for each model: its first samples, and its best of each label."""
     labels = len(next(iter(rows.values()))[1])
     figure = Figure(figsize=(2.0 + 0.42 * (SHOWN + labels + 1), 0.75 + 0.44 * len(rows)))
     left = 2.0 / figure.get_figwidth()
@@ -160,7 +160,7 @@ def draw_images(rows: Mapping[str, tuple[np.ndarray, list[np.ndarray]]], path: P
 
 
 def draw_numbers(models: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """A panel for each metric: the models with their standard errors, and held-out data's line."""
+    """Draws a panel for each metric: the models with errors, and a line for held-out data."""
     shown = [name for name in METRICS if any(name in m["findings"] for m in models.values())]
     columns = math.ceil(len(shown) / 2)
     titles = [title for title in models if title != REAL]

@@ -1,4 +1,4 @@
-"""Samples of a run as its evaluation keeps them, and what a classifier makes of images."""
+"""Samples of a run as its evaluation stores them, their features and their cost."""
 
 import time
 
@@ -14,16 +14,16 @@ from sde_jax.runs.generation import batch_drawer, example_keys
 from sde_jax.runs.trained_run import GenerativeRun
 from sde_jax.training.devices import data_mesh
 
-__all__ = ["kept_samples", "seconds_per_image", "seen_by"]
+__all__ = ["kept_samples", "seconds_per_image", "features_of"]
 
 
 def kept_samples(run: GenerativeRun) -> Drawn:
-    """The samples that the run's usual evaluation drew."""
+    """Returns the samples of the run's usual evaluation."""
     return usual_task(run, data_mesh()).samples()
 
 
-def seen_by(network: FeatureNetwork, images: np.ndarray) -> Extracted:
-    """Features and, of classifiers, logits of images in their own unit."""
+def features_of(network: FeatureNetwork, images: np.ndarray) -> Extracted:
+    """Returns features and, for classifiers, logits of images in their own unit."""
     extract = extractor(network, data_mesh(), BATCH_SIZE)
     parts = [
         extract(images[first : first + BATCH_SIZE]) for first in range(0, len(images), BATCH_SIZE)
@@ -36,7 +36,7 @@ def seen_by(network: FeatureNetwork, images: np.ndarray) -> Extracted:
 
 
 def seconds_per_image(draw: Draw, params: PyTree, count: int) -> float:
-    """Of ``count`` images at once, compiled before."""
+    """Returns the seconds of an image in a batch of ``count``, without compilation."""
     compiled, index = batch_drawer(draw, data_mesh()), jnp.arange(count)
     keys = example_keys(jax.random.key(0), 0, count)
     jax.block_until_ready(compiled(params, keys, index))

@@ -1,4 +1,4 @@
-"""What every forward process makes of an image, of a density and of its score: no run needed."""
+"""Shows an image, a density and its score along every forward process; needs no run."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -37,24 +37,24 @@ ROWS = {
     "noise_to_signal": "σ/α",
     "signal_share": "signal's share of the image's variance",
 }
-"""What the table shows, and what it calls it."""
+"""Rows of the table and their titles."""
 
 PLACE = 4
-"""Of the image in the test split: a 3 of the digits, a 7 of MNIST."""
+"""Position of the image in the test split: a 3 of the digits, a 7 of MNIST."""
 DENSITY_CELLS = 96
 SCORE_CELLS = 11
 EXTENT = 3.0
-"""Of the plane, in deviations of the marginal."""
+"""Half the width of the plane, in deviations of the marginal."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Forward(Study):
-    """Every SDE at the same times, in a figure, an animation and numbers."""
+    """Every SDE at the same times: a figure, an animation and numbers."""
 
     data: DataSpec
     """Images in [-1, 1]."""
     frames: int = 51
-    """Of the animation, at equal steps of t from 0 to 1; at least 2."""
+    """Frames of the animation, at equal steps of t from 0 to 1; at least 2."""
 
     def __post_init__(self) -> None:
         if self.frames < 2:
@@ -64,9 +64,9 @@ class Forward(Study):
         """Draws ``forward.png`` and ``forward.gif``.
 
         Returns:
-          Of each process the time at which the noise is as large as the signal, and at each of
-          ``times`` its ``alpha``, ``sigma``, their ``noise_to_signal`` and the share of the image's
-          variance that is signal, ``alpha^2 v / (alpha^2 v + sigma^2)`` for pixels of variance v.
+          For each process the time at which the noise equals the signal, and at each of ``times``
+          its ``alpha``, ``sigma``, their ``noise_to_signal`` and the signal's share of the image's
+          variance, ``alpha^2 v / (alpha^2 v + sigma^2)`` for pixels of variance v.
         """
         test = self.data.load().batches(jax.random.key(0), "test", PLACE + 1, count=PLACE + 1)
         x0 = next(test).x[PLACE]
@@ -85,7 +85,7 @@ class Forward(Study):
         return {"pictures": names, "times": list(TIMES), "processes": found}
 
     def table(self, results: Results) -> Iterator[str]:
-        """A row for each number of each process, a column for each time."""
+        """Yields a row for each number of each process, with a column for each time."""
         return markdown_table(
             ("", *(f"t = {t:g}" for t in results["times"])),
             (
@@ -101,7 +101,7 @@ def _label(name: str, equal_at: float) -> str:
 
 
 def numbers(sde: LinearSDE, variance: float) -> dict[str, Any]:
-    """What `Forward.measure` returns of a process, for an image whose pixels vary so much."""
+    """Returns the numbers of a process, for an image whose pixels have that variance."""
     t = jnp.asarray(TIMES)
     alpha, sigma = sde.alpha(t), sde.sigma(t)
     signal = alpha**2 * variance
@@ -115,7 +115,7 @@ def numbers(sde: LinearSDE, variance: float) -> dict[str, Any]:
 
 
 def mixture() -> GaussianMixture:
-    """Four unequal Gaussians in the plane, off centre, of unit mean square in a coordinate."""
+    """Returns four unequal Gaussians in the plane, off centre, of unit mean square."""
     weights = np.array([0.5, 0.25, 0.15, 0.1])
     means = np.array([[1.1, 0.6], [-1.0, 1.0], [-0.6, -1.0], [1.2, -1.1]])
     covariances = np.array(
@@ -136,11 +136,11 @@ def mixture() -> GaussianMixture:
 
 
 def views(sde: LinearSDE, x0: Image, times: Sequence[float]) -> list[View]:
-    """The image with one noise for all times, and density and score of `mixture`, at each time.
+    """Returns the image, with one noise for all times, and density and score of `mixture`.
 
-    Pixels go from ``-(alpha + 2 sigma)``, black, to ``alpha + 2 sigma``, white, which an image in
-    [-1, 1] leaves by its noise alone; the plane is three deviations of the marginal wide to each
-    side, ``3 sqrt(alpha^2 + sigma^2)``.
+    Pixels range from ``-(alpha + 2 sigma)``, black, to ``alpha + 2 sigma``, white; only noise takes
+    an image in [-1, 1] out of this range. The plane extends three deviations of the marginal,
+    ``3 sqrt(alpha^2 + sigma^2)``, to each side.
     """
     t = jnp.asarray(times)
     alpha, sigma = sde.alpha(t), sde.sigma(t)
@@ -176,6 +176,6 @@ def views(sde: LinearSDE, x0: Image, times: Sequence[float]) -> list[View]:
 
 
 def cells(side: int) -> Float[Array, "cells 2"]:
-    """The middles of ``side^2`` equal squares that fill [-1, 1]^2, row by row, upwards."""
+    """Returns the centres of ``side^2`` equal squares that fill [-1, 1]^2, row by row, upwards."""
     middles = (2 * jnp.arange(side) + 1) / side - 1
     return jnp.stack(jnp.meshgrid(middles, middles), axis=-1).reshape(-1, 2)

@@ -1,4 +1,4 @@
-"""Processes side by side: an image and a density with its score, at rest and moving."""
+"""Draws processes side by side: an image and a density with its score, as PNG and as GIF."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,11 +30,11 @@ SHADE = "shades by the panel's darkest, arrows by the scale below"
 LENGTH = r"$|\nabla \log p_t(x)|$, per unit of x"
 
 SHADES = np.linspace(0.02, 1, 14)
-"""Where the shade of a density changes, in parts of its greatest value."""
+"""Levels of the shades of a density, relative to its maximum."""
 SHADE_COLOURS = matplotlib.colormaps["Greys"](np.linspace(0.08, 0.6, len(SHADES) - 1))
 ARROW_COLOURS = ListedColormap(matplotlib.colormaps["plasma"](np.linspace(0, 0.83, 256)))
 ARROW_LENGTH = 0.85
-"""In the distance of two arrows."""
+"""Length of arrows, relative to their distance."""
 TINY = np.finfo(np.float32).tiny
 
 FIGURE_DPI = 160
@@ -43,23 +43,23 @@ GREYS, HUES, BLENDS = 24, 24, (0.3, 0.65)
 """Colours of a frame: greys, hues of arrows, and how strong the hues are on an arrow's edge."""
 FRAME_MILLISECONDS = 120
 REST_MILLISECONDS = 1500
-"""How long the first and the last frame stay."""
+"""Duration of the first and of the last frame."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """What a process has made of an image and of a density in the plane at one time."""
+    """An image and a density in the plane at one time of a process."""
 
     time: float
     noise_to_signal: float
     image: Float[np.ndarray, "height width channels"]
-    """In [0, 1]."""
+    """Values in [0, 1]."""
     extent: float
     """The plane is shown from ``-extent`` to ``extent`` in both coordinates."""
     density: Float[np.ndarray, "rows columns"]
-    """At the middles of equal squares that fill the plane, rows upwards."""
+    """Values at the centres of equal squares that fill the plane, rows upwards."""
     score: Float[np.ndarray, "side side 2"]
-    """Likewise, of larger squares."""
+    """Values at the centres of larger squares."""
 
 
 def draw_figure(rows: Mapping[str, Sequence[View]], path: Path) -> None:
@@ -113,7 +113,7 @@ def draw_animation(columns: Mapping[str, Sequence[View]], path: Path) -> None:
 
 
 def _frame(views: Mapping[str, View], norm: LogNorm) -> PIL.Image.Image:
-    """All processes at one time."""
+    """Draws all processes at one time."""
     time = next(iter(views.values())).time
     figure = Figure(figsize=(10.8, 5.0), dpi=FRAME_DPI)
     figure.text(0.05, 0.93, f"t = {time:.2f}", fontsize=15)
@@ -168,7 +168,7 @@ def _draw_scale(
     place: tuple[float, float, float, float],
     orientation: Literal["horizontal", "vertical"],
 ) -> None:
-    """The colours of the arrows."""
+    """Draws the colour bar of the arrows."""
     colours = ScalarMappable(norm, ARROW_COLOURS)
     bar = figure.colorbar(
         colours, cax=figure.add_axes(place), orientation=orientation, extend="both"
@@ -178,14 +178,14 @@ def _draw_scale(
 
 
 def _norm(views: Iterable[View]) -> LogNorm:
-    """One scale of lengths for all arrows but the few shortest and longest."""
+    """Returns one scale of lengths for all arrows but the few shortest and longest."""
     lengths = [np.linalg.norm(view.score, axis=-1).ravel() for view in views]
     low, high = np.quantile(np.concatenate(lengths), [0.02, 0.98])
     return LogNorm(low, high, clip=True)
 
 
 def _palette() -> PIL.Image.Image:
-    """Greys, and the colours of the arrows, pure and as their edges blend with the paper."""
+    """Returns greys, and the colours of the arrows, pure and blended with white at their edges."""
     greys = np.linspace(0, 1, GREYS)[:, None].repeat(3, axis=1)
     pure = ARROW_COLOURS(np.linspace(0, 1, HUES))[:, :3]
     colours = np.concatenate([greys, pure, *(1 - part * (1 - pure) for part in BLENDS)])
@@ -195,5 +195,5 @@ def _palette() -> PIL.Image.Image:
 
 
 def _middles(count: int) -> Float[np.ndarray, "count"]:
-    """Of equal parts of [-1, 1]."""
+    """Returns the centres of equal parts of [-1, 1]."""
     return (2 * np.arange(count) + 1) / count - 1

@@ -1,7 +1,7 @@
-"""How gradients of an objective spread about their mean, from one draw of a batch to the next.
+"""Estimates the variance of gradients of an objective over draws of a batch.
 
-With g_1 ... g_K independent gradients of mean g, all that is asked of them is in their products
-``P_jk = g_j . g_k``: a matrix of K rows, however many parameters there are.
+For independent gradients g_1 ... g_K of mean g, every statistic here is a function of their
+products ``P_jk = g_j . g_k``: a matrix of K rows, however many parameters there are.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,10 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from sde_jax.arrays import Array, Float, PRNGKeyArray, PyTree
+from sde_jax.arrays import Array, Float, PyTree
 from sde_jax.data import DataSource
-from sde_jax.metrics.estimate import Estimate, jackknife_stderr
+from sde_jax.metrics import Estimate, jackknife_stderr
 from sde_jax.objectives import SampledTimes, TimeSampler
+from sde_jax.randomness import Seeds, example_seeds
 from sde_jax.recipes.matching import Denoising, Implicit, Sliced
 from sde_jax.recipes.score import ScoreExperiment
 from sde_jax.sde import LinearSDE
@@ -24,41 +25,41 @@ __all__ = ["FixedTime", "Gradient", "Matching", "estimate", "gradient_of", "grad
 
 Matching = Denoising | Sliced | Implicit
 Gradient = Callable[
-    [PyTree, PRNGKeyArray, Float[Array, "batch *shape"], SampledTimes], Float[Array, "parameters"]
+    [PyTree, Seeds, Float[Array, "batch *shape"], SampledTimes], Float[Array, "parameters"]
 ]
-"""Of the parameters, a key, examples and their times."""
+"""A gradient as a function of the parameters, and of examples, their seeds and times."""
 Products = Float[np.ndarray, "draws draws"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class FixedTime:
-    """The same time for each example: a `TimeSampler`."""
+    """A `TimeSampler` that gives every example the same time."""
 
     t: float
 
-    def __call__(self, key: PRNGKeyArray, sde: LinearSDE, count: int) -> SampledTimes:
-        """``count`` times t."""
-        return SampledTimes(jnp.full(count, self.t), jnp.ones(count))
+    def __call__(self, seeds: Seeds, sde: LinearSDE) -> SampledTimes:
+        """Returns t for each example."""
+        ones = jnp.ones_like(seeds.quantiles)
+        return SampledTimes(self.t * ones, ones)
 
 
 def gradient_of(experiment: ScoreExperiment, matching: Matching) -> Gradient:
-    """The gradient of the mean loss of a batch, as a vector; not compiled.
+    """Returns the gradient of the mean loss of a batch, as a vector; not compiled.
 
-    Its objective is the experiment's but for the matching, without dropout, of examples without
-    labels.
+    The objective is the experiment's with another matching, without dropout and labels.
     """
     model, weighting = experiment.model(), experiment.weighting
 
     def gradient(
         params: PyTree,
-        key: PRNGKeyArray,
+        seeds: Seeds,
         x0: Float[Array, "batch *shape"],
         sampled: SampledTimes,
     ) -> Float[Array, "parameters"]:
-        objective = matching.build(model, lambda key, sde, count: sampled, weighting)
+        objective = matching.build(model, lambda seeds, sde: sampled, weighting)
 
         def mean_loss(params: PyTree) -> Float[Array, ""]:
-            return objective.losses(params, key, x0, deterministic=True).mean()
+            return objective.losses(params, seeds, x0, deterministic=True).mean()
 
         return ravel_pytree(jax.grad(mean_loss)(params))[0]
 
@@ -75,44 +76,44 @@ def gradients(
     batch_size: int,
     draws: int,
 ) -> Float[np.ndarray, "draws parameters"]:
-    """Gradients of independent training batches, times, noise and directions.
+    """Yields gradients of independent training batches, times, noise and directions.
 
-    Draw k is of the same batch and times whatever the gradient.
+    Draw k has the same batch and times for every gradient.
     """
 
     def drawn() -> Iterator[np.ndarray]:
         for number in range(draws):
             key = jax.random.fold_in(jax.random.key(0), number)
-            key_data, key_time, key_loss = jax.random.split(key, 3)
+            key_data, key_example = jax.random.split(key)
             x0 = next(source.stream(key_data, "train", batch_size)).x
-            sampled = times(key_time, sde, batch_size)
-            yield jax.device_get(gradient(params, key_loss, x0, sampled))
+            seeds_time, seeds_loss = example_seeds(key_example, batch_size).split()
+            yield jax.device_get(gradient(params, seeds_loss, x0, times(seeds_time, sde)))
 
     return np.stack(list(drawn()))
 
 
 def products(gradients: Float[np.ndarray, "draws parameters"]) -> Products:
-    """``P_jk = g_j . g_k``, in float64."""
+    """Returns ``P_jk = g_j . g_k``, in float64."""
     rows = np.asarray(gradients, np.float64)
     return rows @ rows.T
 
 
 def variance(products: Products) -> float:
-    """``E |g_k - g|^2``, the trace of the covariance, without bias."""
+    """Estimates ``E |g_k - g|^2``, the trace of the covariance, without bias."""
     count = len(products)
     return float((np.trace(products) - products.sum() / count) / (count - 1))
 
 
 def squared_mean(products: Products) -> float:
-    """``|g|^2`` without bias: of products of different draws alone; may be negative."""
+    """Estimates ``|g|^2`` without bias, from products of different draws; it may be negative."""
     count = len(products)
     return float((products.sum() - np.trace(products)) / (count * (count - 1)))
 
 
 def estimate(statistic: Callable[..., float], *products: Products) -> Estimate:
-    """A statistic of products, with its error by leaving out one draw after the other.
+    """Estimates a statistic of products, with its jackknife error.
 
-    Draw k of each of ``products`` is left out at once: they may have drawn the same batch.
+    Draw k is left out of all ``products`` at once, since these may share its batch.
     """
     count = len(products[0])
 
@@ -125,10 +126,10 @@ def estimate(statistic: Callable[..., float], *products: Products) -> Estimate:
 
 
 def signal_to_noise(mean_of: Products, of: Products) -> float:
-    """The squared mean of one set of gradients over the variance of another of the same mean."""
+    """Divides the squared mean of a set of gradients by the variance of one of the same mean."""
     return squared_mean(mean_of) / variance(of)
 
 
 def times_variance(of: Products, yardstick: Products) -> float:
-    """The variance of one set of gradients over that of another."""
+    """Divides the variance of one set of gradients by that of another."""
     return variance(of) / variance(yardstick)

@@ -1,4 +1,4 @@
-"""What ways to match scores cost and give: samples, noise of their gradients, time of a step."""
+"""Compares ways to match scores: samples, noise of gradients, time of a step."""
 
 import json
 import time
@@ -27,7 +27,7 @@ from sde_jax.evaluation.findings import plain
 from sde_jax.evaluation.markdown import markdown_table
 from sde_jax.evaluation.task import TEST, TRAIN
 from sde_jax.evaluation.wording import WORDING, with_error
-from sde_jax.metrics.estimate import Estimate
+from sde_jax.metrics import Estimate
 from sde_jax.objectives import TimeSampler
 from sde_jax.runs.status import training_seconds
 from sde_jax.runs.trained_run import ScoreRun, open_run
@@ -42,24 +42,23 @@ SHOWN = 2000
 
 @dataclass(frozen=True, kw_only=True)
 class MatchingComparison(Study):
-    """Runs of one network on the same data that differ in what they are matched by.
+    """A comparison of runs of one network on the same data that differ in their matching.
 
-    Quality is what the newest evaluation of each run found, and what its report says of the model.
-    Gradients g_k are at the first run's averaged parameters, of its batch size, times and
-    weighting, whatever the matching. They have one and the same mean g then: the signal, whose
-    ``|g|^2`` is estimated from the first run's for all of them. Where training is at its end it is
-    next to nothing, and the variances ``E |g_k - g|^2`` alone can be told apart. Steps are timed in
-    turn, each run's own.
+    Quality is that of the newest evaluation of each run and of its report. Gradients g_k of every
+    matching are at the first run's averaged parameters, with its batch size, times and weighting.
+    They then have the same mean g, the signal: ``|g|^2`` is estimated from the first run for all.
+    At the end of training it is nearly zero, and only the variances ``E |g_k - g|^2`` differ. Steps
+    of all runs are timed in turn.
     """
 
     runs: tuple[tuple[str, str], ...]
-    """Title and name of each run; the others are compared with the first."""
+    """Title and name of each run; the first is the baseline."""
     draws: int = 32
-    """Gradients of each, of a batch, noise and directions of their own."""
+    """Number of gradients of each run, with independent batches, noise and directions."""
     times: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3, 0.9)
-    """At which the variance of gradients is measured, too."""
+    """Single times at which the variance of gradients is measured as well."""
     rounds: int = 20
-    """Steps of each that are timed."""
+    """Number of timed steps of each run."""
 
     def __post_init__(self) -> None:
         if len(self.runs) < 2:
@@ -71,11 +70,11 @@ class MatchingComparison(Study):
 
     @property
     def trained(self) -> tuple[str, ...]:
-        """See `Study`."""
+        """Returns the runs."""
         return tuple(name for _, name in self.runs)
 
     def measure(self, runs: Path, pictures: Path) -> dict[str, Any]:
-        """See `Study`; draws ``samples.png`` and ``gradients.png``."""
+        """Returns quality and costs of each run; draws ``samples.png`` and ``gradients.png``."""
         opened = {title: open_run(runs / name, data_mesh()) for title, name in self.runs}
         first = next(iter(opened.values()))
         found = {title: quality(runs / name) for title, name in self.runs}
@@ -100,7 +99,7 @@ class MatchingComparison(Study):
         return {"methods": methods, "batch_size": batch_size, "draws": self.draws}
 
     def table(self, results: Results) -> Iterator[str]:
-        """See `Study`: a row for each run."""
+        """Yields a row for each run."""
         methods = results["methods"]
         names = [name for each in methods.values() for name in shown_quality(each)]
         columns = list(dict.fromkeys(names))
@@ -114,7 +113,7 @@ class MatchingComparison(Study):
         )
 
     def _gradient_noise(self, runs: Mapping[str, ScoreRun]) -> dict[str, dict[str, Any]]:
-        """Variance of the gradients of each run's objective, at the first one's parameters."""
+        """Returns the variance of each run's gradients, at the first run's parameters."""
         first = next(iter(runs.values()))
         experiment = first.experiment
         drawn = {
@@ -156,14 +155,14 @@ class MatchingComparison(Study):
 
 
 def of(found: Estimate) -> dict[str, Any]:
-    """An estimate for JSON."""
+    """Converts an estimate for JSON."""
     return {"value": plain(found.value), "stderr": plain(found.stderr)}
 
 
 def timed_in_turn(runs: Mapping[str, ScoreRun], rounds: int) -> dict[str, dict[str, Any]]:
-    """Seconds of a compiled update of each run, and those over the first one's in the same round.
+    """Returns the seconds of a compiled update of each run, and their ratio to the first run's.
 
-    Each is a median between quartiles. All have the same batch, the first run's.
+    Each is a median with its quartiles, of rounds in turn. All runs have the first run's batch.
     """
     first = next(iter(runs.values()))
     size = first.experiment.training.batch_size
@@ -187,20 +186,20 @@ def timed_in_turn(runs: Mapping[str, ScoreRun], rounds: int) -> dict[str, dict[s
 
 
 def seconds_of(call: Any) -> float:
-    """What one call takes."""
+    """Returns the seconds of one call."""
     started = time.perf_counter()
     call()
     return time.perf_counter() - started
 
 
 def quartiles(values: np.ndarray) -> dict[str, float]:
-    """The median and the quartiles around it."""
+    """Returns the median and the quartiles."""
     low, value, high = np.quantile(values, [0.25, 0.5, 0.75]).tolist()
     return {"value": value, "low": low, "high": high}
 
 
 def quality(run: Path) -> dict[str, Any]:
-    """What the newest evaluation found of a run, and what the run's report says of the model."""
+    """Returns the findings of a run's newest evaluation, and its report of the model."""
     kept = ("metric", "features", "value", "stderr")
     findings = [
         {name: finding[name] for name in kept}
@@ -208,12 +207,12 @@ def quality(run: Path) -> dict[str, Any]:
         if finding["of"] == "run"
     ]
     report = run / "report.json"
-    stored = json.loads(report.read_text())["report"] if report.is_file() else {}
+    stored = json.loads(report.read_text())["result"]["results"] if report.is_file() else {}
     return {"findings": findings, "report": stored.get("model", {})}
 
 
 def shown_quality(method: Results) -> dict[str, str]:
-    """The numbers that the table shows, in words: of the first feature network, and the report."""
+    """Formats the findings of the table, in the first network's features, and the report."""
     findings: Sequence[Mapping[str, Any]] = method["findings"]
     network = next((f["features"] for f in findings if f["features"]), None)
     shown = {
@@ -225,7 +224,7 @@ def shown_quality(method: Results) -> dict[str, str]:
 
 
 def costs_of(method: Results) -> list[str]:
-    """The numbers of gradients and time, in words."""
+    """Formats the numbers of gradients and times."""
     gradient, step, seconds = method["gradient"], method["step"]["times"], method["seconds"]
     signal, times = gradient["signal_to_noise"], gradient["times_variance"]
     return [

@@ -1,4 +1,4 @@
-"""What a comparison of matchings draws: samples beside the data, and what gradients cost."""
+"""Figures of a comparison of matchings: samples beside the data, and costs of gradients."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,9 +28,9 @@ def draw_samples(sets: Mapping[str, np.ndarray], path: Path) -> None:
 
 
 def draw_points(sets: Mapping[str, np.ndarray], path: Path) -> None:
-    """Points in the plane, and below them how far they are from the origin, beside the data.
+    """Draws points in the plane, and below them histograms of their distance from the origin.
 
-    Those that are too far for the picture are in the last bin.
+    The last bin holds the points outside the picture.
     """
     distances = {title: np.linalg.norm(x, axis=1) for title, x in sets.items()}
     data = next(iter(distances.values()))
@@ -60,7 +60,7 @@ def draw_points(sets: Mapping[str, np.ndarray], path: Path) -> None:
 def draw_gradients(
     noise: Mapping[str, Mapping[str, Any]], steps: Mapping[str, Mapping[str, Any]], path: Path
 ) -> None:
-    """The variance of gradients at each time, and what all of them and a step cost.
+    """Draws the variance of gradients at each time and over all times, and the time of a step.
 
     Args:
       noise: for each method, ``times_variance`` and ``times_variance_at`` with their errors.
@@ -104,7 +104,7 @@ def draw_gradients(
 
 
 def bars(axes: Axes, heights: Mapping[str, tuple[float, float, float]], *, title: str) -> None:
-    """A bar for each method, with its value above and its error below and above."""
+    """Draws a bar for each method, with its value and its error."""
     for place, ((value, low, high), colour) in enumerate(
         zip(heights.values(), COLOURS, strict=False)
     ):

@@ -1,4 +1,4 @@
-"""Samples beside the training images that are nearest to them."""
+"""Compares samples with the training images that are nearest to them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.studies.drawn import kept_samples, seen_by
+from experiments.studies.drawn import features_of, kept_samples
 from experiments.studies.study import Results, Study
 from sde_jax import figures
 from sde_jax.evaluation.comparison import newest
@@ -16,7 +16,7 @@ from sde_jax.evaluation.features import classifier
 from sde_jax.evaluation.markdown import markdown_table
 from sde_jax.evaluation.task import TEST, TRAIN
 from sde_jax.evaluation.wording import WORDING, with_error
-from sde_jax.metrics.nearest import nearest
+from sde_jax.metrics import nearest_neighbours
 from sde_jax.runs.trained_run import open_generative
 from sde_jax.training.devices import data_mesh
 
@@ -26,27 +26,27 @@ SHOWN = 10
 NEIGHBOURS = 4
 METRICS = ("closer", "near")
 SPACES = {"pixels": "coordinates", "features": "classifier"}
-"""What distances are taken in, and what an evaluation calls it."""
+"""Spaces of distances, and the features of the evaluation that they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NearestImages(Study):
-    """Whether a model copies: distances of samples to the training data, beside held-out ones'."""
+    """Distances to the training data of samples, which may be copies, and of held-out images."""
 
     run: str
-    """The run of the model."""
+    """Run of the model."""
     classifier: str
-    """The run in whose features images are compared, too."""
+    """Run in whose features images are compared as well."""
     count: int = 2000
-    """Samples, and held-out images, at most."""
+    """Largest number of samples, and of held-out images."""
 
     @property
     def trained(self) -> tuple[str, ...]:
-        """Both runs."""
+        """Returns the classifier and the run."""
         return (self.classifier, self.run)
 
     def measure(self, runs: Path, pictures: Path) -> dict[str, Any]:
-        """Median distances to the nearest training image, and what the evaluation says of them."""
+        """Returns median distances to the nearest training image, and the evaluation's findings."""
         run, network = (
             open_generative(runs / self.run, data_mesh()),
             classifier(runs / self.classifier),
@@ -59,13 +59,13 @@ class NearestImages(Study):
         images = (samples, held_out, training)
         spaces = {
             "pixels": images,
-            "features": tuple(np.asarray(seen_by(network, part).features) for part in images),
+            "features": tuple(np.asarray(features_of(network, part).features) for part in images),
         }
         shown, found = {"sample": samples[:SHOWN, None]}, {}
         for space, (of_samples, of_held_out, of_training) in spaces.items():
-            near = nearest(of_samples, of_training, NEIGHBOURS)
+            near = nearest_neighbours(of_samples, of_training, NEIGHBOURS)
             shown[f"nearest in {space}"] = training[near.indices[:SHOWN]]
-            beside = nearest(of_held_out, of_training)
+            beside = nearest_neighbours(of_held_out, of_training)
             found[space] = {
                 "samples": float(np.median(near.distances[:, 0])),
                 "held_out": float(np.median(beside.distances[:, 0])),
@@ -76,7 +76,7 @@ class NearestImages(Study):
         return {"median_distance": found, "findings": kept, "count": len(samples)}
 
     def table(self, results: Results) -> Iterator[str]:
-        """A row for each space that distances are taken in."""
+        """Yields a row for each space of distances."""
         head = ["distances in", "median of samples", "of held-out images"]
         head += [WORDING[metric].title for metric in METRICS]
         by = {(f["features"], f["metric"]): f for f in results["findings"]}

@@ -1,24 +1,28 @@
-"""What becomes of noise by the residuals of a denoiser, with and without the scale of the noise."""
+"""Samples by repeated use of a denoiser's residual, with and without the scale of the noise."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.studies.study import Report
 from sde_jax import figures
 from sde_jax.arrays import Array, Float, Int, Key, PRNGKeyArray, PyTree
 from sde_jax.evaluation.features import coordinates, extractor
 from sde_jax.evaluation.reference import gather, reference
-from sde_jax.metrics.kernel import kernel_distance
+from sde_jax.metrics import kernel_distance
 from sde_jax.recipes.denoiser_prior import DenoiserPrior
 from sde_jax.recipes.interfaces import Draw
 from sde_jax.runs.generation import concatenate, generate
-from sde_jax.runs.trained_run import TrainedRun
+from sde_jax.runs.trained_run import TrainedRun, open_run_of
 from sde_jax.sampling import BlindAscent, Samples
-from sde_jax.training.devices import data_mesh
-from sde_jax.training.processes import is_first
+from sde_jax.training import data_mesh
+
+__all__ = ["Residuals"]
 
 COUNT = 512
 SHOWN = 36
@@ -28,50 +32,52 @@ STEP = 0.05
 UNSCALED_STEPS = 400
 
 
-def report(run: TrainedRun[DenoiserPrior]) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class Residuals(Report):
     """Samples by four uses of the residual ``f(y) - y``, and their distances from training data.
 
     ``subtracted``: ``y <- y + (f(y) - y)``, one residual after the other, from noise. ``unscaled``:
-    Langevin dynamics ``y <- y + h (f(y) - y) + sqrt(2 h) noise``, which takes the residual for the
-    score. Both leave out that the residual is the score times the variance of the noise.
-    ``blind``: the same denoiser by `BlindAscent`, whose noise has the scale that the residual
-    shows. ``told``: the other denoiser, by the evaluation's sampler. Distances are kernel
-    distances, 0 for samples of the data, in the data's own coordinates and of 512 samples.
+    Langevin dynamics ``y <- y + h (f(y) - y) + sqrt(2 h) noise``, with the residual as the score.
+    Both ignore that the residual is the score times the variance of the noise. ``blind``: the same
+    denoiser by `BlindAscent`, whose noise has the scale that the residual shows. ``told``: the
+    other denoiser, by the evaluation's sampler. Distances are kernel distances, 0 for samples of
+    the data, in the data's own coordinates and of 512 samples.
     """
-    uses: dict[str, Draw] = {
-        "subtracted": repeated(run, subtract, SUBTRACTIONS),
-        "unscaled": repeated(run, unscaled, UNSCALED_STEPS),
-        "blind": ascent(run),
-        "told": run.sample_fn(run.experiment.evaluation.sampling),
-    }
-    drawn = {name: np.asarray(draw(run, use)) for name, use in uses.items()}
-    picture = run.directory.pictures / "residuals.png"
-    if is_first():
-        figures.image_panel({name: data[:SHOWN] for name, data in drawn.items()}, picture)
-    network, mesh = coordinates(run.layout.shape), data_mesh()
-    known = reference(network, run.experiment.data, "train", batch_size=COUNT, mesh=mesh)
 
-    def distance(data: np.ndarray) -> dict[str, float]:
-        features = gather([extractor(network, mesh, COUNT)(data)], network.dimension)
-        found = kernel_distance(features.features, np.asarray(known.features))
-        return {"value": float(found.value), "stderr": float(found.stderr)}
+    def measure(self, runs: Path, pictures: Path) -> dict[str, Any]:
+        """Returns the distances and draws ``residuals.png``."""
+        run = open_run_of(DenoiserPrior, runs / self.run, data_mesh())
+        uses: dict[str, Draw] = {
+            "subtracted": repeated(run, subtract, SUBTRACTIONS),
+            "unscaled": repeated(run, unscaled, UNSCALED_STEPS),
+            "blind": ascent(run),
+            "told": run.sample_fn(run.experiment.evaluation.sampling),
+        }
+        drawn = {name: np.asarray(draw(run, use)) for name, use in uses.items()}
+        figures.image_panel(
+            {name: data[:SHOWN] for name, data in drawn.items()}, pictures / "residuals.png"
+        )
+        network, mesh = coordinates(run.layout.shape), data_mesh()
+        known = reference(network, run.experiment.data, "train", batch_size=COUNT, mesh=mesh)
 
-    return {
-        "kernel_distance": {name: distance(data) for name, data in drawn.items()},
-        "count": COUNT,
-        "picture": str(picture),
-    }
+        def distance(data: np.ndarray) -> dict[str, float]:
+            features = gather([extractor(network, mesh, COUNT)(data)], network.dimension)
+            found = kernel_distance(features.features, np.asarray(known.features))
+            return {"value": float(found.value), "stderr": float(found.stderr)}
+
+        distances = {name: distance(data) for name, data in drawn.items()}
+        return {"kernel_distance": distances, "count": COUNT}
 
 
 def draw(run: TrainedRun[DenoiserPrior], use: Draw) -> Array:
-    """Samples in the data's unit."""
+    """Returns samples in the data's unit."""
     key, mesh = jax.random.key(0), data_mesh()
     parts = generate(use, run.params, key=key, count=COUNT, batch_size=COUNT, mesh=mesh)
     return run.layout.scaling.to_unit(jnp.asarray(concatenate(parts).x))
 
 
 def ascent(run: TrainedRun[DenoiserPrior]) -> Draw:
-    """Draws with the blind denoiser, along its own estimate of the level."""
+    """Returns what samples with the blind denoiser, along its own estimate of the level."""
     experiment, shape = run.experiment, run.layout.shape
 
     def use(params: PyTree, keys: Key[Array, "batch"], index: Int[Array, "batch"]) -> Samples:
@@ -85,7 +91,7 @@ def repeated(
     move: Callable[[Array, Array, PRNGKeyArray], Array],
     steps: int,
 ) -> Draw:
-    """Draws by steps ``move(y, residual, key)`` of the blind denoiser, from noise."""
+    """Returns what takes steps ``move(y, residual, key)`` of the blind denoiser, from noise."""
     regression, shape = run.experiment.model().blind, run.layout.shape
 
     def use(params: PyTree, keys: Key[Array, "batch"], index: Int[Array, "batch"]) -> Samples:
@@ -103,10 +109,10 @@ def repeated(
 
 
 def subtract(y: Float[Array, "..."], residual: Float[Array, "..."], key: PRNGKeyArray) -> Array:
-    """The whole residual."""
+    """Adds the whole residual."""
     return y + residual
 
 
 def unscaled(y: Float[Array, "..."], residual: Float[Array, "..."], key: PRNGKeyArray) -> Array:
-    """A step of Langevin dynamics with the residual for a score."""
+    """Takes a step of Langevin dynamics with the residual as the score."""
     return y + STEP * residual + (2 * STEP) ** 0.5 * jax.random.normal(key, y.shape)

@@ -1,57 +1,69 @@
 """Quality of the samples of a trained ring, with pictures of its process."""
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.studies.study import Report
 from sde_jax import figures
 from sde_jax.arrays import Array, Float, PRNGKeyArray, expand_like
 from sde_jax.data import Ring
-from sde_jax.metrics.frechet import fit, frechet_distance
-from sde_jax.metrics.moments import moments_of
-from sde_jax.metrics.wasserstein import sliced_wasserstein_2, wasserstein_1
+from sde_jax.metrics import (
+    fit_gaussian,
+    frechet_distance,
+    moments_of,
+    sliced_wasserstein_2,
+    wasserstein_1,
+)
 from sde_jax.runs.generation import concatenate, generate
-from sde_jax.runs.trained_run import ScoreRun
+from sde_jax.runs.trained_run import ScoreRun, open_run
 from sde_jax.sampling import Samples
 from sde_jax.sde import LinearSDE
-from sde_jax.training.devices import data_mesh
-from sde_jax.training.processes import is_first
+from sde_jax.training import data_mesh
+
+__all__ = ["LIMITS", "RingQuality", "controls", "measures"]
 
 COUNT = 10_000
 SHOWN = 2000
 SHOWN_TIMES = (0.0, 0.005, 0.02, 0.06, 0.2, 1.0)
 FRAMES = 200
-"""Of the reverse process; those nearest to the times shown are drawn."""
+"""Frames of the reverse process; those nearest to the times shown are drawn."""
 
 LIMITS = {"w2_squared": 2e-3, "radius_w1": 0.02, "angle_w1": 0.1, "sliced_w2": 0.06}
 """A few times the sampling noise of 10,000 points; see `controls` for what must exceed them."""
 
 
-def report(run: ScoreRun) -> dict[str, Any]:
-    """Measures 10,000 samples of a trained run against held-out points, and draws the pictures."""
-    data = held_out(run, COUNT)
-    samples = draw(run, COUNT)
-    if is_first():
-        draw_pictures(run, data, samples)
-    key = jax.random.key(0)
-    return {
-        "model": measures(jnp.asarray(samples.x), data),
-        "limits": LIMITS,
-        "controls": {name: measures(x, data) for name, x in controls(key, data).items()},
-    }
+@dataclass(frozen=True, kw_only=True)
+class RingQuality(Report):
+    """Distances of 10,000 samples from held-out points, beside those of controls."""
+
+    def measure(self, runs: Path, pictures: Path) -> dict[str, Any]:
+        """Returns the distances; draws ``process.png`` and ``vector_field.png``."""
+        run = open_run(runs / self.run, data_mesh())
+        data = held_out(run, COUNT)
+        samples = draw(run, COUNT)
+        draw_pictures(run, data, samples, pictures)
+        key = jax.random.key(0)
+        return {
+            "model": measures(jnp.asarray(samples.x), data),
+            "limits": LIMITS,
+            "controls": {name: measures(x, data) for name, x in controls(key, data).items()},
+        }
 
 
 def measures(x: Float[Array, "count 2"], data: Float[Array, "count 2"]) -> dict[str, float]:
-    """Distances of samples from data.
+    """Returns distances of samples from data.
 
     ``w2_squared`` is the squared Wasserstein-2 distance of the fitted Gaussians, which a blob of
-    the ring's covariance reaches, too; the Wasserstein-1 distances of radius and angle and the
+    the ring's covariance reaches as well; the Wasserstein-1 distances of radius and angle and the
     sliced Wasserstein-2 distance see the ring.
     """
     return {
-        "w2_squared": frechet_distance(*(fit(moments_of(z)) for z in (x, data))).value,
+        "w2_squared": frechet_distance(*(fit_gaussian(moments_of(z)) for z in (x, data))).value,
         "radius_w1": float(wasserstein_1(*(jnp.linalg.norm(z, axis=1) for z in (x, data)))),
         "angle_w1": float(wasserstein_1(*(jnp.arctan2(z[:, 1], z[:, 0]) for z in (x, data)))),
         "sliced_w2": float(sliced_wasserstein_2(jax.random.key(0), x, data)),
@@ -59,7 +71,7 @@ def measures(x: Float[Array, "count 2"], data: Float[Array, "count 2"]) -> dict[
 
 
 def controls(key: PRNGKeyArray, data: Float[Array, "count 2"]) -> dict[str, Array]:
-    """Samples whose measures are known: other data, a blob of its covariance, and half of it."""
+    """Returns samples of known quality: other data, a blob of its covariance, and half of it."""
     key_blob, key_fresh = jax.random.split(key)
     fresh = jax.vmap(Ring().sample)(jax.random.split(key_fresh, len(data))).x
     noise = jax.random.normal(key_blob, data.shape)
@@ -70,12 +82,12 @@ def controls(key: PRNGKeyArray, data: Float[Array, "count 2"]) -> dict[str, Arra
 
 
 def held_out(run: ScoreRun, count: int) -> Array:
-    """The first points of the test split."""
+    """Returns the first points of the test split."""
     return next(run.source.batches(jax.random.key(0), "test", count)).x
 
 
 def draw(run: ScoreRun, count: int) -> Samples:
-    """Samples with their trajectories."""
+    """Returns samples with their trajectories."""
     return concatenate(
         generate(
             run.sample_fn(run.experiment.sampling, frames=FRAMES),
@@ -89,20 +101,19 @@ def draw(run: ScoreRun, count: int) -> Samples:
 
 
 def noised(sde: LinearSDE, x0: Float[Array, "count 2"], t: float, seed: int) -> Array:
-    """Data carried forward to time ``t``."""
+    """Returns data carried forward to time ``t``."""
     noise = jax.random.normal(jax.random.key(seed), x0.shape)
     time = jnp.asarray(t)
     return expand_like(sde.alpha(time), x0) * x0 + expand_like(sde.sigma(time), x0) * noise
 
 
-def draw_pictures(run: ScoreRun, data: Array, samples: Samples) -> None:
-    """Forward process, reverse process, and the learned score over the noised data."""
+def draw_pictures(run: ScoreRun, data: Array, samples: Samples, pictures: Path) -> None:
+    """Draws the forward process, the reverse process, and the learned score over noised data."""
     sde = run.experiment.sde
     forward = [(t, np.asarray(noised(sde, data[:SHOWN], t, n))) for n, t in enumerate(SHOWN_TIMES)]
     trajectory = np.asarray(samples.trajectory)[:SHOWN]
     times = np.asarray(samples.trajectory_times)[0]
     nearest = [int(np.abs(times - t).argmin()) for t in reversed(SHOWN_TIMES)]
     reverse = [(float(times[n]), trajectory[:, n]) for n in nearest]
-    pictures = run.directory.pictures
     figures.point_frames({"forward": forward, "reverse": reverse}, pictures / "process.png")
     figures.vector_field(jax.device_get(run.score), forward[1:-1], pictures / "vector_field.png")

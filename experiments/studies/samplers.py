@@ -1,4 +1,4 @@
-"""One trained model, many samplers: quality against evaluations and seconds."""
+"""Compares samplers on one trained model: quality against evaluations and seconds."""
 
 import json
 import time
@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.studies.drawn import seen_by
+from experiments.studies.drawn import features_of
 from experiments.studies.study import Results, Study
 from sde_jax.atomic import whole_file, write_json
 from sde_jax.evaluation.features import FeatureNetwork, classifier
@@ -21,7 +21,7 @@ from sde_jax.evaluation.markdown import markdown_table
 from sde_jax.evaluation.reference import gather, reference
 from sde_jax.evaluation.task import TRAIN
 from sde_jax.evaluation.wording import with_error
-from sde_jax.metrics.frechet import FittedGaussian, frechet_distance
+from sde_jax.metrics import FittedGaussian, frechet_distance, mean_estimate
 from sde_jax.recipes.sampler_settings import SAMPLERS, SamplerSettings
 from sde_jax.recipes.serialization import to_config
 from sde_jax.runs.generation import batch_drawer, concatenate, example_keys, is_valid
@@ -37,38 +37,40 @@ BATCH_SIZE = 64
 MARKERS = "osD^v<>Pp*hXd8H"
 EXCESS = "Fréchet distance above that of as many data"
 LINEAR = 10.0
-"""Below it distances are drawn on a linear scale, above on a logarithmic one."""
+"""Distance below which the scale is linear, and above which it is logarithmic."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Samplers(Study):
-    """Samples by every sampler from the same keys, and their Fréchet distance from training data in
-    a classifier's features, less what as many training images would have of it on average: the
-    slower a sampler, the fewer samples are drawn, and the fewer, the larger is the distance.
+    """Fréchet distances of samples by every sampler from training data, in a classifier's features.
+
+    The samplers share their keys. The average distance of as many training images is subtracted:
+    the slower a sampler, the fewer samples are drawn, and the fewer samples, the larger the
+    distance.
     """
 
     run: str
-    """The run of the score model."""
+    """Run of the score model."""
     classifier: str
-    """The run whose features are compared."""
+    """Run whose features are compared."""
     settings: tuple[SamplerSettings, ...]
-    """Each a point of the figure; those of one sampler and grid are joined by a line."""
+    """The points of the figure; a line joins those of one sampler and grid."""
     evaluations: int
-    """Of all samples of a setting together: the slower the sampler, the fewer samples."""
+    """Network evaluations of all samples of a setting together."""
     least: int
-    """Samples of a setting, whatever they take."""
+    """Least number of samples of a setting."""
     most: int
-    """Samples of a setting, however fast they are."""
+    """Largest number of samples of a setting."""
 
     @property
     def trained(self) -> tuple[str, ...]:
-        """Both runs."""
+        """Returns the classifier and the run."""
         return (self.classifier, self.run)
 
     def measure(self, runs: Path, pictures: Path) -> dict[str, Any]:
-        """Evaluations, seconds per image and distance by every setting.
+        """Returns evaluations, seconds per image and distance of every setting.
 
-        What is found of a setting is kept in a file, so that a kill loses but one of them.
+        The results of each setting are stored at once, so that a kill loses only one of them.
         """
         run, network = open_run(runs / self.run, data_mesh()), classifier(runs / self.classifier)
         known = reference(network, run.experiment.data, TRAIN, source=run.source, mesh=data_mesh())
@@ -85,7 +87,7 @@ class Samplers(Study):
         return {"points": points, "minutes": sum(point["minutes"] for point in points)}
 
     def table(self, results: Results) -> Iterator[str]:
-        """A row for each setting."""
+        """Yields a row for each setting."""
         head = ["sampler", "set to", "evaluations", "seconds per image", EXCESS]
         head += ["mean max logit", "samples"]
         yield from markdown_table(head, map(cells, results["points"]))
@@ -97,13 +99,12 @@ class Samplers(Study):
         training: FittedGaussian,
         settings: SamplerSettings,
     ) -> dict[str, Any]:
-        """What one setting does, and the minutes that it took to find out."""
+        """Returns the results of one setting, and the minutes of measuring it."""
         started = time.monotonic()
         samples, seconds = self._draw(run, settings)
         whole = is_valid(samples)
-        seen = seen_by(network, np.asarray(run.layout.scaling.to_unit(samples.x[whole])))
+        seen = features_of(network, np.asarray(run.layout.scaling.to_unit(samples.x[whole])))
         assert seen.logits is not None, "a classifier has logits"
-        logits = seen.logits.max(axis=1)
         distance = frechet_distance(gather([seen], network.dimension).gaussian, training)
         return {
             "sampler": settings.sampler,
@@ -113,15 +114,12 @@ class Samplers(Study):
             "failed": int((~whole).sum()),
             "seconds_per_image": seconds,
             "excess": [distance.value - distance.bias, distance.stderr],
-            "mean_max_logit": [
-                float(logits.mean()),
-                float(logits.std(ddof=1) / len(logits) ** 0.5),
-            ],
+            "mean_max_logit": list(mean_estimate(seen.logits.max(axis=1))[:2]),
             "minutes": (time.monotonic() - started) / 60,
         }
 
     def _draw(self, run: ScoreRun, settings: SamplerSettings) -> tuple[Samples, float]:
-        """The samples, and the seconds that one of them takes in a batch that is compiled."""
+        """Returns samples, and the seconds of one sample in a compiled batch."""
         draw, count = batch_drawer(run.sample_fn(settings), data_mesh()), self.least
         parts: list[Samples] = []
         seconds: list[float] = []
@@ -137,7 +135,7 @@ class Samplers(Study):
 
 
 def cells(point: Point) -> list[str]:
-    """The row of a setting."""
+    """Returns the row of a setting."""
     options = ", ".join(
         f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
         for name, value in point["options"].items()
@@ -156,13 +154,13 @@ def cells(point: Point) -> list[str]:
 
 
 def line_of(point: Point) -> str:
-    """The name of the line that the point is on: its sampler's, with an unusual grid."""
+    """Returns the name of the line of a point: that of its sampler, with an unusual grid."""
     uniform = point["options"].get("grid") == "uniform"
     return SAMPLERS[point["sampler"]].title + (", uniform in t" if uniform else "")
 
 
 def draw_points(points: Sequence[Point], path: Path) -> None:
-    """The distance against evaluations and against seconds, a line for each sampler and grid."""
+    """Draws distances against evaluations and seconds, with a line for each sampler and grid."""
     figure = Figure(figsize=(12.2, 4.6), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     lines: dict[str, list[Point]] = {}
@@ -187,7 +185,7 @@ def draw_points(points: Sequence[Point], path: Path) -> None:
 
 
 def draw_lines(axes: Axes, lines: Mapping[str, list[Point]], field: str) -> None:
-    """The lines by their names, each in a colour and with a marker of its own."""
+    """Draws each line in a colour and with a marker of its own."""
     for number, (name, points) in enumerate(lines.items()):
         ordered = sorted(points, key=lambda point: point[field])
         values, errors = zip(*(point["excess"] for point in ordered), strict=True)

@@ -1,4 +1,4 @@
-"""Slow samplers and the flow, side by side on the same models, with the quality of each."""
+"""Compares slow samplers and the probability flow on the same models."""
 
 import dataclasses
 import time
@@ -16,7 +16,7 @@ from sde_jax.evaluation.examples import examples
 from sde_jax.evaluation.markdown import markdown_table
 from sde_jax.evaluation.task import TRAIN
 from sde_jax.evaluation.wording import with_error
-from sde_jax.metrics.kernel import kernel_distance
+from sde_jax.metrics import kernel_distance, mean_estimate
 from sde_jax.recipes.sampler_settings import SAMPLERS, SamplerName
 from sde_jax.runs.generation import concatenate, generate
 from sde_jax.runs.trained_run import ScoreRun, open_run
@@ -26,32 +26,31 @@ __all__ = ["SideBySide"]
 
 SHOWN: tuple[SamplerName, ...] = ("em", "pc", "ode")
 REFERENCE = 2000
-"""Training images that samples are compared with."""
+"""Number of training images that samples are compared with."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SideBySide(Study):
-    """Euler-Maruyama, predictor-corrector and the probability flow, as the runs' experiments set
-    them: samples of the same keys, beside training images.
+    """Euler-Maruyama, predictor-corrector and the probability flow, with the experiments' settings.
 
-    The kernel distance is that of pixels; it compares images with one another, and hardly sees a
-    speckle that each has of its own, nor colours that are too strong. Hence the root mean square
-    difference of neighbouring pixels of an image, and the share of its values that are at an end of
-    their range, both of which are to be those of the training images.
+    The samplers share their keys. The kernel distance of pixels compares images with one another,
+    and is insensitive to speckle and to colours that are too strong. Therefore the root mean square
+    difference of neighbouring pixels and the share of values at an end of their range are measured
+    as well; both should equal those of training images.
     """
 
     runs: tuple[tuple[str, str], ...]
-    """A title and the name of each run."""
+    """Title and name of each run."""
     count: int
-    """Samples by each sampler."""
+    """Number of samples by each sampler."""
 
     @property
     def trained(self) -> tuple[str, ...]:
-        """The runs."""
+        """Returns the runs."""
         return tuple(run for _, run in self.runs)
 
     def measure(self, runs: Path, pictures: Path) -> dict[str, Any]:
-        """Distance, evaluations and seconds of each sampler on each run."""
+        """Returns distance, evaluations and seconds of each sampler on each run."""
         rows = []
         for title, name in self.runs:
             run = open_run(runs / name, data_mesh())
@@ -75,14 +74,14 @@ class SideBySide(Study):
         return {"rows": rows, "count": self.count}
 
     def table(self, results: Results) -> Iterator[str]:
-        """A row for the training images and for each sampler of each run."""
+        """Yields a row for the training images and for each sampler of each run."""
         head = ["", "images", "kernel distance", "difference of neighbours", "at an end"]
         yield from markdown_table(
             [*head, "evaluations", "seconds per image"], map(cells, results["rows"])
         )
 
     def _drawn(self, run: ScoreRun, sampler: SamplerName) -> tuple[np.ndarray, dict[str, Any]]:
-        """Samples in their own unit, and what they took, compiling included."""
+        """Returns samples in their own unit, and their cost, with compilation."""
         settings = dataclasses.replace(run.experiment.sampling, sampler=sampler)
         started = time.perf_counter()
         samples = concatenate(
@@ -106,7 +105,7 @@ class SideBySide(Study):
 
 
 def cells(row: Mapping[str, Any]) -> list[str]:
-    """A row of the table."""
+    """Returns a row of the table."""
     looked = [with_error(*row[name]) for name in ("difference", "at_an_end")]
     if "sampler" not in row:
         return [row["title"], "training", "", *looked, "", ""]
@@ -121,25 +120,20 @@ def cells(row: Mapping[str, Any]) -> list[str]:
 
 
 def looks(images: np.ndarray) -> dict[str, list[float]]:
-    """How far neighbours in an image differ, and how many values are at an end of [0, 1].
+    """Returns the difference of neighbouring pixels, and the share of values at an end of [0, 1].
 
-    Each a mean over images and its standard error.
+    Each is a mean over images with its standard error.
     """
     levels = np.round(255 * images)
     down, across = np.diff(images, axis=1), np.diff(images, axis=2)
     squares = np.concatenate([flat(down), flat(across)], axis=1) ** 2
     shares = flat((levels == 0) | (levels == 255)).mean(axis=1)
     return {
-        "difference": mean_with_error(np.sqrt(squares.mean(axis=1))),
-        "at_an_end": mean_with_error(shares),
+        "difference": list(mean_estimate(np.sqrt(squares.mean(axis=1)))[:2]),
+        "at_an_end": list(mean_estimate(shares)[:2]),
     }
 
 
-def mean_with_error(values: np.ndarray) -> list[float]:
-    """The mean and its standard error."""
-    return [float(values.mean()), float(values.std(ddof=1) / len(values) ** 0.5)]
-
-
 def flat(images: np.ndarray) -> np.ndarray:
-    """A row of pixels for each image."""
+    """Returns a row of pixels for each image."""
     return images.reshape(len(images), -1)

@@ -7,7 +7,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float, PRNGKeyArray, expand_like
+from sde_jax.arrays import Array, Float, Key, expand_like
 
 __all__ = ["AdversarialLoss"]
 
@@ -69,14 +69,14 @@ class AdversarialLoss:
     def gradient_penalty(
         self,
         score: Callable[[Examples], PerExample],
-        key: PRNGKeyArray,
+        keys: Key[Array, "batch"],
         real: Examples,
         generated: Examples,
     ) -> PerExample:
         """What is added for each pair of a real and a generated example, its weight included."""
         if self.loss != "wasserstein":
             return 0.5 * self.r1 * squared_slopes(score, real) if self.r1 else jnp.zeros(len(real))
-        u = expand_like(jax.random.uniform(key, real.shape[:1]), real)
+        u = expand_like(jax.vmap(jax.random.uniform)(keys), real)
         squares = squared_slopes(score, u * real + (1 - u) * generated)
         # The root has no gradient at zero.
         return self.penalty * (jnp.sqrt(jnp.maximum(squares, 1e-12)) - 1) ** 2

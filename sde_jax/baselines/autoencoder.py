@@ -10,9 +10,10 @@ import jax.numpy as jnp
 from flax.typing import PrecisionLike
 from jax.typing import DTypeLike
 
-from sde_jax.arrays import Array, Float, sum_except_batch
+from sde_jax.arrays import Array, Float, Key, sum_except_batch
 from sde_jax.nets.blocks import GroupNorm, Image, ResidualBlock, convolution, product
 from sde_jax.nets.resampling import downsample, upsample
+from sde_jax.randomness import unit_noise
 
 __all__ = ["AutoencoderSpec", "ImageDecoder", "ImageEncoder", "Posterior"]
 
@@ -27,6 +28,10 @@ class Posterior(NamedTuple):
     def at(self, noise: Float[Array, "batch *latent"]) -> Float[Array, "batch *latent"]:
         """The latents ``z = mean + exp(log_scale) noise``."""
         return self.mean + jnp.exp(self.log_scale) * noise
+
+    def draw(self, keys: Key[Array, "batch"]) -> Float[Array, "batch *latent"]:
+        """Draws latents, one for each key."""
+        return self.at(unit_noise(keys, self.mean.shape[1:]))
 
     def log_density(self, noise: Float[Array, "batch *latent"]) -> Float[Array, "batch"]:
         """``log q(z|x)`` of the latents at this noise, in nats."""

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import WHOLE, Array, Float, Key, Part, PRNGKeyArray, PyTree
+from sde_jax.arrays import Array, Float, Key, PRNGKeyArray, PyTree
 from sde_jax.data.degradation import Degradation
 from sde_jax.initialization import initialize
 from sde_jax.nets.condition import Condition
 from sde_jax.objectives import DenoisingScoreMatching
+from sde_jax.randomness import Seeds
 from sde_jax.sampling import Sampler, Samples, draw_each
 from sde_jax.score import NetworkScore, ScoreModel
 
@@ -53,23 +54,23 @@ class ConditionalDiffusion:
     def losses(
         self,
         params: PyTree,
-        key: PRNGKeyArray,
+        seeds: Seeds,
         x: Image,
         *,
         deterministic: bool = False,
-        part: Part = WHOLE,
-    ) -> Float[Array, "examples"]:
-        """The loss of the score and the squared error, per dimension, of the regression: the sum,
-        though they share no parameter. See `DenoisingScoreMatching.losses` for the arguments.
+    ) -> Float[Array, "batch"]:
+        """Returns each example's loss of the score plus its squared error of the regression.
+
+        The error is the mean over dimensions. The two networks share no parameter. See
+        `DenoisingScoreMatching.losses` for the arguments.
         """
-        key_score, key_dropout = jax.random.split(key)
-        condition = Condition(image=self.given(x))
+        seeds_score, seeds_dropout = seeds.split()
+        y = self.given(x)
         score = self.objective.losses(
-            params["score"], key_score, x, condition, deterministic=deterministic, part=part
+            params["score"], seeds_score, x, Condition(image=y), deterministic=deterministic
         )
-        x = part.of(x)
-        dropout_key = None if deterministic else part.key(key_dropout)
-        error = self.regress(params, self.given(x), x.shape[-1], dropout_key=dropout_key) - x
+        dropout_key = seeds_dropout.dropout_key(deterministic=deterministic)
+        error = self.regress(params, y, x.shape[-1], dropout_key=dropout_key) - x
         return score + (error**2).reshape(len(x), -1).mean(axis=1)
 
     def regress(

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax.typing import PrecisionLike
 from jax.typing import DTypeLike
 
-from sde_jax.arrays import WHOLE, Array, Float, Key, Part, PRNGKeyArray, PyTree, sum_except_batch
+from sde_jax.arrays import Array, Float, Key, PRNGKeyArray, PyTree, sum_except_batch
 from sde_jax.baselines.coupling_layers import (
     AffineCoupling,
     Mask,
@@ -22,6 +22,7 @@ from sde_jax.baselines.coupling_layers import (
 )
 from sde_jax.initialization import initialize
 from sde_jax.likelihood import LogLikelihoods
+from sde_jax.randomness import Seeds, unit_noise
 from sde_jax.sampling import Samples
 
 __all__ = ["CouplingFlow", "CouplingFlowSpec", "RealNVP"]
@@ -191,22 +192,19 @@ class CouplingFlow:
     def losses(
         self,
         params: PyTree,
-        key: PRNGKeyArray,
+        seeds: Seeds,
         x: Float[Array, "batch *shape"],
         *,
         deterministic: bool = False,
-        part: Part = WHOLE,
-    ) -> Float[Array, "examples"]:
-        """Each example's ``-log p(x) / D``, in nats per dimension of model coordinates.
+    ) -> Float[Array, "batch"]:
+        """Returns each example's ``-log p(x) / D``, in nats per dimension of model coordinates.
 
         Args:
           params: the flow's parameters.
-          key: not used: nothing is random.
+          seeds: not used: nothing is random.
           x: examples, in model coordinates.
           deterministic: changes nothing.
-          part: which examples.
         """
-        x = part.of(x)
         return -self._log_density(params, x) / math.prod(x.shape[1:])
 
     def sample(self, params: PyTree, keys: Key[Array, "batch"], shape: tuple[int, ...]) -> Samples:
@@ -215,7 +213,7 @@ class CouplingFlow:
         With a logit they may exceed [-1, 1], see `from_logits`. One evaluation each; one that is
         not finite has not converged.
         """
-        z = jax.vmap(lambda key: jax.random.normal(key, shape))(keys)
+        z = unit_noise(keys, shape)
         with jax.default_matmul_precision("highest"):
             x = jnp.asarray(self.flow.apply({"params": params}, z, method="inverse"))
         finite = jnp.isfinite(x).reshape(len(x), -1).all(axis=1)

@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from sde_jax.arrays import Array, Float, Key, Part, PRNGKeyArray, PyTree
+from sde_jax.arrays import Array, Float, Key, PRNGKeyArray, PyTree, strided_parts
 from sde_jax.baselines.adversarial_loss import AdversarialLoss, Examples, PerExample
 from sde_jax.data.source import Batch
 from sde_jax.initialization import initialize
+from sde_jax.randomness import Seeds, example_seeds, unit_noise
 from sde_jax.sampling import Samples
 from sde_jax.training.learner import Learner, Metrics, TrainState, averaged, ema_decay_at
 
@@ -61,7 +62,7 @@ class GAN:
 
     def sample(self, params: PyTree, keys: Key[Array, "batch"], shape: tuple[int, ...]) -> Samples:
         """One sample for each key, from one evaluation of the generator; ``params`` are both's."""
-        latent = jax.vmap(lambda key: jax.random.normal(key, (self.latent_dimension,)))(keys)
+        latent = unit_noise(keys, (self.latent_dimension,))
         x = self.generate(params["generator"], latent, shape)
         return Samples(x, jnp.ones(keys.shape, jnp.int32), jnp.ones(keys.shape, bool))
 
@@ -109,13 +110,18 @@ def gan_learner(
 
     def update(state: TrainState, key: PRNGKeyArray, batch: Batch) -> tuple[TrainState, Metrics]:
         params, opt_state = state.params, state.opt_state
-        *keys, key_generator = jax.random.split(key, discriminator_steps + 1)
-        seen = []
-        for key_part, real in zip(keys, parts_of(batch.x, discriminator_steps), strict=True):
-            grads, metrics = discriminator_gradient(model, loss, params, key_part, real)
+        if len(batch.x) % discriminator_steps:
+            raise ValueError(
+                "`discriminator_steps` must divide the batch: got "
+                f"discriminator_steps={discriminator_steps} for a batch of {len(batch.x)} examples."
+            )
+        seeds, seen = example_seeds(key, len(batch.x)), []
+        for part, real in strided_parts((seeds, batch.x), discriminator_steps):
+            seeds_discriminator, seeds_generator = part.split()
+            grads, metrics = discriminator_gradient(model, loss, params, seeds_discriminator, real)
             params, opt_state = descend("discriminator", optimizers, grads, params, opt_state)
             seen.append(metrics)
-        grads, metrics = generator_gradient(model, loss, params, key_generator, real)
+        grads, metrics = generator_gradient(model, loss, params, seeds_generator, real)
         params, opt_state = descend("generator", optimizers, grads, params, opt_state)
         metrics |= jax.tree.map(lambda *values: jnp.stack(values).mean(), *seen)
         step = state.step + 1
@@ -128,22 +134,12 @@ def gan_learner(
     return Learner(init, update, evaluate)
 
 
-def parts_of(x: Examples, count: int) -> list[Examples]:
-    """Parts of a batch, equally many of every device's examples in each."""
-    if len(x) % count:
-        raise ValueError(
-            f"`discriminator_steps` must divide the batch: got discriminator_steps={count} for a "
-            f"batch of {len(x)} examples."
-        )
-    return [Part(index, count).of(x) for index in range(count)]
-
-
 def discriminator_gradient(
-    model: GAN, loss: AdversarialLoss, params: PyTree, key: PRNGKeyArray, real: Examples
+    model: GAN, loss: AdversarialLoss, params: PyTree, seeds: Seeds, real: Examples
 ) -> tuple[PyTree, dict[str, Float[Array, ""]]]:
     """The gradient of the discriminator's mean loss, and its metrics."""
-    key_latent, key_penalty = jax.random.split(key)
-    latent = latents_beside(real, key_latent, model.latent_dimension)
+    seeds_latent, seeds_penalty = seeds.split()
+    latent = latents_beside(real, seeds_latent.keys, model.latent_dimension)
     generated = model.generate(params["generator"], latent, real.shape[1:])
 
     def mean_loss(discriminator: PyTree) -> tuple[Array, dict[str, Array]]:
@@ -152,7 +148,7 @@ def discriminator_gradient(
 
         real_scores, generated_scores = score(real), score(generated)
         losses = loss.of_real(real_scores) + loss.of_generated(generated_scores)
-        mean = (losses + loss.gradient_penalty(score, key_penalty, real, generated)).mean()
+        mean = (losses + loss.gradient_penalty(score, seeds_penalty.keys, real, generated)).mean()
         return mean, {
             "discriminator_loss": mean,
             "real_score": real_scores.mean(),
@@ -163,10 +159,10 @@ def discriminator_gradient(
 
 
 def generator_gradient(
-    model: GAN, loss: AdversarialLoss, params: PyTree, key: PRNGKeyArray, real: Examples
+    model: GAN, loss: AdversarialLoss, params: PyTree, seeds: Seeds, real: Examples
 ) -> tuple[PyTree, dict[str, Float[Array, ""]]]:
     """The gradient of the generator's mean loss, and its metrics; of ``real`` the shape matters."""
-    latent = latents_beside(real, key, model.latent_dimension)
+    latent = latents_beside(real, seeds.keys, model.latent_dimension)
 
     def mean_loss(generator: PyTree) -> Array:
         generated = model.generate(generator, latent, real.shape[1:])
@@ -177,15 +173,14 @@ def generator_gradient(
 
 
 def latents_beside(
-    x: Examples, key: PRNGKeyArray, dimension: int
+    x: Examples, keys: Key[Array, "batch"], dimension: int
 ) -> Float[Array, "batch dimension"]:
     """A latent for each example, on the device that has the example.
 
     The compiler spreads over devices only what depends on something that is: without the zero from
     ``x`` each device would generate the whole batch.
     """
-    latent = jax.random.normal(key, (len(x), dimension))
-    return latent + 0.0 * x.reshape(len(x), -1)[:, :1]
+    return unit_noise(keys, (dimension,)) + 0.0 * x.reshape(len(x), -1)[:, :1]
 
 
 def descend(

@@ -6,10 +6,11 @@ from typing import Protocol
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import WHOLE, Array, Float, Key, Part, PRNGKeyArray, PyTree
+from sde_jax.arrays import Array, Float, Key, PRNGKeyArray, PyTree
 from sde_jax.baselines.vae import Weighed
 from sde_jax.likelihood import Likelihood, LogLikelihoods
 from sde_jax.objectives import DenoisingScoreMatching
+from sde_jax.randomness import Seeds
 from sde_jax.sampling import Sampler, Samples
 from sde_jax.score import NetworkScore
 
@@ -25,23 +26,17 @@ class Autoencoder(Protocol):
     def losses(
         self,
         params: PyTree,
-        key: PRNGKeyArray,
+        seeds: Seeds,
         x: Float[Array, "batch *shape"],
         *,
         deterministic: bool,
-        part: Part = WHOLE,
-    ) -> Float[Array, "examples"]:
-        """What it is trained to minimize, for each example of a part."""
+    ) -> Float[Array, "batch"]:
+        """Returns the loss of each example."""
 
     def encode(
-        self,
-        params: PyTree,
-        key: PRNGKeyArray,
-        x: Float[Array, "batch *shape"],
-        *,
-        part: Part = WHOLE,
-    ) -> Float[Array, "examples *latent"]:
-        """A latent of each example of a part, as it would be in the whole."""
+        self, params: PyTree, keys: Key[Array, "batch"], x: Float[Array, "batch *shape"]
+    ) -> Float[Array, "batch *latent"]:
+        """Draws a latent of each example, from its own key."""
 
     def weigh(
         self, params: PyTree, keys: Key[Array, "batch"], x: Float[Array, "batch *shape"]
@@ -84,30 +79,27 @@ class LatentDiffusion:
     def losses(
         self,
         params: PyTree,
-        key: PRNGKeyArray,
+        seeds: Seeds,
         x: Float[Array, "batch *shape"],
         *,
         deterministic: bool = False,
-        part: Part = WHOLE,
-    ) -> Float[Array, "examples"]:
-        """Each example's loss of autoencoder and score, at noise of its own.
+    ) -> Float[Array, "batch"]:
+        """Returns the loss of autoencoder and score of each example, at noise of its own.
 
         Args:
           params: those of `init`.
-          key: split in three, for the autoencoder's losses, the latents, and the denoising losses.
+          seeds: split in three: for the autoencoder's losses, the latents, the denoising losses.
           x: examples, in model coordinates.
           deterministic: turns dropout off.
-          part: which examples; their latents, times and noise are theirs in the whole.
         """
-        key_autoencoder, key_latent, key_score = jax.random.split(key, 3)
+        seeds_autoencoder, seeds_latent, seeds_score = seeds.split(3)
         autoencoder = self.autoencoder.losses(
-            params["autoencoder"], key_autoencoder, x, deterministic=deterministic, part=part
+            params["autoencoder"], seeds_autoencoder, x, deterministic=deterministic
         )
-        latents = self.autoencoder.encode(params["autoencoder"], key_latent, x, part=part)
-        # Of a batch with that part the objective takes the part; what else is in it is not used.
-        latents = jnp.repeat(jax.lax.stop_gradient(latents), part.count, axis=0)
+        latents = self.autoencoder.encode(params["autoencoder"], seeds_latent.keys, x)
+        latents = jax.lax.stop_gradient(latents)
         score = self.objective.losses(
-            params["score"], key_score, latents, deterministic=deterministic, part=part
+            params["score"], seeds_score, latents, deterministic=deterministic
         )
         return autoencoder + score
 
@@ -156,5 +148,5 @@ class LatentDiffusion:
 
     def _latent_shape(self, params: PyTree, shape: tuple[int, ...]) -> tuple[int, ...]:
         example = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
-        encode, key = self.autoencoder.encode, jax.random.key(0)
-        return jax.eval_shape(encode, params["autoencoder"], key, example).shape[1:]
+        encode, keys = self.autoencoder.encode, jax.random.key(0)[None]
+        return jax.eval_shape(encode, params["autoencoder"], keys, example).shape[1:]

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Float, Key, PRNGKeyArray, PyTree, sum_except_batch
 from sde_jax.data.scaling import ImageScaling
+from sde_jax.randomness import unit_noise
 
-__all__ = ["BernoulliOutput", "GaussianOutput", "OutputDistribution", "unit_noise"]
+__all__ = ["BernoulliOutput", "GaussianOutput", "OutputDistribution"]
 
 
 class OutputDistribution(Protocol):
@@ -155,8 +156,3 @@ class BernoulliOutput:
             return self.scaling.dequantize((self.scaling.levels - 1) * white, place)
 
         return jax.vmap(one)(keys, output)
-
-
-def unit_noise(keys: Key[Array, "batch"], shape: tuple[int, ...]) -> Float[Array, "batch *shape"]:
-    """Gaussian noise of ``shape`` for each key, from that key alone."""
-    return jax.vmap(lambda key: jax.random.normal(key, shape))(keys)

@@ -8,11 +8,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import WHOLE, Array, Float, Key, Part, PRNGKeyArray, PyTree, sum_except_batch
+from sde_jax.arrays import Array, Float, Key, PRNGKeyArray, PyTree, sum_except_batch
 from sde_jax.baselines.autoencoder import Posterior
-from sde_jax.baselines.output import GaussianOutput, OutputDistribution, unit_noise
+from sde_jax.baselines.output import GaussianOutput, OutputDistribution
 from sde_jax.initialization import initialize
 from sde_jax.likelihood import LogLikelihoods
+from sde_jax.randomness import Seeds, unit_noise
 from sde_jax.sampling import Samples
 
 __all__ = ["VAE", "Weighed"]
@@ -70,20 +71,18 @@ class VAE:
     def losses(
         self,
         params: PyTree,
-        key: PRNGKeyArray,
+        seeds: Seeds,
         x: Float[Array, "batch *shape"],
         *,
         deterministic: bool = False,
-        part: Part = WHOLE,
-    ) -> Float[Array, "examples"]:
-        """Each example's bound, negated, in nats: one draw of z, the divergence in closed form.
+    ) -> Float[Array, "batch"]:
+        """Returns each example's bound, negated, in nats: at one draw of z from its seed.
 
-        ``part`` says which examples; their noise is theirs in the whole. ``deterministic`` changes
-        nothing.
+        The divergence is in closed form. ``deterministic`` changes nothing.
         """
-        posterior, latents = self._draw(params, key, x, part)
-        output = self._decode(params, latents)
-        log_density = self.output.log_density(params["output"], output, part.of(x))
+        posterior = self.posterior(params, x)
+        output = self._decode(params, posterior.draw(seeds.keys))
+        log_density = self.output.log_density(params["output"], output, x)
         return self.beta * posterior.divergence() - log_density
 
     def sample(
@@ -151,15 +150,10 @@ class VAE:
         return Posterior(*moments)
 
     def encode(
-        self,
-        params: PyTree,
-        key: PRNGKeyArray,
-        x: Float[Array, "batch *shape"],
-        *,
-        part: Part = WHOLE,
-    ) -> Float[Array, "examples *latent"]:
-        """A draw from ``q(z|x)`` for each example of a part, the one that it has in the whole."""
-        return self._draw(params, key, x, part)[1]
+        self, params: PyTree, keys: Key[Array, "batch"], x: Float[Array, "batch *shape"]
+    ) -> Float[Array, "batch *latent"]:
+        """Draws from ``q(z|x)`` for each key."""
+        return self.posterior(params, x).draw(keys)
 
     def weigh(
         self, params: PyTree, keys: Key[Array, "batch"], x: Float[Array, "batch *shape"]
@@ -172,13 +166,6 @@ class VAE:
     ) -> Float[Array, "batch *shape"]:
         """The mean of ``p(x|z)``."""
         return self.output.mean(params["output"], self._decode(params, latents))
-
-    def _draw(
-        self, params: PyTree, key: PRNGKeyArray, x: Array, part: Part
-    ) -> tuple[Posterior, Float[Array, "examples *latent"]]:
-        posterior = self.posterior(params, part.of(x))
-        noise = jax.random.normal(key, (len(x), *posterior.mean.shape[1:]))
-        return posterior, posterior.at(part.of(noise))
 
     def _weigh(
         self, params: PyTree, keys: Key[Array, "batch"], posterior: Posterior, x: Array

@@ -20,12 +20,12 @@ from sde_jax.data.scaling import ImageScaling
 from sde_jax.evaluation import anomaly_figure
 from sde_jax.evaluation.anomaly_sets import NOISE, PHOTOGRAPHS, levels_of
 from sde_jax.evaluation.wording import WORDING
-from sde_jax.metrics.roc import roc_area
+from sde_jax.metrics import roc_area
 from sde_jax.recipes.interfaces import Density, Measured
 from sde_jax.runs.measurement import concatenate, measure, summarize
 from sde_jax.runs.trained_run import GenerativeRun, open_generative
 from sde_jax.training.devices import data_mesh
-from sde_jax.training.processes import agreed, is_first, join_processes
+from sde_jax.training.processes import is_first, join_processes, raise_on_all
 
 SPLIT = "test"
 
@@ -77,8 +77,8 @@ def execute(run: GenerativeRun, options: Anomalies) -> dict[str, Any]:
     density = run.density(run.experiment.likelihood)
     if density is None:
         raise UsageError(f"a {run.experiment.kind} has no likelihood.")
-    out = agreed(lambda: output_path(run, options))
-    images = agreed(lambda: images_of(run, options))
+    out = raise_on_all(lambda: output_path(run, options))
+    images = raise_on_all(lambda: images_of(run, options))
     started = time.perf_counter()
     measured = measure_all(run, density, images, options)
     seconds = time.perf_counter() - started

@@ -19,11 +19,11 @@ from sde_jax.evaluation.features import FeatureNetwork, classifier, coordinates,
 from sde_jax.evaluation.reference import cached_statistics, reference
 from sde_jax.interop.score_sde import published_names
 from sde_jax.interop.statistics_file import write_reference
-from sde_jax.metrics.inception_images import Preprocessing
+from sde_jax.metrics import InceptionPreprocessing
 from sde_jax.runs.catalogue import find, names
 from sde_jax.runs.trained_run import stored_experiment
 from sde_jax.training.devices import data_mesh
-from sde_jax.training.processes import agreed, is_first, join_processes
+from sde_jax.training.processes import is_first, join_processes, raise_on_all
 from sde_jax.training.run_directory import RunDirectory
 
 
@@ -42,9 +42,9 @@ class Statistics:
     features: Annotated[str, tyro.conf.arg(metavar="NAME|RUN")] = "inception"
     """inception: the published network's; coordinates: the data themselves; the run of a
     classifier: its last hidden layer."""
-    preprocessing: Annotated[Preprocessing | None, option("NAME", "tensorflow")] = None
-    """Resizing of images for Inception: as TensorFlow 1, score_sde, pytorch-fid or clean-fid does
-    it."""
+    preprocessing: Annotated[InceptionPreprocessing | None, option("NAME", "tensorflow")] = None
+    """How images are brought to Inception's size: as TensorFlow 1, score_sde, pytorch-fid or
+    clean-fid does it."""
     batch_size: int = 256
     """Examples at once; a result does not depend on it."""
     data_dir: Annotated[str | None, option("DIR", "$TFDS_DATA_DIR, else ~/tensorflow_datasets")] = (
@@ -72,7 +72,7 @@ def main(args: list[str]) -> dict[str, Any]:
     """Runs the command and returns its results."""
     options = parse(Statistics, args, "sde-jax data statistics")
     join_processes()
-    out = agreed(lambda: options.out and checked_output(options.out, ".npz"))
+    out = raise_on_all(lambda: options.out and checked_output(options.out, ".npz"))
     data, split = data_of(options)
     source = loaded(data, options)
     network = network_of(options, source)
@@ -88,7 +88,7 @@ def main(args: list[str]) -> dict[str, Any]:
     )
     seconds = time.perf_counter() - started
     if out is not None:
-        agreed(lambda: write_reference(out, found) if is_first() else None)
+        raise_on_all(lambda: write_reference(out, found) if is_first() else None)
     return {
         **found.identity,
         "cached": str(cached_statistics(found.identity, data, split)),

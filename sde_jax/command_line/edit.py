@@ -11,7 +11,8 @@ import numpy as np
 
 from sde_jax import figures
 from sde_jax.arrays import Array
-from sde_jax.command_line.output import checked_output, writable, write_whole
+from sde_jax.atomic import whole_file
+from sde_jax.command_line.output import checked_output, writable
 from sde_jax.command_line.parsing import parse
 from sde_jax.editing.images import image_scaling
 from sde_jax.editing.labels import of_classes
@@ -21,7 +22,7 @@ from sde_jax.editing.tasks import interpolation, restoration, stroke
 from sde_jax.runs.generation import concatenate, generate, is_valid
 from sde_jax.runs.trained_run import ScoreRun, open_run
 from sde_jax.training.devices import data_mesh
-from sde_jax.training.processes import agreed, is_first, join_processes
+from sde_jax.training.processes import is_first, join_processes, raise_on_all
 
 ANSWERS = ".npz"
 SHOWN = 12
@@ -42,8 +43,8 @@ def execute(run: ScoreRun, options: EditOptions) -> dict[str, Any]:
         "interpolate": interpolation,
         "stroke": stroke,
     }
-    prepared = agreed(lambda: kinds.get(options.task, restoration)(run, options))
-    out = agreed(lambda: output_path(run, options))
+    prepared = raise_on_all(lambda: kinds.get(options.task, restoration)(run, options))
+    out = raise_on_all(lambda: output_path(run, options))
     started = time.perf_counter()
     samples = concatenate(
         generate(
@@ -79,12 +80,8 @@ def execute(run: ScoreRun, options: EditOptions) -> dict[str, Any]:
 def write(run: ScoreRun, prepared: Prepared, answers: Array, out: Path) -> None:
     """Writes the answers in [0, 1], and a picture of the first of them."""
     images = np.asarray(image_scaling(run).to_unit_unrounded(answers), np.float32)
-
-    def save(path: Path) -> None:
-        with path.open("wb") as file:
-            np.savez(file, samples=images)
-
-    write_whole(out.with_suffix(ANSWERS), save)
+    with whole_file(out.with_suffix(ANSWERS)) as file:
+        np.savez(file, samples=images)
     columns = {**prepared.given, prepared.title: images[:, :SHOWN], **prepared.truth}
     figures.image_rows({title: column[:SHOWN] for title, column in columns.items()}, out)
 

@@ -10,7 +10,8 @@ import optax
 import tyro
 
 from sde_jax.arguments import UsageError
-from sde_jax.command_line.output import checked_output, write_whole
+from sde_jax.atomic import write_whole
+from sde_jax.command_line.output import checked_output
 from sde_jax.command_line.parsing import parse
 from sde_jax.interop.safetensors_file import write_safetensors
 from sde_jax.interop.score_sde import (

@@ -11,15 +11,16 @@ import jax
 import tyro
 
 from sde_jax.arguments import UsageError, check_counts, check_seed, option
+from sde_jax.atomic import write_whole
 from sde_jax.command_line.opening import open_first
-from sde_jax.command_line.output import checked_output, write_whole
+from sde_jax.command_line.output import checked_output
 from sde_jax.command_line.parsing import parse
 from sde_jax.recipes.score import LikelihoodSettings, ScoreExperiment
 from sde_jax.runs.fixed_steps import CHECKED, fixed_steps, root_mean_square_difference
 from sde_jax.runs.measurement import concatenate, measure, summarize, write_table
 from sde_jax.runs.trained_run import GenerativeRun, ScoreRun
 from sde_jax.training.devices import data_mesh
-from sde_jax.training.processes import agreed, is_first
+from sde_jax.training.processes import is_first, raise_on_all
 
 PROGRAM = "sde-jax likelihood"
 LEAST_STEPS = 8
@@ -80,7 +81,7 @@ def check_steps(run: GenerativeRun, options: Likelihoods) -> None:
 
 def execute(run: GenerativeRun, options: Likelihoods) -> dict[str, Any]:
     """Measures the likelihoods, and writes the table of ``--out``."""
-    out = agreed(lambda: options.out and checked_output(options.out, ".csv"))
+    out = raise_on_all(lambda: options.out and checked_output(options.out, ".csv"))
     if options.split not in run.source.sizes:
         splits = ", ".join(run.source.sizes)
         raise UsageError(f"--split must be one of {splits}: got {options.split}.")

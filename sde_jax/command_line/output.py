@@ -1,8 +1,7 @@
-"""Output of commands: lists in messages, and files that never replace others and are never
-partial."""
+"""Output of commands: lists in messages, and paths of files that never replace others."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from sde_jax.arguments import UsageError
@@ -40,16 +39,6 @@ def writable(path: Path) -> Path:
             return path
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}.") from None
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Writes under a temporary name and renames; leaves nothing behind on failure."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        write(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def listed(items: Sequence[object], *, separator: str = "; ", limit: int = 20) -> str:

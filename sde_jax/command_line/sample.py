@@ -14,8 +14,9 @@ import tyro
 from sde_jax import figures
 from sde_jax.arguments import Switch, UsageError, check_counts, check_seed, option
 from sde_jax.arrays import Array
+from sde_jax.atomic import whole_file
 from sde_jax.command_line.opening import open_first
-from sde_jax.command_line.output import checked_output, writable, write_whole
+from sde_jax.command_line.output import checked_output, writable
 from sde_jax.command_line.parsing import parse
 from sde_jax.figures import draw_picture
 from sde_jax.recipes.sampler_settings import SAMPLERS, SamplerSettings
@@ -23,7 +24,7 @@ from sde_jax.runs.generation import concatenate, generate, is_valid
 from sde_jax.runs.trained_run import GenerativeRun
 from sde_jax.sampling import Samples
 from sde_jax.training.devices import data_mesh
-from sde_jax.training.processes import agreed, is_first
+from sde_jax.training.processes import is_first, raise_on_all
 
 PROGRAM = "sde-jax sample"
 PICTURE, TRAJECTORY = ".png", "_trajectory.png"
@@ -80,7 +81,7 @@ def execute(run: GenerativeRun, options: Sample) -> dict[str, Any]:
     if options.trajectory and run.experiment.process is None:
         raise UsageError(f"--trajectory does not apply to a {run.experiment.kind}.")
     draw = run.sample_fn(settings, frames=FRAMES if options.trajectory else 0)
-    out = agreed(lambda: output_path(run, settings, options))
+    out = raise_on_all(lambda: output_path(run, settings, options))
     started = time.perf_counter()
     samples = concatenate(
         generate(
@@ -111,12 +112,8 @@ def write(
 ) -> list[Path]:
     """Writes the samples and their pictures, and returns the paths of the pictures."""
     data = np.asarray(run.layout.scaling.to_unit(samples.x), np.float32)
-
-    def save(path: Path) -> None:
-        with path.open("wb") as file:
-            np.savez(file, samples=data)
-
-    write_whole(out, save)
+    with whole_file(out) as file:
+        np.savez(file, samples=data)
     pictures = [out.with_suffix(PICTURE)]
     title = run.experiment.kind if settings is None else SAMPLERS[settings.sampler].title
     draw_picture(data if data.ndim == 2 else data[:SHOWN], title, pictures[0])

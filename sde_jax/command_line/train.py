@@ -10,8 +10,9 @@ import tyro
 
 from sde_jax.arguments import Switch, UsageError
 from sde_jax.command_line.parsing import parse
+from sde_jax.evaluation.accuracy import held_out_accuracy
 from sde_jax.interop.score_sde import published_names
-from sde_jax.recipes.trainable import Trainable
+from sde_jax.recipes import Trainable
 from sde_jax.runs.catalogue import find, names
 from sde_jax.runs.training import count_parameters, run
 from sde_jax.training.processes import join_processes
@@ -71,4 +72,5 @@ def main(args: list[str]) -> dict[str, Any]:
         "held_out_loss": result.held_out_loss,
         "seconds": round(result.seconds, 1),
         "examples_per_second": round(result.images_per_second, 1),
+        **({} if result.stopped else held_out_accuracy(workdir)),
     }

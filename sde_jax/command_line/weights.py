@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from sde_jax.arguments import Switch, UsageError, option
-from sde_jax.command_line.output import listed, writable, write_whole
+from sde_jax.atomic import write_whole
+from sde_jax.command_line.output import listed, writable
 from sde_jax.command_line.parsing import parse
 from sde_jax.interop.errors import CheckpointFileError
 from sde_jax.interop.inception import (

@@ -10,6 +10,7 @@ import numpy as np
 from sde_jax.arguments import UsageError
 from sde_jax.arrays import Array, Float, PyTree
 from sde_jax.editing.options import EditOptions
+from sde_jax.metrics import mean_estimate
 from sde_jax.recipes.interfaces import Draw
 from sde_jax.recipes.sampler_settings import SamplerSettings
 
@@ -70,8 +71,6 @@ def estimate(values: Float[np.ndarray, "count answers"]) -> dict[str, Any]:
     Numbers that are not finite become None: the error of a single image, the PSNR of an answer that
     equals its truth.
     """
-    means = values.mean(axis=1)
-    stderr = means.std(ddof=1) / len(means) ** 0.5 if len(means) > 1 else math.nan
-    found = {"value": float(means.mean()), "stderr": float(stderr)}
-    known = {name: number if math.isfinite(number) else None for name, number in found.items()}
-    return {**known, "count": values.size}
+    found = mean_estimate(values.mean(axis=1))
+    value, stderr = (number if math.isfinite(number) else None for number in found[:2])
+    return {"value": value, "stderr": stderr, "count": values.size}

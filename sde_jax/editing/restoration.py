@@ -13,7 +13,7 @@ from sde_jax.data.scaling import ImageScaling
 from sde_jax.editing.methods import InverseProblem, Measurement
 from sde_jax.editing.options import RestorationName
 from sde_jax.editing.prepared import estimate
-from sde_jax.metrics.restoration import psnr, ssim
+from sde_jax.metrics import psnr, ssim
 from sde_jax.operators import (
     LUMA,
     LinearOperator,

@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sde_jax.command_line.output import write_whole
+from sde_jax.atomic import write_whole
 from sde_jax.evaluation.wording import with_error
 from sde_jax.figures import COLOURS
-from sde_jax.metrics.roc import roc_area, roc_curve
+from sde_jax.metrics import roc_area, roc_curve
 
 BINS = 40
 LONGEST_NAME = 24
@@ -40,7 +40,7 @@ def draw(
         axes.spines[["top", "right"]].set_visible(False)
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower left", frameon=False)
     figure.legend(*right.get_legend_handles_labels(), loc="outside lower right", frameon=False)
-    write_whole(path, lambda file: figure.savefig(file, format="png", dpi=150))
+    write_whole(path, lambda temporary: figure.savefig(temporary, format="png", dpi=150))
 
 
 def short(name: str) -> str:

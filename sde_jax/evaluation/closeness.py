@@ -11,7 +11,7 @@ from sde_jax.evaluation.findings import of_closeness
 from sde_jax.evaluation.pictures import draw_neighbours
 from sde_jax.evaluation.task import TEST, TRAIN, Drawn, Task
 from sde_jax.interop.statistics_file import KEPT
-from sde_jax.metrics.memorization import memorization
+from sde_jax.metrics import detect_memorization
 from sde_jax.recipes.evaluation_settings import LEAST
 
 __all__ = ["closeness_networks", "find_closeness"]
@@ -43,7 +43,7 @@ def find_closeness(task: Task, network: FeatureNetwork, drawn: Drawn) -> Compare
         return features(part.data for part in parts)
 
     samples = features(in_batches(task, drawn.data[:KEPT]))
-    result = memorization(
+    result = detect_memorization(
         samples, of_split(TEST, KEPT), of_split(TRAIN, None), neighbours=NEIGHBOURS
     )
     found = Compared([*of_closeness(network.name, result.closeness)], [])

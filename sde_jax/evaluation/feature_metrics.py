@@ -12,7 +12,7 @@ from sde_jax.evaluation.pictures import Picture, draw_predictions
 from sde_jax.evaluation.reference import Gathered, gather, reference
 from sde_jax.evaluation.task import TEST, Drawn, Task
 from sde_jax.interop.statistics_file import KEPT, Reference
-from sde_jax.metrics.predictions import predictions
+from sde_jax.metrics import compare_predictions
 from sde_jax.recipes.evaluation_settings import LEAST
 
 __all__ = ["Compared", "compare_features", "of_split"]
@@ -56,7 +56,7 @@ def add_predictions(
     """Adds what the project's classifier predicts; another network has other classes."""
     if network.name != "classifier" or measured.logits is None or known.logits is None:
         return
-    predicted = predictions(measured.logits, known.logits)
+    predicted = compare_predictions(measured.logits, known.logits)
     found.findings.extend(of_predictions(network.name, subject, predicted))
     if subject == "run":
         found.pictures.extend(draw_predictions(task, drawn, predicted))

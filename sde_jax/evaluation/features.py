@@ -14,8 +14,7 @@ from jax.sharding import Mesh
 
 from sde_jax.arrays import Array, Float, PyTree
 from sde_jax.interop.inception import load_inception, weights_sha256
-from sde_jax.metrics.inception import InceptionFeatures
-from sde_jax.metrics.inception_images import Preprocessing
+from sde_jax.metrics import InceptionFeatures, InceptionPreprocessing
 from sde_jax.recipes.classification import Classification
 from sde_jax.runs.generation import whole_batches
 from sde_jax.runs.trained_run import TrainedRun, open_run_of
@@ -58,7 +57,7 @@ def coordinates(shape: tuple[int, ...]) -> FeatureNetwork:
     return FeatureNetwork("coordinates", {}, math.prod(shape), {}, extract)
 
 
-def inception(preprocessing: Preprocessing = "tensorflow") -> FeatureNetwork:
+def inception(preprocessing: InceptionPreprocessing = "tensorflow") -> FeatureNetwork:
     """The last features of the published Inception, and the logits of the Inception Score.
 
     Raises:

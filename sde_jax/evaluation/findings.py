@@ -7,12 +7,15 @@ from typing import Any, Literal
 
 from sde_jax.evaluation.reference import Gathered
 from sde_jax.interop.statistics_file import Reference
-from sde_jax.metrics.classification import inception_score
-from sde_jax.metrics.frechet import frechet_distance
-from sde_jax.metrics.kernel import kernel_distance
-from sde_jax.metrics.memorization import Closeness
-from sde_jax.metrics.precision_recall import density_coverage, precision_recall
-from sde_jax.metrics.predictions import Predictions
+from sde_jax.metrics import (
+    Closeness,
+    Predictions,
+    density_coverage,
+    frechet_distance,
+    inception_score,
+    kernel_distance,
+    precision_recall,
+)
 from sde_jax.recipes.evaluation_settings import MetricName
 from sde_jax.recipes.interfaces import Measured
 from sde_jax.runs.measurement import summarize

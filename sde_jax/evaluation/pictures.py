@@ -9,8 +9,7 @@ from sde_jax import figures
 from sde_jax.evaluation.examples import examples
 from sde_jax.evaluation.task import TEST, TRAIN, Drawn, Task
 from sde_jax.figures import draw_picture
-from sde_jax.metrics.nearest import Nearest
-from sde_jax.metrics.predictions import Predictions
+from sde_jax.metrics import Nearest, Predictions
 from sde_jax.recipes.interfaces import Measured
 
 __all__ = [

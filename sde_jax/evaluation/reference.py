@@ -23,11 +23,10 @@ from sde_jax.interop.statistics_file import (
     read_reference,
     write_reference,
 )
-from sde_jax.metrics.frechet import FittedGaussian, fit
-from sde_jax.metrics.moments import StreamingMoments
+from sde_jax.metrics import FittedGaussian, StreamingMoments, fit_gaussian
 from sde_jax.recipes.serialization import to_config
 from sde_jax.reporting import report
-from sde_jax.training.processes import agreed, finding_of_any, is_first
+from sde_jax.training.processes import first_error, is_first, raise_on_all
 
 NOT_OF_THE_IMAGES = frozenset(
     {"type", "storage", "data_dir", "path", "flip", "dequantize", "centered"}
@@ -70,14 +69,14 @@ def reference(
     identity = identity_of(network, data, source, split, used)
     path = cached_statistics(identity, data, split)
     found = _cached(path, identity)
-    if finding_of_any(None if found else "there are none") is None and found is not None:
+    if first_error(None if found else "there are none") is None and found is not None:
         return found
     labels: list[np.ndarray] = []
     batches = examples(source, split, count=used, batch_size=batch_size)
     extracted = _extracted(batches, extractor(network, mesh, batch_size), labels, used)
     gathered = gather(extracted, network.dimension)
     computed = Reference(identity, *gathered, np.concatenate(labels) if labels else None)
-    agreed(lambda: _cache(path, computed) if is_first() else None)
+    raise_on_all(lambda: _cache(path, computed) if is_first() else None)
     return computed
 
 
@@ -186,7 +185,7 @@ def gather(batches: Iterable[Extracted], dimension: int) -> Gathered:
             logits.append(np.array(batch.logits[:room], np.float32))
         room -= len(features[-1])
     kept_logits = np.concatenate(logits) if logits else None
-    return Gathered(fit(*stream.result()), np.concatenate(features), kept_logits)
+    return Gathered(fit_gaussian(*stream.result()), np.concatenate(features), kept_logits)
 
 
 def _extracted(

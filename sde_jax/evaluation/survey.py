@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from sde_jax.data import BrokenImageError, EncodedRecords
-from sde_jax.metrics.distances import largest_distance
+from sde_jax.metrics import largest_distance
 
 BULK = 64
 """Images that a thread reads at once."""

@@ -10,10 +10,10 @@ __all__ = ["published", "published_names"]
 
 
 def published(name: str) -> PublishedModel:
-    """The model of this name, such as ``vp/cifar10_ddpmpp_continuous``.
+    """Returns the model of this name, such as ``vp/cifar10_ddpmpp_continuous``.
 
     Raises:
-      ValueError: if there is none; it names similar ones.
+      ValueError: if the name is unknown; the message lists similar names.
     """
     if name not in MODELS:
         near = difflib.get_close_matches(name, MODELS, n=5, cutoff=0.5)
@@ -23,7 +23,7 @@ def published(name: str) -> PublishedModel:
 
 
 def published_names() -> tuple[str, ...]:
-    """Names of all of them, in alphabetical order."""
+    """Returns the names of all published models in alphabetical order."""
     return tuple(sorted(MODELS))
 
 
@@ -110,4 +110,4 @@ MODELS = {
     "vp/ddpm/cifar10_continuous": DDPM,
     "vp/ddpm/cifar10_unconditional": replace(DDPM, **DISCRETE_VP, conditional=False),
 }
-"""Upstream cannot build the last; here it has no layers for the time."""
+"""The published models by name. Upstream cannot build the last, which has no time layers here."""

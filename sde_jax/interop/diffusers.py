@@ -60,29 +60,30 @@ INNER = {
     "Upsample": {"Conv_0": "conv"},
     "Combine": {"Dense_0": ""},
 }
-"""Layers inside our modules, by the names of diffusers."""
+"""Names in diffusers of the layers inside our modules."""
 
 FORMER = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
-"""What diffusers once called the layers of attention, and what it calls them now."""
+"""Former and current names in diffusers of the layers of attention."""
 
 
 def load_diffusers(folder: str | PathLike[str]) -> NetworkScore:
-    """The score in a folder of diffusers: of a pipeline such as `DDPMPipeline`, or a network alone.
+    """Loads the score in a folder of diffusers: a pipeline such as `DDPMPipeline`, or a network.
 
-    There are ``config.json`` and ``diffusion_pytorch_model.safetensors`` (or ``.bin``) of a
-    `UNet2DModel` in it or in its folder ``unet``, and ``scheduler_config.json`` in it or in its
-    folder ``scheduler``. The network is DDPM, of the blocks DownBlock2D, AttnDownBlock2D and their
-    opposites, or NCSN++, of SkipDownBlock2D and AttnSkipDownBlock2D.
+    The folder, or its folder ``unet``, contains ``config.json`` and
+    ``diffusion_pytorch_model.safetensors`` (or ``.bin``) of a `UNet2DModel`. The folder, or its
+    folder ``scheduler``, may contain ``scheduler_config.json``. The network is DDPM, with the
+    blocks DownBlock2D, AttnDownBlock2D and their opposites, or NCSN++, with SkipDownBlock2D and
+    AttnSkipDownBlock2D.
 
-    DDPM gets the chain of its scheduler, of N betas which are those of VP over N and with step i at
-    ``t = i / (N - 1)``; NCSN++ gets VE. What the scheduler does not say, or where there is none, is
-    as diffusers has it by default: betas from 1e-4 to 0.02 in 1000 steps; sigmas from 0.01 to 1348.
-    A network with classes is told the label by the score's ``condition``.
+    DDPM gets the chain of its scheduler: its N betas are those of VP divided by N, and step i is at
+    ``t = i / (N - 1)``. NCSN++ gets VE. Settings that the scheduler lacks have the defaults of
+    diffusers: betas from 1e-4 to 0.02 in 1000 steps, sigmas from 0.01 to 1348. A network with
+    classes takes the label from the score's ``condition``.
 
     Raises:
-      CheckpointFileError: if a setting is not supported, the weights are not those of the network,
-        naming each that is missing, unexpected or of another shape, or a file is damaged.
-      OSError: if a file is not there.
+      CheckpointFileError: if a setting is not supported, the weights do not fit the network, or a
+        file is damaged. It lists each missing or unexpected tensor and each wrong shape.
+      OSError: if a file does not exist.
     """
     folder = Path(folder)
     of_network, of_scheduler = (
@@ -91,7 +92,7 @@ def load_diffusers(folder: str | PathLike[str]) -> NetworkScore:
     settings = read_network_settings(of_network / "config.json")
     network = network_spec(settings).build()
     model = read_score_model(
-        of_scheduler / "scheduler_config.json", network, told_sigma=has_skips(settings)
+        of_scheduler / "scheduler_config.json", network, takes_noise_level=has_skips(settings)
     )
     path, tensors = read_tensors(of_network)
     problems: list[str] = []
@@ -102,7 +103,7 @@ def load_diffusers(folder: str | PathLike[str]) -> NetworkScore:
 
 
 def read_tensors(folder: Path) -> tuple[Path, Mapping[str, np.ndarray]]:
-    """The file of weights, and what is in it under the names of today."""
+    """Returns the file of weights and its tensors by their current names."""
     path = folder / "diffusion_pytorch_model.safetensors"
     if not path.exists() and path.with_suffix(".bin").exists():
         path = path.with_suffix(".bin")
@@ -121,7 +122,7 @@ def read_tensors(folder: Path) -> tuple[Path, Mapping[str, np.ndarray]]:
 
 
 def slots(network: nn.Module, settings: Settings) -> dict[str, Slot]:
-    """Where each tensor belongs."""
+    """Returns the place of each tensor in our parameters."""
     size, names = image_size(settings), layer_names(settings)
     x = jax.ShapeDtypeStruct((1, size, size, settings["in_channels"]), jnp.float32)
     time = jax.ShapeDtypeStruct((1,), jnp.float32)
@@ -144,7 +145,7 @@ def slots(network: nn.Module, settings: Settings) -> dict[str, Slot]:
 
 
 def tensor_name(path: tuple[str, ...], names: Mapping[str, str]) -> str:
-    """The name, in diffusers, of the parameter at ``path``."""
+    """Returns the name in diffusers of the parameter at ``path``."""
     module, *inner, leaf = path
     kind = module.rpartition("_")[0]
     parts = [names[module], *(INNER[kind][layer] for layer in inner)]
@@ -153,7 +154,7 @@ def tensor_name(path: tuple[str, ...], names: Mapping[str, str]) -> str:
 
 
 def torch_shape(path: tuple[str, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape in which PyTorch keeps what has ``shape`` here, at ``path``."""
+    """Returns the shape in PyTorch of our parameter of ``shape`` at ``path``."""
     if path[-1] != "kernel":
         return shape
     *window, inputs, outputs = shape
@@ -161,18 +162,18 @@ def torch_shape(path: tuple[str, ...], shape: tuple[int, ...]) -> tuple[int, ...
 
 
 def our_layout(path: tuple[str, ...], kernel: np.ndarray) -> np.ndarray:
-    """A kernel of PyTorch as the one at ``path``."""
+    """Converts a kernel of PyTorch to the layout of the one at ``path``."""
     kernel = kernel[:, :, 0, 0] if is_1x1_convolution(path) else kernel
     return np.moveaxis(kernel, (0, 1), (-1, -2))
 
 
 def is_1x1_convolution(path: tuple[str, ...]) -> bool:
-    """Whether the product over channels at ``path`` is a convolution in diffusers."""
+    """Returns whether the product over channels at ``path`` is a convolution in diffusers."""
     return path[-2] == "shortcut" or path[0].startswith("Combine")
 
 
 def layer_names(settings: Settings) -> dict[str, str]:
-    """Names in diffusers of the modules of our network: the k-th of a kind is ``<kind>_k``."""
+    """Returns the names in diffusers of our modules; the k-th of a kind is ``<kind>_k``."""
     names, counts = {}, Counter[str]()
     for kind, name in layers(settings):
         names[f"{kind}_{counts[kind]}"] = name
@@ -181,7 +182,7 @@ def layer_names(settings: Settings) -> dict[str, str]:
 
 
 def layers(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Kind here, and name in diffusers, of each layer in the order of calls."""
+    """Yields our kind and the name in diffusers of each layer in the order of calls."""
     if has_skips(settings):
         yield "GaussianFourierFeatures", "time_proj"
     yield "Dense", "time_embedding.linear_1"
@@ -198,7 +199,7 @@ def layers(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def layers_down(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Those of the levels on the way down."""
+    """Yields the layers of the levels on the way down."""
     attends, skips = attending_levels(settings), has_skips(settings)
     for level, attending in enumerate(attends):
         name = f"down_blocks.{level}"
@@ -216,7 +217,7 @@ def layers_down(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def layers_up(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Those of the levels on the way up."""
+    """Yields the layers of the levels on the way up."""
     attends, skips = attending_levels(settings), has_skips(settings)
     for index, attending in enumerate(reversed(attends)):
         name = f"up_blocks.{index}"

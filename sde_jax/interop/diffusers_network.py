@@ -1,4 +1,4 @@
-"""`config.json` of a `UNet2DModel` of diffusers, read as DDPM or NCSN++."""
+"""Reads `config.json` of a `UNet2DModel` of diffusers as DDPM or NCSN++."""
 
 import json
 import math
@@ -55,7 +55,7 @@ DEFAULTS: Settings = {
     "num_class_embeds": None,
     "num_train_timesteps": None,
 }
-"""What a `UNet2DModel` is where its settings do not say."""
+"""The defaults of the settings of a `UNet2DModel`."""
 
 MIRRORED = {
     "DownBlock2D": "UpBlock2D",
@@ -63,15 +63,15 @@ MIRRORED = {
     "SkipDownBlock2D": "SkipUpBlock2D",
     "AttnSkipDownBlock2D": "AttnSkipUpBlock2D",
 }
-"""The level on the way up that belongs to each on the way down."""
+"""The levels on the way up by the corresponding levels on the way down."""
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """The object in a JSON file.
+    """Returns the object in a JSON file.
 
     Raises:
-      CheckpointFileError: if there is none in it.
-      OSError: if there is no such file.
+      CheckpointFileError: if the file contains none.
+      OSError: if the file does not exist.
     """
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
@@ -83,11 +83,11 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 
 def read_network_settings(path: Path) -> Settings:
-    """Settings of which there is a network here, with the defaults of `UNet2DModel` filled in.
+    """Returns supported settings of a network, completed by the defaults of `UNet2DModel`.
 
     Raises:
-      CheckpointFileError: if there is none, naming each setting that is not supported.
-      OSError: if there is no such file.
+      CheckpointFileError: if a setting is not supported; it names each.
+      OSError: if the file does not exist.
     """
     stated = read_settings(path)
     settings = {**DEFAULTS, **stated}
@@ -105,7 +105,7 @@ def read_network_settings(path: Path) -> Settings:
 
 
 def unknown(stated: Settings) -> list[str]:
-    """A problem for each setting that no `UNet2DModel` has."""
+    """Returns a problem for each setting that no `UNet2DModel` has."""
     return [
         f"`{field}` is {value!r}: not known here"
         for field, value in stated.items()
@@ -114,7 +114,7 @@ def unknown(stated: Settings) -> list[str]:
 
 
 def broken_rules(settings: Settings, rules: Rules) -> list[str]:
-    """A problem for each rule, of the setting of its name, that does not hold."""
+    """Returns a problem for each setting whose rule does not hold."""
     return [
         f"`{field}` is {settings[field]!r}: supported is {what}"
         for field, (holds, what) in rules.items()
@@ -123,7 +123,7 @@ def broken_rules(settings: Settings, rules: Rules) -> list[str]:
 
 
 def level_rules(settings: Settings) -> Rules:
-    """What must hold of the levels before anything else can be judged."""
+    """Returns the rules for the levels, which the other rules presuppose."""
     down, up = settings["down_block_types"], settings["up_block_types"]
     widths = settings["block_out_channels"]
     known = all(kind in MIRRORED for kind in down) and len({"Skip" in kind for kind in down}) == 1
@@ -144,7 +144,7 @@ def level_rules(settings: Settings) -> Rules:
 
 
 def layer_rules(settings: Settings) -> Rules:
-    """What must hold of the other settings."""
+    """Returns the rules for the other settings."""
     widths, size = settings["block_out_channels"], settings["sample_size"]
     attends = any(attending_levels(settings))
     groups, of_attention = settings["norm_num_groups"], settings["attn_norm_num_groups"]
@@ -170,7 +170,7 @@ def layer_rules(settings: Settings) -> Rules:
 
 
 def ddpm_rules(settings: Settings) -> Rules:
-    """What must hold of a network whose levels are not shown the image."""
+    """Returns the rules for a network whose levels do not receive the image."""
     return {
         "time_embedding_type": (settings["time_embedding_type"] == "positional", "positional"),
         "freq_shift": (settings["freq_shift"] in (0, 1), "0 or 1"),
@@ -183,10 +183,10 @@ def ddpm_rules(settings: Settings) -> Rules:
 
 
 def ncsnpp_rules(settings: Settings) -> Rules:
-    """What must hold of a network whose levels are shown the image, which diffusers wants in RGB.
+    """Returns the rules for a network whose levels receive the image, in diffusers an RGB image.
 
-    Groups are those of Song et al. 2021, a quarter of the channels but 32 at most; diffusers has 32
-    in the attention of a level, which is the same from 128 channels on.
+    The number of groups is that of Song et al. 2021, a quarter of the channels but at most 32.
+    Diffusers has 32 groups in the attention of a level, which is equal from 128 channels on.
     """
     widths, head = settings["block_out_channels"], settings["attention_head_dim"]
     attending = [
@@ -215,22 +215,22 @@ def ncsnpp_rules(settings: Settings) -> Rules:
 
 
 def has_skips(settings: Settings) -> bool:
-    """Whether every level is shown the image and adds to the output, as in NCSN++."""
+    """Returns whether every level receives the image and adds to the output, as in NCSN++."""
     return "Skip" in settings["down_block_types"][0]
 
 
 def attending_levels(settings: Settings) -> list[bool]:
-    """Whether each level attends, from the image's own size down."""
+    """Returns whether each level has attention, from the highest resolution down."""
     return ["Attn" in kind for kind in settings["down_block_types"]]
 
 
 def image_size(settings: Settings) -> int:
-    """Height and width of the images; where that is left open, the least that can be halved."""
+    """Returns height and width of the images, by default the least that can be halved."""
     return settings["sample_size"] or 2 ** (len(settings["block_out_channels"]) - 1)
 
 
 def network_spec(settings: Settings) -> DDPMSpec | NCSNppSpec:
-    """The network of the same layers, but for the order of sines and cosines."""
+    """Returns the network with the same layers, except for the order of sines and cosines."""
     widths, size = settings["block_out_channels"], image_size(settings)
     common: dict[str, Any] = {
         "channels": widths[0],

@@ -1,4 +1,4 @@
-"""`scheduler_config.json` of diffusers: the process of a network, and what the network predicts."""
+"""Reads `scheduler_config.json` of diffusers: the process and the network's prediction."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from sde_jax.sde import VE, VP, DDPMChain
 __all__ = ["read_score_model"]
 
 CHAINS = ("DDPMScheduler", "DDIMScheduler", "PNDMScheduler")
-"""Schedulers of the same chain, which differ in how they sample."""
+"""Schedulers of the same chain with different samplers."""
 
 DEFAULTS: dict[str, Settings] = {
     "ScoreSdeVeScheduler": {"sigma_min": 0.01, "sigma_max": 1348.0},
@@ -38,7 +38,7 @@ DEFAULTS: dict[str, Settings] = {
         "prediction_type": "epsilon",
     },
 )
-"""The schedulers that are read, and what they are where their settings do not say."""
+"""The supported schedulers and the defaults of their settings."""
 
 PREDICTIONS: dict[str, Parameterization] = {
     "epsilon": NoisePrediction(),
@@ -46,29 +46,24 @@ PREDICTIONS: dict[str, Parameterization] = {
     "v_prediction": VelocityPrediction(),
 }
 
-PREDICTIONS = {
-    "epsilon": NoisePrediction(),
-    "sample": DataPrediction(),
-    "v_prediction": VelocityPrediction(),
-}
 
+def read_score_model(path: Path, network: nn.Module, *, takes_noise_level: bool) -> ScoreModel:
+    """Builds the score model of ``network`` from the settings of its scheduler.
 
-def read_score_model(path: Path, network: nn.Module, *, told_sigma: bool) -> ScoreModel:
-    """How ``network`` is a score, by the settings of its scheduler or, without such a file, by the
-    defaults of the usual one.
+    Without a file the defaults of the usual scheduler apply.
 
     Args:
       path: ``scheduler_config.json``.
-      network: what predicts.
-      told_sigma: whether it is told the logarithm of a noise level, instead of a number of steps.
+      network: the network.
+      takes_noise_level: whether its time is the logarithm of a noise level, not a step number.
 
     Raises:
-      CheckpointFileError: if a setting is not supported, or does not go with the network.
+      CheckpointFileError: if a setting is not supported, or does not fit the network.
     """
-    usual = "ScoreSdeVeScheduler" if told_sigma else "DDPMScheduler"
+    usual = "ScoreSdeVeScheduler" if takes_noise_level else "DDPMScheduler"
     stated = {"_class_name": usual, **(read_settings(path) if path.is_file() else {})}
     kind = stated["_class_name"]
-    choices = [usual] if told_sigma else [*CHAINS, "ScoreSdeVpScheduler"]
+    choices = [usual] if takes_noise_level else [*CHAINS, "ScoreSdeVpScheduler"]
     rules = {"_class_name": (kind in choices, f"{', '.join(choices)} for this network")}
     problems = broken_rules(stated, rules)
     settings = {**DEFAULTS.get(kind, {}), **stated}
@@ -90,7 +85,7 @@ def read_score_model(path: Path, network: nn.Module, *, told_sigma: bool) -> Sco
 
 
 def chain_rules(settings: Settings) -> Rules:
-    """What must hold of the settings of a chain."""
+    """Returns the rules for the settings of a chain."""
     return {
         "beta_schedule": (settings["beta_schedule"] == "linear", "linear"),
         "trained_betas": (settings["trained_betas"] is None, "None"),
@@ -100,7 +95,7 @@ def chain_rules(settings: Settings) -> Rules:
 
 
 def chain_model(network: nn.Module, settings: Settings) -> ScoreModel:
-    """The chain of the same betas, of VP with N times their first and last as rates."""
+    """Builds the chain of the same betas: VP whose rates are N times the first and last beta."""
     levels = settings["num_train_timesteps"]
     return ScoreModel(
         network=network,

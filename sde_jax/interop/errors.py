@@ -1,4 +1,4 @@
-"""What can be wrong with a file of weights."""
+"""Errors in files of weights."""
 
 from collections.abc import Sequence
 from os import PathLike
@@ -7,11 +7,11 @@ __all__ = ["CheckpointFileError"]
 
 
 class CheckpointFileError(ValueError):
-    """A file cannot be read as what it should be, or does not fit the model.
+    """A file has the wrong format, is damaged, or does not fit the model.
 
     Attributes:
       path: the file.
-      problems: all that is wrong with it, each a sentence without its full stop.
+      problems: the list of problems, each a sentence without its full stop.
     """
 
     def __init__(self, path: str | PathLike[str], problems: str | Sequence[str]) -> None:

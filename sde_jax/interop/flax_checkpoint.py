@@ -1,4 +1,4 @@
-"""The checkpoints of score_sde, in Flax of 2020: what they hold, in our layout."""
+"""Converts the checkpoints of score_sde, written by Flax of 2020, to our layout."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,12 +12,12 @@ __all__ = ["FlaxCheckpoint"]
 
 
 class FlaxCheckpoint:
-    """A dict of ``step``, ``optimizer``, ``params_ema`` and more that is not needed.
+    """The dict of ``step``, ``optimizer``, ``params_ema`` and unused entries.
 
-    `optimizer` holds the parameters as `target`, and `state` with their moments.
+    `optimizer` contains the parameters as `target`, and `state` with their moments.
 
     Attributes:
-      problems: all that was found not to fit.
+      problems: the mismatches found so far.
       params: the parameters.
     """
 
@@ -32,7 +32,7 @@ class FlaxCheckpoint:
         self.params = self._tree("optimizer", "target")
 
     def ema_params(self) -> PyTree:
-        """The running average of the parameters."""
+        """Returns the running average of the parameters."""
         return self._tree("params_ema")
 
     @property
@@ -41,7 +41,7 @@ class FlaxCheckpoint:
         return whole(self.content.get("step"), "step", self.problems)
 
     def moments(self) -> AdamMoments | None:
-        """The state of Adam."""
+        """Returns the state of Adam."""
         updates = part_of(self.content, self.problems, "optimizer", "state").get("step")
         return AdamMoments(
             whole(updates, "of updates", self.problems),

@@ -1,4 +1,4 @@
-"""The files of `flax.training.checkpoints` (2020 to 2022): one msgpack object."""
+"""Reads the files of `flax.training.checkpoints` (2020 to 2022): one msgpack object."""
 
 from os import PathLike
 from pathlib import Path
@@ -12,17 +12,17 @@ __all__ = ["read_flax_file"]
 
 
 def read_flax_file(path: str | PathLike[str]) -> dict[str, Any]:
-    """What was saved: nested dicts with names as keys, numbers, strings, arrays in one piece.
+    """Returns the saved value: nested dicts by names, numbers, strings, unchunked arrays.
 
     Raises:
-      CheckpointFileError: if it is no such file, or damaged.
+      CheckpointFileError: if the file has another format or is damaged.
       OSError: if there is no such file.
     """
     try:
         content = serialization.msgpack_restore(Path(path).read_bytes())
     except OSError:
         raise
-    # msgpack and flax raise whatever a damaged file leads them to.
+    # A damaged file can make msgpack and flax raise any error.
     except Exception as error:
         raise CheckpointFileError(
             path, f"it is no msgpack file of Flax, or damaged: {error}"

@@ -1,4 +1,4 @@
-"""Trees of parameters from named arrays, strictly: all that does not fit is listed."""
+"""Builds trees of parameters from named arrays and lists every mismatch."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -14,23 +14,23 @@ Path = tuple[str, ...]
 
 
 class Slot(NamedTuple):
-    """Where an array belongs."""
+    """The place, shapes and conversion of an array."""
 
     path: Path | None
-    """Its place in the tree; None for an array that must be there and is not used."""
+    """Its place in the tree; None for an array that must exist and is not used."""
     shapes: tuple[tuple[int, ...], ...]
-    """The shapes that it may have."""
+    """The permitted shapes."""
     convert: Callable[[np.ndarray], np.ndarray]
-    """From its layout to the tree's."""
+    """Conversion from its layout to the tree's."""
 
 
 def gather(
     section: str, values: Mapping[str, Any], slots: Mapping[str, Slot], problems: list[str]
 ) -> PyTree:
-    """The tree of the arrays, in float32.
+    """Returns the tree of the arrays in float32.
 
-    Arrays that are missing, not expected, of the wrong shape or not of real numbers are added to
-    ``problems``; the tree is without them.
+    Arrays that are missing, unexpected, of the wrong shape or not of real numbers are added to
+    ``problems`` and left out of the tree.
     """
     tree: dict[str, Any] = {}
     for name, (path, shapes, convert) in slots.items():
@@ -50,7 +50,7 @@ def gather(
 
 
 def part_of(content: Any, problems: list[str], *keys: str) -> Mapping[Any, Any]:
-    """The dict under ``keys``; if there is none, an empty one, and a problem."""
+    """Returns the dict under ``keys``, or an empty one and adds a problem."""
     part = content
     for key in keys:
         part = part.get(key) if isinstance(part, Mapping) else None
@@ -61,7 +61,7 @@ def part_of(content: Any, problems: list[str], *keys: str) -> Mapping[Any, Any]:
 
 
 def whole(number: Any, name: str, problems: list[str]) -> int:
-    """A count; if it is none, 0, and a problem."""
+    """Returns ``number`` as a count, or 0 and adds a problem."""
     if not isinstance(number, int | float | np.generic | np.ndarray) or np.size(number) != 1:
         problems.append(f"it lacks the number {name}")
         return 0
@@ -69,7 +69,7 @@ def whole(number: Any, name: str, problems: list[str]) -> int:
 
 
 def flatten(tree: Mapping[str, Any], path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """The leaves of nested dicts, each with its path."""
+    """Yields path and value of each leaf of nested dicts."""
     for key, value in tree.items():
         if isinstance(value, Mapping):
             yield from flatten(value, (*path, str(key)))
@@ -78,7 +78,7 @@ def flatten(tree: Mapping[str, Any], path: Path = ()) -> Iterator[tuple[Path, An
 
 
 def insert(tree: dict[str, Any], path: Path, leaf: Any) -> None:
-    """Puts a leaf at ``path``."""
+    """Inserts a leaf at ``path``."""
     *outer, last = path
     for key in outer:
         tree = tree.setdefault(key, {})
@@ -86,7 +86,7 @@ def insert(tree: dict[str, Any], path: Path, leaf: Any) -> None:
 
 
 def leaf_at(tree: Mapping[str, Any], path: Path) -> Any:
-    """The leaf at ``path``."""
+    """Returns the leaf at ``path``."""
     for key in path:
         tree = tree[key]
     return tree

@@ -1,4 +1,4 @@
-"""The published weights of Inception, in our layout: read, converted once, and kept in the cache.
+"""Reads the published weights of Inception, which are converted once and cached.
 
 pytorch-fid's `pt_inception-2015-12-05-6726825d.pth` and torch-fidelity's
 `weights-inception-2015-12-05-6726825d.pth` are the same file.
@@ -44,7 +44,7 @@ VARIANCE_OFFSET = 1e-3
 
 NORMALIZATION = ("weight", "bias", "running_mean", "running_var")
 COUNTER = "num_batches_tracked"
-"""Of each normalization, in some files; nothing uses it."""
+"""An unused entry of each normalization in some files."""
 
 HOW_TO_GET = (
     "`sde-jax weights inception --from FILE` makes it of pytorch-fid's or "
@@ -53,16 +53,15 @@ HOW_TO_GET = (
 
 
 def cached_inception() -> Path:
-    """Where the converted weights are kept."""
+    """Returns the path of the converted weights in the cache."""
     return cache_folder() / "inception-2015-12-05.safetensors"
 
 
 def load_inception(path: str | PathLike[str] | None = None) -> PyTree:
-    """The parameters of `Inception` that `save_inception` wrote, by default those in the cache.
+    """Loads the parameters of `Inception` that `save_inception` wrote, by default to the cache.
 
     Raises:
-      CheckpointFileError: if there is no such file, in one line that says how to get it, or if it
-        is damaged.
+      CheckpointFileError: if the file is missing or damaged; the message says how to get it.
     """
     path = cached_inception() if path is None else Path(path)
     if not path.is_file():
@@ -80,7 +79,7 @@ def save_inception(path: str | PathLike[str], params: PyTree) -> None:
 
 
 def weights_sha256(params: PyTree) -> str:
-    """The SHA-256 of all parameters in the order of their names: what statistics are kept under."""
+    """Returns the SHA-256 of all parameters in the order of their names, a key of statistics."""
     digest = hashlib.sha256()
     for names, value in sorted(flatten(params), key=lambda leaf: leaf[0]):
         array = np.asarray(value)
@@ -90,15 +89,15 @@ def weights_sha256(params: PyTree) -> str:
 
 
 def read_published_inception(path: str | PathLike[str], sha256: str = PUBLISHED_SHA256) -> PyTree:
-    """The parameters of `Inception` in a published file, which is checked, not executed.
+    """Returns the parameters of `Inception` in a published file without executing the file.
 
     Args:
       path: the file.
       sha256: its hash.
 
     Raises:
-      CheckpointFileError: if the hash is another, or as `read_torch_file` and `inception_params`.
-      OSError: if there is no such file.
+      CheckpointFileError: if the hash differs, the file cannot be read, or tensors do not fit.
+      OSError: if the file does not exist.
     """
     with open(path, "rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -113,10 +112,10 @@ def read_published_inception(path: str | PathLike[str], sha256: str = PUBLISHED_
 
 
 def inception_params(content: Any, problems: list[str]) -> PyTree:
-    """The parameters of `Inception` of the named tensors of PyTorch.
+    """Converts the named tensors of PyTorch to the parameters of `Inception`.
 
-    A normalization ``(x - mean) / sqrt(variance + 0.001) * weight + bias`` becomes a part of the
-    convolution before it, in float64. What does not fit is added to ``problems``.
+    Each normalization ``(x - mean) / sqrt(variance + 0.001) * weight + bias`` is folded into the
+    convolution before it, in float64. Mismatches are added to ``problems``.
     """
     if not isinstance(content, Mapping):
         problems.append("it is no dict of tensors")
@@ -148,12 +147,12 @@ def inception_params(content: Any, problems: list[str]) -> PyTree:
 
 
 def as_it_is(array: np.ndarray) -> np.ndarray:
-    """The array."""
+    """Returns the array unchanged."""
     return array
 
 
 def _folded(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Kernel and bias of a convolution that normalizes, too."""
+    """Returns kernel and bias of a convolution with its normalization folded in."""
     conv, weight, bias, mean, variance = (
         np.asarray(tensors[name], np.float64) for name in ("conv", *NORMALIZATION)
     )
@@ -167,7 +166,7 @@ def _shapes(params: PyTree) -> dict[tuple[str, ...], tuple[int, ...]]:
 
 
 def _expected() -> dict[tuple[str, ...], tuple[int, ...]]:
-    """The shape of each parameter."""
+    """Returns the shape of each parameter."""
     image = jax.ShapeDtypeStruct((1, 299, 299, 3), jnp.float32)
     params = jax.eval_shape(Inception().init, jax.random.key(0), image)["params"]
     return {path: leaf.shape for path, leaf in flatten(params)}

@@ -1,7 +1,7 @@
-"""Where each parameter of a network is in published files, and in which layout.
+"""The name and layout of each parameter of a network in published files.
 
-Modules are numbered: in PyTorch by their place in the list, in Flax and here by their place among
-those of one class. Inside a module, and for the bare layers among them:
+Modules are numbered, in PyTorch by their place in the list, in Flax and here by their place among
+those of the same class. The layers inside modules, and those that are modules, correspond so:
 
 ===================  ===================  =========================  ===================
 layer                PyTorch              Flax                       here
@@ -44,7 +44,7 @@ OUR_CLASSES = {
     "AttnBlockpp": "AttentionBlock",
     "AttnBlock": "AttentionBlock",
 }
-"""Other classes have the same name."""
+"""Our names of the classes whose names differ."""
 
 RESIDUAL = {
     "GroupNorm_0": "GroupNorm_0",
@@ -68,11 +68,11 @@ LAYERS = {
     "AttnBlock": ATTENTION,
     "Combine": {"Conv_0": "Dense_0"},
 }
-"""The layers of a class, in PyTorch's order, and ours."""
+"""Our names of the layers of a class, in PyTorch's order."""
 
 
 class Leaf(NamedTuple):
-    """A parameter of a layer by its three names, and the axes of PyTorch's that Flax's are."""
+    """The three names of a layer's parameter, and PyTorch's axes in the order of Flax."""
 
     torch: str
     flax: str
@@ -100,13 +100,13 @@ class PublishedTensor:
     torch_name: str
     """Its name in PyTorch, without the prefix `module.`."""
     flax_path: Path
-    """Where it is in Flax."""
+    """Its path in Flax."""
     path: Path | None
-    """Where it is in our tree of parameters; None: PyTorch has it, and nothing uses it."""
+    """Its path in our tree of parameters; None for an unused one of PyTorch."""
     shape: Shape
     """Its shape in our tree."""
     flax_shape: Shape
-    """Its shape in Flax, of GroupNorm the later one."""
+    """Its shape in Flax, for GroupNorm that of later versions."""
     axes: tuple[int, ...]
     """PyTorch's axes in the order of Flax."""
 
@@ -117,31 +117,31 @@ class PublishedTensor:
 
     @property
     def trainable(self) -> bool:
-        """Whether it is optimized: all are but the frequencies of Fourier features."""
+        """True if it is optimized, like all but the frequencies of Fourier features."""
         return self.flax_path[0] != "GaussianFourierProjection_0"
 
     @property
     def flax_shapes(self) -> tuple[Shape, ...]:
-        """The shapes it has in Flax files; group normalization once had more axes."""
+        """Its shapes in Flax files; early group normalization has more axes."""
         if "GroupNorm" in self.flax_path[-2]:
             return (self.flax_shape, (1, 1, 1, *self.flax_shape))
         return (self.flax_shape,)
 
     def from_torch(self, array: np.ndarray) -> np.ndarray:
-        """PyTorch's array in our layout."""
+        """Converts PyTorch's array to our layout."""
         return array.transpose(self.axes).reshape(self.shape)
 
     def from_flax(self, array: np.ndarray) -> np.ndarray:
-        """Flax's array in our layout."""
+        """Converts Flax's array to our layout."""
         return array.reshape(self.shape)
 
     def to_torch(self, array: np.ndarray) -> np.ndarray:
-        """Our array in PyTorch's layout."""
+        """Converts our array to PyTorch's layout."""
         return array.reshape(self.flax_shape).transpose(np.argsort(self.axes))
 
 
 def layout_of(model: PublishedModel) -> tuple[PublishedTensor, ...]:
-    """The parameters of a model in the order of PyTorch's ``parameters()``."""
+    """Returns the parameters of a model in the order of PyTorch's ``parameters()``."""
     network = model.network_spec.build()
     images = jax.ShapeDtypeStruct((1, *model.image_shape), jnp.float32)
     time = jax.ShapeDtypeStruct((1,), jnp.float32)
@@ -197,6 +197,6 @@ def _layer_tensors(
 
 
 def numbered(counts: Counter[str], name: str) -> str:
-    """The name of the next module of a class."""
+    """Returns the name of the next module of a class."""
     counts[name] += 1
     return f"{name}_{counts[name] - 1}"

@@ -13,17 +13,17 @@ class PublishedModule(NamedTuple):
     """A module at the top of a published network."""
 
     kind: str
-    """Its class, in PyTorch."""
+    """Its class in PyTorch."""
     listed: bool = True
-    """Whether it has a place in ``all_modules``, by which PyTorch files call it."""
+    """True if it is in ``all_modules``, whose index names it in PyTorch files."""
     parameters: bool = True
-    """Whether it has any; those without are modules of ours neither."""
+    """True if it has parameters; our network has no modules without."""
 
 
 def module_list(model: PublishedModel) -> Iterator[PublishedModule]:
-    """The modules in order.
+    """Yields the modules in order.
 
-    PyTorch files number those that are listed; Flax files number all of one class.
+    PyTorch files number the listed modules; Flax files number all modules of a class.
     """
     model = without_ignored(model)
     block, attention = (PublishedModule(kind) for kind in block_kinds(model))
@@ -50,7 +50,7 @@ def module_list(model: PublishedModel) -> Iterator[PublishedModule]:
 
 
 def without_ignored(model: PublishedModel) -> PublishedModel:
-    """The model with those settings of NCSN++ that the network ddpm has, whatever is set."""
+    """Returns the model with the settings that the network ddpm ignores set to those it has."""
     if model.name == "ncsnpp":
         return model
     return dataclasses.replace(
@@ -64,7 +64,7 @@ def without_ignored(model: PublishedModel) -> PublishedModel:
 
 
 def block_kinds(model: PublishedModel) -> tuple[str, str]:
-    """Classes of the residual and the attention blocks."""
+    """Returns the classes of the residual and the attention blocks."""
     if model.name == "ddpm":
         return "ResnetBlockDDPM", "AttnBlock"
     if model.resblock_type == "biggan":
@@ -73,14 +73,14 @@ def block_kinds(model: PublishedModel) -> tuple[str, str]:
 
 
 def resampling(model: PublishedModel, block: PublishedModule, kind: str) -> PublishedModule:
-    """What halves or doubles the image between two levels."""
+    """Returns the module that halves or doubles the image between two levels."""
     if model.resblock_type == "biggan":
         return block
     return PublishedModule(kind, parameters=model.resamp_with_conv)
 
 
 def input_pyramid(model: PublishedModel) -> tuple[PublishedModule, ...]:
-    """What joins the halved input."""
+    """Returns the modules that add the halved input."""
     match model.progressive_input:
         case "input_skip":
             halved = PublishedModule("Downsample", listed=False, parameters=False)
@@ -91,7 +91,7 @@ def input_pyramid(model: PublishedModel) -> tuple[PublishedModule, ...]:
 
 
 def output_pyramid(model: PublishedModel, first: bool) -> tuple[PublishedModule, ...]:
-    """What adds to the output at one level; the first is the lowest."""
+    """Returns the modules that add to the output at one level; the first is the lowest."""
     projection = (PublishedModule("GroupNorm"), PublishedModule("Conv2d"))
     doubled = PublishedModule("Upsample", listed=False, parameters=False)
     match model.progressive:

@@ -1,4 +1,4 @@
-"""What the reference calls the options of its networks, and what they are called here."""
+"""The names of network options in the reference and here."""
 
 __all__ = ["NETWORK_FIELDS"]
 
@@ -25,4 +25,4 @@ NETWORK_FIELDS = {
     "skip_rescale": "skip_rescale",
     "init_scale": "init_scale",
 }
-"""By the names of the reference, those of `NCSNppSpec` and, of most, `DDPMSpec`."""
+"""Fields of `NCSNppSpec`, and mostly of `DDPMSpec`, by the names of the reference."""

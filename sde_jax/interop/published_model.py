@@ -1,4 +1,4 @@
-"""One model of score_sde, by the names of its configuration files."""
+"""A model of score_sde by the names of its configuration files."""
 
 import dataclasses
 import difflib
@@ -39,15 +39,15 @@ class PublishedModel:
     """A model of Song et al. 2021: network, SDE, data, training and sampling, as published.
 
     Fields are those of the `data`, `model`, `training`, `sampling` and `optim` sections of a
-    configuration, and its `seed`; those that change nothing are left out. Lists become tuples. The
-    defaults are vp/cifar10_ddpmpp_continuous.
+    configuration, and its `seed`, without those that have no effect. Lists become tuples. The
+    defaults are those of vp/cifar10_ddpmpp_continuous.
 
     Raises:
       ValueError: if a field is of the wrong type or out of range, or two contradict each other.
     """
 
     dataset: str = "CIFAR10"
-    """CIFAR10, CELEBA, LSUN, CelebAHQ or FFHQ; of other data any name."""
+    """CIFAR10, CELEBA, LSUN, CelebAHQ or FFHQ, or any name for other data."""
     category: str | None = None
     """The part of LSUN: bedroom or church_outdoor."""
     image_size: int = 32
@@ -55,15 +55,15 @@ class PublishedModel:
     num_channels: int = 3
     """1 for grey images, 3 for colour."""
     centered: bool = True
-    """Whether the model's coordinates are [-1, 1], not [0, 1]."""
+    """True if the model's coordinates are [-1, 1] instead of [0, 1]."""
     random_flip: bool = True
-    """Whether images are mirrored at random in training."""
+    """True if training images are mirrored at random."""
     uniform_dequantization: bool = False
-    """Whether grey levels are spread over their bins in training."""
+    """True if training images are dequantized by uniform noise."""
 
     name: Literal["ncsnpp", "ddpm"] = "ncsnpp"
-    """The network. ddpm has 32 groups, positional embeddings, and ignores what follows `dropout`
-    up to `fourier_scale`."""
+    """The network. ddpm has 32 groups and positional embeddings. It ignores the fields after
+    `dropout` up to `fourier_scale`."""
     nf: int = 128
     """Width of the first level."""
     ch_mult: tuple[int, ...] = (1, 2, 2, 2)
@@ -71,41 +71,41 @@ class PublishedModel:
     num_res_blocks: int = 4
     """Residual blocks of each level."""
     attn_resolutions: tuple[int, ...] = (16,)
-    """Image sizes at which there is attention."""
+    """Image sizes with attention."""
     nonlinearity: Literal["swish", "elu", "relu", "lrelu"] = "swish"
     """The activation."""
     normalization: Literal["GroupNorm"] = "GroupNorm"
     """The normalization."""
     resamp_with_conv: bool = True
-    """Whether images are halved and doubled by convolutions, where no residual block does it."""
+    """True if convolutions halve and double images, if no residual block does."""
     conditional: bool = True
-    """Whether the network is told the time."""
+    """True if the network takes the time as input."""
     scale_by_sigma: bool = False
-    """Whether the output is divided by the noise level."""
+    """True if the output is divided by the noise level."""
     dropout: float = 0.1
     """Probability of dropping an activation in training."""
     fir: bool = False
-    """Whether images are filtered when they are halved and doubled."""
+    """True if images are filtered when they are halved and doubled."""
     fir_kernel: tuple[int, ...] = (1, 3, 3, 1)
     """The filter."""
     skip_rescale: bool = True
-    """Whether sums of a block and its shortcut are divided by sqrt(2)."""
+    """True if sums of a block and its shortcut are divided by sqrt(2)."""
     resblock_type: Literal["biggan", "ddpm"] = "biggan"
-    """The residual block; that of biggan also halves and doubles."""
+    """The residual block; that of biggan also halves and doubles images."""
     progressive: Literal["none", "output_skip", "residual"] = "none"
     """The pyramid of outputs."""
     progressive_input: Literal["none", "input_skip", "residual"] = "none"
     """The pyramid of inputs."""
     progressive_combine: Literal["sum", "cat"] = "sum"
-    """How input_skip joins the pyramid of inputs."""
+    """The combination of the pyramid of inputs by input_skip."""
     init_scale: float = 0.0
     """Scale of the last layers at initialization."""
     embedding_type: Literal["fourier", "positional"] = "positional"
-    """How the time is embedded; Fourier features are for continuous training."""
+    """The embedding of the time; Fourier features need continuous training."""
     fourier_scale: float = 16.0
     """Deviation of the frequencies of Fourier features."""
     num_scales: int = 1000
-    """Number N of noise levels: of the chain, or of steps in sampling."""
+    """Number N of noise levels of the chain, or of steps in sampling."""
     sigma_min: float = 0.01
     """Lowest noise level of VE."""
     sigma_max: float = 50.0
@@ -120,21 +120,21 @@ class PublishedModel:
     sde: Literal["vpsde", "subvpsde", "vesde"] = "vpsde"
     """The process."""
     continuous: bool = True
-    """Whether the network is trained at all times, or at those of a chain of N levels."""
+    """True if training uses all times, not only those of a chain of N levels."""
     reduce_mean: bool = True
-    """Whether the loss is a mean over pixels, not half their sum."""
+    """True if the loss is a mean over pixels instead of half their sum."""
     likelihood_weighting: bool = False
-    """Whether the loss is weighted by g(t)^2."""
+    """True if the loss is weighted by g(t)^2."""
     batch_size: int = 128
     """Examples in each update."""
     n_iters: int = 1_300_001
-    """Updates in all, and one."""
+    """Total number of updates plus one."""
     log_freq: int = 50
     """Updates between lines in the log."""
     eval_freq: int = 100
     """Updates between evaluations."""
     snapshot_freq: int = 50_000
-    """Updates between checkpoints that are kept; the n-th is file checkpoint_n."""
+    """Updates between permanent checkpoints; the n-th is the file checkpoint_n."""
     snapshot_freq_for_preemption: int = 10_000
     """Updates between checkpoints for resuming."""
 
@@ -151,9 +151,9 @@ class PublishedModel:
     snr: float = 0.16
     """Signal-to-noise ratio of the corrector's steps."""
     noise_removal: bool = True
-    """Whether the last step adds no noise."""
+    """True if the last step adds no noise."""
     probability_flow: bool = False
-    """Whether the predictor follows the probability flow."""
+    """True if the predictor follows the probability flow."""
 
     optimizer: Literal["Adam"] = "Adam"
     """The optimizer."""
@@ -168,9 +168,9 @@ class PublishedModel:
     warmup: int = 5000
     """Updates over which the learning rate rises."""
     grad_clip: float = 1.0
-    """Largest norm of the gradients; negative: any."""
+    """Largest norm of the gradients; negative: no limit."""
     seed: int = 42
-    """Seed of everything random."""
+    """Seed of all random numbers."""
 
     def __post_init__(self) -> None:
         for field, value in typed_fields(self).items():
@@ -192,7 +192,7 @@ class PublishedModel:
             raise ValueError(f"`{field}` must {rule}: got {field}={getattr(self, field)!r}")
 
     def _check_continuous(self) -> None:
-        """Raises ValueError where only continuous training is defined."""
+        """Raises ValueError for discrete training where only continuous training is defined."""
         reasons = {
             "`sde` is subvpsde, of which there is no chain": self.sde == "subvpsde",
             "`embedding_type` is fourier": self._fourier,
@@ -212,7 +212,7 @@ class PublishedModel:
 
     @property
     def scaling(self) -> ImageScaling:
-        """Grey levels to the model's coordinates."""
+        """The map from grey levels to the model's coordinates."""
         return ImageScaling(centered=self.centered)
 
     @property
@@ -237,7 +237,7 @@ class PublishedModel:
 
     @property
     def score_model(self) -> ScoreModel:
-        """How the network is read as a score (Song et al. 2021, app. C and G)."""
+        """The interpretation of the network as a score (Song et al. 2021, app. C and G)."""
         predicts_score = self.sde == "vesde"
         discrete_vp = self.sde == "vpsde" and not self.continuous
         return ScoreModel(
@@ -259,15 +259,15 @@ class PublishedModel:
         return LogScaledTime(scale=999.0) if self._fourier else ScaledTime(scale=999.0)
 
     def to_json(self) -> str:
-        """All fields as a JSON object."""
+        """Returns all fields as a JSON object."""
         return json.dumps(dataclasses.asdict(self), indent=2)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The model that `to_json` wrote; fields that the text lacks have their default.
+        """Reads a model that `to_json` wrote; missing fields have their defaults.
 
         Raises:
-          ValueError: if it is no JSON object, or has another field or value.
+          ValueError: if the text is no JSON object, or has an unknown field or an invalid value.
         """
         fields = json.loads(text)
         if not isinstance(fields, dict):

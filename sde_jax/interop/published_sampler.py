@@ -1,4 +1,4 @@
-"""The sampler that a model was published with, by explicit rules."""
+"""The sampler that belongs to a published model."""
 
 from sde_jax.interop.published_model import PublishedModel
 from sde_jax.sampling import (
@@ -17,11 +17,11 @@ __all__ = ["published_sampler"]
 
 
 def published_sampler(model: PublishedModel) -> PredictorCorrector:
-    """Predictor and corrector as published (Song et al. 2021, app. F and G, and their code).
+    """Builds the published predictor and corrector (Song et al. 2021, app. F, G, and their code).
 
-    There are `num_scales` steps from times equally spaced between 1 and 1e-3, for VE 1e-5, both
-    included. Each corrects, then predicts, by the chain of `num_scales` levels; the last leaves out
-    its noise if `noise_removal`.
+    It makes `num_scales` steps from times equally spaced from 1 to 1e-3, for VE to 1e-5, inclusive.
+    Each step corrects and then predicts by the chain of `num_scales` levels. The last one omits its
+    noise if `noise_removal` is set.
 
     Raises:
       ValueError: if the model has neither predictor nor corrector.
@@ -40,7 +40,7 @@ def published_sampler(model: PublishedModel) -> PredictorCorrector:
 
 
 def _chain(model: PublishedModel) -> TransitionRule:
-    """The chain that discretizes the model's SDE."""
+    """Returns the chain that discretizes the model's SDE."""
     match model.sde:
         case "vpsde":
             return DDPMChain(levels=model.num_scales)
@@ -50,7 +50,7 @@ def _chain(model: PublishedModel) -> TransitionRule:
 
 
 def _predictor(model: PublishedModel, chain: TransitionRule) -> Predictor | None:
-    """The predictor; the variance of ancestral steps is the posterior's for VE alone."""
+    """Builds the predictor; ancestral steps have the posterior's variance only for VE."""
     match model.predictor:
         case "euler_maruyama":
             euler = EulerChain(steps=model.num_scales)

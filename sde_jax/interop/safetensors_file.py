@@ -1,4 +1,4 @@
-"""Weights as safetensors, with the configuration that says what they are."""
+"""Reads and writes weights as safetensors, with their configuration."""
 
 import json
 from collections.abc import Mapping
@@ -25,7 +25,8 @@ def write_safetensors(
     Args:
       path: the file.
       params: nested dicts of arrays.
-      configuration: what they belong to, for JSON; kept as ``configuration`` in the metadata.
+      configuration: the settings of the model, for JSON; stored as ``configuration`` in the
+        metadata.
     """
     arrays = {".".join(names): np.asarray(value, order="C") for names, value in flatten(params)}
     metadata = {"format": "sde_jax", "configuration": json.dumps(configuration)}
@@ -33,11 +34,11 @@ def write_safetensors(
 
 
 def read_safetensors(path: str | PathLike[str]) -> tuple[PyTree, dict[str, Any]]:
-    """Parameters and configuration that `write_safetensors` wrote.
+    """Returns parameters and configuration that `write_safetensors` wrote.
 
     Raises:
-      CheckpointFileError: if the file is damaged or was not written so.
-      OSError: if there is no such file.
+      CheckpointFileError: if the file is damaged or was not written by `write_safetensors`.
+      OSError: if the file does not exist.
     """
     params: dict[str, Any] = {}
     try:

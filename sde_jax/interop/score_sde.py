@@ -1,12 +1,11 @@
-"""Checkpoints of score_sde (JAX) and score_sde_pytorch, of Song et al. 2021, in and out.
+"""Reads checkpoints of score_sde (JAX) and score_sde_pytorch (Song et al. 2021) and writes them.
 
 Usage::
 
     score = load_checkpoint("checkpoint_8.pth", published("vp/cifar10_ddpmpp_continuous"))
     score = load_checkpoint("checkpoint_26", published("ve/cifar10_ncsnpp_continuous"))
 
-Other models are described by a `PublishedModel`. PyTorch is not needed, and nothing in a file is
-executed.
+A `PublishedModel` describes other models. PyTorch is not needed, and nothing in a file is executed.
 """
 
 import dataclasses
@@ -51,17 +50,17 @@ __all__ = [
 def load_checkpoint(
     path: str | PathLike[str], model: PublishedModel, weights: Literal["ema", "raw"] = "ema"
 ) -> NetworkScore:
-    """The score of a published checkpoint, of PyTorch or Flax.
+    """Loads the score of a published checkpoint of PyTorch or Flax.
 
     Args:
       path: the file.
-      model: what it holds.
-      weights: the running average of the parameters, or those being optimized.
+      model: the model of the checkpoint.
+      weights: "ema" for the running average of the parameters, "raw" for the parameters.
 
     Raises:
-      CheckpointFileError: if the file cannot be read, or does not fit the model; it lists all that
-        does not.
-      OSError: if there is no such file.
+      CheckpointFileError: if the file cannot be read or does not fit the model; it lists all
+        mismatches.
+      OSError: if the file does not exist.
       ValueError: for other ``weights``.
     """
     if weights not in ("ema", "raw"):
@@ -73,11 +72,11 @@ def load_checkpoint(
 
 
 def read_checkpoint(path: str | PathLike[str], model: PublishedModel) -> PublishedState:
-    """All that a published run needs to go on, of PyTorch or Flax.
+    """Returns the state for resuming a published run of PyTorch or Flax.
 
     Raises:
       CheckpointFileError: as `load_checkpoint`.
-      OSError: if there is no such file.
+      OSError: if the file does not exist.
     """
     checkpoint = _open(path, model)
     state = PublishedState(
@@ -90,10 +89,9 @@ def read_checkpoint(path: str | PathLike[str], model: PublishedModel) -> Publish
 def save_checkpoint(
     path: str | PathLike[str], model: PublishedModel, state: PublishedState
 ) -> None:
-    """Writes what score_sde_pytorch would have saved: the inverse of `read_checkpoint`.
+    """Writes a checkpoint of score_sde_pytorch: the inverse of `read_checkpoint`.
 
-    Parameters that PyTorch has and nothing uses, those of the time in networks that are not told
-    it, are zero.
+    The unused parameters of PyTorch, those of the time in unconditional networks, are zero.
 
     Raises:
       KeyError: if a parameter is missing.
@@ -102,16 +100,16 @@ def save_checkpoint(
 
 
 def save_weights(path: str | PathLike[str], model: PublishedModel, params: PyTree) -> None:
-    """Writes parameters as safetensors, with the model in the metadata."""
+    """Writes parameters as safetensors with the model in the metadata."""
     write_safetensors(path, params, dataclasses.asdict(model))
 
 
 def load_weights(path: str | PathLike[str]) -> NetworkScore:
-    """The score whose parameters `save_weights` wrote.
+    """Loads the score whose parameters `save_weights` wrote.
 
     Raises:
-      CheckpointFileError: if the file cannot be read, or does not fit the model that it names.
-      OSError: if there is no such file.
+      CheckpointFileError: if the file cannot be read, or does not fit the model in its metadata.
+      OSError: if the file does not exist.
     """
     arrays, configuration = read_safetensors(path)
     try:
@@ -131,11 +129,11 @@ def load_weights(path: str | PathLike[str]) -> NetworkScore:
 
 
 def _open(path: str | PathLike[str], model: PublishedModel) -> TorchCheckpoint | FlaxCheckpoint:
-    """The checkpoint, of the kind that name or first bytes say."""
+    """Opens the checkpoint as the kind that its name or first bytes indicate."""
     with open(path, "rb") as file:
         start = file.read(2)
     layout = layout_of(model)
-    # In msgpack, what begins a pickle would be an empty dict.
+    # In msgpack the first byte of a pickle would be an empty dict.
     if Path(path).suffix in (".pth", ".pt") or start == b"PK" or start[:1] == b"\x80":
         content = read_torch_file(path)
         if not isinstance(content, dict):

@@ -1,4 +1,4 @@
-"""Statistics of data sets in files: our own, score_sde's features, EDM's mean and covariance."""
+"""Reads statistics of data sets: ours, score_sde's features, EDM's mean and covariance."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from sde_jax.atomic import whole_file
-from sde_jax.metrics.frechet import FittedGaussian, fit
+from sde_jax.metrics.frechet import FittedGaussian, fit_gaussian
 from sde_jax.metrics.moments import Moments, StreamingMoments
 
 __all__ = [
@@ -26,38 +26,38 @@ __all__ = [
 ]
 
 KEPT = 10_000
-"""Examples of which features and logits are kept."""
+"""Number of examples whose features and logits are stored."""
 
 PIECE = 4096
-"""Rows of published features that are added at once."""
+"""Rows of published features that are added at a time."""
 
 Identity: TypeAlias = Mapping[str, str | int | float | None]
 
 
 class StatisticsFileError(ValueError):
-    """A file holds no statistics, or those of something else; the message is one line."""
+    """A file contains no statistics, or other ones; the message is one line."""
 
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """What metrics need to know of a data set under a feature network."""
+    """The statistics of a data set under a feature network that metrics need."""
 
     identity: Identity
-    """All that the numbers hang on: data, split, shape, count, feature network."""
+    """Everything the statistics depend on: data, split, shape, count, feature network."""
     gaussian: FittedGaussian
-    """Of all examples."""
+    """Mean and covariance of all examples."""
     features: np.ndarray | None
-    """Of the first examples, up to `KEPT`, in float32; None where mean and covariance are all."""
+    """Features of the first `KEPT` examples in float32; None if the file lacks them."""
     logits: np.ndarray | None
-    """Of the same, if the network classifies."""
+    """Logits of the same examples, if the network classifies."""
     labels: np.ndarray | None
     """The classes of all examples, if they have any."""
 
 
 def write_reference(path: str | PathLike[str], reference: Reference) -> None:
-    """Writes an .npz file, whole or not at all, of statistics that are not published ones.
+    """Writes an .npz file of statistics atomically.
 
-    Beside what `read_reference` reads it holds ``mu`` and ``sigma``, for EDM and pytorch-fid.
+    It also contains ``mu`` and ``sigma`` for EDM and pytorch-fid, which `read_reference` ignores.
     """
     groups, dimension = reference.gaussian.groups, len(reference.gaussian.mean)
     upper = np.triu_indices(dimension)
@@ -78,15 +78,15 @@ def write_reference(path: str | PathLike[str], reference: Reference) -> None:
 
 
 def read_reference(path: str | PathLike[str]) -> Reference:
-    """Statistics that `write_reference` wrote, or published ones; nothing in the file is executed.
+    """Returns statistics of `write_reference`, or published ones, without executing the file.
 
-    Published are .npz files with the features ``pool_3`` ``[count, dimension]`` of Inception, and
-    perhaps ``logits``, as score_sde has them, or with the features' mean ``mu`` and covariance
-    ``sigma``, as EDM and pytorch-fid have them.
+    Published .npz files contain the features ``pool_3`` ``[count, dimension]`` of Inception and
+    optionally ``logits`` (score_sde), or the features' mean ``mu`` and covariance ``sigma`` (EDM
+    and pytorch-fid).
 
     Raises:
-      StatisticsFileError: if it is damaged, or none of these.
-      OSError: if there is no such file.
+      StatisticsFileError: if the file is damaged or has another format.
+      OSError: if the file does not exist.
     """
     try:
         with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
@@ -116,7 +116,7 @@ def _own(file: Mapping[str, np.ndarray]) -> Reference:
         for count, mean, scatter in zip(arrays["counts"], means, arrays["scatters"], strict=True)
     ]
     rows = (arrays.get(name) for name in ("features", "logits", "labels"))
-    return Reference(about["identity"], fit(*groups), *rows)
+    return Reference(about["identity"], fit_gaussian(*groups), *rows)
 
 
 def _features(file: Mapping[str, np.ndarray], identity: dict[str, str | int]) -> Reference:
@@ -131,7 +131,7 @@ def _features(file: Mapping[str, np.ndarray], identity: dict[str, str | int]) ->
         raise ValueError(f"`logits` must have the {len(rows)} rows of `pool_3`: got {logits.shape}")
     return Reference(
         {**identity, "count": len(rows), "features.dimension": rows.shape[1]},
-        fit(*stream.result()),
+        fit_gaussian(*stream.result()),
         rows[:KEPT].astype(np.float32),
         None if logits is None else logits[:KEPT].astype(np.float32),
         None,
@@ -152,14 +152,14 @@ def _gaussian(file: Mapping[str, np.ndarray], identity: dict[str, str | int]) ->
 
 
 def _published(path: str | PathLike[str], format_: str) -> dict[str, str | int]:
-    """Which file it is; published statistics say no more of themselves."""
+    """Returns format and hash of a file as its identity: published statistics have no other."""
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {"published": format_, "file": digest, "features": "inception"}
 
 
 def _symmetric(upper: np.ndarray, dimension: int) -> np.ndarray:
-    """The matrix with this upper triangle, row by row."""
+    """Returns the symmetric matrix with this upper triangle, given row by row."""
     matrix = np.zeros((dimension, dimension))
     rows, columns = np.triu_indices(dimension)
     matrix[rows, columns] = upper

@@ -1,4 +1,4 @@
-"""The checkpoints of score_sde_pytorch: what they hold, in our layout, and back."""
+"""Converts the checkpoints of score_sde_pytorch to our layout and back."""
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -15,18 +15,17 @@ from sde_jax.interop.training_state import AdamMoments, PublishedState
 __all__ = ["TorchCheckpoint", "torch_content"]
 
 PREFIX = "module."
-"""Of every name under `model`, from DataParallel; files without it are read, too."""
+"""The prefix of every name under `model`, from DataParallel; it is optional in files."""
 
 
 class TorchCheckpoint:
-    """A dict of ``optimizer``, ``model``, ``ema`` and ``step``.
+    """The dict of ``optimizer``, ``model``, ``ema`` and ``step``.
 
-    `model` names every parameter, and has the noise levels `sigmas` beside them. The list `ema`
-    follows the order of those that are trained, `optimizer` numbers all and has nothing for the
-    others.
+    `model` contains every parameter by name, and the noise levels `sigmas`. `ema` is a list of the
+    trained parameters. `optimizer` numbers all parameters and has entries for the trained ones.
 
     Attributes:
-      problems: all that was found not to fit.
+      problems: the mismatches found so far.
       params: the parameters.
     """
 
@@ -60,7 +59,7 @@ class TorchCheckpoint:
         return whole(self.content.get("step"), "step", self.problems)
 
     def ema_params(self) -> PyTree:
-        """The running average of the parameters; those that are not trained are themselves."""
+        """Returns the running average of the parameters; untrained ones are unchanged."""
         average = part_of(self.content, self.problems, "ema").get("shadow_params")
         trained = [tensor.torch_name for tensor in self.layout if tensor.trainable]
         count = len(average) if isinstance(average, list) else 0
@@ -71,7 +70,7 @@ class TorchCheckpoint:
         return gather("`ema`", values, self.slots, self.problems)
 
     def moments(self) -> AdamMoments | None:
-        """The state of Adam, zero for what is not trained."""
+        """Returns the state of Adam, zero for untrained parameters."""
         states = part_of(self.content, self.problems, "optimizer", "state")
         if not states:
             return None
@@ -109,13 +108,13 @@ class TorchCheckpoint:
 
 
 def noise_levels(model: PublishedModel) -> np.ndarray:
-    """`num_scales` of them, from `sigma_max` down to `sigma_min` in geometric progression."""
+    """Returns `num_scales` levels in geometric progression from `sigma_max` to `sigma_min`."""
     ends = np.log(model.sigma_max), np.log(model.sigma_min)
     return np.exp(np.linspace(*ends, model.num_scales))
 
 
 def described(noise_levels: np.ndarray) -> str:
-    """How many, from where to where."""
+    """Describes noise levels by number, first and last."""
     first, last = float(noise_levels[0]), float(noise_levels[-1])
     return f"{len(noise_levels)} noise levels from {first:g} to {last:g}"
 
@@ -123,7 +122,7 @@ def described(noise_levels: np.ndarray) -> str:
 def torch_content(
     model: PublishedModel, layout: Sequence[PublishedTensor], state: PublishedState
 ) -> dict[str, Any]:
-    """What score_sde_pytorch would save, see `TorchCheckpoint`; parameters without use are zero."""
+    """Builds the content of a `TorchCheckpoint`; unused parameters are zero."""
 
     def arrays(tree: PyTree, tensors: Sequence[PublishedTensor]) -> list[np.ndarray]:
         return [
@@ -167,7 +166,7 @@ def torch_content(
 
 
 def adam_settings(model: PublishedModel, step: int) -> dict[str, Any]:
-    """Those of PyTorch's Adam, with the learning rate of the last of ``step`` updates."""
+    """Returns the settings of PyTorch's Adam at the last of ``step`` updates."""
     warmed_up = min(max(step - 1, 0) / model.warmup, 1.0) if model.warmup else 1.0
     return {
         "lr": model.lr * warmed_up,

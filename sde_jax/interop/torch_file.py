@@ -1,7 +1,7 @@
-"""The files of `torch.save`, read and written without PyTorch.
+"""Reads and writes the files of `torch.save` without PyTorch.
 
-A zip archive whose entries are stored, not compressed: ``<folder>/data.pkl``, a pickle of
-everything but the numbers, and ``<folder>/data/<key>``, the values of each storage.
+They are zip archives of uncompressed entries: ``<folder>/data.pkl``, a pickle of everything but
+the numbers, and ``<folder>/data/<key>``, the values of each storage.
 """
 
 import os
@@ -20,7 +20,7 @@ from sde_jax.interop.torch_unpickling import unpickle
 __all__ = ["read_torch_file", "write_torch_file"]
 
 LARGEST_PICKLE = 2**23
-"""Bytes; a network of a thousand tensors, with its optimizer, takes a twentieth of that."""
+"""Bytes; a network of a thousand tensors with its optimizer needs a twentieth."""
 
 DAMAGE = (
     zipfile.BadZipFile,
@@ -30,7 +30,7 @@ DAMAGE = (
     OSError,
     struct.error,
 )
-"""What `zipfile` raises over a damaged file."""
+"""Errors of `zipfile` for a damaged file."""
 
 HOW_TO_CONVERT = (
     "with PyTorch, `torch.save(torch.load(old, map_location='cpu', weights_only=True), new)` "
@@ -39,13 +39,13 @@ HOW_TO_CONVERT = (
 
 
 def read_torch_file(path: str | PathLike[str]) -> Any:
-    """What was saved: dicts, lists, tuples, numbers, strings; tensors as read-only arrays.
+    """Returns the saved dicts, lists, tuples, numbers and strings; tensors as read-only arrays.
 
-    Nothing in the file is executed; see `unpickle` for what is refused.
+    Nothing in the file is executed; `unpickle` lists the supported values.
 
     Raises:
-      CheckpointFileError: if it is none of these files, damaged, or holds anything else.
-      OSError: if there is no such file.
+      CheckpointFileError: if the file has another format, is damaged, or has other values.
+      OSError: if the file does not exist.
     """
     with open(path, "rb") as file:
         try:
@@ -61,10 +61,9 @@ def read_torch_file(path: str | PathLike[str]) -> Any:
 
 
 def write_torch_file(path: str | PathLike[str], value: Any) -> None:
-    """Writes ``value`` so that `torch.load` reads it, with ``weights_only=True``, too.
+    """Writes ``value`` for `torch.load`, also with ``weights_only=True``.
 
-    The same value gives the same bytes under the same name. See `pickle_tensors` for what can be
-    written.
+    The same value and file name give the same bytes. `pickle_tensors` lists the supported values.
     """
     data, storages = pickle_tensors(value)
     folder = Path(path).stem
@@ -81,7 +80,7 @@ def write_torch_file(path: str | PathLike[str], value: Any) -> None:
 
 
 def what_it_is(file: BinaryIO) -> str:
-    """Why a file that is no zip archive cannot be read."""
+    """Explains why a file that is no zip archive cannot be read."""
     file.seek(0)
     start = file.read(512)
     is_pickle = start[:1] == b"\x80" and start[1:2] <= b"\5"
@@ -93,7 +92,7 @@ def what_it_is(file: BinaryIO) -> str:
 
 
 def check_sizes(archive: zipfile.ZipFile, size: int) -> None:
-    """Refuses entries that would be larger than the file."""
+    """Raises ValueError for compressed entries and entries larger than the file."""
     entries = archive.infolist()
     for entry in entries:
         if entry.compress_type != zipfile.ZIP_STORED:

@@ -16,7 +16,7 @@ TYPE_NAMES = {dtype: name for name, dtype in STORAGE_TYPES.items()}
 
 
 def pickle_tensors(value: Any) -> tuple[bytes, list[np.ndarray]]:
-    """A pickle of protocol 2, and the storages ``"0"``, ``"1"``, ... that it refers to.
+    """Returns a pickle of protocol 2, and the storages ``"0"``, ``"1"``, ... it refers to.
 
     Args:
       value: None, bools, integers, floats, strings, tuples, lists, dicts and ``OrderedDict``s;
@@ -31,14 +31,14 @@ def pickle_tensors(value: Any) -> tuple[bytes, list[np.ndarray]]:
 
 
 class _Writer:
-    """The instructions so far, and the storages."""
+    """A list of instructions, and the storages they refer to."""
 
     def __init__(self) -> None:
         self.out = bytearray()
         self.storages: list[np.ndarray] = []
 
     def write(self, value: Any) -> None:
-        """Instructions that put ``value`` on the stack."""
+        """Writes the instructions that push ``value``."""
         match value:
             case np.ndarray():
                 self.tensor(value)
@@ -69,7 +69,7 @@ class _Writer:
                 raise TypeError(f"cannot write a {type(value).__name__} for PyTorch")
 
     def tensor(self, array: np.ndarray) -> None:
-        """A tensor with a storage of its own."""
+        """Writes a tensor with a storage of its own."""
         if array.dtype not in TYPE_NAMES:
             raise TypeError(f"cannot write an array of {array.dtype} for PyTorch")
         array = np.asarray(array, order="C")
@@ -85,17 +85,17 @@ class _Writer:
         self.storages.append(array)
 
     def items(self, start: bytes, values: Iterable[Any], end: bytes) -> None:
-        """The values between two instructions."""
+        """Writes values between two instructions."""
         self.out += start
         for value in values:
             self.write(value)
         self.out += end
 
     def name(self, module: str, name: str) -> None:
-        """A function or class by its name."""
+        """Writes the name of a function or class."""
         self.out += pickle.GLOBAL + f"{module}\n{name}\n".encode()
 
 
 def pairs(mapping: dict[Any, Any]) -> Iterable[Any]:
-    """Key, value, key, value, ..."""
+    """Yields key, value, key, value, ..."""
     return (part for pair in mapping.items() for part in pair)

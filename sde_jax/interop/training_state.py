@@ -1,4 +1,4 @@
-"""What a published run carries from one step to the next, in our layout."""
+"""The training state of a published run in our layout."""
 
 from typing import NamedTuple
 
@@ -8,10 +8,10 @@ __all__ = ["AdamMoments", "PublishedState"]
 
 
 class AdamMoments(NamedTuple):
-    """The state of Adam; trees like the parameters."""
+    """The state of Adam, with trees like the parameters."""
 
     updates: int
-    """Updates made with them."""
+    """Number of updates of the moments."""
     mean: PyTree
     """Running mean of the gradients."""
     mean_square: PyTree
@@ -19,13 +19,13 @@ class AdamMoments(NamedTuple):
 
 
 class PublishedState(NamedTuple):
-    """A run of score_sde after ``step`` updates; the trees hold float32 arrays of numpy."""
+    """A run of score_sde after ``step`` updates, with float32 arrays of numpy."""
 
     step: int
     """Updates made."""
     params: PyTree
-    """What is being optimized."""
+    """The optimized parameters."""
     ema_params: PyTree
-    """Its running average."""
+    """Their running average."""
     moments: AdamMoments | None
-    """The optimizer's state; None where there is none, as before the first update."""
+    """The optimizer's state; None before the first update."""

@@ -1,4 +1,4 @@
-"""Fields of a spec that come from a file: of the type that their annotation states, or refused."""
+"""Checks the fields of a spec from a file against their annotations."""
 
 import math
 import typing
@@ -8,9 +8,9 @@ __all__ = ["typed_fields"]
 
 
 def typed_fields(spec: Any) -> dict[str, Any]:
-    """The fields of a dataclass by name, each of the type of its annotation.
+    """Returns the fields of a dataclass by name, each of the type of its annotation.
 
-    Lists become tuples and integers floats where those are wanted.
+    Lists become tuples, and integers become floats, where the annotation asks for them.
 
     Raises:
       ValueError: for any other value.
@@ -20,7 +20,7 @@ def typed_fields(spec: Any) -> dict[str, Any]:
 
 
 def typed(field: str, value: Any, hint: Any) -> Any:
-    """``value`` as a ``Literal``, bool, int, float, string, None or tuple of integers."""
+    """Returns ``value`` as a ``Literal``, bool, int, float, string, None or integer tuple."""
     choices = typing.get_args(hint)
     if typing.get_origin(hint) is Literal:
         fits, rule = value in choices, f"be {' or '.join(map(repr, choices))}"
@@ -42,10 +42,10 @@ def typed(field: str, value: Any, hint: Any) -> Any:
 
 
 def is_whole(value: Any) -> bool:
-    """Whether it is an integer, and no bool."""
+    """Returns whether it is an integer and not a bool."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is an integer or a float, and no bool."""
+    """Returns whether it is an integer or a float and not a bool."""
     return isinstance(value, int | float) and not isinstance(value, bool)

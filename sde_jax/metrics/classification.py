@@ -1,4 +1,4 @@
-"""Measures of what a classifier says of generated images."""
+"""The Inception Score."""
 
 from typing import NamedTuple
 
@@ -11,30 +11,33 @@ __all__ = ["InceptionScore", "inception_score"]
 
 TINY = np.finfo(np.float64).tiny
 CHUNK = 2048
-"""Rows that are left out at once."""
+"""Rows whose leave-one-out replicates are computed at once."""
 
 
 class InceptionScore(NamedTuple):
-    """An Inception Score; the deviation of ``split_scores`` is what is published beside it."""
+    """An Inception Score; papers report it with the standard deviation of ``split_scores``."""
 
     value: float
-    """The mean over splits."""
+    """Mean over splits."""
     stderr: float
-    """Of the value, by leaving out each image in turn; NaN if a split has but one."""
+    """Standard error of the value, by the jackknife over images; NaN if a split has a single
+    image."""
     counts: tuple[int]
-    """Images used."""
+    """Number of images."""
     split_scores: tuple[float, ...]
 
 
 def inception_score(logits: ArrayLike, *, splits: int = 10) -> InceptionScore:
-    """``exp(mean_n KL(p_n | mean p))`` of ``p = softmax(logits)`` (Salimans et al. 2016, sec. 4).
+    """Returns ``exp(mean_n KL(p_n | mean p))`` of ``p = softmax(logits)``.
 
-    Split ``i`` has the rows from ``i n // splits`` to ``(i + 1) n // splits``, in their order.
-    The score grows with the images of a split: only those of equal sizes compare.
+    Salimans et al. 2016, sec. 4. Split ``i`` holds the rows from ``i n // splits`` to
+    ``(i + 1) n // splits``, in order. The score grows with the size of a split, so only scores with
+    equal split sizes are comparable.
 
     Args:
-      logits: ``[count, classes]``; for published scores, Inception's 1008 without their bias.
-      splits: parts of which each gives a score; 10 in most papers, 1 in score_sde.
+      logits: ``[count, classes]``; for published scores, Inception's 1008 logits without their
+        bias.
+      splits: number of splits, each with its own score; 10 in most papers, 1 in score_sde.
 
     Raises:
       ValueError: if there are fewer images than splits.
@@ -50,7 +53,7 @@ def inception_score(logits: ArrayLike, *, splits: int = 10) -> InceptionScore:
 
 
 def _score(logits: np.ndarray) -> tuple[float, float]:
-    """The score of one split, and its variance by the jackknife."""
+    """Returns the score of one split and its jackknife variance."""
     log_p = logits - logits.max(axis=1, keepdims=True)
     log_p -= np.log(np.exp(log_p).sum(axis=1, keepdims=True))
     p = np.exp(log_p)

@@ -1,4 +1,4 @@
-"""Distances within a set of points."""
+"""The largest distance within a set of points."""
 
 import numpy as np
 
@@ -10,10 +10,10 @@ BLOCK = 512
 
 
 def largest_distance(points: Float[np.ndarray, "count dimension"]) -> float:
-    """``max_ij |points_i - points_j|``, on the host, of points of any type of number.
+    """Returns ``max_ij |points_i - points_j|`` of points of any numeric type, on the host.
 
-    The pair is sought in float32, in blocks of rows, and its distance taken in float64. Song and
-    Ermon 2020 (arXiv:2006.09011, technique 1) take it for the largest noise level.
+    The search runs in float32 over blocks of rows; the distance of the pair is computed in float64.
+    Song and Ermon 2020 (arXiv:2006.09011, technique 1) use it as the largest noise level.
     """
     centre = points.mean(axis=0, dtype=np.float64, keepdims=True)
 

@@ -1,4 +1,4 @@
-"""A measured number with its standard error, by jackknives."""
+"""Estimates with standard errors."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,34 +6,42 @@ from typing import NamedTuple
 import numpy as np
 from jax.typing import ArrayLike
 
-__all__ = ["GROUPS", "Estimate", "as_features", "check_dimensions", "jackknife_stderr"]
+__all__ = [
+    "GROUPS",
+    "Estimate",
+    "as_features",
+    "check_dimensions",
+    "jackknife_stderr",
+    "mean_estimate",
+]
 
 GROUPS = 10
-"""Of the rows of a set, which a jackknife leaves out in turn: row ``i`` is of ``i % GROUPS``."""
+"""Number of jackknife groups: row ``i`` belongs to group ``i % GROUPS``."""
 
 
 class Estimate(NamedTuple):
-    """What was measured, of how many images, and how far another draw of them would move it."""
+    """An estimate of a statistic, with its standard error and sample sizes."""
 
     value: float
     stderr: float
-    """Standard error over independent draws of all sets; NaN where it is unknown."""
+    """Standard error over independent draws of all sets; NaN if unknown."""
     counts: tuple[int, ...]
-    """Rows used of each set, in the order of the arguments."""
+    """Number of rows of each set, in the order of the arguments."""
 
 
 def jackknife_stderr(*replicates: Sequence[float] | np.ndarray) -> float:
-    """``sqrt(sum over sets of (g - 1) / g * sum_i (r_i - mean(r))^2)`` (Efron 1979, section 3).
+    """Returns the jackknife standard error of a function of independent sets (Efron 1979, section
+    3).
 
-    The replicates are spread about their own mean: it is not the value, which is biased less than
-    they are.
+    It is ``sqrt(sum over sets of (g - 1) / g * sum_i (r_i - mean(r))^2)``. Deviations are from the
+    mean of the replicates, not from the value, which has a smaller bias.
 
     Args:
-      replicates: for each of the independent sets, the value without each of its ``g`` parts. Sets
-        that are known exactly are left out.
+      replicates: for each independent set, the value without each of its ``g`` groups. Omit sets
+        that are fixed.
 
     Returns:
-      NaN if there are no sets, or one has fewer than two parts.
+      NaN if there are no sets, or one has fewer than two groups.
     """
     if not replicates or any(len(values) < 2 for values in replicates):
         return float("nan")
@@ -41,8 +49,15 @@ def jackknife_stderr(*replicates: Sequence[float] | np.ndarray) -> float:
     return float(np.sqrt(np.sum(variances)))
 
 
+def mean_estimate(values: ArrayLike) -> Estimate:
+    """Returns the mean of independent values with its standard error, NaN for a single value."""
+    x = np.asarray(values, np.float64)
+    stderr = float(x.std(ddof=1)) / len(x) ** 0.5 if len(x) > 1 else float("nan")
+    return Estimate(float(x.mean()), stderr, (len(x),))
+
+
 def as_features(features: ArrayLike, *, least: int = 1) -> np.ndarray:
-    """The features in float64 on the host.
+    """Converts features to float64 on the host.
 
     Raises:
       ValueError: if they are not rows of finite numbers, or fewer than ``least``.
@@ -59,7 +74,7 @@ def as_features(features: ArrayLike, *, least: int = 1) -> np.ndarray:
 
 
 def check_dimensions(first: int, second: int) -> None:
-    """Refuses two sets whose features differ in number."""
+    """Raises `ValueError` if two sets have features of different dimensions."""
     if first != second:
         raise ValueError(
             f"both sets must have features of the same dimension: got {first} and {second}."

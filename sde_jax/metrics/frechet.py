@@ -1,4 +1,4 @@
-"""The Fréchet distance: squared Wasserstein-2 distance of the Gaussians fitted to two sets."""
+"""The Fréchet distance: squared Wasserstein-2 distance of Gaussians fitted to two sets."""
 
 import math
 import warnings
@@ -11,23 +11,29 @@ import numpy as np
 from sde_jax.metrics.estimate import check_dimensions, jackknife_stderr
 from sde_jax.metrics.moments import Moments, merge, without
 
-__all__ = ["FittedGaussian", "FrechetDistance", "finite_sample_bias", "fit", "frechet_distance"]
+__all__ = [
+    "FittedGaussian",
+    "FrechetDistance",
+    "finite_sample_bias",
+    "fit_gaussian",
+    "frechet_distance",
+]
 
 
 @dataclass(frozen=True, eq=False)
 class FittedGaussian:
-    """A Gaussian fitted to features; published statistics are mean and covariance alone."""
+    """A Gaussian fitted to features; published statistics have mean and covariance only."""
 
     mean: np.ndarray
     covariance: np.ndarray
     count: int | None = None
-    """Images it was fitted to; None if that is not known."""
+    """Number of images it was fitted to; None if unknown."""
     groups: tuple[Moments, ...] = ()
-    """Those of the images that the jackknife leaves out in turn; empty for what is fixed."""
+    """Moments of the jackknife groups; empty for fixed statistics."""
 
 
-def fit(*groups: Moments) -> FittedGaussian:
-    """The Gaussian of all groups together.
+def fit_gaussian(*groups: Moments) -> FittedGaussian:
+    """Fits a Gaussian to all groups together.
 
     Raises:
       ValueError: if there are fewer than two images.
@@ -37,36 +43,36 @@ def fit(*groups: Moments) -> FittedGaussian:
 
 
 class FrechetDistance(NamedTuple):
-    """A Fréchet distance, and what it takes to judge it."""
+    """A Fréchet distance with its standard error and finite-sample bias."""
 
     value: float
     stderr: float
-    """Standard error over draws of the sets that have groups; NaN if none has, or one has one."""
+    """Standard error over draws of the sets that have groups; NaN if no set has two groups."""
     bias: float
-    """What `finite_sample_bias` expects of two sets of these sizes that are both of the second
-    Gaussian; NaN if a size is not known."""
+    """The `finite_sample_bias` of two sets of these sizes, both from the second Gaussian; NaN if a
+    size is unknown."""
     counts: tuple[int | None, int | None]
-    """Images of each set; None where it is not known."""
+    """Number of images of each set; None if unknown."""
     ranks: tuple[int, int]
     """Ranks of the covariances."""
     dimension: int
 
     @property
     def rank_deficient(self) -> bool:
-        """Whether a covariance has a direction without variance: mostly, of too few images."""
+        """True if a covariance is singular, mostly because of too few images."""
         return min(self.ranks) < self.dimension
 
 
 def frechet_distance(first: FittedGaussian, second: FittedGaussian) -> FrechetDistance:
-    """``|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2))`` (Dowson and Landau 1982, eq. 4).
+    """Returns ``|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2))`` (Dowson and Landau 1982, eq. 4).
 
-    The trace of the square root is the sum of the roots of the eigenvalues of the symmetric matrix
-    ``R1^T C2 R1``, where ``C1 = R1 R1^T``. Eigenvalues of the size of rounding errors are zero,
-    which makes it exact for singular covariances, too; of those it warns.
+    The trace of the square root is the sum of the square roots of the eigenvalues of the symmetric
+    matrix ``R1^T C2 R1``, where ``C1 = R1 R1^T``. Eigenvalues at rounding level count as zero,
+    which makes the result exact for singular covariances; these cause a warning.
 
     Args:
-      first: of generated images.
-      second: of data.
+      first: the Gaussian of generated images.
+      second: the Gaussian of data.
 
     Raises:
       ValueError: if the dimensions differ.
@@ -85,25 +91,26 @@ def frechet_distance(first: FittedGaussian, second: FittedGaussian) -> FrechetDi
     if distance.rank_deficient:
         warnings.warn(
             f"the covariances of {distance.dimension} features have ranks {ranks[0]} and "
-            f"{ranks[1]}: the Fréchet distance is that of Gaussians without width elsewhere",
+            f"{ranks[1]}: the Fréchet distance is that of degenerate Gaussians. Use more images.",
             stacklevel=2,
         )
     return distance
 
 
 def finite_sample_bias(variances: np.ndarray, first: int | None, second: int | None) -> float:
-    """The mean Fréchet distance of two sets of one Gaussian: what a perfect model would reach.
+    """Returns the mean Fréchet distance of two sets from one Gaussian: that of a perfect model.
 
-    ``tr C (1/n1 + 1/n2)`` for the means. For the covariances ``A`` and ``B``, in the axes of ``C``,
-    the mean over a few draws of ``A`` and ``B`` (Wishart, by Bartlett's decomposition), always the
-    same ones. With more images than twice the dimension, only the difference from ``sum_ij
-    (A - B)_ij^2 / 2 (c_i + c_j)`` is drawn, which is the distance to second order and whose mean is
-    known. For unit variances and many images: ``D (D + 5) / 2n`` of two sets of ``n``.
+    The means contribute ``tr C (1/n1 + 1/n2)``. The contribution of the covariances ``A`` and
+    ``B``, in the eigenbasis of ``C``, is averaged over a few Wishart draws by Bartlett's
+    decomposition, with a fixed seed. With more images than twice the dimension, the second-order
+    expansion ``sum_ij (A - B)_ij^2 / 2 (c_i + c_j)``, whose mean is known, serves as a control
+    variate. For unit variances and many images the result is ``D (D + 5) / 2n`` for two sets of
+    ``n``.
 
     Args:
-      variances: the eigenvalues ``c`` of ``C``, without those that are zero.
-      first: images of one set; None gives NaN.
-      second: images of the other.
+      variances: the nonzero eigenvalues ``c`` of ``C``.
+      first: number of images of one set; None gives NaN.
+      second: number of images of the other set.
     """
     if first is None or second is None:
         return math.nan
@@ -126,7 +133,7 @@ def finite_sample_bias(variances: np.ndarray, first: int | None, second: int | N
 
 
 def _wishart_root(generator: np.random.Generator, freedom: int, dimension: int) -> np.ndarray:
-    """An ``R`` whose ``R^T R`` is the sum of ``freedom`` outer products of unit Gaussians."""
+    """Returns an ``R`` such that ``R^T R`` is Wishart with ``freedom`` degrees of freedom."""
     if freedom < dimension:
         return generator.standard_normal((freedom, dimension))
     root = np.triu(generator.standard_normal((dimension, dimension)), 1)
@@ -137,7 +144,7 @@ def _wishart_root(generator: np.random.Generator, freedom: int, dimension: int) 
 def _squared_distance(
     mean: np.ndarray, covariance: np.ndarray, fixed: FittedGaussian, root: np.ndarray
 ) -> float:
-    """The distance of one Gaussian from a fixed one, whose covariance has this root."""
+    """Returns the distance of a Gaussian from a fixed one, given a root of the fixed covariance."""
     offset = mean - fixed.mean
     traces = np.trace(covariance) + np.trace(fixed.covariance)
     overlaps = _without_noise(np.linalg.eigvalsh(root.T @ covariance @ root))
@@ -145,7 +152,7 @@ def _squared_distance(
 
 
 def _stderr(first: FittedGaussian, second: FittedGaussian, root: np.ndarray) -> float:
-    """By the jackknife over the groups of both, or of the one that has any."""
+    """Returns the standard error by the jackknife over the groups of each set that has groups."""
     replicates = []
     for varied, fixed in ((first, second), (second, first)):
         if varied.groups:
@@ -157,7 +164,7 @@ def _stderr(first: FittedGaussian, second: FittedGaussian, root: np.ndarray) -> 
 def _replicates(
     groups: Sequence[Moments], fixed: FittedGaussian, root: np.ndarray
 ) -> Iterator[float]:
-    """The distance without each group; none if that would leave fewer than two images."""
+    """Yields the distance without each group; nothing if that would leave fewer than two images."""
     whole = merge(*groups)
     if len(groups) > 1 and all(whole.count - group.count > 1 for group in groups):
         for group in groups:
@@ -166,14 +173,14 @@ def _replicates(
 
 
 def _root(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The eigenvalues that are not zero, and an ``R`` with a column for each: ``R R^T`` is it."""
+    """Returns the nonzero eigenvalues of a covariance, and an ``R`` with ``R R^T`` equal to it."""
     variances, axes = np.linalg.eigh(covariance)
     kept = _without_noise(variances) > 0
     return variances[kept], axes[:, kept] * np.sqrt(variances[kept])
 
 
 def _without_noise(eigenvalues: np.ndarray) -> np.ndarray:
-    """The eigenvalues of a covariance, zero where they are no more than rounding errors."""
+    """Sets eigenvalues of a covariance to zero where they are at rounding level."""
     largest = eigenvalues.max(initial=0)
     noise = largest * len(eigenvalues) * np.finfo(np.float64).eps
     return np.where(eigenvalues > noise, eigenvalues, 0)
@@ -185,6 +192,6 @@ def _rank(gaussian: FittedGaussian) -> int:
 
 
 def _most(gaussian: FittedGaussian) -> int:
-    """The largest rank that the covariance can have."""
+    """Returns the largest possible rank of the covariance."""
     dimension = len(gaussian.mean)
     return dimension if gaussian.count is None else min(gaussian.count - 1, dimension)

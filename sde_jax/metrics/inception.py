@@ -1,4 +1,4 @@
-"""The Inception-v3 of 2015-12-05 whose features Fréchet Inception distances are made of."""
+"""The Inception-v3 of 2015-12-05, the feature network of the Fréchet Inception Distance."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from flax.typing import PrecisionLike
 from jax.typing import DTypeLike
 
 from sde_jax.arrays import Array, Float, PyTree
-from sde_jax.metrics.inception_images import Preprocessing, prepare
+from sde_jax.metrics.inception_images import InceptionPreprocessing, prepare
 
 __all__ = ["Inception", "InceptionFeatures"]
 
@@ -19,33 +19,33 @@ Image = Float[Array, "batch height width channels"]
 
 @dataclass(frozen=True, kw_only=True)
 class InceptionFeatures:
-    """Features of images, by Inception: ``features(params, images)``.
+    """Inception features of images: ``features(params, images)``.
 
-    Published numbers compare only at the preprocessing they were made with.
+    Published numbers are comparable only with the same preprocessing.
 
     Attributes:
-      preprocessing: how images become the network's input; see `prepare`.
-      dtype: that of the network's inside.
-      precision: that of its products; anything but "highest" is far from published features on
-        GPUs (5e-4) and TPUs (4e-3).
+      preprocessing: conversion of images to the network's input; see `prepare`.
+      dtype: type of the computation inside the network.
+      precision: precision of its products. Anything but "highest" deviates from published features,
+        by 5e-4 on GPUs and 4e-3 on TPUs.
 
     Raises:
-      ValueError: if there is no such preprocessing.
+      ValueError: if the preprocessing is unknown.
     """
 
-    preprocessing: Preprocessing = "tensorflow"
+    preprocessing: InceptionPreprocessing = "tensorflow"
     dtype: DTypeLike = jnp.float32
     precision: PrecisionLike = "highest"
 
     def __post_init__(self) -> None:
-        if self.preprocessing not in get_args(Preprocessing):
-            names = ", ".join(get_args(Preprocessing))
-            raise ValueError(f"`preprocessing` must be of {names}: got {self.preprocessing!r}.")
+        if self.preprocessing not in get_args(InceptionPreprocessing):
+            names = ", ".join(get_args(InceptionPreprocessing))
+            raise ValueError(f"`preprocessing` must be one of {names}: got {self.preprocessing!r}.")
 
     def __call__(
         self, params: PyTree, images: Float[Array, "batch height width channels"]
     ) -> dict[str, Float[Array, "batch dimension"]]:
-        """What `Inception` returns, of images of levels from 0 to 255, gray or RGB."""
+        """Returns the outputs of `Inception` for gray or RGB images with levels from 0 to 255."""
         network = Inception(dtype=self.dtype, precision=self.precision)
         x = prepare(images, self.preprocessing)
         return cast(dict[str, Array], network.apply({"params": params}, x))
@@ -53,7 +53,7 @@ class InceptionFeatures:
 
 @dataclass(frozen=True)
 class Unit:
-    """A convolution with a bias, and a rectifier."""
+    """A convolution with bias, followed by a ReLU."""
 
     name: str
     features: int
@@ -63,33 +63,33 @@ class Unit:
 
 
 def average(x: Image) -> Image:
-    """The mean over 3x3 pixels, of those that there are."""
+    """Applies 3x3 average pooling that excludes the padding."""
     return nn.avg_pool(x, (3, 3), padding="SAME", count_include_pad=False)
 
 
 def maximum(x: Image) -> Image:
-    """The maximum over 3x3 pixels."""
+    """Applies 3x3 max pooling."""
     return nn.max_pool(x, (3, 3), padding="SAME")
 
 
 def halve(x: Image) -> Image:
-    """The maximum over every other 3x3 pixels."""
+    """Applies 3x3 max pooling with stride 2."""
     return nn.max_pool(x, (3, 3), (2, 2))
 
 
 Step = Unit | Callable[[Image], Image] | tuple[Unit, ...]
-"""Units in a tuple see the same input, and their outputs are joined."""
+"""A layer of a branch. Units in a tuple take the same input; their outputs are concatenated."""
 
 Branches = tuple[tuple[Step, ...], ...]
 
 
 def unpadded(name: str, features: int, stride: int = 1) -> Unit:
-    """A 3x3 unit that loses the border, or every other pixel, too."""
+    """Builds a 3x3 unit without padding."""
     return Unit(name, features, (3, 3), stride, "VALID")
 
 
 def block_a(pooled: int) -> Branches:
-    """Of 35x35 pixels."""
+    """Builds a block for 35x35 pixels."""
     return (
         (Unit("branch1x1", 64),),
         (Unit("branch5x5_1", 48), Unit("branch5x5_2", 64, (5, 5))),
@@ -103,7 +103,7 @@ def block_a(pooled: int) -> Branches:
 
 
 def block_b() -> Branches:
-    """From 35x35 to 17x17 pixels."""
+    """Builds the block from 35x35 to 17x17 pixels."""
     return (
         (unpadded("branch3x3", 384, 2),),
         (
@@ -116,7 +116,7 @@ def block_b() -> Branches:
 
 
 def block_c(width: int) -> Branches:
-    """Of 17x17 pixels."""
+    """Builds a block for 17x17 pixels."""
     return (
         (Unit("branch1x1", 192),),
         (
@@ -136,7 +136,7 @@ def block_c(width: int) -> Branches:
 
 
 def block_d() -> Branches:
-    """From 17x17 to 8x8 pixels."""
+    """Builds the block from 17x17 to 8x8 pixels."""
     return (
         (Unit("branch3x3_1", 192), unpadded("branch3x3_2", 320, 2)),
         (
@@ -150,7 +150,7 @@ def block_d() -> Branches:
 
 
 def block_e(pool: Callable[[Image], Image]) -> Branches:
-    """Of 8x8 pixels."""
+    """Builds a block for 8x8 pixels."""
 
     def both(name: str) -> tuple[Unit, Unit]:
         return Unit(f"{name}a", 384, (1, 3)), Unit(f"{name}b", 384, (3, 1))
@@ -176,7 +176,7 @@ STEM: dict[str, tuple[Step, ...]] = {
     ),
     "192": (Unit("Conv2d_3b_1x1", 80), unpadded("Conv2d_4a_3x3", 192), halve),
 }
-"""What leads to the first features, and from there to the next."""
+"""Layers before the first features, and between the first and the second."""
 
 BLOCKS: dict[str, dict[str, Branches]] = {
     "768": {
@@ -195,13 +195,13 @@ BLOCKS: dict[str, dict[str, Branches]] = {
         "Mixed_7c": block_e(maximum),
     },
 }
-"""What leads to the others."""
+"""Blocks before the other features."""
 
 CLASSES = 1008
 
 
 def follow(x: Image, branch: tuple[Step, ...], dtype: DTypeLike, precision: PrecisionLike) -> Image:
-    """The output of a branch, whose units become submodules of the caller."""
+    """Returns the output of a branch, whose units become submodules of the caller."""
     for step in branch:
         if isinstance(step, tuple):
             joined = [follow(x, (unit,), dtype, precision) for unit in step]
@@ -223,7 +223,7 @@ def follow(x: Image, branch: tuple[Step, ...], dtype: DTypeLike, precision: Prec
 
 
 class Block(nn.Module):
-    """Branches that see the same image, their outputs joined along the channels."""
+    """Parallel branches of the same input, concatenated along the channels."""
 
     branches: Branches
     dtype: DTypeLike
@@ -236,17 +236,17 @@ class Block(nn.Module):
 
 
 class Inception(nn.Module):
-    """Inception-v3 of 1008 classes as TensorFlow published it on 2015-12-05, normalization folded.
+    """Inception-v3 with 1008 classes as published by TensorFlow on 2015-12-05, batch norm folded.
 
-    Returns the spatial means of the blocks of "64", "192", "768" and "2048" channels, and of the
-    last ones the "logits" and the "logits_unbiased", which the Inception Score is made of. Under
-    `jax.jit` what the caller drops costs nothing.
+    Returns the spatial means of the blocks of "64", "192", "768" and "2048" channels, and from the
+    last the "logits" and the "logits_unbiased", which the Inception Score uses. Under `jax.jit`,
+    unused outputs cost nothing.
 
-    Submodules are called as in pytorch-fid's file: Conv2d_1a_3x3, ..., Mixed_7c, fc (and
-    its bias, fc_bias).
+    Submodules are named as in pytorch-fid's file: Conv2d_1a_3x3, ..., Mixed_7c, fc (and its bias,
+    fc_bias).
 
     Attributes:
-      dtype: type of the computation; parameters are float32, and so is what is returned.
+      dtype: type of the computation; parameters and outputs are float32.
       precision: precision of every product.
     """
 

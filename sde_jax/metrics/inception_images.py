@@ -1,4 +1,4 @@
-"""Images as Inception is given them: 299 x 299 pixels between -1 and 1, by published ways."""
+"""Published ways to convert images to Inception's input: 299 x 299 pixels between -1 and 1."""
 
 import math
 from typing import Literal, assert_never
@@ -8,28 +8,28 @@ import numpy as np
 
 from sde_jax.arrays import Array, Float
 
-__all__ = ["SIZE", "Preprocessing", "prepare", "resize"]
+__all__ = ["SIZE", "InceptionPreprocessing", "prepare", "resize"]
 
 SIZE = 299
 
-Preprocessing = Literal["tensorflow", "score_sde", "pytorch_fid", "clean_fid"]
-"""tensorflow: the original's, and torch-fidelity's: bilinear from the top left corner,
-``(x - 128) / 128``; score_sde: the same but ``(x - 127.5) / 127.5``; pytorch_fid: bilinear from
-pixel centres, ``2 x / 255 - 1``; clean_fid: Pillow's bicubic filter, which smooths as it shrinks,
-then as tensorflow."""
+InceptionPreprocessing = Literal["tensorflow", "score_sde", "pytorch_fid", "clean_fid"]
+"""tensorflow: as in the original and in torch-fidelity, bilinear from the top left corner,
+``(x - 128) / 128``. score_sde: the same with ``(x - 127.5) / 127.5``. pytorch_fid: bilinear from
+pixel centres, ``2 x / 255 - 1``. clean_fid: Pillow's antialiased bicubic filter, then as
+tensorflow."""
 
 
 def prepare(
-    images: Float[Array, "batch height width channels"], preprocessing: Preprocessing
+    images: Float[Array, "batch height width channels"], preprocessing: InceptionPreprocessing
 ) -> Float[Array, "batch 299 299 3"]:
-    """The network's input, in float32.
+    """Returns the network's input, in float32.
 
     Args:
       images: levels from 0 to 255 of any real type, gray or RGB.
-      preprocessing: how.
+      preprocessing: the published conversion.
 
     Raises:
-      ValueError: if there are neither one nor three channels.
+      ValueError: unless there are one or three channels.
     """
     if images.ndim != 4 or images.shape[-1] not in (1, 3):
         raise ValueError(
@@ -41,9 +41,9 @@ def prepare(
 
 
 def resize(
-    images: Float[Array, "batch height width channels"], preprocessing: Preprocessing
+    images: Float[Array, "batch height width channels"], preprocessing: InceptionPreprocessing
 ) -> Float[Array, "batch 299 299 channels"]:
-    """The images at 299 x 299 pixels, still of levels from 0 to 255, unrounded."""
+    """Resizes images to 299 x 299 pixels; levels stay in 0 to 255, unrounded."""
     rows, columns = (_weights(n, preprocessing).astype(np.float32) for n in images.shape[1:3])
     x = jnp.asarray(images, jnp.float32)
     x = jnp.einsum("yh,bhwc->bywc", rows, x, precision="highest")
@@ -51,8 +51,8 @@ def resize(
     return jnp.clip(x, 0, 255) if preprocessing == "clean_fid" else x
 
 
-def _weights(size: int, preprocessing: Preprocessing) -> np.ndarray:
-    """The share of each of ``size`` pixels in each of those that they become, along one axis."""
+def _weights(size: int, preprocessing: InceptionPreprocessing) -> np.ndarray:
+    """Returns the resampling matrix along one axis of ``size`` pixels, ``[299, size]``."""
     places = np.arange(SIZE) * size / SIZE
     match preprocessing:
         case "tensorflow" | "score_sde":
@@ -65,7 +65,7 @@ def _weights(size: int, preprocessing: Preprocessing) -> np.ndarray:
 
 
 def _bilinear(places: np.ndarray, size: int) -> np.ndarray:
-    """Between the two pixels about each place; beyond the last one, that one."""
+    """Interpolates between the two pixels next to each place, clamped at the last pixel."""
     low = np.minimum(np.floor(places).astype(int), size - 1)
     share = (places - low)[:, None]
     pixels = np.eye(size)
@@ -73,7 +73,7 @@ def _bilinear(places: np.ndarray, size: int) -> np.ndarray:
 
 
 def _bicubic(size: int) -> np.ndarray:
-    """Keys' filter with a = -1/2, as wide as the pixels that it makes are, cut at the border."""
+    """Returns Keys' filter with a = -1/2, stretched when shrinking and normalized at the border."""
     scale = size / SIZE
     width = max(scale, 1.0)
     centres = (np.arange(SIZE) + 0.5) * scale
@@ -86,7 +86,7 @@ def _bicubic(size: int) -> np.ndarray:
 
 
 def _keys(x: np.ndarray) -> np.ndarray:
-    """The cubic kernel of Keys 1981, eq. 4."""
+    """Evaluates the cubic kernel of Keys 1981, eq. 4."""
     x = np.abs(x)
     inner, outer = (1.5 * x - 2.5) * x**2 + 1, ((-0.5 * x + 2.5) * x - 4) * x + 2
     return np.where(x < 1, inner, np.where(x < 2, outer, 0))

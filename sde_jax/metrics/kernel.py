@@ -1,4 +1,4 @@
-"""The kernel distance: squared maximum mean discrepancy of two sets, without bias ("KID")."""
+"""The kernel distance ("KID"): an unbiased estimate of the squared maximum mean discrepancy."""
 
 import math
 from typing import NamedTuple
@@ -11,24 +11,24 @@ from sde_jax.metrics.estimate import Estimate, as_features, check_dimensions, ja
 __all__ = ["kernel_distance"]
 
 TILE = 4096
-"""Rows and columns of the kernel's matrix that are held at once."""
+"""Rows and columns of the kernel matrix held at once."""
 
 
 def kernel_distance(
     first: ArrayLike, second: ArrayLike, *, block_size: int | None = 1024
 ) -> Estimate:
-    """The unbiased ``MMD^2`` for the kernel ``(x.y / D + 1)^3`` (Binkowski et al. 2018, eq. 4).
+    """Returns the unbiased ``MMD^2`` for the kernel ``(x.y / D + 1)^3``.
 
-    The sets are cut into ``ceil(max(n1, n2) / block_size)`` pairs of blocks of consecutive rows, in
-    their order and as equal as can be, the larger ones last; the value is the mean over pairs, its
-    error their deviation over the root of their number, as TF-GAN and score_sde report them. Of one
-    pair, the whole sets, the error is that of the jackknife over rows, up to sqrt(2) too large
-    where both have one distribution.
+    Binkowski et al. 2018, eq. 4. The sets are split into ``ceil(max(n1, n2) / block_size)`` pairs
+    of blocks of consecutive rows, of nearly equal sizes, the larger ones last. The value is the
+    mean over pairs, with its standard error, as in TF-GAN and score_sde. With one pair, the
+    standard error is that of the jackknife over rows; it is up to sqrt(2) too large if both sets
+    have the same distribution.
 
     Args:
       first: features, ``[count, dimension]``.
-      second: others of the same dimension.
-      block_size: rows of a block at most, about; None for one pair.
+      second: features of the other set, of the same dimension.
+      block_size: approximate largest number of rows of a block; None for one pair.
 
     Raises:
       ValueError: if a block has fewer than 3 rows, or the dimensions differ.
@@ -52,7 +52,7 @@ def kernel_distance(
 
 
 class Sums(NamedTuple):
-    """For each row, the sums of its kernel with the other rows of its set, and with the other's."""
+    """Kernel sums of each row, over the other rows of its own set and over the other set."""
 
     first: np.ndarray
     second: np.ndarray
@@ -60,14 +60,14 @@ class Sums(NamedTuple):
     second_cross: np.ndarray
 
     def discrepancy(self) -> float:
-        """The unbiased squared discrepancy."""
+        """Returns the unbiased squared discrepancy."""
         n, m = len(self.first), len(self.second)
         within = self.first.sum() / (n * (n - 1)) + self.second.sum() / (m * (m - 1))
         return float(within - 2 * self.first_cross.sum() / (n * m))
 
 
 def _stderr(sums: Sums) -> float:
-    """By leaving out each row in turn, which takes its own sums away."""
+    """Returns the standard error by the jackknife over rows."""
     replicates = []
     pairs = (
         (sums.first, sums.second, sums.first_cross),
@@ -86,7 +86,7 @@ def _sums(x: np.ndarray, y: np.ndarray) -> Sums:
 
 
 def _totals(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The sums of the kernel's matrix along its rows, and along its columns."""
+    """Returns the sums of the kernel matrix along its rows and along its columns."""
     rows, columns = np.zeros(len(x)), np.zeros(len(y))
     for i in range(0, len(x), TILE):
         for j in range(0, len(y), TILE):
@@ -97,12 +97,12 @@ def _totals(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _kernel_of_rows(x: np.ndarray) -> np.ndarray:
-    """The diagonal of the kernel's matrix of a set."""
+    """Returns the diagonal of the kernel matrix of a set."""
     return ((x**2).sum(axis=1) / x.shape[1] + 1) ** 3
 
 
 def _cut(x: np.ndarray, blocks: int) -> list[np.ndarray]:
-    """Consecutive rows; the last ``len(x) % blocks`` blocks have one more."""
+    """Splits rows into consecutive blocks; the last ``len(x) % blocks`` have one more row."""
     size, more = divmod(len(x), blocks)
     ends = np.cumsum([size] * (blocks - more) + [size + 1] * more)
     return np.split(x, ends[:-1])

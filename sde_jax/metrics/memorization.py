@@ -1,4 +1,4 @@
-"""Whether samples are closer to the training examples than other data are."""
+"""Memorization: distances of samples to the training examples, compared with held-out data."""
 
 import math
 from typing import NamedTuple
@@ -8,64 +8,65 @@ from jax.typing import ArrayLike
 
 from sde_jax.arrays import Float
 from sde_jax.metrics.estimate import Estimate, jackknife_stderr
-from sde_jax.metrics.nearest import Nearest, nearest
+from sde_jax.metrics.nearest import Nearest, nearest_neighbours
+from sde_jax.metrics.roc import placements
 
-__all__ = ["Closeness", "Memorization", "closeness", "memorization"]
+__all__ = ["Closeness", "Memorization", "closeness", "detect_memorization"]
 
 NEAR = 0.01
-"""Share of held-out examples that are very near to a training example."""
+"""Quantile of the held-out distances that defines a near copy."""
 REPLICATES = 200
-"""Of the bootstrap."""
+"""Bootstrap replicates."""
 
 
 class Closeness(NamedTuple):
-    """How much closer to the training examples samples are than held-out examples."""
+    """Distances to the training examples of samples, compared with those of held-out examples."""
 
     closer: Estimate
-    """The probability that a sample is closer to its nearest training example than a held-out
-    example is to its own; of equal distances half count. One half where nothing is memorized."""
+    """Probability that a sample is closer to its nearest training example than a held-out example
+    is to its own; ties count half. It is one half if nothing is memorized."""
     z: float
-    """The standardized Mann-Whitney statistic of it: about unit Gaussian where samples are
-    distributed as held-out examples, large where they are closer."""
+    """Standardized Mann-Whitney statistic: about unit Gaussian if samples are distributed as
+    held-out examples, large if they are closer."""
     p_value: float
-    """The probability of such a ``z`` or a larger one where samples are distributed so."""
+    """One-sided p-value of ``z``."""
     near: Estimate
-    """The share of samples that are closer to a training example than the nearest hundredth of
-    held-out examples."""
+    """Share of samples closer to a training example than the nearest hundredth of held-out
+    examples."""
     near_expected: float
-    """What it would be where samples are distributed as held-out examples."""
+    """Expected share if samples are distributed as held-out examples."""
 
 
 class Memorization(NamedTuple):
-    """The nearest training examples of samples, and how their distances compare."""
+    """The nearest training examples of samples, and the comparison of their distances."""
 
     samples: Nearest
-    """Of each sample, several."""
+    """Nearest training examples of each sample."""
     held_out: Nearest
-    """Of each held-out example, one."""
+    """Nearest training example of each held-out example."""
     closeness: Closeness
 
 
-def memorization(
+def detect_memorization(
     samples: ArrayLike, held_out: ArrayLike, training: ArrayLike, *, neighbours: int = 1
 ) -> Memorization:
-    """Finds the nearest training examples of samples and of held-out examples, and compares.
+    """Compares the distances of samples and of held-out examples to the nearest training examples.
 
-    The training examples are what they are: errors and test are over draws of the others. They ask
-    whether samples and held-out examples are of one distribution, so that held-out examples that
-    differ from those of training by themselves (other writers, another source) look farther away.
+    Errors and tests are over draws of samples and held-out examples; the training set is fixed.
+    They assume held-out examples from the training distribution. Held-out data from other writers
+    or another source are farther away and make samples look close.
 
     Args:
       samples: images, points or features, ``[count, *shape]``.
       held_out: data that were not trained on.
-      training: all that were.
-      neighbours: of each sample.
+      training: all training data.
+      neighbours: number of neighbours per sample.
 
     Raises:
-      ValueError: as `nearest`.
+      ValueError: as for `nearest_neighbours`.
     """
-    of_samples = nearest(np.asarray(samples), np.asarray(training), neighbours)
-    of_held_out = nearest(np.asarray(held_out), np.asarray(training))
+    of_samples = nearest_neighbours(np.asarray(samples), np.asarray(training), neighbours)
+    of_held_out = nearest_neighbours(np.asarray(held_out), np.asarray(training))
     distances = (found.distances[:, 0] for found in (of_samples, of_held_out))
     return Memorization(of_samples, of_held_out, closeness(*distances))
 
@@ -76,19 +77,18 @@ def closeness(
     """Compares distances to the nearest training examples (Meehan et al. 2020, section 3.1).
 
     ``closer = U / (n m)`` with the Mann-Whitney statistic ``U`` of ``n`` samples and ``m`` held-out
-    examples, whose variance without memorization, for ties of ``t``, is ``n m / 12 (n + m + 1 -
-    sum (t^3 - t) / ((n + m) (n + m - 1)))``. The standard error of ``closer`` is that of the
-    jackknife over single examples, that of ``near`` of a bootstrap.
+    examples. Its variance without memorization, for ties of ``t``, is
+    ``(n + m + 1 - sum (t^3 - t) / ((n + m) (n + m - 1))) / (12 n m)``. The standard error of
+    ``closer`` is that of the jackknife over single examples, that of ``near`` of a bootstrap.
 
     Args:
-      samples: of each sample the distance.
-      held_out: of each held-out example.
+      samples: distance of each sample.
+      held_out: distance of each held-out example.
     """
     n, m = len(samples), len(held_out)
-    farther = 1 - _shares_below(samples, held_out)
-    own = _shares_below(held_out, samples)
+    farther, nearer = placements(held_out, samples), 1 - placements(samples, held_out)
     closer = float(farther.mean())
-    stderr = jackknife_stderr(*(_without_each(shares) for shares in (farther, own)))
+    stderr = jackknife_stderr(*(_without_each(shares) for shares in (farther, nearer)))
     _, ties = np.unique(np.concatenate([samples, held_out]), return_counts=True)
     total = n + m
     tied = float((ties.astype(float) ** 3 - ties).sum()) / (total * (total - 1))
@@ -109,20 +109,13 @@ def closeness(
     )
 
 
-def _shares_below(values: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """For each value, the share of others below it, and half of that of equal ones."""
-    ordered = np.sort(others)
-    below, up_to = (np.searchsorted(ordered, values, side) for side in ("left", "right"))
-    return (below + up_to) / (2 * len(others))
-
-
 def _without_each(values: np.ndarray) -> np.ndarray:
-    """The mean without each value."""
+    """Returns the mean without each value."""
     return (values.sum() - values) / (len(values) - 1) if len(values) > 1 else np.empty(0)
 
 
 def _rank(count: int) -> int:
-    """The place, from 1 on, of the held-out distance that bounds what is near."""
+    """Returns the rank, from 1 on, of the held-out distance that bounds near copies."""
     return max(1, math.floor(NEAR * (count + 1)))
 
 

@@ -1,4 +1,4 @@
-"""Count, mean and scatter of features, which merge over batches, devices and hosts."""
+"""Count, mean and scatter matrix of features, mergeable over batches, devices and hosts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,21 +13,21 @@ from sde_jax.metrics.estimate import GROUPS, as_features
 __all__ = ["Moments", "StreamingMoments", "merge", "moments_of", "without"]
 
 PENDING_ROWS = 256 * GROUPS
-"""So many are gathered before they are added: a product of few rows costs as much as of these."""
+"""Rows buffered before they are added: a product of few rows costs as much as one of these."""
 
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """What a Gaussian needs to know of rows of features, in float64 on the host."""
+    """Sufficient statistics of a Gaussian fit to rows of features, in float64 on the host."""
 
     count: int
     mean: np.ndarray
     scatter: np.ndarray
-    """The sum of ``(x - mean) (x - mean)^T``."""
+    """Sum of ``(x - mean) (x - mean)^T``."""
 
     @property
     def covariance(self) -> np.ndarray:
-        """The unbiased one, of ``count - 1``.
+        """Unbiased covariance, with divisor ``count - 1``.
 
         Raises:
           ValueError: if there are fewer than two rows.
@@ -38,7 +38,7 @@ class Moments:
 
 
 def moments_of(features: ArrayLike) -> Moments:
-    """The moments of rows of features.
+    """Returns the moments of rows of features.
 
     Raises:
       ValueError: if they are not rows of finite numbers.
@@ -50,7 +50,7 @@ def moments_of(features: ArrayLike) -> Moments:
 
 
 def merge(*parts: Moments) -> Moments:
-    """The moments of all rows together (Chan, Golub and LeVeque 1983, eq. 2.1)."""
+    """Returns the moments of all rows together (Chan, Golub and LeVeque 1983, eq. 2.1)."""
     counts = np.asarray([part.count for part in parts], np.float64)
     origin = max(parts, key=lambda part: part.count).mean
     offsets = np.stack([part.mean for part in parts]) - origin
@@ -63,7 +63,7 @@ def merge(*parts: Moments) -> Moments:
 
 
 def without(whole: Moments, part: Moments) -> Moments:
-    """The moments of the other rows: what, merged with ``part``, is ``whole``."""
+    """Returns the moments of the rows of ``whole`` that are not in ``part``."""
     count = whole.count - part.count
     offset = (part.mean - whole.mean) * part.count / count
     between = (count * whole.count / part.count) * np.outer(offset, offset)
@@ -71,9 +71,9 @@ def without(whole: Moments, part: Moments) -> Moments:
 
 
 class StreamingMoments:
-    """Gathers the moments of features that come in batches; keeps `GROUPS` of them, not the rows.
+    """Accumulates moments of features in batches, for each of `GROUPS` jackknife groups.
 
-    Row ``i`` of the stream belongs to group ``i % GROUPS``, whatever the batches.
+    Row ``i`` of the stream belongs to group ``i % GROUPS``, whatever the batch size.
     """
 
     def __init__(self, dimension: int) -> None:
@@ -85,7 +85,7 @@ class StreamingMoments:
         """Adds a batch.
 
         Raises:
-          ValueError: if these are not rows of ``dimension`` finite numbers.
+          ValueError: if the batch is not rows of ``dimension`` finite numbers.
         """
         x, dimension = np.asarray(features), len(self._groups[0].mean)
         if x.ndim != 2 or x.shape[1] != dimension:
@@ -95,7 +95,7 @@ class StreamingMoments:
             self._flush()
 
     def result(self) -> tuple[Moments, ...]:
-        """The moments of each group that has rows, of all processes: each must call this."""
+        """Returns the moments of each nonempty group; every process must call it."""
         self._flush()
         groups = _over_processes(self._groups)
         return tuple(group for group in groups if group.count)
@@ -114,14 +114,14 @@ def _empty(dimension: int) -> Moments:
 
 
 def _over_processes(groups: Sequence[Moments]) -> list[Moments]:
-    """Each group merged with that of the same number on all other processes."""
+    """Merges each group over all processes."""
     if jax.process_count() == 1:
         return list(groups)
     return [merge(*_gathered(group)) for group in groups]
 
 
 def _gathered(group: Moments) -> list[Moments]:
-    """The group of each process; JAX would round float64, so that words travel."""
+    """Gathers a group from all processes, as uint32 words since JAX would round float64."""
     dimension = len(group.mean)
     numbers = np.concatenate([[float(group.count)], group.mean, group.scatter.ravel()])
     words = np.asarray(multihost_utils.process_allgather(numbers.view(np.uint32)))

@@ -1,4 +1,4 @@
-"""The nearest of many rows, exact, searched on the device."""
+"""Exact nearest neighbours among many rows, searched on the device."""
 
 import functools
 from collections.abc import Iterator
@@ -10,46 +10,48 @@ import numpy as np
 
 from sde_jax.arrays import Array, Float, Int
 
-__all__ = ["Nearest", "nearest"]
+__all__ = ["Nearest", "nearest_neighbours"]
 
 ROWS = 1024
-"""Rows whose neighbours are sought at once."""
+"""Query rows per search."""
 TILE = 4096
-"""Rows among which they are sought at once."""
+"""Rows of the set per search."""
 SPARE = 16
-"""Neighbours found beyond those asked for, so that rounding can be seen to have lost none."""
+"""Extra candidates, which show whether float32 rounding could have lost a neighbour."""
 NUMBERS = 2**24
-"""Of the set, on the device at once, and in float64 on the host."""
+"""Numbers of the set held at once, on the device and in float64 on the host."""
 
 Rows = Float[np.ndarray, "count *shape"]
 
 
 class Nearest(NamedTuple):
-    """The nearest rows of a set to each of some others, the nearest first."""
+    """The nearest rows of a set for each query row, nearest first."""
 
     distances: Float[np.ndarray, "count k"]
-    """Euclidean, in float64."""
+    """Euclidean distances, in float64."""
     indices: Int[np.ndarray, "count k"]
-    """In the set; of equally near ones, the lower first."""
+    """Indices in the set; ties are in increasing order."""
 
     def closest(self, count: int) -> Int[np.ndarray, "count"]:
-        """The rows that are nearest to the set, those first."""
+        """Returns the ``count`` query rows closest to the set, nearest first."""
         return np.argsort(self.distances[:, 0], kind="stable")[:count]
 
 
-def nearest(rows: Rows, among: Rows, k: int = 1) -> Nearest:
-    """The ``k`` nearest of all rows of a set to each row, by the distance of float32 numbers.
+def nearest_neighbours(rows: Rows, among: Rows, k: int = 1) -> Nearest:
+    """Returns the ``k`` nearest rows of a set for each query row.
 
-    Squared distances are found on the device in float32, tile by tile, and those of the nearest
-    again in float64 from the differences. Where another could have been lost to rounding, all are.
+    Squared distances are computed tile by tile on the device in float32. Those of the candidates
+    are recomputed in float64 from differences. If rounding could have lost a neighbour of a row,
+    all its distances are recomputed. Inputs are rounded to float32.
 
     Args:
-      rows: numbers of any shape, ``[count, *shape]``.
+      rows: the queries, numbers of any shape, ``[count, *shape]``.
       among: the set, of the same ``shape``.
-      k: how many.
+      k: number of neighbours.
 
     Raises:
-      ValueError: if the shapes differ, numbers are not finite, or the set has fewer than ``k``.
+      ValueError: if the shapes differ, numbers are not finite, or the set has fewer than ``k``
+        rows.
     """
     x, y = (_flat(numbers) for numbers in (rows, among))
     if np.shape(rows)[1:] != np.shape(among)[1:]:
@@ -57,7 +59,7 @@ def nearest(rows: Rows, among: Rows, k: int = 1) -> Nearest:
             f"rows must be of one shape: got {np.shape(rows)[1:]} and {np.shape(among)[1:]}"
         )
     if not 1 <= k <= len(y):
-        raise ValueError(f"`k` must be in 1..{len(y)}, the rows to choose from: got {k}")
+        raise ValueError(f"`k` must be in 1..{len(y)}, the size of the set: got {k}")
     centre = y.mean(axis=0, dtype=np.float64).astype(np.float32)
     radius = max(float(np.linalg.norm(tile, axis=1).max()) for _, tile in _tiles(y, centre))
     parts = [
@@ -69,14 +71,14 @@ def nearest(rows: Rows, among: Rows, k: int = 1) -> Nearest:
 def _flat(numbers: Rows) -> np.ndarray:
     x = np.asarray(numbers, np.float32)
     if x.ndim < 2 or not x.size:
-        raise ValueError(f"rows must be [count, *shape], and some: got shape {x.shape}")
+        raise ValueError(f"rows must be [count, *shape] and not empty: got shape {x.shape}")
     if not np.isfinite(x).all():
-        raise ValueError("rows must be finite: some are not")
+        raise ValueError("rows must be finite: got NaN or infinity")
     return x.reshape(len(x), -1)
 
 
 def _of_some(x: np.ndarray, y: np.ndarray, centre: np.ndarray, radius: float, k: int) -> Nearest:
-    """The neighbours of a few rows; ``radius`` is the largest distance from the centre."""
+    """Returns the neighbours of a few rows; the set lies within ``radius`` of the centre."""
     kept = min(k + SPARE, len(y))
     squares, candidates = _candidates(x - centre, y, centre, kept)
     found = _exact(x, y, candidates, k)
@@ -92,7 +94,7 @@ def _of_some(x: np.ndarray, y: np.ndarray, centre: np.ndarray, radius: float, k:
 
 
 def _tiles(y: np.ndarray, centre: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Rows about the centre, with the number of the first of them."""
+    """Yields centred tiles of rows, with the index of their first row."""
     size = max(1, min(TILE, len(y), NUMBERS // y.shape[1]))
     for first in range(0, len(y), size):
         yield first, y[first : first + size] - centre
@@ -101,7 +103,7 @@ def _tiles(y: np.ndarray, centre: np.ndarray) -> Iterator[tuple[int, np.ndarray]
 def _candidates(
     centred: np.ndarray, y: np.ndarray, centre: np.ndarray, kept: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Squared distances and indices of the ``kept`` nearest, nearly."""
+    """Returns approximate squared distances and indices of the ``kept`` nearest rows."""
     on_device = jnp.asarray(centred)
     best = (jnp.full((len(centred), kept), jnp.inf), jnp.zeros((len(centred), kept), jnp.int32))
     size = 0
@@ -121,7 +123,8 @@ def _merge_tile(
     first: Int[Array, ""],
     count: Int[Array, ""],
 ) -> tuple[Float[Array, "rows kept"], Int[Array, "rows kept"]]:
-    """The best so far and of the ``count`` rows of a tile, which begins with row ``first``."""
+    """Merges the best rows so far with the ``count`` rows of a tile that starts at row
+    ``first``."""
     product = jnp.matmul(x, tile.T, precision=jax.lax.Precision.HIGHEST)
     squares = (x**2).sum(axis=1)[:, None] + (tile**2).sum(axis=1)[None] - 2 * product
     numbers = jnp.arange(len(tile))[None]
@@ -133,7 +136,7 @@ def _merge_tile(
 
 
 def _exact(x: np.ndarray, y: np.ndarray, candidates: np.ndarray, k: int) -> Nearest:
-    """The nearest candidates of each row."""
+    """Returns the nearest candidates of each row, by float64 distances."""
     squares = np.empty(candidates.size)
     step = max(1, NUMBERS // x.shape[1])
     for first in range(0, len(squares), step):

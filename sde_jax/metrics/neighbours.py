@@ -1,4 +1,4 @@
-"""Nearest neighbours of rows of features, exact, also with a part of the neighbours left out."""
+"""Exact k-nearest-neighbour distances of features, also without each jackknife group."""
 
 from collections.abc import Iterator
 
@@ -9,11 +9,11 @@ from sde_jax.metrics.estimate import GROUPS
 __all__ = ["distance_tiles", "neighbour_distances"]
 
 TILE = 2**24
-"""Distances that are held at once."""
+"""Distances held at once."""
 
 
 def distance_tiles(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """Squared distances of some rows of ``x`` from all of ``y``, with those rows, tile by tile."""
+    """Yields slices of rows of ``x`` and their squared distances from all of ``y``."""
     size = max(1, TILE // len(y))
     norms = (y**2).sum(axis=1)
     for start in range(0, len(x), size):
@@ -24,14 +24,14 @@ def distance_tiles(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[slice, np.nda
 
 
 def neighbour_distances(x: np.ndarray, y: np.ndarray | None, k: int) -> np.ndarray:
-    """Squared distances of rows from their ``k``-th nearest neighbours, ``[1 + GROUPS, count]``.
+    """Returns squared distances to the ``k``-th nearest neighbours, ``[1 + GROUPS, count]``.
 
-    The first are those among all of ``y``, then those among the others than each group of ``y``.
+    The first row is over all of ``y``; the others leave out one group of ``y`` each.
 
     Args:
-      x: the rows.
-      y: where neighbours are sought; None for the other rows of ``x`` itself.
-      k: 1 for the nearest. Every group must leave that many.
+      x: the query rows.
+      y: the rows to search; None for the other rows of ``x`` itself.
+      k: 1 for the nearest. Without any one group, at least this many rows must remain.
     """
     others = x if y is None else y
     nearest = np.full((len(x), GROUPS, k), np.inf)

@@ -1,4 +1,4 @@
-"""How real samples look and how much of the data they reach, by the nearest neighbours."""
+"""Fidelity and diversity of samples by nearest neighbours: precision, recall, density, coverage."""
 
 from typing import NamedTuple
 
@@ -18,29 +18,30 @@ __all__ = ["DensityCoverage", "PrecisionRecall", "density_coverage", "precision_
 
 
 class PrecisionRecall(NamedTuple):
-    """The share of samples near data, and of data near samples."""
+    """The share of samples near the data, and of data near the samples."""
 
     precision: Estimate
     recall: Estimate
 
 
 class DensityCoverage(NamedTuple):
-    """How densely data surround the samples, and the share of data that have a sample near."""
+    """The density of data around samples, and the share of data with a sample nearby."""
 
     density: Estimate
     coverage: Estimate
 
 
 def precision_recall(generated: ArrayLike, real: ArrayLike, *, k: int = 3) -> PrecisionRecall:
-    """Improved precision and recall (Kynkäänniemi et al. 2019, eq. 1 and 2).
+    """Returns improved precision and recall (Kynkäänniemi et al. 2019, eq. 1 and 2).
 
-    A row is near a set if it is no farther from one of its rows than that row's ``k``-th nearest
-    neighbour in the set. Counts name the generated first; errors are of jackknives over tenths.
+    A row is near a set if, for some row of the set, it is no farther than that row's ``k``-th
+    nearest neighbour in the set. Counts are of generated, then real rows. Standard errors are by
+    the jackknife over `GROUPS` groups.
 
     Args:
       generated: features of samples, ``[count, dimension]``.
-      real: those of data.
-      k: the neighbour that bounds a row's surroundings.
+      real: features of data.
+      k: the neighbour that sets a row's radius.
 
     Raises:
       ValueError: if a set has fewer than ``2 k + 2`` rows, or the dimensions differ.
@@ -51,19 +52,19 @@ def precision_recall(generated: ArrayLike, real: ArrayLike, *, k: int = 3) -> Pr
 
 
 def density_coverage(generated: ArrayLike, real: ArrayLike, *, k: int = 5) -> DensityCoverage:
-    """Density and coverage (Naeem et al. 2020, eq. 4 and 5).
+    """Returns density and coverage (Naeem et al. 2020, eq. 4 and 5).
 
-    Data have a sample near if it is closer than their ``k``-th nearest neighbour among the data;
-    the density is the number of data that a sample is near to, over ``k``. Counts and errors are as
-    in `precision_recall`.
+    The radius of a real row is the distance of its ``k``-th nearest neighbour in the data. It is
+    covered if a sample lies within its radius. The density is the mean number of real rows whose
+    radius covers a sample, over ``k``. Counts and standard errors are as in `precision_recall`.
 
     Args:
       generated: features of samples, ``[count, dimension]``.
-      real: those of data.
-      k: the neighbour that bounds the surroundings of data.
+      real: features of data.
+      k: the neighbour that sets the radius of a real row.
 
     Raises:
-      ValueError: as `precision_recall`.
+      ValueError: as for `precision_recall`.
     """
     x, y = _checked(generated, real, k)
     counts = (len(x), len(y))
@@ -90,7 +91,7 @@ def _checked(generated: ArrayLike, real: ArrayLike, k: int) -> tuple[np.ndarray,
 
 
 def _radii(y: np.ndarray, k: int) -> np.ndarray:
-    """`neighbour_distances` within a set; below all distances for the rows that are left out."""
+    """Returns `neighbour_distances` within a set, and -1 for rows of the group that is left out."""
     radii = neighbour_distances(y, None, k)
     for group in range(GROUPS):
         radii[1 + group, group::GROUPS] = -1
@@ -98,7 +99,7 @@ def _radii(y: np.ndarray, k: int) -> np.ndarray:
 
 
 def _near(x: np.ndarray, y: np.ndarray, k: int) -> np.ndarray:
-    """Whether rows of ``x`` are near ``y``, and near ``y`` without each of its groups."""
+    """Returns which rows of ``x`` are near ``y``, and near ``y`` without each of its groups."""
     radii = _radii(y, k)
     near = np.empty((len(radii), len(x)), bool)
     for rows, tile in distance_tiles(x, y):
@@ -107,7 +108,7 @@ def _near(x: np.ndarray, y: np.ndarray, k: int) -> np.ndarray:
 
 
 def _mean(values: np.ndarray, counts: tuple[int, int]) -> Estimate:
-    """The mean over rows of ``values[0]``; the others are without the groups of the other set."""
+    """Returns the mean of ``values[0]``; the other rows leave out a group of the other set."""
     without_own = [_without_group(values[0], group).mean() for group in range(GROUPS)]
     stderr = jackknife_stderr(without_own, values[1:].mean(axis=1))
     return Estimate(float(values[0].mean()), stderr, counts)

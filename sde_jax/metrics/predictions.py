@@ -1,4 +1,4 @@
-"""What a classifier predicts of generated images, against what it predicts of real ones."""
+"""Predictions of a classifier for generated images, compared with those for real images."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -11,27 +11,34 @@ from sde_jax.metrics.estimate import (
     as_features,
     check_dimensions,
     jackknife_stderr,
+    mean_estimate,
 )
 
-__all__ = ["LabelDistance", "Predicted", "Predictions", "expected_label_distance", "predictions"]
+__all__ = [
+    "LabelDistance",
+    "Predicted",
+    "Predictions",
+    "expected_label_distance",
+    "compare_predictions",
+]
 
 
 class Predicted(NamedTuple):
-    """What a classifier predicts of one set of images."""
+    """Predictions of a classifier for one set of images."""
 
     mean_max_logit: Estimate
     """Mean of the largest logit."""
     unsure_share: Estimate
-    """Share of images whose most probable label has a probability below the threshold."""
+    """Share of images whose largest class probability is below the threshold."""
     unsure: np.ndarray
-    """Indices of these images, the least sure first."""
+    """Indices of these images, in increasing order of confidence."""
     label_shares: tuple[Estimate, ...]
     """Share of images of each predicted label."""
     entropy: Estimate
-    """Of the distribution of predicted labels, in nats."""
+    """Entropy of the distribution of predicted labels, in nats."""
     best: tuple[int | None, ...]
-    """For each label the image with the largest logit of it, of those predicted to have it; None
-    where there are none."""
+    """For each label, the image with the largest logit among those predicted to have it; None if
+    there is none."""
 
 
 class LabelDistance(NamedTuple):
@@ -39,36 +46,36 @@ class LabelDistance(NamedTuple):
 
     value: float
     stderr: float
-    """By leaving out each image in turn. It does not hold where the value is near `expected`."""
+    """Standard error by the jackknife over images; not valid if the value is near `expected`."""
     expected: float
-    """The mean distance of two sets of these sizes of the real images' distribution."""
+    """Mean distance of two sets of these sizes from the distribution of the real images."""
     counts: tuple[int, int]
-    """Images of each set: generated, real."""
+    """Number of generated and of real images."""
 
 
 class Predictions(NamedTuple):
-    """What a classifier predicts of generated and of real images."""
+    """Predictions of a classifier for generated and for real images."""
 
     generated: Predicted
     real: Predicted
     label_distance: LabelDistance
     threshold: float
-    """Below this probability of its most probable label the classifier is unsure of an image."""
+    """Largest class probability below which the classifier counts as unsure."""
 
 
-def predictions(
+def compare_predictions(
     generated_logits: ArrayLike, real_logits: ArrayLike, *, threshold: float = 0.9
 ) -> Predictions:
-    """Measures the predictions ``argmax(logits)``, of probability ``softmax(logits)``.
+    """Compares the predictions ``argmax(logits)``, with confidences from ``softmax(logits)``.
 
     Args:
       generated_logits: ``[count, classes]``.
-      real_logits: others of the same classes.
+      real_logits: logits of real images, of the same classes.
       threshold: probability below which a prediction is unsure.
 
     Raises:
-      ValueError: if a set has fewer than two images, the classes differ in number, or the threshold
-        is not in (0, 1].
+      ValueError: if a set has fewer than two images, the numbers of classes differ, or the
+        threshold is not in (0, 1].
     """
     if not 0 < threshold <= 1:
         raise ValueError(f"`threshold` must lie in (0, 1]: got {threshold}.")
@@ -80,14 +87,14 @@ def predictions(
 
 
 def expected_label_distance(shares: ArrayLike, first: int, second: int) -> float:
-    """The mean total variation distance of two sets of labels that are drawn with these shares.
+    """Returns the mean total variation distance of two sets of labels drawn with these shares.
 
-    ``1/2 sum_k E|X_k / n - Y_k / m|``, exactly, of binomial counts ``X_k`` and ``Y_k``.
+    It is ``1/2 sum_k E|X_k / n - Y_k / m|``, exactly, of binomial counts ``X_k`` and ``Y_k``.
 
     Args:
-      shares: of each label.
-      first: images of one set, n.
-      second: images of the other, m.
+      shares: probability of each label.
+      first: number of images of one set, n.
+      second: number of images of the other set, m.
     """
     return 0.5 * sum(_mean_difference(float(p), first, second) for p in np.asarray(shares))
 
@@ -101,10 +108,10 @@ def _predicted(logits: np.ndarray, threshold: float) -> Predicted:
     counts = np.array([len(rows) for rows in of_labels])
     entropy = float(_entropy(counts / len(labels)))
     return Predicted(
-        mean_max_logit=_mean(largest),
-        unsure_share=_mean(confidence < threshold),
+        mean_max_logit=mean_estimate(largest),
+        unsure_share=mean_estimate(confidence < threshold),
         unsure=unsure[np.argsort(confidence[unsure], kind="stable")],
-        label_shares=tuple(_mean(labels == label) for label in classes),
+        label_shares=tuple(mean_estimate(labels == label) for label in classes),
         entropy=Estimate(entropy, jackknife_stderr(_without(counts, _entropy)), (len(labels),)),
         best=tuple(int(rows[largest[rows].argmax()]) if len(rows) else None for rows in of_labels),
     )
@@ -122,14 +129,8 @@ def _label_distance(generated: np.ndarray, real: np.ndarray) -> LabelDistance:
     return LabelDistance(float(_total_variation(ours, theirs)), stderr, expected, sizes)
 
 
-def _mean(values: np.ndarray) -> Estimate:
-    """The mean, whose jackknife over rows is the deviation over the root of their number."""
-    count = len(values)
-    return Estimate(float(values.mean()), float(values.std(ddof=1)) / count**0.5, (count,))
-
-
 def _without(counts: np.ndarray, measure: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """A measure of label shares without each image in turn: alike for images of the same label."""
+    """Returns a statistic of label shares without each image in turn."""
     others = (counts - np.eye(len(counts))) / (counts.sum() - 1)
     seen = counts > 0
     return np.repeat(measure(others[seen]), counts[seen])
@@ -145,7 +146,7 @@ def _total_variation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def _mean_difference(p: float, n: int, m: int) -> float:
-    """``E|X / n - Y / m|`` of binomial counts of n and m draws of probability ``p``."""
+    """Returns ``E|X / n - Y / m|`` of binomial counts of n and m draws of probability ``p``."""
     x, y = _binomial(p, n), _binomial(p, m)
     below, part_below = np.cumsum(y), np.cumsum(y * np.arange(m + 1)) / m
     shares = np.arange(n + 1) / n
@@ -155,7 +156,7 @@ def _mean_difference(p: float, n: int, m: int) -> float:
 
 
 def _binomial(p: float, n: int) -> np.ndarray:
-    """Probabilities of 0..n."""
+    """Returns the probabilities of 0..n."""
     if p in (0.0, 1.0):
         return np.eye(n + 1)[0 if p == 0 else n]
     factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])

@@ -1,4 +1,4 @@
-"""How near restored images are to the true ones, image by image."""
+"""Similarity of restored images to their ground truth, per image."""
 
 import numpy as np
 from jax.typing import ArrayLike
@@ -12,14 +12,14 @@ C1, C2 = 0.01**2, 0.03**2
 
 
 def psnr(images: ArrayLike, truth: ArrayLike) -> np.ndarray:
-    """Peak signal-to-noise ratio ``-10 log10(mean (image - truth)^2)`` of each image, in decibels.
+    """Returns the peak signal-to-noise ratio ``-10 log10(mean (image - truth)^2)``, in decibels.
 
     Args:
-      images: ``[count, height, width, channels]``, of range [0, 1], which is the peak.
-      truth: what they should be.
+      images: ``[count, height, width, channels]``, in [0, 1]; the peak is 1.
+      truth: the ground truth.
 
     Returns:
-      ``[count]`` in float64; infinite for an image that is its truth.
+      ``[count]`` in float64; infinite for an image equal to its truth.
 
     Raises:
       ValueError: unless both are images of one shape.
@@ -31,20 +31,20 @@ def psnr(images: ArrayLike, truth: ArrayLike) -> np.ndarray:
 
 
 def ssim(images: ArrayLike, truth: ArrayLike) -> np.ndarray:
-    """Structural similarity of each image, at most 1 (Wang et al. 2004, eq. 13).
+    """Returns the structural similarity of each image, at most 1 (Wang et al. 2004, eq. 13).
 
     ::
 
         (2 m_x m_y + C1) (2 s_xy + C2) / ((m_x^2 + m_y^2 + C1) (s_x^2 + s_y^2 + C2))
 
     with means m, variances s^2 and the covariance s_xy in a Gaussian window of deviation 1.5 and
-    11x11 pixels, C1 = .01^2 and C2 = .03^2; averaged over the channels and over all places where
-    the whole window fits. Images with a side below 11 have the largest odd window that fits: their
-    similarities compare with one another alone.
+    11x11 pixels, C1 = .01^2 and C2 = .03^2. It is averaged over channels and over all places where
+    the whole window fits. Images with a side below 11 use the largest odd window that fits; their
+    similarities are comparable only with one another.
 
     Args:
-      images: ``[count, height, width, channels]``, of range [0, 1].
-      truth: what they should be.
+      images: ``[count, height, width, channels]``, in [0, 1].
+      truth: the ground truth.
 
     Returns:
       ``[count]`` in float64.
@@ -70,7 +70,7 @@ def _checked(images: ArrayLike, truth: ArrayLike) -> tuple[np.ndarray, np.ndarra
 
 
 def _windows(length: int, side: int) -> np.ndarray:
-    """The weights of a side's pixels in each place of the window, ``[places, length]``."""
+    """Returns the window's weights along one axis at each place, ``[places, length]``."""
     weights = np.exp(-0.5 * ((np.arange(side) - side // 2) / DEVIATION) ** 2)
     windows = np.zeros((length - side + 1, length))
     for place, row in enumerate(windows):
@@ -79,7 +79,7 @@ def _windows(length: int, side: int) -> np.ndarray:
 
 
 def _similarity(x: np.ndarray, y: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> float:
-    """Of images ``[height, width, channels]``."""
+    """Returns the similarity of two images ``[height, width, channels]``."""
 
     def mean(values: np.ndarray) -> np.ndarray:
         return np.einsum("ih,hwc,jw->ijc", rows, values, columns, optimize=True)

@@ -1,4 +1,4 @@
-"""How well a score tells two sets apart, whatever the threshold."""
+"""ROC curves: how well a score separates two sets, at any threshold."""
 
 from typing import NamedTuple
 
@@ -7,39 +7,41 @@ from jax.typing import ArrayLike
 
 from sde_jax.metrics.estimate import Estimate
 
-__all__ = ["RocCurve", "roc_area", "roc_curve"]
+__all__ = ["RocCurve", "placements", "roc_area", "roc_curve"]
 
 
 class RocCurve(NamedTuple):
     """A receiver operating characteristic, from (0, 0) to (1, 1)."""
 
     false_positive_rate: np.ndarray
-    """The share of negatives at or above each threshold, from the highest down."""
+    """Share of negatives at or above each threshold, in decreasing order of thresholds."""
     true_positive_rate: np.ndarray
-    """That of positives."""
+    """Share of positives at or above each threshold."""
 
 
 def roc_area(positive: ArrayLike, negative: ArrayLike) -> Estimate:
-    """The area under the ROC curve, ``P(positive > negative) + P(positive = negative) / 2``.
+    """Returns the area under the ROC curve.
 
-    One half says that the score tells nothing, less that it tells the opposite. The area is the
-    mean of the placements of either set, the shares of the other set that are below each score
-    (ties count half), and its variance ``var(P_positive) / m + var(P_negative) / n`` (DeLong,
-    DeLong and Clarke-Pearson 1988). Counts name the positives first.
+    It is ``P(positive > negative) + P(positive = negative) / 2``. One half means no separation,
+    less means the reverse order. The area is the mean of the placements of either set, the share of
+    the other set below each score (ties count half). Its variance is
+    ``var(P_positive) / m + var(P_negative) / n`` (DeLong, DeLong and Clarke-Pearson 1988). Counts
+    are of positives, then negatives.
 
     Args:
-      positive: the scores of one set, which should be the higher ones, ``[m]``.
-      negative: those of the other, ``[n]``.
+      positive: scores of the set expected to be higher, ``[m]``.
+      negative: scores of the other set, ``[n]``.
 
     Returns:
-      The standard error is NaN, for unknown, if a set has but one score, or if all of one are above
-      all of the other, or all are equal.
+      The area; its standard error is NaN if a set has a single score, if the sets do not overlap,
+        or if
+      all scores are equal.
 
     Raises:
       ValueError: if a set is empty, or has a score that is not finite.
     """
     x, y = _checked("positive", positive), _checked("negative", negative)
-    below, above = _placements(x, y), 1 - _placements(y, x)
+    below, above = placements(x, y), 1 - placements(y, x)
     counts = (len(x), len(y))
     area = float(below.mean())
     spread = max(np.ptp(below), np.ptp(above)) > 0
@@ -50,7 +52,7 @@ def roc_area(positive: ArrayLike, negative: ArrayLike) -> Estimate:
 
 
 def roc_curve(positive: ArrayLike, negative: ArrayLike) -> RocCurve:
-    """The curve whose area is `roc_area`, at the thresholds where it turns.
+    """Returns the curve whose area is `roc_area`, at the thresholds where it turns.
 
     Args and raises as for `roc_area`.
     """
@@ -73,8 +75,8 @@ def _checked(name: str, scores: ArrayLike) -> np.ndarray:
     return x
 
 
-def _placements(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """The share of the others below each score; ties count half."""
+def placements(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Returns the share of the others below each score; ties count half."""
     ordered = np.sort(others)
     below, not_above = (np.searchsorted(ordered, scores, side) for side in ("left", "right"))
     return (below + not_above) / (2 * len(ordered))

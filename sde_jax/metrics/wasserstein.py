@@ -1,4 +1,4 @@
-"""Wasserstein distances that need no fitted Gaussian: of sorted numbers, and of projections."""
+"""Wasserstein distances without Gaussian fits: in one dimension, and sliced."""
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ __all__ = ["sliced_wasserstein_2", "wasserstein_1"]
 
 
 def wasserstein_1(first: Float[Array, "count"], second: Float[Array, "count"]) -> Float[Array, ""]:
-    """Wasserstein-1 distance of two equally large sets of numbers: the mean gap once sorted.
+    """Returns the Wasserstein-1 distance of two equally large sets of numbers, the mean sorted gap.
 
     Raises:
       ValueError: if the sets differ in size.
@@ -25,14 +25,14 @@ def sliced_wasserstein_2(
     *,
     projections: int = 256,
 ) -> Float[Array, ""]:
-    """The root of the mean squared Wasserstein-2 distance over random directions.
+    """Returns the root mean squared Wasserstein-2 distance over random directions.
 
     Bonneel et al. 2015 (doi:10.1007/s10851-014-0506-3), eq. 8, by Monte Carlo.
 
     Args:
-      key: fixes the directions.
+      key: determines the directions.
       first: points.
-      second: as many others.
+      second: points, as many as ``first``.
       projections: number of directions.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The layers of DDPM and NCSN++ (Song et al. 2021, appendix H), on ``[batch, h, w, channels]``."""
+"""Layers of DDPM and NCSN++ (Song et al. 2021, appendix H), on ``[batch, h, w, channels]``."""
 
 import math
 from collections.abc import Callable
@@ -35,18 +35,18 @@ ACTIVATIONS: dict[str, Activation] = {
     "relu": nn.relu,
     "lrelu": lambda x: nn.leaky_relu(x, 0.2),
 }
-"""The activations, by the names that specs use; the slope of the leaky one is 0.2."""
+"""Activations by the names that specs use; the leaky one has slope 0.2."""
 
 
 def initializer(scale: float = 1.0) -> nn.initializers.Initializer:
-    """Uniform initialization of variance ``scale / fan_avg``; 0 stands for 1e-10."""
+    """Returns uniform initialization of variance ``scale / fan_avg``; 0 stands for 1e-10."""
     return nn.initializers.variance_scaling(scale or 1e-10, "fan_avg", "uniform")
 
 
 def convolution(
     features: int, dtype: DTypeLike, precision: PrecisionLike, scale: float = 1.0
 ) -> nn.Conv:
-    """A 3x3 convolution that keeps height and width."""
+    """Builds a 3x3 convolution that keeps height and width."""
     return nn.Conv(
         features, (3, 3), kernel_init=initializer(scale), dtype=dtype, precision=precision
     )
@@ -59,22 +59,22 @@ def product(
     scale: float = 1.0,
     name: str | None = None,
 ) -> nn.Dense:
-    """A product over channels, the same at every pixel."""
+    """Builds a dense layer over channels, shared by all pixels."""
     return nn.Dense(
         features, kernel_init=initializer(scale), dtype=dtype, precision=precision, name=name
     )
 
 
 def add_shortcut(x: Image, h: Image, rescale: bool) -> Image:
-    """The sum of a block and its shortcut, divided by sqrt(2) on demand."""
+    """Returns the sum of a block and its shortcut, divided by sqrt(2) if ``rescale``."""
     return (x + h) / math.sqrt(2) if rescale else x + h
 
 
 class GroupNorm(nn.Module):
-    """Normalizes groups of channels, then scales and shifts channels.
+    """Normalizes groups of channels, then scales and shifts each channel.
 
-    Mean and variance, of a group's channels at all pixels, are computed in float32: first per
-    channel, then over the channels of a group, which XLA does faster than both at once.
+    Mean and variance over a group's channels and all pixels are computed in float32: first per
+    channel, then over the channels of a group. XLA does this faster than both at once.
 
     Attributes:
       groups: number of groups; None for ``min(channels // 4, 32)``.
@@ -82,7 +82,7 @@ class GroupNorm(nn.Module):
       dtype: type of the output; parameters are float32.
 
     Raises:
-      ValueError: if the channels do not divide into that many groups.
+      ValueError: if the number of groups does not divide the number of channels.
     """
 
     groups: int | None = None
@@ -112,25 +112,25 @@ class GroupNorm(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """A residual block of two convolutions that may also resample (then it is the BigGAN kind).
+    """A residual block of two convolutions, with optional resampling as in BigGAN.
 
-    ``h = conv(resample(act(norm(x)))) + time(embedding)``,
-    ``h = conv(dropout(act(norm(h))))``, returns ``(shortcut(resample(x)) + h) / sqrt(2)``;
-    the shortcut is a product over channels if the width changes or the image is resampled.
+    ``h = conv(resample(act(norm(x)))) + time(embedding)``, ``h = conv(dropout(act(norm(h))))``; the
+    output is ``(shortcut(resample(x)) + h) / sqrt(2)``. The shortcut is a dense layer over channels
+    if the width changes or the image is resampled.
 
     Submodules: GroupNorm_0, Conv_0, time, GroupNorm_1, Conv_1, shortcut.
 
     Attributes:
       features: width of the output.
-      resample: doubles or halves height and width, or None to keep them.
-      dropout: probability of dropping an activation before the second convolution.
+      resample: doubles or halves height and width; None keeps them.
+      dropout: dropout rate before the second convolution.
       skip_rescale: divide the sum by sqrt(2).
       activation: the nonlinearity.
       groups: groups of the normalizations, as in ``GroupNorm``.
-      epsilon: that of the normalizations.
+      epsilon: epsilon of the normalizations.
       init_scale: scale of the second convolution at initialization, as in ``initializer``.
-      shortcut_scale: that of the shortcut.
-      rematerialize: keep nothing from inside for the gradient, but compute it again.
+      shortcut_scale: scale of the shortcut at initialization.
+      rematerialize: recompute the block in the backward pass instead of storing activations.
       dtype: type of the computation; parameters are float32.
       precision: precision of every product.
     """
@@ -155,7 +155,7 @@ class ResidualBlock(nn.Module):
         *,
         deterministic: bool = True,
     ) -> Image:
-        """The image with the block's addition."""
+        """Returns the output of the block."""
         block = ResidualBlock._apply
         if self.rematerialize:
             block = nn.remat(block, static_argnums=3)
@@ -182,24 +182,24 @@ class ResidualBlock(nn.Module):
 
 
 class AttentionBlock(nn.Module):
-    """Attention of every pixel to every pixel, with a shortcut.
+    """Self-attention over all pixels, with a shortcut.
 
-    ``softmax(q k^T / sqrt(width)) v`` of the normalized input, the softmax in float32; each head
-    does so with its own part of the channels, of that width.
+    ``softmax(q k^T / sqrt(width)) v`` of the normalized input, with the softmax in float32. Each
+    head takes its own slice of the channels, of that width.
 
     Submodules: GroupNorm_0, query, key, value, output.
 
     Attributes:
       skip_rescale: divide the sum by sqrt(2).
       groups: groups of the normalization, as in ``GroupNorm``.
-      epsilon: that of the normalization.
+      epsilon: epsilon of the normalization.
       head_channels: width of a head; None for one head.
-      init_scale: scale of the last product at initialization, as in ``initializer``.
+      init_scale: scale of the output layer at initialization, as in ``initializer``.
       dtype: type of the computation; parameters are float32.
       precision: precision of every product.
 
     Raises:
-      ValueError: if the channels do not divide into heads of that width.
+      ValueError: if ``head_channels`` does not divide the number of channels.
     """
 
     skip_rescale: bool = True
@@ -239,10 +239,11 @@ class AttentionBlock(nn.Module):
 
 
 class Combine(nn.Module):
-    """Joins a second image of the same size to ``h``, by a product over channels (Dense_0).
+    """Joins a second image of the same size to ``h`` after a dense layer over channels (Dense_0).
 
     Attributes:
-      method: add the product, or concatenate it in front of ``h``, which doubles the width.
+      method: "sum" adds the image; "cat" concatenates it in front of ``h``, which doubles the
+        width.
       dtype: type of the computation; parameters are float32.
       precision: precision of the product.
     """

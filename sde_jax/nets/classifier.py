@@ -1,4 +1,4 @@
-"""A small residual network that classifies images, and whose features metrics compare."""
+"""A small residual classifier of images, whose features are also used by metrics."""
 
 import functools
 from dataclasses import dataclass
@@ -18,29 +18,29 @@ __all__ = ["Classified", "Classifier", "ClassifierSpec"]
 
 
 class Classified(NamedTuple):
-    """What a classifier says of images, in float32."""
+    """Outputs of a classifier, in float32."""
 
     features: Float[Array, "batch features"]
-    """The last hidden layer."""
+    """Activations of the last hidden layer."""
     logits: Float[Array, "batch classes"]
-    """Log probabilities of the classes, up to a constant of each image."""
+    """Unnormalized log probabilities of the classes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierSpec:
-    """The shape of a ``Classifier``."""
+    """Hyperparameters of a ``Classifier``."""
 
     classes: int = 10
     """Number of classes."""
     channels: int = 32
     """Width of the first convolution."""
     multipliers: tuple[int, ...] = (1, 2)
-    """Width of each level in multiples of ``channels``; each halves height and width."""
+    """Width of each level in multiples of ``channels``; each level halves height and width."""
     features: int = 64
-    """Width of the last hidden layer: the dimension of a Frechet distance, whose finite-sample bias
-    grows with its square."""
+    """Width of the last hidden layer. It is the dimension of a Fréchet distance, whose
+    finite-sample bias grows with its square."""
     dropout: float = 0.1
-    """Probability of dropping an activation inside a block and before the last layer."""
+    """Dropout rate inside blocks and before the last layer."""
 
     def __post_init__(self) -> None:
         for field, least in (("classes", 2), ("features", 1)):
@@ -48,44 +48,44 @@ class ClassifierSpec:
                 raise ValueError(f"`{field}` must be at least {least}: got {getattr(self, field)}.")
         if self.channels < 4 or self.channels % 4:
             raise ValueError(
-                "`channels` must be a multiple of 4, which are normalized together: got "
+                "`channels` must be a multiple of 4, the least size of a normalization group: got "
                 f"{self.channels}."
             )
         if not self.multipliers or min(self.multipliers) < 1:
             raise ValueError(
-                f"`multipliers` must be one or more whole numbers from 1: got {self.multipliers}."
+                f"`multipliers` must be one or more positive integers: got {self.multipliers}."
             )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"`dropout` must lie in [0, 1): got {self.dropout}.")
 
     def build(self) -> "Classifier":
-        """The network of this shape."""
+        """Builds the network."""
         return Classifier(self)
 
 
 class Classifier(nn.Module):
     """A residual network for images of any size that its levels can halve.
 
-    Called as ``(x, time=None, *, deterministic=True)``; dropout needs ``rngs={"dropout": key}``. A
-    convolution, for each level a residual block that halves (`ResidualBlock`), ``swish(norm(h))``
-    of all pixels, dropout, and two dense layers: ``features = swish(Dense_0(h))``,
-    ``logits = Dense_1(dropout(features))``.
+    Called as ``(x, time=None, *, deterministic=True)``; dropout needs ``rngs={"dropout": key}``.
+    Its layers are a convolution, one halving residual block per level (`ResidualBlock`),
+    ``swish(norm(h))`` of all pixels, dropout, and two dense layers:
+    ``features = swish(Dense_0(h))``, ``logits = Dense_1(dropout(features))``.
 
-    Without ``time``, ``x`` of shape ``[batch, height, width, channels]`` is in [0, 1], and the
-    convolution gets ``2 x - 1``. With ``time`` of shape ``[batch]``, in about [0, 1000], it is a
-    classifier of noisy images (Song et al. 2021, arXiv:2011.13456, appendix I): ``x`` is of about
-    unit size at every noise level, as `sde_jax.score.ClassifierModel` shows it, the convolution
-    gets it as it is, and every block is told the time as those of DDPM are, by
-    ``swish(time_1(swish(time_0(positional_embedding(time)))))``. Parameters are of the one or the
-    other kind, as the call that initializes them.
+    Without ``time``, ``x`` of shape ``[batch, height, width, channels]`` is in [0, 1] and the first
+    convolution takes ``2 x - 1``. With ``time`` of shape ``[batch]``, in about [0, 1000], it is a
+    classifier of noisy images (Song et al. 2021, arXiv:2011.13456, appendix I). Then ``x`` has
+    about unit scale at every noise level, as `sde_jax.score.ClassifierModel` provides it, and is
+    not rescaled. Every block takes the time embedding
+    ``swish(time_1(swish(time_0(positional_embedding(time)))))``, as in DDPM. The call that
+    initializes the parameters decides between the two variants.
 
     Attributes:
-      spec: the shape of the network.
+      spec: hyperparameters of the network.
       dtype: type of the computation; parameters and output are float32.
       precision: precision of every product; None follows ``jax.default_matmul_precision``.
 
     Raises:
-      ValueError: if the examples are no images, or the levels cannot halve them.
+      ValueError: if the examples are not images, or the levels cannot halve them.
     """
 
     spec: ClassifierSpec
@@ -122,7 +122,7 @@ class Classifier(nn.Module):
 
     @nn.nowrap
     def _embedded(self, time: Float[Array, "batch"]) -> Float[Array, "batch width"]:
-        """The vector that every block is given, activated."""
+        """Returns the activated time embedding of the blocks."""
         embedding = positional_embedding(time, self.spec.channels)
         for name in ("time_0", "time_1"):
             layer = product(4 * self.spec.channels, self.dtype, self.precision, name=name)
@@ -131,11 +131,11 @@ class Classifier(nn.Module):
 
 
 def check_shape(shape: tuple[int, ...], levels: int) -> None:
-    """Refuses examples that are no images of a size that can be halved so often."""
+    """Raises `ValueError` unless examples are images that can be halved ``levels`` times."""
     if len(shape) != 3:
         raise ValueError(f"a classifier takes images: got examples of shape {shape}.")
     if shape[0] % 2**levels or shape[1] % 2**levels:
         raise ValueError(
-            f"the {levels} levels of `multipliers` need a height and width that {2**levels} "
-            f"divides: got images of {shape[0]}x{shape[1]}."
+            f"height and width must be divisible by {2**levels} for the {levels} levels of "
+            f"`multipliers`: got images of {shape[0]}x{shape[1]}."
         )

@@ -1,4 +1,4 @@
-"""What a network is told beside the noisy data and the time."""
+"""Conditioning inputs of networks."""
 
 from typing import NamedTuple
 
@@ -11,8 +11,8 @@ class Condition(NamedTuple):
     """A class label, a conditioning image, both, or none.
 
     Attributes:
-      label: class in ``[0, classes)`` of each example; -1 means that this example has none.
-      image: channels that are concatenated to the noisy image, of the same height and width.
+      label: class in ``[0, classes)`` of each example; -1 for an example without a label.
+      image: channels concatenated to the noisy image, of the same height and width.
     """
 
     label: Int[Array, "batch"] | None = None

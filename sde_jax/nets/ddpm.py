@@ -1,4 +1,4 @@
-"""The U-Net of Ho et al. 2020 (arXiv:2006.11239), as Song et al. 2021 trained it."""
+"""The U-Net of Ho et al. 2020 (arXiv:2006.11239), as trained by Song et al. 2021."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,22 +25,22 @@ GROUPS = 32
 
 @dataclass(frozen=True, kw_only=True)
 class DDPMSpec(UNetSpec):
-    """The shape of a ``DDPM`` network; the defaults are those published for CIFAR-10."""
+    """Hyperparameters of a ``DDPM`` network; the defaults are those published for CIFAR-10."""
 
     blocks_per_level: int = 2
-    """Residual blocks of each level on the way down; on the way up there is one more."""
+    """Residual blocks per level on the way down; the way up has one more."""
     attending_up: Literal["last", "every"] = "last"
-    """Which block of a level attends on the way up, if the level does: the last, as Song et al.
-    trained it, or every one, as Ho et al. On the way down every one does."""
+    """Blocks with attention on the way up, at attending levels: the last one, as in Song et al., or
+    every one, as in Ho et al. On the way down every block attends."""
     head_channels: int | None = None
-    """Width of a head that attends, which must divide that of its level; None for one head."""
+    """Width of an attention head, which must divide that of its level; None for one head."""
     pad_every_side: bool = False
-    """Whether convolutions that halve an image see zeros on every side of it, or else, as
-    published, below it and on the right only."""
+    """Padding of halving convolutions: zeros on every side, or, as published, only below and on the
+    right."""
     max_period: float = 10_000.0
-    """What the slowest wave of the time's embedding takes for one radian."""
+    """The slowest component of the time embedding is ``sin(time / max_period)``."""
     norm_epsilon: float = 1e-6
-    """Added to the variance in normalizations."""
+    """Epsilon of the normalizations."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -55,12 +55,12 @@ class DDPMSpec(UNetSpec):
                 raise ValueError(f"`{field}` must be positive: got {getattr(self, field)}")
         if self.channels % GROUPS:
             raise ValueError(
-                f"`channels` must be a multiple of {GROUPS}, the number of groups that are "
-                f"normalized: got {self.channels}"
+                f"`channels` must be a multiple of {GROUPS}, the number of normalization groups: "
+                f"got {self.channels}"
             )
 
     def build(self) -> "DDPM":
-        """The network of this shape."""
+        """Builds the network."""
         return DDPM(self)
 
 
@@ -69,19 +69,19 @@ class DDPM(nn.Module):
 
     Called as ``(x, time, condition=None, *, deterministic=True)`` with ``x`` of shape
     ``[batch, size, size, channels]`` and ``time`` of shape ``[batch]`` in about [0, 1000]; returns
-    float32 like ``x``. Dropout needs ``rngs={"dropout": key}``. The last convolution starts near
-    zero, and so does the output.
+    float32 like ``x``. Dropout needs ``rngs={"dropout": key}``. The last convolution is initialized
+    near zero, so the initial output is near zero.
 
-    Submodules are named by class and by order of construction, which is the order of the calls
-    and of the published ``all_modules`` list: the k-th layer of a class at the top is Dense_k,
-    Conv_k, ResidualBlock_k, AttentionBlock_k, Downsample_k, Upsample_k, GroupNorm_k. The order: two
-    dense layers, [label], first convolution; level by level down: Downsample unless first, (block,
-    [attention]) ``blocks_per_level`` times; middle: block, attention, block; level by level up:
-    ``blocks_per_level + 1`` blocks, [attention] after the last or every one, Upsample unless last;
-    normalization, last convolution.
+    Submodules are named by class and by order of construction, which is the order of the calls and
+    of the published ``all_modules`` list. The k-th layer of a class at the top level is Dense_k,
+    Conv_k, ResidualBlock_k, AttentionBlock_k, Downsample_k, Upsample_k, GroupNorm_k. The order is:
+    two dense layers, [label], first convolution; level by level down: Downsample unless first,
+    (block, [attention]) ``blocks_per_level`` times; middle: block, attention, block; level by level
+    up: ``blocks_per_level + 1`` blocks, [attention] after the last or every one, Upsample unless
+    last; normalization, last convolution.
 
     Attributes:
-      spec: the shape of the network.
+      spec: hyperparameters of the network.
       dtype: type of the computation; parameters and output are float32.
       precision: precision of every product; None follows ``jax.default_matmul_precision``.
     """

@@ -1,4 +1,4 @@
-"""Vectors that tell a network the time and the class."""
+"""Embeddings of times and class labels."""
 
 import functools
 
@@ -23,11 +23,11 @@ def positional_embedding(
     """Embeds ``time`` in sines, then cosines, of geometric frequencies (Vaswani et al. 2017).
 
     With ``half = width // 2`` the frequencies are ``max_period ** (-k / (half - 1))``,
-    ``k = 0 .. half - 1``; an odd width ends in a zero. The slowest wave turns once in
-    ``2 pi max_period``, so times should span about ``[0, 1000]``.
+    ``k = 0 .. half - 1``; an odd width ends in a zero. The longest period is ``2 pi max_period``,
+    so times should span about ``[0, 1000]``.
 
     Raises:
-      ValueError: if ``width`` is below 4, where the frequencies are not defined.
+      ValueError: if ``width`` is below 4, where the frequencies are undefined.
     """
     half = width // 2
     if half < 2:
@@ -44,8 +44,8 @@ def positional_embedding(
 def interleaved_embedding(time: Float[Array, "batch"], width: int) -> Float[Array, "batch width"]:
     """Embeds ``time`` as Vaswani et al. 2017 (arXiv:1706.03762, sec. 3.5) embed positions.
 
-    A sine at position ``2 i`` and a cosine at ``2 i + 1`` of ``time / 10000 ** (2 i / width)``, for
-    every real time.
+    Position ``2 i`` has the sine and position ``2 i + 1`` the cosine of
+    ``time / 10000 ** (2 i / width)``, for any real time.
 
     Raises:
       ValueError: if ``width`` is odd, or below 4.
@@ -59,9 +59,9 @@ def interleaved_embedding(time: Float[Array, "batch"], width: int) -> Float[Arra
 class GaussianFourierFeatures(nn.Module):
     """Embeds ``time`` as ``[sin(2 pi W time), cos(2 pi W time)]`` with fixed random ``W``.
 
-    ``W ~ N(0, scale^2)`` is drawn at initialization and kept among the parameters, so that it
-    is saved and loaded with them; its gradient is zero (Tancik et al. 2020). Song et al. 2021
-    give it ``time = log sigma``.
+    ``W ~ N(0, scale^2)`` is drawn at initialization and stored as a parameter, so that it is saved
+    and loaded with the others; its gradient is zero (Tancik et al. 2020). Song et al. 2021 use
+    ``time = log sigma``.
 
     Attributes:
       features: number of frequencies; the embedding is twice as wide.
@@ -81,10 +81,11 @@ class GaussianFourierFeatures(nn.Module):
 def _turns(
     time: Float[Array, "batch"], frequency: Float[Array, "frequencies"]
 ) -> Float[Array, "batch frequencies"]:
-    """``time * frequency`` without its whole turns, of which there are hundreds.
+    """Returns ``time * frequency`` modulo 1, up to an integer.
 
-    The float32 product would be wrong by 1e-5 turns, and the network by more than by all its other
-    rounding. Here it is a sum of four products of 12 bits by 12 bits, which are exact.
+    A float32 product of hundreds of turns has an error of 1e-5 turns, which would dominate the
+    rounding error of the network. The product is therefore a sum of four exact products of 12 by 12
+    bits.
     """
 
     def halves(x: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
@@ -96,13 +97,13 @@ def _turns(
 
 
 class LabelEmbedding(nn.Module):
-    """Adds the embedding of a class label; an example of label -1 gets none, nor do all of None.
+    """Adds a class embedding; examples of label -1, or all if ``label`` is None, get none.
 
     Attributes:
       classes: number of classes; None for a network without labels, which adds nothing.
 
     Returns:
-      ``embedding`` plus a learned row for each label; NaN for labels of ``classes`` and above.
+      ``embedding`` plus a learned row per label; NaN for labels of ``classes`` and above.
 
     Raises:
       ValueError: if there is a label but ``classes`` is None.
@@ -118,7 +119,7 @@ class LabelEmbedding(nn.Module):
             if label is not None:
                 raise ValueError("the condition has a label, but the network none: set `classes`")
             return embedding
-        # The scale that Karras et al. (2022) give to a class at initialization.
+        # The initialization scale of class embeddings in Karras et al. (2022).
         scaling = nn.initializers.variance_scaling(self.classes, "fan_avg", "uniform")
         table = self.param("table", scaling, (self.classes, embedding.shape[-1]))
         if label is None:

@@ -1,4 +1,4 @@
-"""A network for points: data without spatial structure."""
+"""A residual MLP for points."""
 
 import functools
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ __all__ = ["MLP", "MLPSpec"]
 
 @dataclass(frozen=True, kw_only=True)
 class MLPSpec(NetworkSpec):
-    """The shape of an ``MLP``."""
+    """Hyperparameters of an ``MLP``."""
 
     width: int = 128
     """Width of every hidden layer and of the time embedding."""
     depth: int = 3
     """Number of residual layers."""
     classes: int | None = None
-    """Number of classes, for a network that is told the label."""
+    """Number of classes of a class-conditional network; None for an unconditional one."""
 
     def __post_init__(self) -> None:
         if self.width < 4:
@@ -38,20 +38,20 @@ class MLPSpec(NetworkSpec):
             )
 
     def build(self) -> "MLP":
-        """The network of this shape."""
+        """Builds the network."""
         return MLP(self)
 
 
 class MLP(nn.Module):
-    """A residual multilayer perceptron that is told the time in every layer.
+    """A residual multilayer perceptron with a time embedding in every layer.
 
     Called as ``(x, time, condition=None, *, deterministic=True)`` with ``x`` of shape
-    ``[batch, dimensions]`` and ``time`` of shape ``[batch]``, best in about ``[0, 1000]``; returns
+    ``[batch, dimensions]`` and ``time`` of shape ``[batch]``, best in about ``[0, 1000]``. Returns
     float32 like ``x``, zero at initialization. Each layer is
     ``h + dense(swish(dense(h) + dense(embedding)))``.
 
     Attributes:
-      spec: the shape of the network.
+      spec: hyperparameters of the network.
       dtype: type of the computation; parameters and output are float32.
       precision: precision of every product; None follows ``jax.default_matmul_precision``.
     """

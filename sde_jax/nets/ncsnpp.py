@@ -1,4 +1,4 @@
-"""NCSN++, the U-Net of Song et al. 2021 (appendix H), called DDPM++ in its default setting."""
+"""NCSN++, the U-Net of Song et al. 2021 (appendix H); its default settings are DDPM++."""
 
 import functools
 from collections.abc import Callable
@@ -32,30 +32,31 @@ Block = Callable[..., Image]
 
 @dataclass(frozen=True, kw_only=True)
 class NCSNppSpec(UNetSpec):
-    """The shape of an ``NCSNpp`` network; the defaults are DDPM++ as published for CIFAR-10."""
+    """Hyperparameters of an ``NCSNpp`` network; the defaults are the published DDPM++ for
+    CIFAR-10."""
 
     embedding: Literal["positional", "fourier"] = "positional"
-    """How the time is embedded: sines of fixed frequencies, for times in about [0, 1000], or of
-    random ones, for the logarithm of a noise level."""
+    """Time embedding: positional, for times in about [0, 1000], or random Fourier features, for the
+    logarithm of a noise level."""
     fourier_scale: float = 16.0
     """Standard deviation of the random frequencies."""
     block: Literal["biggan", "ddpm"] = "biggan"
-    """What halves and doubles the image: residual blocks, or layers between them."""
+    """Resampling inside residual blocks (biggan) or by separate layers between them (ddpm)."""
     resampling_filter: tuple[int, ...] | None = None
-    """Taps of the filter that goes with halving and doubling, such as (1, 3, 3, 1); None to average
-    and repeat pixels."""
+    """Taps of the FIR filter used in resampling, such as (1, 3, 3, 1); None averages and repeats
+    pixels."""
     progressive_input: Literal["none", "input_skip", "residual"] = "none"
-    """How each level sees the halved input: not at all, by a product over channels, or convolved
-    and summed with the features, level after level."""
+    """Input pyramid of each level: none, a dense layer over channels of the downsampled input
+    (input_skip), or a convolved pyramid that is summed with the features (residual)."""
     progressive_output: Literal["none", "output_skip", "residual"] = "none"
-    """How each level adds to the output: not at all but the last, by an image of its own, or by its
-    features, convolved and summed level after level."""
+    """Output pyramid: none, the sum of one image per level (output_skip), or a convolved feature
+    pyramid (residual)."""
     combine: Literal["sum", "cat"] = "sum"
-    """How input_skip joins that product to the features: added, or concatenated."""
+    """Combination of the input_skip pyramid with the features: sum or concatenation."""
     skip_rescale: bool = True
     """Divide the sum of a block and its shortcut by sqrt(2)."""
     init_scale: float = 0.0
-    """Scale, at initialization, of the last layer of each block and of the output."""
+    """Initialization scale of the last layer of each block and of the output."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -76,7 +77,7 @@ class NCSNppSpec(UNetSpec):
             )
 
     def build(self) -> "NCSNpp":
-        """The network of this shape."""
+        """Builds the network."""
         return NCSNpp(self)
 
 
@@ -86,12 +87,12 @@ class NCSNpp(nn.Module):
     Called as ``(x, time, condition=None, *, deterministic=True)`` with ``x`` of shape
     ``[batch, size, size, channels]`` and ``time`` of shape ``[batch]`` in the units of the
     embedding; returns float32 like ``x``. Dropout needs ``rngs={"dropout": key}``. If `init_scale`
-    is 0, the last convolution starts near zero, and so does the output.
+    is 0, the initial output is near zero.
 
-    Submodules are named by class and by order of construction, which is the order of the calls
-    and of the published ``all_modules`` list: the k-th layer of a class at the top is Dense_k,
+    Submodules are named by class and by order of construction, which is the order of the calls and
+    of the published ``all_modules`` list. The k-th layer of a class at the top level is Dense_k,
     Conv_k, ResidualBlock_k, AttentionBlock_k, Downsample_k, Upsample_k, Combine_k, GroupNorm_k,
-    GaussianFourierFeatures_k. The order: [Fourier features], two dense layers, [label], first
+    GaussianFourierFeatures_k. The order is: [Fourier features], two dense layers, [label], first
     convolution; level by level down: unless first, halving block or Downsample, and [Combine, or
     Downsample of the input]; (block, [attention]) ``blocks_per_level`` times; middle: block,
     attention, block; level by level up: ``blocks_per_level + 1`` blocks, [attention],
@@ -99,7 +100,7 @@ class NCSNpp(nn.Module):
     last; normalization and last convolution, unless the output is a pyramid of images.
 
     Attributes:
-      spec: the shape of the network.
+      spec: hyperparameters of the network.
       dtype: type of the computation; parameters and output are float32.
       precision: precision of every product; None follows ``jax.default_matmul_precision``.
     """
@@ -176,7 +177,7 @@ class NCSNpp(nn.Module):
 
     @nn.nowrap
     def _join_input(self, h: Image, pyramid: Image) -> tuple[Image, Image]:
-        """The features with the input pyramid, and the pyramid, halved to their size."""
+        """Returns the features joined with the halved input pyramid, and that pyramid."""
         match self.spec.progressive_input:
             case "input_skip":
                 pyramid = downsample(pyramid, self.spec.resampling_filter, self.precision)
@@ -190,7 +191,7 @@ class NCSNpp(nn.Module):
     def _join_output(
         self, h: Image, pyramid: Image | None, channels: int
     ) -> tuple[Image, Image | None]:
-        """The features, and the output pyramid, doubled to their size, with them."""
+        """Returns the features, and the doubled output pyramid joined with them."""
         spec = self.spec
         match spec.progressive_output:
             case "output_skip":

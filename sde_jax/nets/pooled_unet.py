@@ -1,4 +1,4 @@
-"""A plain U-Net: max pooling down, transposed convolutions up, the time added before blocks."""
+"""A plain U-Net: max pooling down, transposed convolutions up, time added before blocks."""
 
 from dataclasses import dataclass
 
@@ -21,21 +21,21 @@ EMBEDDING = 100
 
 @dataclass(frozen=True, kw_only=True)
 class PooledUNetSpec(NetworkSpec):
-    """The shape of a ``PooledUNet``."""
+    """Hyperparameters of a ``PooledUNet``."""
 
     widths: tuple[int, ...] = (24, 40, 72, 112)
-    """Width of each level, from the image's own size down. Each level halves the image; below the
-    last one is the middle, of the same width."""
+    """Width of each level, from full resolution down. Each level halves the image. The middle has
+    the width of the last level."""
 
     def __post_init__(self) -> None:
         if not self.widths or any(width < 1 or width % GROUPS for width in self.widths):
             raise ValueError(
-                f"`widths` must be one multiple of {GROUPS}, the number of groups that are "
-                f"normalized, for each level, such as (16, 32): got {self.widths}"
+                f"`widths` must be one multiple of {GROUPS}, the number of normalization groups, "
+                f"per level, such as (16, 32): got {self.widths}"
             )
 
     def build(self) -> "PooledUNet":
-        """The network of this shape."""
+        """Builds the network."""
         return PooledUNet(self)
 
 
@@ -43,21 +43,21 @@ class PooledUNet(nn.Module):
     """A U-Net for square images of any size that its levels can halve.
 
     Called as ``(x, time, condition=None, *, deterministic=True)`` with ``x`` of shape
-    ``[batch, size, size, channels]`` and ``time`` of shape ``[batch]``, an index of a noise level
-    in about [0, 1000], whole or not; returns float32 like ``x``. There is no dropout. The last
-    convolution starts near zero, and so does the output.
+    ``[batch, size, size, channels]`` and ``time`` of shape ``[batch]``, a noise-level index in
+    about [0, 1000], integer or not; returns float32 like ``x``. There is no dropout. The last
+    convolution is initialized near zero, so the initial output is near zero.
 
-    A convolution; level by level down a block, which is kept, and the largest of two by two pixels;
-    a block in the middle; level by level up a transposed convolution, in front of the block that
-    was kept, and a block; a convolution.
+    The layers are: a convolution; per level down, a block and 2x2 max pooling; a middle block; per
+    level up, a transposed convolution, concatenation with the skip connection, and a block; a
+    convolution.
 
     Attributes:
-      spec: the shape of the network.
+      spec: hyperparameters of the network.
       dtype: type of the computation; parameters and output are float32.
       precision: precision of every product; None follows ``jax.default_matmul_precision``.
 
     Raises:
-      ValueError: if ``x`` is not square or cannot be halved so often, or there is a condition.
+      ValueError: if ``x`` is not square or cannot be halved often enough, or there is a condition.
     """
 
     spec: PooledUNetSpec
@@ -91,7 +91,7 @@ class PooledUNet(nn.Module):
 class PooledBlock(nn.Module):
     """``h = norm(x + time_1(swish(time_0(embedding))))``, then twice ``h = swish(conv(h))``.
 
-    Of what the time adds, normalization takes out the mean over the channels of a group.
+    The normalization removes the mean of the time term over the channels of each group.
     """
 
     features: int
@@ -110,9 +110,9 @@ class PooledBlock(nn.Module):
 
 
 class TransposedConvolution(nn.Module):
-    """The transposed convolution of a 2x2 kernel with stride 2: every pixel becomes two by two.
+    """A transposed convolution with a 2x2 kernel and stride 2, which doubles height and width.
 
-    Written as the products that it consists of, whose gradients are faster on CPU.
+    It is computed as a matrix product, whose gradients are faster on CPU.
     """
 
     features: int
@@ -130,18 +130,18 @@ class TransposedConvolution(nn.Module):
 
 
 def pool(x: Image) -> Image:
-    """The largest of two by two pixels."""
+    """Applies 2x2 max pooling."""
     batch, height, width, channels = x.shape
     return x.reshape(batch, height // 2, 2, width // 2, 2, channels).max(axis=(2, 4))
 
 
 def check_input(x: Image, condition: Condition | None, levels: int) -> None:
-    """Refuses what cannot be halved so often, and what the network cannot be told."""
+    """Raises `ValueError` unless ``x`` is square and can be halved, and there is no condition."""
     if x.ndim != 4 or x.shape[1] != x.shape[2] or x.shape[1] % 2**levels:
         raise ValueError(
-            f"images must be square, [batch, size, size, channels], and {2**levels} must divide "
-            f"their size, which {levels} levels halve {levels} times: got shape {x.shape}. Pad "
-            "them or use fewer `widths`."
+            f"images must be square, [batch, size, size, channels], of a size divisible by "
+            f"{2**levels}: {levels} levels halve it {levels} times: got shape {x.shape}. Pad the "
+            "images or use fewer `widths`."
         )
     if any(part is not None for part in condition or ()):
-        raise ValueError("a pooled U-Net is told the time alone: got a condition")
+        raise ValueError("a pooled U-Net takes no condition: got one")

@@ -1,8 +1,8 @@
-"""Doubling and halving of images: ``[batch, height, width, channels]``.
+"""Upsampling and downsampling of images by two: ``[batch, height, width, channels]``.
 
-Without a filter, pixels are repeated and averaged. A filter is a tuple of ``n`` taps, such as
-(1, 3, 3, 1); its outer product with itself, divided by its sum, is convolved with each channel, as
-in StyleGAN2 (Karras et al. 2020, arXiv:1912.04958) and NCSN++::
+Without a filter, pixels are repeated or averaged. A filter is a tuple of ``n`` taps, such as (1, 3,
+3, 1). Its outer product with itself, divided by its sum, is convolved with each channel, as in
+StyleGAN2 (Karras et al. 2020, arXiv:1912.04958) and NCSN++::
 
     downsample  pad n - 2 zeros, filter, keep every second pixel
     upsample    put a zero between pixels, pad n zeros, filter, times 4
@@ -10,7 +10,8 @@ in StyleGAN2 (Karras et al. 2020, arXiv:1912.04958) and NCSN++::
     Upsample    put a zero between pixels, 3x3 convolution with 2 zeros on every side,
                 pad n - 2 zeros, filter, times 4, add the bias
 
-Of ``p`` zeros ``(p + 1) // 2`` stand before the image and ``p // 2`` behind; -1 crops it behind.
+Padding by ``p`` puts ``(p + 1) // 2`` zeros before the image and ``p // 2`` after it; -1 crops the
+end.
 """
 
 from typing import Any
@@ -35,7 +36,7 @@ def upsample(
     taps: Taps | None = None,
     precision: PrecisionLike = None,
 ) -> Float[Array, "batch 2*height 2*width channels"]:
-    """Doubles height and width, without parameters: repeats every pixel, or filters."""
+    """Doubles height and width, without parameters, by repeating pixels or by a filter."""
     if taps is not None:
         return _filter(x, taps, len(taps), gain=4, dilation=2, precision=precision)
     batch, height, width, channels = x.shape
@@ -48,7 +49,7 @@ def downsample(
     taps: Taps | None = None,
     precision: PrecisionLike = None,
 ) -> Float[Array, "batch height/2 width/2 channels"]:
-    """Halves height and width, which are even: averages two by two pixels, or filters."""
+    """Halves even height and width, without parameters, by averaging pixels or by a filter."""
     if taps is not None:
         return _filter(x, taps, len(taps) - 2, stride=2, precision=precision)
     batch, height, width, channels = x.shape
@@ -56,7 +57,7 @@ def downsample(
 
 
 class Upsample(nn.Module):
-    """Doubles height and width with a 3x3 convolution, Conv_0: of the repeated pixels, or filtered.
+    """Doubles height and width with a 3x3 convolution, Conv_0, of repeated or filtered pixels.
 
     Attributes:
       features: width of the output.
@@ -93,13 +94,15 @@ class Upsample(nn.Module):
 
 
 class Downsample(nn.Module):
-    """Halves height and width with a 3x3 convolution of stride 2, Conv_0: of the filtered image, or
-    of the image with a row of zeros below and a column on the right, or with zeros on every side.
+    """Halves height and width with a 3x3 convolution of stride 2, Conv_0, of the filtered image.
+
+    Without a filter the image is padded with a row of zeros below and a column on the right, or
+    with zeros on every side.
 
     Attributes:
       features: width of the output.
       taps: the filter, or None.
-      pad_every_side: whether, without a filter, zeros stand on every side.
+      pad_every_side: pad every side, without a filter.
       dtype: type of the computation; parameters are float32.
       precision: precision of every product.
     """
@@ -137,7 +140,7 @@ def _filter(
     dilation: int = 1,
     precision: PrecisionLike,
 ) -> Image:
-    """A depthwise convolution of ``x``, dilated and padded, with the outer product of ``taps``."""
+    """Convolves each channel of ``x``, dilated and padded, with the outer product of ``taps``."""
     kernel = np.outer(taps[::-1], taps[::-1])
     kernel = (gain * kernel / kernel.sum()).astype(x.dtype)[:, :, None, None]
     channels = x.shape[-1]

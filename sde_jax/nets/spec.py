@@ -1,4 +1,4 @@
-"""What describes a network."""
+"""The interface of network specs."""
 
 import abc
 
@@ -8,11 +8,11 @@ __all__ = ["NetworkSpec"]
 
 
 class NetworkSpec(abc.ABC):
-    """The shape of a network: a frozen keyword-only dataclass of plain values."""
+    """Hyperparameters of a network: a frozen keyword-only dataclass of plain values."""
 
     classes: int | None = None
-    """Number of classes, for a network that is told the label; None for one that is not."""
+    """Number of classes of a class-conditional network; None for an unconditional one."""
 
     @abc.abstractmethod
     def build(self) -> nn.Module:
-        """A module called as ``(x, time, condition=None, *, deterministic)``, returning float32."""
+        """Builds a module ``(x, time, condition=None, *, deterministic)`` that returns float32."""

@@ -1,4 +1,4 @@
-"""What DDPM and NCSN++ have in common: a U-Net's shape, its input, and how it is told the time."""
+"""Parts that DDPM and NCSN++ share: hyperparameters, input and time embedding."""
 
 import functools
 from dataclasses import dataclass
@@ -20,40 +20,39 @@ __all__ = ["UNetSpec", "require_one_of", "time_layers", "unet_input"]
 
 @dataclass(frozen=True, kw_only=True)
 class UNetSpec(NetworkSpec):
-    """The shape of a U-Net for images."""
+    """Hyperparameters of a U-Net for images."""
 
     channels: int = 128
-    """Width of the first level; the other widths are multiples of it."""
+    """Width of the first level; other widths are multiples of it."""
     multipliers: tuple[int, ...] = (1, 2, 2, 2)
-    """Width of each level in units of `channels`; each further level halves the image."""
+    """Width of each level in multiples of `channels`; each further level halves the image."""
     blocks_per_level: int = 4
-    """Residual blocks of each level on the way down; on the way up there is one more."""
+    """Residual blocks per level on the way down; the way up has one more."""
     attention_resolutions: tuple[int, ...] = (16,)
     """Image sizes at which blocks attend; the middle always does. Sizes that do not occur are
-    passed over."""
+    ignored."""
     dropout: float = 0.1
-    """Probability of dropping an activation inside a residual block, in training."""
+    """Dropout rate inside residual blocks, in training."""
     activation: Literal["swish", "elu", "relu", "lrelu"] = "swish"
     """The nonlinearity; lrelu has slope 0.2."""
     resample_with_convolution: bool = True
-    """Whether images are halved and doubled by convolutions, where no residual block does it."""
+    """Use convolutions to halve and double images, where residual blocks do not."""
     rematerialize: bool = False
-    """Whether a residual block is computed again for its gradient, which saves the memory for what
-    is inside and costs about a third more time."""
+    """Recompute residual blocks in the backward pass. This saves the memory of their activations
+    and takes about a third more time."""
     conditional: bool = True
-    """Whether the blocks are told the time."""
+    """Condition the blocks on time."""
     classes: int | None = None
-    """Number of classes, for a network that is told the label."""
+    """Number of classes of a class-conditional network; None for an unconditional one."""
     centered: bool = True
-    """Whether images are in [-1, 1]; otherwise they are in [0, 1], and the first layer gets
-    2 x - 1."""
+    """Images are in [-1, 1]; if False, they are in [0, 1] and the first layer takes 2 x - 1."""
     scale_by_sigma: bool = False
-    """Whether the output is divided by the noise level: exp(time) if the time is the logarithm of
-    one, otherwise level number int(time) of a geometric progression."""
+    """Divide the output by the noise level. That is exp(time) if time is a log noise level, and
+    otherwise level int(time) of a geometric progression."""
     sigma_min: float = 0.01
-    """Lowest level of the progression, the last one."""
+    """Smallest level of the progression, the last one."""
     sigma_max: float = 50.0
-    """Highest level of the progression, number 0."""
+    """Largest level of the progression, number 0."""
     num_scales: int = 1000
     """Number of levels of the progression."""
 
@@ -76,8 +75,8 @@ class UNetSpec(NetworkSpec):
             )
         if self.classes is not None and not self.conditional:
             raise ValueError(
-                "`classes` must be None if `conditional` is False: blocks are told the label along "
-                f"with the time: got classes={self.classes}"
+                "`classes` must be None if `conditional` is False, since labels are part of the "
+                f"time embedding: got classes={self.classes}"
             )
         if not 0 < self.sigma_min < self.sigma_max:
             raise ValueError(
@@ -89,33 +88,33 @@ class UNetSpec(NetworkSpec):
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Width of each level, from the image's own size down."""
+        """Width of each level, from full resolution down."""
         return tuple(self.channels * multiplier for multiplier in self.multipliers)
 
     @property
     def activate(self) -> Activation:
-        """The nonlinearity as a function."""
+        """Returns the activation function."""
         return ACTIVATIONS[self.activation]
 
     def noise_level(self, time: Float[Array, "batch"]) -> Float[Array, "batch"]:
-        """Level number ``int(time)`` of the progression; NaN beyond the last."""
+        """Returns level ``int(time)`` of the progression; NaN beyond the last."""
         levels = np.geomspace(self.sigma_max, self.sigma_min, self.num_scales, dtype=np.float32)
         return jnp.take(jnp.asarray(levels), time.astype(jnp.int32), mode="fill")
 
 
 def require_one_of(field: str, value: str, *choices: str) -> None:
-    """Raises a ValueError unless ``value`` is among ``choices``."""
+    """Raises `ValueError` unless ``value`` is among ``choices``."""
     if value not in choices:
         names = ", ".join(repr(choice) for choice in choices[:-1])
         raise ValueError(f"`{field}` must be {names} or {choices[-1]!r}: got {value!r}")
 
 
 def unet_input(spec: UNetSpec, x: Image, condition: Condition) -> Image:
-    """The image in [-1, 1], and the channels of the conditioning image, as they are, behind it.
+    """Returns the image in [-1, 1], concatenated with the unscaled conditioning image.
 
     Raises:
-      ValueError: if ``x`` is not square or cannot be halved often enough, or the conditioning
-        image is not of its size.
+      ValueError: if ``x`` is not square or cannot be halved often enough, or the conditioning image
+        has another size.
     """
     if x.ndim != 4 or x.shape[1] != x.shape[2]:
         raise ValueError(
@@ -144,10 +143,10 @@ def time_layers(
     dtype: DTypeLike,
     precision: PrecisionLike,
 ) -> Float[Array, "batch width"] | None:
-    """The vector that every block is given, activated; None if `conditional` is False.
+    """Returns the activated embedding of time and label; None if `conditional` is False.
 
-    Two dense layers of the embedded time, and the label's embedding: submodules of the module
-    that calls this.
+    It applies two dense layers to the time features and adds the label embedding. The layers become
+    submodules of the calling module.
     """
     embedding = features
     if spec.conditional:

@@ -1,4 +1,4 @@
-"""What a network is trained to minimize."""
+"""Losses that train networks, with their weightings and distributions of time."""
 
 from sde_jax.objectives.classification import CrossEntropy
 from sde_jax.objectives.denoiser import DenoiserRegression, NetworkDenoiser
@@ -21,6 +21,7 @@ from sde_jax.objectives.weighting import (
     NoiseWeighting,
     Weighting,
 )
+from sde_jax.randomness import Seeds, example_seeds
 
 __all__ = [
     "CrossEntropy",
@@ -38,9 +39,11 @@ __all__ = [
     "NoisyCrossEntropy",
     "Projection",
     "SampledTimes",
+    "Seeds",
     "SlicedScoreMatching",
     "StratifiedTimes",
     "TimeSampler",
     "UniformTimes",
     "Weighting",
+    "example_seeds",
 ]

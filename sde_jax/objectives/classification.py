@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import optax
 
-from sde_jax.arrays import WHOLE, Array, Float, Int, Part, PRNGKeyArray, PyTree
+from sde_jax.arrays import Array, Float, Int, PRNGKeyArray, PyTree
+from sde_jax.randomness import Seeds
 
 __all__ = ["CrossEntropy"]
 
@@ -20,24 +21,20 @@ class CrossEntropy:
     def losses(
         self,
         params: PyTree,
-        key: PRNGKeyArray,
+        seeds: Seeds,
         x: Float[Array, "batch *shape"],
         label: Int[Array, "batch"],
         *,
         deterministic: bool = False,
-        part: Part = WHOLE,
-    ) -> Float[Array, "examples"]:
-        """Each example's loss.
+    ) -> Float[Array, "batch"]:
+        """Returns the loss of each example.
 
         Args:
           params: the network's parameters.
-          key: fixes dropout.
+          seeds: fix dropout.
           x: examples.
           label: their classes.
           deterministic: turns dropout off.
-          part: which examples; dropout is the part's own.
         """
-        x, label = part.of((x, label))
-        dropout_key = None if deterministic else part.key(key)
-        logits = self.logits(params, x, dropout_key)
+        logits = self.logits(params, x, seeds.dropout_key(deterministic=deterministic))
         return optax.softmax_cross_entropy_with_integer_labels(logits, label)

@@ -7,7 +7,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import WHOLE, Array, Float, Part, PRNGKeyArray, PyTree, expand_like, pytree
+from sde_jax.arrays import Array, Float, PRNGKeyArray, PyTree, expand_like, pytree
+from sde_jax.randomness import Seeds, unit_noise
 from sde_jax.score import ScaledTime, ScoreModel, TimeCondition
 from sde_jax.score.parameterization import check_deviation
 from sde_jax.sde import VE
@@ -61,27 +62,24 @@ class DenoiserRegression:
     def losses(
         self,
         params: PyTree,
-        key: PRNGKeyArray,
+        seeds: Seeds,
         x0: Float[Array, "batch *shape"],
         *,
         deterministic: bool = False,
-        part: Part = WHOLE,
-    ) -> Float[Array, "examples"]:
-        """Each example's loss at a level and noise of its own.
+    ) -> Float[Array, "batch"]:
+        """Returns the loss of each example at a level and noise of its own.
 
         Args:
           params: the network's parameters.
-          key: fixes levels, noise and dropout.
+          seeds: fix levels, noise and dropout.
           x0: examples, in model coordinates.
           deterministic: turns dropout off.
-          part: which examples; levels and noise are theirs in the whole, dropout is the part's own.
         """
-        key_level, key_noise, key_dropout = jax.random.split(key, 3)
+        seeds_level, seeds_noise, seeds_dropout = seeds.split(3)
         low, high = math.log(self.level_min), math.log(self.level_max)
-        levels = jnp.exp(jax.random.uniform(key_level, x0.shape[:1], minval=low, maxval=high))
-        noise = jax.random.normal(key_noise, x0.shape, x0.dtype)
-        x0, levels, noise = part.of((x0, levels, noise))
-        dropout_key = None if deterministic else part.key(key_dropout)
+        levels = jnp.exp(low + (high - low) * jax.vmap(jax.random.uniform)(seeds_level.keys))
+        noise = unit_noise(seeds_noise.keys, x0.shape[1:], x0.dtype)
+        dropout_key = seeds_dropout.dropout_key(deterministic=deterministic)
         return self.losses_at(params, x0, levels, noise, dropout_key=dropout_key)
 
     def losses_at(
@@ -123,7 +121,7 @@ class DenoiserRegression:
         return y - scale * self._model.predict(params, x, t, dropout_key=dropout_key)
 
     def denoiser(self, params: PyTree) -> "NetworkDenoiser":
-        """The denoiser of these parameters, for `ToldDenoiserScore` or `BlindDenoiserScore`."""
+        """The denoiser of these parameters, for `DenoiserScore` or `BlindDenoiserScore`."""
         return NetworkDenoiser(params, self)
 
     @property

@@ -3,37 +3,37 @@
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import WHOLE, Array, Float, Part, PRNGKeyArray, PyTree
+from sde_jax.arrays import Array, Float, PRNGKeyArray, PyTree
 from sde_jax.objectives.time_sampling import SampledTimes, StratifiedTimes, TimeSampler
 from sde_jax.objectives.weighting import NoiseWeighting, Weighting
+from sde_jax.randomness import Seeds, unit_noise
 from sde_jax.score import ClassifierModel, ScoreModel
 from sde_jax.sde.base import Time
 
 
 class Drawn(NamedTuple):
-    """What a part of a batch is noised by."""
+    """The times and noise of a batch, and the key of its dropout, None where that is off."""
 
     times: SampledTimes
-    noise: Float[Array, "examples *shape"]
-    dropout_key: PRNGKeyArray
+    noise: Float[Array, "batch *shape"]
+    dropout_key: PRNGKeyArray | None
 
 
 def draw(
     model: ScoreModel | ClassifierModel,
     times: TimeSampler,
-    key: PRNGKeyArray,
+    seeds: Seeds,
     x0: Float[Array, "batch *shape"],
-    part: Part,
+    *,
+    deterministic: bool,
 ) -> Drawn:
-    """Times and noise of a part, as they are in the whole batch, and a key for its dropout."""
-    key_time, key_noise, key_dropout = jax.random.split(key, 3)
-    sampled = times(key_time, model.sde, x0.shape[0])
-    noise = jax.random.normal(key_noise, x0.shape, x0.dtype)
-    sampled, noise = part.of((sampled, noise))
-    return Drawn(sampled, noise, part.key(key_dropout))
+    """Draws the time and noise of each example from its seed; ``deterministic`` without dropout."""
+    seeds_time, seeds_noise, seeds_dropout = seeds.split(3)
+    noise = unit_noise(seeds_noise.keys, x0.shape[1:], x0.dtype)
+    dropout_key = seeds_dropout.dropout_key(deterministic=deterministic)
+    return Drawn(times(seeds_time, model.sde), noise, dropout_key)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,30 +67,26 @@ class DenoisingScoreMatching:
     def losses(
         self,
         params: PyTree,
-        key: PRNGKeyArray,
+        seeds: Seeds,
         x0: Float[Array, "batch *shape"],
         condition: PyTree | None = None,
         *,
         deterministic: bool = False,
-        part: Part = WHOLE,
-    ) -> Float[Array, "examples"]:
-        """Each example's loss at a time and noise of its own.
+    ) -> Float[Array, "batch"]:
+        """Returns the loss of each example at a time and noise of its own.
 
         Args:
           params: the network's parameters.
-          key: fixes times, noise and dropout.
+          seeds: fix times, noise and dropout.
           x0: examples, in model coordinates.
           condition: what the network is told besides, or None.
           deterministic: turns dropout off.
-          part: which examples; times and noise are theirs in the whole, dropout is the part's own.
         """
-        drawn = draw(self.model, self.times, key, x0, part)
-        x0, condition = part.of((x0, condition))
-        dropout_key = None if deterministic else drawn.dropout_key
-        errors = self.losses_at(
-            params, x0, drawn.times.t, drawn.noise, condition, dropout_key=dropout_key
+        times, noise, dropout_key = draw(
+            self.model, self.times, seeds, x0, deterministic=deterministic
         )
-        return drawn.times.importance * errors
+        errors = self.losses_at(params, x0, times.t, noise, condition, dropout_key=dropout_key)
+        return times.importance * errors
 
     def losses_at(
         self,

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
-from sde_jax.arrays import WHOLE, Array, Float, Int, Part, PRNGKeyArray, PyTree, expand_like
-from sde_jax.objectives.classification import CrossEntropy
+import optax
+
+from sde_jax.arrays import Array, Float, Int, PyTree, expand_like
 from sde_jax.objectives.denoising import draw
 from sde_jax.objectives.time_sampling import StratifiedTimes, TimeSampler
+from sde_jax.randomness import Seeds
 from sde_jax.score import ClassifierModel
 
 __all__ = ["NoisyCrossEntropy"]
@@ -26,32 +28,24 @@ class NoisyCrossEntropy:
     def losses(
         self,
         params: PyTree,
-        key: PRNGKeyArray,
+        seeds: Seeds,
         x0: Float[Array, "batch *shape"],
         label: Int[Array, "batch"],
         *,
         deterministic: bool = False,
-        part: Part = WHOLE,
-    ) -> Float[Array, "examples"]:
-        """Each example's loss at a time and noise of its own.
+    ) -> Float[Array, "batch"]:
+        """Returns the loss of each example at a time and noise of its own.
 
         Args:
           params: the network's parameters.
-          key: fixes times, noise and dropout.
+          seeds: fix times, noise and dropout.
           x0: examples, in model coordinates.
           label: their classes.
           deterministic: turns dropout off.
-          part: which examples; times and noise are theirs in the whole, dropout is the part's own.
         """
-        drawn = draw(self.model, self.times, key, x0, part)
-        x0, label = part.of((x0, label))
+        drawn = draw(self.model, self.times, seeds, x0, deterministic=deterministic)
         t, sde = drawn.times.t, self.model.sde
         x = expand_like(sde.alpha(t), x0) * x0 + expand_like(sde.sigma(t), x0) * drawn.noise
-
-        def logits(params: PyTree, x: Array, dropout_key: PRNGKeyArray | None) -> Array:
-            return self.model.log_probabilities(params, x, t, dropout_key=dropout_key)
-
-        losses = CrossEntropy(logits=logits).losses(
-            params, drawn.dropout_key, x, label, deterministic=deterministic
-        )
+        logits = self.model.log_probabilities(params, x, t, dropout_key=drawn.dropout_key)
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, label)
         return drawn.times.importance * losses

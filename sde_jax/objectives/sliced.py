@@ -19,19 +19,11 @@ from typing import Literal, get_args
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import (
-    WHOLE,
-    Array,
-    Float,
-    Part,
-    PRNGKeyArray,
-    PyTree,
-    expand_like,
-    sum_except_batch,
-)
+from sde_jax.arrays import Array, Float, Key, PRNGKeyArray, PyTree, expand_like, sum_except_batch
 from sde_jax.objectives.denoising import draw
 from sde_jax.objectives.time_sampling import StratifiedTimes, TimeSampler
 from sde_jax.objectives.weighting import NoiseWeighting, Weighting
+from sde_jax.randomness import Seeds, unit_noise
 from sde_jax.score import ScoreModel
 from sde_jax.sde.base import Time
 
@@ -57,24 +49,21 @@ class ImplicitScoreMatching:
     def losses(
         self,
         params: PyTree,
-        key: PRNGKeyArray,
+        seeds: Seeds,
         x0: Float[Array, "batch *shape"],
         condition: PyTree | None = None,
         *,
         deterministic: bool = False,
-        part: Part = WHOLE,
-    ) -> Float[Array, "examples"]:
-        """Each example's loss at a time and noise of its own.
+    ) -> Float[Array, "batch"]:
+        """Returns the loss of each example at a time and noise of its own.
 
         See `DenoisingScoreMatching.losses` for the arguments.
         """
-        drawn = draw(self.model, self.times, key, x0, part)
-        x0, condition = part.of((x0, condition))
-        dropout_key = None if deterministic else drawn.dropout_key
-        losses = self.losses_at(
-            params, x0, drawn.times.t, drawn.noise, condition, dropout_key=dropout_key
+        times, noise, dropout_key = draw(
+            self.model, self.times, seeds, x0, deterministic=deterministic
         )
-        return drawn.times.importance * losses
+        losses = self.losses_at(params, x0, times.t, noise, condition, dropout_key=dropout_key)
+        return times.importance * losses
 
     def losses_at(
         self,
@@ -135,37 +124,37 @@ class SlicedScoreMatching:
     def losses(
         self,
         params: PyTree,
-        key: PRNGKeyArray,
+        seeds: Seeds,
         x0: Float[Array, "batch *shape"],
         condition: PyTree | None = None,
         *,
         deterministic: bool = False,
-        part: Part = WHOLE,
-    ) -> Float[Array, "examples"]:
-        """Each example's loss at a time, noise and directions of its own, those of the whole.
+    ) -> Float[Array, "batch"]:
+        """Returns the loss of each example at a time, noise and directions of its own.
 
         See `DenoisingScoreMatching.losses` for the arguments.
         """
-        key_noise, key_directions = jax.random.split(key)
-        drawn = draw(self.model, self.times, key_noise, x0, part)
-        x0, condition, directions = part.of((x0, condition, self.directions(key_directions, x0)))
-        dropout_key = None if deterministic else drawn.dropout_key
-        losses = self.losses_at(
-            params, x0, drawn.times.t, drawn.noise, directions, condition, dropout_key=dropout_key
+        seeds_noise, seeds_directions = seeds.split()
+        times, noise, dropout_key = draw(
+            self.model, self.times, seeds_noise, x0, deterministic=deterministic
         )
-        return drawn.times.importance * losses
+        directions = self.directions(seeds_directions.keys, x0)
+        losses = self.losses_at(
+            params, x0, times.t, noise, directions, condition, dropout_key=dropout_key
+        )
+        return times.importance * losses
 
     def directions(
-        self, key: PRNGKeyArray, x0: Float[Array, "batch *shape"]
+        self, keys: Key[Array, "batch"], x0: Float[Array, "batch *shape"]
     ) -> Float[Array, "batch slices *shape"]:
-        """Directions for each example, of covariance 1."""
-        shape = (x0.shape[0], self.slices, *x0.shape[1:])
+        """Draws the directions of each example, of covariance 1."""
+        shape = (self.slices, *x0.shape[1:])
         if self.projection == "rademacher":
-            return jax.random.rademacher(key, shape, x0.dtype)
-        gaussian = jax.random.normal(key, shape, x0.dtype)
+            return jax.vmap(lambda key: jax.random.rademacher(key, shape, x0.dtype))(keys)
+        gaussian = unit_noise(keys, shape, x0.dtype)
         if self.projection == "gaussian":
             return gaussian
-        mean_squares = (gaussian.reshape(*shape[:2], -1) ** 2).mean(axis=2)
+        mean_squares = (gaussian.reshape(*gaussian.shape[:2], -1) ** 2).mean(axis=2)
         return gaussian * expand_like(jax.lax.rsqrt(mean_squares), gaussian)
 
     def losses_at(

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sde_jax.arrays import Array, Float, PRNGKeyArray
+from sde_jax.arrays import Array, Float
+from sde_jax.randomness import Seeds, unit_noise
 from sde_jax.sde import LinearSDE
 from sde_jax.sde.discrete import check_levels
 
@@ -15,17 +16,18 @@ from sde_jax.sde.discrete import check_levels
 class SampledTimes(NamedTuple):
     """Times and their importance: the density of uniform times over the density they came from."""
 
-    t: Float[Array, "count"]
-    importance: Float[Array, "count"]
+    t: Float[Array, "batch"]
+    importance: Float[Array, "batch"]
 
 
 class TimeSampler(Protocol):
-    """Draws training times; the mean of ``importance * f(t)`` estimates the mean of f over time.
+    """Draws the training time of each example of a batch from its seed.
 
-    A sampler whose density belongs to the loss says so; its importance is 1.
+    The mean of ``importance * f(t)`` estimates the mean of f over time. A sampler whose density
+    belongs to the loss says so; its importance is 1.
     """
 
-    def __call__(self, key: PRNGKeyArray, sde: LinearSDE, count: int) -> SampledTimes: ...
+    def __call__(self, seeds: Seeds, sde: LinearSDE) -> SampledTimes: ...
 
 
 def check_t_min(t_min: float) -> None:
@@ -51,15 +53,17 @@ class UniformTimes:
     def __post_init__(self) -> None:
         check_t_min(self.t_min)
 
-    def __call__(self, key: PRNGKeyArray, sde: LinearSDE, count: int) -> SampledTimes:
-        """Draws ``count`` times."""
-        t = jax.random.uniform(key, (count,), minval=self.t_min, maxval=1.0)
+    def __call__(self, seeds: Seeds, sde: LinearSDE) -> SampledTimes:
+        """Draws the time of each example."""
+        t = self.t_min + (1 - self.t_min) * jax.vmap(jax.random.uniform)(seeds.keys)
         return SampledTimes(t, jnp.ones_like(t))
 
 
 @dataclass(frozen=True, kw_only=True)
 class StratifiedTimes:
-    """One time from each of ``count`` equal strata of [t_min, 1]: uniform, with less variance.
+    """One time from each of as many equal strata of [t_min, 1] as a batch has examples.
+
+    Each is uniform; their mean has less variance than that of independent times.
 
     Raises:
       ValueError: unless ``0 < t_min < 1``.
@@ -71,9 +75,9 @@ class StratifiedTimes:
     def __post_init__(self) -> None:
         check_t_min(self.t_min)
 
-    def __call__(self, key: PRNGKeyArray, sde: LinearSDE, count: int) -> SampledTimes:
-        """Draws ``count`` times, in increasing order."""
-        t = self.t_min + (1 - self.t_min) * _stratified_uniforms(key, count)
+    def __call__(self, seeds: Seeds, sde: LinearSDE) -> SampledTimes:
+        """Draws the time of each example; over a batch they increase."""
+        t = self.t_min + (1 - self.t_min) * seeds.quantiles
         return SampledTimes(t, jnp.ones_like(t))
 
 
@@ -101,10 +105,10 @@ class LikelihoodTimes:
         low, high = self._log_range(sde)
         return 2 * (high - low)
 
-    def __call__(self, key: PRNGKeyArray, sde: LinearSDE, count: int) -> SampledTimes:
-        """Draws ``count`` times, in increasing order."""
+    def __call__(self, seeds: Seeds, sde: LinearSDE) -> SampledTimes:
+        """Draws the time of each example; over a batch they increase."""
         low, high = self._log_range(sde)
-        u = low + (high - low) * _stratified_uniforms(key, count)
+        u = low + (high - low) * seeds.quantiles
         t = jnp.clip(sde.time_of(jnp.exp(u)), self.t_min, 1.0)
         density = sde.diffusion_squared(t) / sde.sigma(t) ** 2 / self.normalizer(sde)
         return SampledTimes(t, 1 / (density * (1 - self.t_min)))
@@ -131,10 +135,10 @@ class DiscreteTimes:
     def __post_init__(self) -> None:
         check_levels(self.levels)
 
-    def __call__(self, key: PRNGKeyArray, sde: LinearSDE, count: int) -> SampledTimes:
-        """Draws ``count`` times."""
+    def __call__(self, seeds: Seeds, sde: LinearSDE) -> SampledTimes:
+        """Draws the time of each example."""
         times = jnp.asarray(np.arange(self.levels) / (self.levels - 1), jnp.result_type(float))
-        t = times[jax.random.randint(key, (count,), 0, self.levels)]
+        t = times[jax.vmap(lambda key: jax.random.randint(key, (), 0, self.levels))(seeds.keys)]
         return SampledTimes(t, jnp.ones_like(t))
 
 
@@ -159,11 +163,7 @@ class LogNormalNoise:
         if not self.deviation > 0:
             raise ValueError(f"`deviation` must be positive: got deviation={self.deviation}.")
 
-    def __call__(self, key: PRNGKeyArray, sde: LinearSDE, count: int) -> SampledTimes:
-        """Draws ``count`` independent times."""
-        level = jnp.exp(self.mean + self.deviation * jax.random.normal(key, (count,)))
+    def __call__(self, seeds: Seeds, sde: LinearSDE) -> SampledTimes:
+        """Draws the time of each example."""
+        level = jnp.exp(self.mean + self.deviation * unit_noise(seeds.keys, ()))
         return SampledTimes(sde.time_of(level), jnp.ones_like(level))
-
-
-def _stratified_uniforms(key: PRNGKeyArray, count: int) -> Float[Array, "count"]:
-    return (jnp.arange(count) + jax.random.uniform(key, (count,))) / count

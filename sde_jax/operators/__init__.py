@@ -1,4 +1,4 @@
-"""Linear measurements of images, whose ``A A^T`` can be divided by, for inverse problems."""
+"""Linear measurement operators of inverse problems, with a solver for ``A A^T``."""
 
 from sde_jax.operators.convolution import Convolution, motion_blur
 from sde_jax.operators.matrix import Matrix

@@ -1,4 +1,4 @@
-"""Convolution of images on a torus: blur whose borders meet."""
+"""Circular convolution of images."""
 
 import math
 from dataclasses import dataclass
@@ -17,23 +17,25 @@ from sde_jax.operators.spectrum import smallest_square, solve_diagonal
 class Convolution:
     """The circular convolution ``y(p) = sum_q kernel(q) x(p - q)`` of each channel.
 
-    ``A A^T`` is diagonal along the Fourier modes, with the power of the kernel's spectrum there.
-    Without noise, modes up to the `CUTOFF` count as not measured.
+    ``A A^T`` is diagonal in the Fourier basis; its eigenvalues are the power spectrum of the
+    kernel. Without noise, modes up to the `CUTOFF` are treated as unmeasured.
 
     Raises:
       ValueError: when called, if images have another size.
     """
 
     kernel: Float[Array, "height width"]
-    """Of the size of the images, with its centre in the first pixel, from where it goes on beyond
-    the other end."""
+    """Kernel of the size of the images, with its centre at pixel (0, 0) and periodic
+    continuation."""
 
     @staticmethod
     def from_kernel(kernel: Float[Array, "rows columns"], height: int, width: int) -> "Convolution":
-        """The convolution of images of this size, centred at pixel ``(rows // 2, columns // 2)``.
+        """Builds the convolution for images of this size, from a kernel no larger than them.
+
+        The kernel is centred at its pixel ``(rows // 2, columns // 2)``.
 
         Raises:
-          ValueError: if the kernel is no matrix, or larger than the images.
+          ValueError: if the kernel is not a matrix, or is larger than the images.
         """
         kernel = jnp.asarray(kernel, jnp.float32)
         if kernel.ndim != 2 or kernel.shape[0] > height or kernel.shape[1] > width:
@@ -46,15 +48,15 @@ class Convolution:
         return Convolution(jnp.roll(padded, (-(rows // 2), -(columns // 2)), axis=(0, 1)))
 
     def __call__(self, x: Image) -> Image:
-        """The convolution."""
+        """Convolves ``x``."""
         return self._to_images(self._spectrum() * self._to_modes(x))
 
     def adjoint(self, y: Image) -> Image:
-        """The convolution with the kernel turned by half a circle."""
+        """Convolves ``y`` with the point-reflected kernel."""
         return self._to_images(jnp.conj(self._spectrum()) * self._to_modes(y))
 
     def solve(self, y: Image, variance: Variance, noise_variance: Variance) -> Image:
-        """``(variance A A^T + noise_variance I)^+ y``, by division of each mode."""
+        """Returns ``(variance A A^T + noise_variance I)^+ y``, by division of each mode."""
         spectrum = self._spectrum()
         power = spectrum.real**2 + spectrum.imag**2
         modes, smallest = self._to_modes(y), smallest_square(power)
@@ -64,7 +66,7 @@ class Convolution:
         return jnp.fft.rfft2(self.kernel)[None, None]
 
     def _to_modes(self, images: Image) -> Array:
-        """Modes of each channel, ``[batch, channels, height, width // 2 + 1]``."""
+        """Returns the modes of each channel, ``[batch, channels, height, width // 2 + 1]``."""
         check_size(images, *self.kernel.shape)
         return jnp.fft.rfft2(images.transpose(0, 3, 1, 2))
 
@@ -73,11 +75,11 @@ class Convolution:
 
 
 def motion_blur(height: int, width: int, length: float, angle: float) -> Convolution:
-    """The blur of a camera that moves by ``length`` pixels at ``angle`` degrees.
+    """Builds the blur of a camera that moves by ``length`` pixels at ``angle`` degrees.
 
-    The kernel is a straight line through the middle of its centre pixel, at an angle of 0 along a
-    row and from there counterclockwise. A pixel has the part of the line that lies within it; the
-    parts sum to one.
+    The kernel is a straight line through the middle of its centre pixel. An angle of 0 is along a
+    row; angles increase counterclockwise. The weight of a pixel is the length of the line within
+    it; weights sum to one.
 
     Raises:
       ValueError: unless ``length`` is at least 1 and the line fits in the image.
@@ -94,7 +96,7 @@ def motion_blur(height: int, width: int, length: float, angle: float) -> Convolu
 
 
 def _line(length: float, angle: float) -> np.ndarray:
-    """The part of a line, around the middle of a grid of pixels, that lies in each of them."""
+    """Returns the share of a centred line segment that lies in each pixel of a grid."""
     enter, leave = [], []
     for slope in (-math.sin(angle), math.cos(angle)):
         radius = math.ceil(0.5 * length * abs(slope) - 0.5)

@@ -1,4 +1,4 @@
-"""Images that an operator of fixed size takes."""
+"""Size checks of image operators."""
 
 from sde_jax.arrays import Array, Float
 
@@ -6,10 +6,10 @@ Image = Float[Array, "batch height width channels"]
 
 
 def check_size(images: Image, height: int, width: int) -> None:
-    """Images must have the operator's height and width.
+    """Checks that images have the operator's height and width.
 
     Raises:
-      ValueError: if they have not.
+      ValueError: if they do not.
     """
     if images.ndim != 4 or images.shape[1:3] != (height, width):
         raise ValueError(

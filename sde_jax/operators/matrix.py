@@ -1,4 +1,4 @@
-"""Any matrix, of examples of any shape."""
+"""Dense matrix operators, for examples of any shape."""
 
 import math
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from sde_jax.operators.spectrum import gram_axes, smallest_square, solve_diagona
 class Matrix:
     """``y = M x`` of an example x that is flattened to D numbers; y is ``[batch, m]``.
 
-    Without noise, directions up to the `CUTOFF` count as not measured.
+    Without noise, directions up to the `CUTOFF` are treated as unmeasured.
 
     Raises:
       ValueError: when called, if examples have another shape.
@@ -26,22 +26,22 @@ class Matrix:
 
     matrix: Float[Array, "m D"]
     axes: Float[Array, "m m"]
-    """Orthonormal columns, the axes of ``M M^T``."""
+    """Eigenvectors of ``M M^T``, in orthonormal columns."""
     squares: Float[Array, "m"]
-    """Squared singular values along them."""
+    """Eigenvalues of ``M M^T``, the squared singular values of M."""
     shape: tuple[int, ...] = field(metadata={"static": True})
-    """Of one example."""
+    """Shape of one example."""
 
     @staticmethod
     def from_array(matrix: np.ndarray, shape: tuple[int, ...] | None = None) -> "Matrix":
-        """The operator, with its axes, which are computed in float64 on the host.
+        """Builds the operator and its eigendecomposition, in float64 on the host.
 
         Args:
           matrix: M, ``[m, D]``.
-          shape: of one example; None for points, ``(D,)``.
+          shape: shape of one example; None for points, ``(D,)``.
 
         Raises:
-          ValueError: unless ``matrix`` is one and has a column for each number of an example.
+          ValueError: unless ``matrix`` has two dimensions and a column per number of an example.
         """
         matrix = np.asarray(matrix, np.float64)
         if matrix.ndim != 2:
@@ -57,20 +57,20 @@ class Matrix:
         return Matrix(float32(matrix), float32(axes), float32(squares), shape)
 
     def __call__(self, x: Float[Array, "batch *shape"]) -> Float[Array, "batch m"]:
-        """``M x``."""
+        """Returns ``M x``."""
         if x.shape[1:] != self.shape:
             raise ValueError(f"x must be [batch, *{self.shape}]: got shape {x.shape}.")
         return _multiply(x.reshape(x.shape[0], -1), self.matrix.T)
 
     def adjoint(self, y: Float[Array, "batch m"]) -> Float[Array, "batch *shape"]:
-        """``M^T y``, in the shape of examples."""
+        """Returns ``M^T y``, in the shape of examples."""
         self._check(y)
         return _multiply(y, self.matrix).reshape(-1, *self.shape)
 
     def solve(
         self, y: Float[Array, "batch m"], variance: Variance, noise_variance: Variance
     ) -> Float[Array, "batch m"]:
-        """``(variance M M^T + noise_variance I)^+ y``, by division along the axes."""
+        """Returns ``(variance M M^T + noise_variance I)^+ y``, by division along the axes."""
         self._check(y)
         along, smallest = _multiply(y, self.axes), smallest_square(self.squares)
         along = solve_diagonal(along, self.squares[None], variance, noise_variance, smallest)

@@ -1,4 +1,4 @@
-"""What an inverse problem measures of its examples, and how much of it can be undone."""
+"""Interfaces of measurement operators."""
 
 from typing import Protocol
 
@@ -17,25 +17,25 @@ class Operator(Protocol):
 
 
 class LinearOperator(Operator, Protocol):
-    """A measurement ``A x`` whose ``A A^T`` has known axes, so that one can divide by it."""
+    """A linear measurement ``A x`` with a closed-form solver for ``A A^T``."""
 
     def adjoint(self, y: Float[Array, "batch *measured"]) -> Float[Array, "batch *shape"]:
-        """``A^T y``: for all x and y ``<A x, y> = <x, A^T y>``."""
+        """Returns ``A^T y``: ``<A x, y> = <x, A^T y>`` for all x and y."""
         ...
 
     def solve(
         self, y: Float[Array, "batch *measured"], variance: Variance, noise_variance: Variance
     ) -> Float[Array, "batch *measured"]:
-        """``(variance A A^T + noise_variance I)^+ y``.
+        """Returns ``(variance A A^T + noise_variance I)^+ y``.
 
-        If x has covariance ``variance I`` and y is ``A x`` and noise of ``noise_variance``, this is
-        y divided by its covariance.
+        If x has covariance ``variance I`` and ``y = A x + noise`` with noise of ``noise_variance``,
+        this is y multiplied by the inverse of its covariance.
 
         Args:
           y: measurements.
-          variance: at least 0, one number or one for each example.
-          noise_variance: likewise. Where it is 0, directions that the operator does not measure
-            give 0; so does every direction in which both terms are 0.
+          variance: at least 0; a scalar or one number per example.
+          noise_variance: likewise. Where it is 0, unmeasured directions give 0. A direction in
+            which both terms are 0 gives 0.
         """
         ...
 
@@ -43,5 +43,5 @@ class LinearOperator(Operator, Protocol):
 def pseudo_inverse(
     operator: LinearOperator, y: Float[Array, "batch *measured"]
 ) -> Float[Array, "batch *shape"]:
-    """``A^+ y = A^T (A A^T)^+ y``: of the examples that fit y best, the one of smallest norm."""
+    """Returns ``A^+ y = A^T (A A^T)^+ y``, the least-squares solution of smallest norm."""
     return operator.adjoint(operator.solve(y, 1.0, 0.0))

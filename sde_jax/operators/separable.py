@@ -1,4 +1,4 @@
-"""Rows and columns of an image, each through a matrix: smaller images and blurred ones."""
+"""Separable operators: one matrix for rows and one for columns, such as downsampling and blur."""
 
 import math
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ from sde_jax.operators.spectrum import gram_axes, smallest_square, solve_diagona
 class Separable:
     """``y = R x C^T`` for each channel, with a matrix R for the rows and C for the columns.
 
-    ``A = R (x) C``, so that the axes of ``A A^T`` are products of those of ``R R^T`` and ``C C^T``,
-    and so are their squared singular values. Without noise, directions up to the `CUTOFF` count as
-    not measured.
+    ``A = R (x) C``, so the eigenvectors of ``A A^T`` are products of those of ``R R^T`` and
+    ``C C^T``, and so are its eigenvalues. Without noise, directions up to the `CUTOFF` are treated
+    as unmeasured.
 
     Raises:
       ValueError: when called, if images have another size.
@@ -29,15 +29,15 @@ class Separable:
     rows: Float[Array, "measured_height height"]
     columns: Float[Array, "measured_width width"]
     row_axes: Float[Array, "measured_height measured_height"]
-    """Orthonormal columns, the axes of ``R R^T``."""
+    """Eigenvectors of ``R R^T``, in orthonormal columns."""
     column_axes: Float[Array, "measured_width measured_width"]
-    """Orthonormal columns, the axes of ``C C^T``."""
+    """Eigenvectors of ``C C^T``, in orthonormal columns."""
     squares: Float[Array, "measured_height measured_width"]
-    """Squared singular values along these axes."""
+    """Eigenvalues of ``A A^T`` along these axes."""
 
     @staticmethod
     def from_matrices(rows: np.ndarray, columns: np.ndarray) -> "Separable":
-        """The operator, with its axes, which are computed in float64 on the host.
+        """Builds the operator and its eigendecomposition, in float64 on the host.
 
         Raises:
           ValueError: unless both are matrices.
@@ -53,17 +53,17 @@ class Separable:
         return Separable(*(jnp.asarray(array, jnp.float32) for array in arrays))
 
     def __call__(self, x: Image) -> Image:
-        """``R x C^T``."""
+        """Returns ``R x C^T``."""
         check_size(x, self.rows.shape[1], self.columns.shape[1])
         return _multiply(self.rows, x, self.columns)
 
     def adjoint(self, y: Image) -> Image:
-        """``R^T y C``."""
+        """Returns ``R^T y C``."""
         check_size(y, self.rows.shape[0], self.columns.shape[0])
         return _multiply(self.rows.T, y, self.columns.T)
 
     def solve(self, y: Image, variance: Variance, noise_variance: Variance) -> Image:
-        """``(variance A A^T + noise_variance I)^+ y``, by division along the axes."""
+        """Returns ``(variance A A^T + noise_variance I)^+ y``, by division along the axes."""
         check_size(y, *self.squares.shape)
         along = _multiply(self.row_axes.T, y, self.column_axes.T)
         squares, smallest = self.squares[None, :, :, None], smallest_square(self.squares)
@@ -72,7 +72,7 @@ class Separable:
 
 
 def block_average(height: int, width: int, factor: int) -> Separable:
-    """Means of squares of ``factor`` pixels on a side: ``[height / factor, width / factor]``.
+    """Builds the mean over blocks of ``factor`` x ``factor`` pixels.
 
     Raises:
       ValueError: unless ``factor`` is at least 1 and divides height and width.
@@ -86,16 +86,15 @@ def block_average(height: int, width: int, factor: int) -> Separable:
 
 
 def bicubic(height: int, width: int, factor: int) -> Separable:
-    """Images that are ``factor`` times smaller, by a cubic kernel that is as much wider.
+    """Builds bicubic downsampling by ``factor``, with a kernel stretched by the same factor.
 
     ::
 
         y_i = sum_j k((j - c_i) / factor) x_j / sum_j k((j - c_i) / factor)
 
-    for rows and for columns, with the centre ``c_i = (i + 1/2) factor - 1/2`` of the pixels that
-    become one, and the kernel k of Keys 1981 (doi:10.1109/TASSP.1981.1163711), a = -1/2. At the
-    borders the sums run over the pixels that there are. Pillow's and `jax.image.resize`'s images
-    are these.
+    for rows and for columns, with the centre ``c_i = (i + 1/2) factor - 1/2`` of output pixel i and
+    the kernel k of Keys 1981 (doi:10.1109/TASSP.1981.1163711), a = -1/2. At the borders the sums
+    run over existing pixels. The result agrees with Pillow and `jax.image.resize`.
 
     Raises:
       ValueError: unless ``factor`` is at least 1 and divides height and width.
@@ -111,10 +110,10 @@ def bicubic(height: int, width: int, factor: int) -> Separable:
 
 
 def gaussian_blur(height: int, width: int, deviation: float) -> Separable:
-    """Images of their size, blurred by a Gaussian of ``deviation`` pixels.
+    """Builds a Gaussian blur of ``deviation`` pixels that keeps the size.
 
-    The kernel ends at 4 deviations, rounded to whole pixels, and sums to one. Beyond its borders an
-    image goes on as its reflection, the border's pixels twice: ``c b a | a b c``.
+    The kernel ends at 4 deviations, rounded to whole pixels, and sums to one. Images are extended
+    by reflection that repeats the border pixel: ``c b a | a b c``.
 
     Raises:
       ValueError: unless ``deviation`` is positive.
@@ -137,7 +136,7 @@ def gaussian_blur(height: int, width: int, deviation: float) -> Separable:
 
 
 def _multiply(rows: Array, x: Array, columns: Array) -> Array:
-    """``rows x columns^T`` for each channel."""
+    """Returns ``rows x columns^T`` for each channel."""
     precision = jax.lax.Precision.HIGHEST
     x = jnp.einsum("ih,bhwc->biwc", rows, x, precision=precision)
     return jnp.einsum("jw,biwc->bijc", columns, x, precision=precision)

@@ -1,4 +1,4 @@
-"""Division by ``A A^T`` along its axes."""
+"""Division by ``A A^T`` in its eigenbasis."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -7,11 +7,11 @@ from sde_jax.arrays import Array, Float, expand_like
 from sde_jax.operators.protocol import Variance
 
 CUTOFF = 1e-3
-"""The singular value, relative to the largest, up to which a direction counts as not measured.
+"""Singular values up to this fraction of the largest are treated as unmeasured, without noise.
 
-Without noise a direction of relative singular value s is divided by s, and with it the rounding of
-float32, 1e-7 of the whole. At the cutoff that is 1e-4, still far less than one of 255 grey levels;
-with noise nothing is cut off.
+Without noise, a direction of relative singular value s is divided by s, which amplifies float32
+rounding, 1e-7 of the largest value, by 1 / s. At the cutoff the error is 1e-4, far below one of 255
+grey levels. With noise nothing is cut off.
 """
 
 
@@ -22,14 +22,14 @@ def solve_diagonal(
     noise_variance: Variance,
     smallest: Float[Array, ""] | float = 0.0,
 ) -> Array:
-    """``y / (variance squares + noise_variance)``, and 0 instead of a division by 0.
+    """Returns ``y / (variance squares + noise_variance)``, and 0 where the divisor is 0.
 
     Args:
-      y: coordinates along the axes of ``A A^T``, real or complex.
-      squares: squared singular values there, of the rank of ``y``.
-      variance: one number or one for each example.
+      y: coordinates along the eigenvectors of ``A A^T``, real or complex.
+      squares: eigenvalues, of the rank of ``y``.
+      variance: a scalar or one number per example.
       noise_variance: likewise.
-      smallest: squares up to it count as 0 where there is no noise.
+      smallest: eigenvalues up to it count as 0 where there is no noise.
     """
     variance = expand_like(jnp.asarray(variance), y)
     noise_variance = expand_like(jnp.asarray(noise_variance), y)
@@ -39,11 +39,11 @@ def solve_diagonal(
 
 
 def smallest_square(squares: Float[Array, "..."]) -> Float[Array, ""]:
-    """The squared singular value at the `CUTOFF`."""
+    """Returns the squared singular value at the `CUTOFF`."""
     return CUTOFF**2 * squares.max()
 
 
 def gram_axes(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvectors, in columns, and eigenvalues of ``A A^T``, in float64 on the host."""
+    """Returns eigenvectors, in columns, and eigenvalues of ``A A^T``, in float64 on the host."""
     squares, axes = np.linalg.eigh(matrix @ matrix.T)
     return axes, squares.clip(0.0)

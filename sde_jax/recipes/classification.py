@@ -7,11 +7,12 @@ from typing import Any, ClassVar, Protocol
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import WHOLE, Array, Float, Int, Part, PRNGKeyArray, PyTree
+from sde_jax.arrays import Array, Float, Int, PRNGKeyArray, PyTree
 from sde_jax.data.source import Batch, DataSource, DataSpec
 from sde_jax.initialization import initialize
-from sde_jax.nets.classifier import ClassifierSpec
+from sde_jax.nets import ClassifierSpec
 from sde_jax.objectives import CrossEntropy
+from sde_jax.randomness import Seeds
 from sde_jax.recipes.trainable import Trainable, check_classes
 from sde_jax.training.learner import Learner, gradient_learner
 from sde_jax.training.optimizer import Adam
@@ -40,20 +41,19 @@ class Classifying(Trainable):
 
 
 class LabelledObjective(Protocol):
-    """What a classifier costs, such as `sde_jax.objectives.CrossEntropy`."""
+    """An objective of labelled examples, such as `sde_jax.objectives.CrossEntropy`."""
 
     def losses(
         self,
         params: PyTree,
-        key: PRNGKeyArray,
+        seeds: Seeds,
         x: Float[Array, "batch *shape"],
         label: Int[Array, "batch"],
         /,
         *,
         deterministic: bool,
-        part: Part,
-    ) -> Float[Array, "examples"]:
-        """What each example of a part costs."""
+    ) -> Float[Array, "batch"]:
+        """Returns the loss of each example."""
 
 
 def learner_of_labels(
@@ -61,24 +61,17 @@ def learner_of_labels(
     init_params: Callable[[PRNGKeyArray], PyTree],
     objective: LabelledObjective,
 ) -> Learner:
-    """What the training loop trains, by what labelled examples cost.
+    """Builds the learner that minimizes an objective of labelled examples.
 
-    Its losses are a ValueError for a batch without labels.
+    Its losses raise ValueError for a batch without labels.
     """
 
     def losses(
-        params: PyTree,
-        key: PRNGKeyArray,
-        batch: Batch,
-        *,
-        deterministic: bool,
-        part: Part = WHOLE,
-    ) -> Float[Array, "examples"]:
+        params: PyTree, seeds: Seeds, batch: Batch, *, deterministic: bool
+    ) -> Float[Array, "batch"]:
         if batch.label is None:
             raise ValueError(NO_LABELS)
-        return objective.losses(
-            params, key, batch.x, batch.label, deterministic=deterministic, part=part
-        )
+        return objective.losses(params, seeds, batch.x, batch.label, deterministic=deterministic)
 
     return gradient_learner(
         init_params,

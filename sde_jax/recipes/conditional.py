@@ -11,7 +11,7 @@ from sde_jax.arrays import Array, Float, Int, Key, PyTree
 from sde_jax.baselines.conditional import ConditionalDiffusion
 from sde_jax.data.degradation import Degradation, Grey, Half, Smaller
 from sde_jax.data.source import DataSource, DataSpec, Layout
-from sde_jax.nets.unet import UNetSpec
+from sde_jax.nets import UNetSpec
 from sde_jax.objectives import DenoisingScoreMatching
 from sde_jax.recipes.evaluation_settings import MEASURABLE, EvaluationSettings
 from sde_jax.recipes.generative import Generative, learner_of

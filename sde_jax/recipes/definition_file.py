@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-__all__ = ["ConfigurationError", "import_file"]
+__all__ = ["ConfigurationError", "described", "import_file", "origin_of"]
 
 
 class ConfigurationError(ValueError):
@@ -18,7 +18,7 @@ def import_file(path: Path) -> ModuleType:
 
     A file in a package is imported as a part of it (``experiments.digits``), any other one by its
     stem. The folder that holds them joins ``sys.path`` at the end, so that data workers, which
-    inherit the path, can import the module as well.
+    inherit the path, can import the module as well. The script that is running is not run again.
 
     Raises:
       ConfigurationError: if there is no such file, its name belongs to another module, or running
@@ -27,6 +27,9 @@ def import_file(path: Path) -> ModuleType:
     path = path.expanduser().resolve()
     if not path.is_file():
         raise ConfigurationError(f"{path} does not exist.")
+    script = sys.modules["__main__"]
+    if origin_of(script) == path:
+        return script
     folder, name = path.parent, path.stem
     while (folder / "__init__.py").is_file():
         folder, name = folder.parent, f"{folder.name}.{name}"
@@ -35,24 +38,34 @@ def import_file(path: Path) -> ModuleType:
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
     importlib.invalidate_caches()
-    check_found(name, path)
     try:
+        check_found(name, path)
         return importlib.import_module(name)
+    except ConfigurationError:
+        raise
     except (Exception, SystemExit) as error:
         raise ConfigurationError(f"{path} cannot be imported: {described(error)}") from error
 
 
 def check_found(name: str, path: Path) -> None:
     """Raises ConfigurationError where the module ``name`` is another file than ``path``."""
-    loaded = sys.modules.get(name)
-    spec = importlib.util.find_spec(name) if loaded is None else loaded.__spec__
-    origin = None if spec is None else spec.origin
-    if origin is None or Path(origin).resolve() != path:
+    if name in sys.modules:
+        origin = origin_of(sys.modules[name])
+    else:
+        spec = importlib.util.find_spec(name)
+        origin = Path(spec.origin).resolve() if spec is not None and spec.origin else None
+    if origin != path:
         raise ConfigurationError(
             f"{path} shadows the module {name!r} of {origin or 'Python'}: rename the file."
         )
 
 
+def origin_of(module: ModuleType) -> Path | None:
+    """Returns the file of a module, if it has one."""
+    file = getattr(module, "__file__", None)
+    return None if file is None else Path(file).resolve()
+
+
 def described(error: BaseException) -> str:
-    """The type and message of an exception, in one line."""
+    """Returns the type and message of an exception, in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())

@@ -4,17 +4,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sde_jax.arrays import WHOLE, Array, Float, Part, PRNGKeyArray, PyTree
+from sde_jax.arrays import Array, Float, PRNGKeyArray, PyTree
 from sde_jax.data.source import DataSource, DataSpec, Layout
-from sde_jax.nets.spec import NetworkSpec
+from sde_jax.nets import NetworkSpec
 from sde_jax.objectives import DenoiserRegression
+from sde_jax.randomness import Seeds
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.generative import Generative, learner_of
 from sde_jax.recipes.interfaces import Density, Draw
 from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.recipes.score import LikelihoodSettings, flow_density, score_sampler
 from sde_jax.sampling import Sampler
-from sde_jax.score import BlindDenoiserScore, ToldDenoiserScore
+from sde_jax.score import BlindDenoiserScore, DenoiserScore
 from sde_jax.sde import VE
 from sde_jax.training.learner import Learner
 from sde_jax.training.optimizer import Adam
@@ -35,15 +36,14 @@ class BothDenoisers:
     def losses(
         self,
         params: PyTree,
-        key: PRNGKeyArray,
+        seeds: Seeds,
         x: Float[Array, "batch *shape"],
         *,
         deterministic: bool = False,
-        part: Part = WHOLE,
-    ) -> Float[Array, "examples"]:
-        """The sum of both errors, at the same levels and noise."""
+    ) -> Float[Array, "batch"]:
+        """Returns the sum of both errors of each example, at the same level and noise."""
         told, blind = (
-            regression.losses(own, key, x, deterministic=deterministic, part=part)
+            regression.losses(own, seeds, x, deterministic=deterministic)
             for regression, own in ((self.told, params["told"]), (self.blind, params["blind"]))
         )
         return told + blind
@@ -91,9 +91,9 @@ class DenoiserPrior(Generative):
         """What the training loop trains, for examples of ``shape``: both denoisers."""
         return learner_of(self.model(), shape, self.optimizer, self.ema_decay, self.training)
 
-    def score(self, params: PyTree) -> ToldDenoiserScore:
+    def score(self, params: PyTree) -> DenoiserScore:
         """The score by Tweedie's formula of the denoiser that is told the level."""
-        return ToldDenoiserScore(self.model().told.denoiser(params["told"]), self.process)
+        return DenoiserScore(self.model().told.denoiser(params["told"]), self.process)
 
     def blind_score(self, params: PyTree) -> BlindDenoiserScore:
         """That of the one that is not."""

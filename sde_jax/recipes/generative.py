@@ -4,8 +4,9 @@ import abc
 from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
-from sde_jax.arrays import WHOLE, Array, Float, Int, Key, Part, PRNGKeyArray, PyTree
+from sde_jax.arrays import Array, Float, Int, Key, PRNGKeyArray, PyTree
 from sde_jax.data.source import Batch, DataSource, Layout
+from sde_jax.randomness import Seeds
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.interfaces import Density, Draw
 from sde_jax.recipes.sampler_settings import SamplerSettings
@@ -77,29 +78,23 @@ class HasLosses(Protocol):
     def losses(
         self,
         params: PyTree,
-        key: PRNGKeyArray,
+        seeds: Seeds,
         x: Float[Array, "batch *shape"],
         *,
         deterministic: bool = False,
-        part: Part = WHOLE,
-    ) -> Float[Array, "examples"]:
-        """What each example of a part costs."""
+    ) -> Float[Array, "batch"]:
+        """Returns the loss of each example."""
 
 
 def learner_of(
     model: HasLosses, shape: tuple[int, ...], optimizer: Adam, ema_decay: float, training: Training
 ) -> Learner:
-    """What the training loop trains, for examples of ``shape``."""
+    """Builds the learner of a model of examples of ``shape``."""
 
     def losses(
-        params: PyTree,
-        key: PRNGKeyArray,
-        batch: Batch,
-        *,
-        deterministic: bool,
-        part: Part = WHOLE,
-    ) -> Float[Array, "examples"]:
-        return model.losses(params, key, batch.x, deterministic=deterministic, part=part)
+        params: PyTree, seeds: Seeds, batch: Batch, *, deterministic: bool
+    ) -> Float[Array, "batch"]:
+        return model.losses(params, seeds, batch.x, deterministic=deterministic)
 
     return gradient_learner(
         lambda key: model.init(key, shape),

@@ -10,7 +10,7 @@ from sde_jax.baselines.latent import LatentDiffusion
 from sde_jax.baselines.vae import VAE
 from sde_jax.data.source import DataSource, DataSpec, Layout
 from sde_jax.likelihood import LogLikelihoods
-from sde_jax.nets.unet import UNetSpec
+from sde_jax.nets import UNetSpec
 from sde_jax.objectives import DenoisingScoreMatching
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.generative import Generative, learner_of

@@ -62,8 +62,10 @@ class Named(Generic[Kind_co]):
                 f"`format` is {version!r}, and this version of sde_jax reads 1 to {FORMAT}: "
                 "upgrade sde_jax to open it."
             )
-        file = None if file is None else Path(file)
-        experiment = from_config(stored, "experiment", version=version, file=file)
+        if not isinstance(file, str | None) or (file and not Path(file).is_absolute()):
+            raise ConfigurationError(f"`file` must be an absolute path: got {file!r}.")
+        own = None if file is None else Path(file)
+        experiment = from_config(stored, "experiment", version=version, file=own)
         if not isinstance(experiment, Trainable):
             raise ConfigurationError("`experiment` is no experiment.")
         published = None if model is None else PublishedModel.from_json(json.dumps(model))

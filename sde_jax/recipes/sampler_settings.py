@@ -28,8 +28,8 @@ from sde_jax.sampling import (
     StochasticMethod,
     TimeGrid,
     UniformGrid,
+    check_eta,
 )
-from sde_jax.sampling.predictors import check_eta
 
 SamplerName = Literal[
     "em",

@@ -8,11 +8,10 @@ from typing import Any, ClassVar, Literal
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import WHOLE, Array, Float, Int, Key, Part, PRNGKeyArray, PyTree
+from sde_jax.arrays import Array, Float, Int, Key, PRNGKeyArray, PyTree
 from sde_jax.data.source import Batch, DataSource, DataSpec, Layout
 from sde_jax.likelihood import Hutchinson, Likelihood, LogLikelihoods
-from sde_jax.nets.condition import Condition
-from sde_jax.nets.spec import NetworkSpec
+from sde_jax.nets import Condition, NetworkSpec
 from sde_jax.objectives import (
     DiscreteTimes,
     EDMWeighting,
@@ -25,6 +24,7 @@ from sde_jax.objectives import (
     UniformTimes,
 )
 from sde_jax.ode import AdaptiveSolver, Method
+from sde_jax.randomness import Seeds
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.generative import Generative
 from sde_jax.recipes.interfaces import Density, Draw
@@ -189,20 +189,14 @@ class ScoreExperiment(Generative):
             return model.init(key, shape)
 
         def losses(
-            params: PyTree,
-            key: PRNGKeyArray,
-            batch: Batch,
-            *,
-            deterministic: bool,
-            part: Part = WHOLE,
-        ) -> Float[Array, "examples"]:
+            params: PyTree, seeds: Seeds, batch: Batch, *, deterministic: bool
+        ) -> Float[Array, "batch"]:
             condition = None
             if self.network.classes is not None:
-                key, key_label = jax.random.split(key)
+                seeds, seeds_label = seeds.split()
                 dropout = 0.0 if deterministic else self.label_dropout
-                condition = labels_kept(key_label, batch.label, dropout)
-            options: dict[str, Any] = {"deterministic": deterministic, "part": part}
-            return objective.losses(params, key, batch.x, condition, **options)
+                condition = labels_kept(seeds_label.keys, batch.label, dropout)
+            return objective.losses(params, seeds, batch.x, condition, deterministic=deterministic)
 
         optimizer = self.optimizer.build(self.training.steps)
         return gradient_learner(
@@ -245,10 +239,10 @@ def computing_in(network: Any, dtype: str) -> Any:
 
 
 def labels_kept(
-    key: PRNGKeyArray, label: Int[Array, "batch"] | None, dropout: float
+    keys: Key[Array, "batch"], label: Int[Array, "batch"] | None, dropout: float
 ) -> Condition | None:
-    """The labels of a batch as a network is told them, but for a random share."""
+    """Returns the labels of a batch as a condition, without a random share ``dropout`` of them."""
     if label is None:
         return None
-    dropped = jax.random.bernoulli(key, dropout, label.shape)
+    dropped = jax.vmap(lambda key: jax.random.bernoulli(key, dropout))(keys)
     return Condition(label=jnp.where(dropped, -1, label))

@@ -16,7 +16,7 @@ from typing import Any
 
 import typeguard
 
-from sde_jax.recipes.definition_file import ConfigurationError, import_file
+from sde_jax.recipes.definition_file import ConfigurationError, described, import_file, origin_of
 
 __all__ = ["FORMAT", "ConfigurationError", "definition_files", "from_config", "to_config"]
 
@@ -33,9 +33,10 @@ RENAMED = {"Experiment": "ScoreExperiment"}
 """Classes of version 1 by their present names."""
 
 CHANGED_DEFAULTS: tuple[tuple[int, str, str, Any], ...] = ()
-"""Defaults that have changed: the last version that had one, class, field and value.
+"""Former defaults: the last version that had one, class, field and value.
 
-A configuration of that version or an older one that lacks the field takes this value.
+A configuration of that version or an older one that lacks the field takes this value. The classes
+are named as in configurations (``sde_jax.sde.VP``).
 """
 
 
@@ -51,18 +52,29 @@ def to_config(spec: Any) -> Any:
 
 def class_name(kind: type) -> str:
     """Returns the name of a class in configurations."""
-    top, *packages = kind.__module__.split(".")
-    if top == "sde_jax":
-        return f"sde_jax.{packages[0]}.{kind.__name__}"
+    if is_ours(kind):
+        return f"sde_jax.{kind.__module__.split('.')[1]}.{kind.__name__}"
     return f"{file_of(kind).name}:{kind.__name__}"
 
 
+def is_ours(kind: type) -> bool:
+    """Returns whether a class is one of the package."""
+    return kind.__module__.startswith("sde_jax.")
+
+
 def file_of(kind: type) -> Path:
-    """Returns the file that defines a class."""
-    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
-    if file is None:
-        raise ConfigurationError(f"{kind.__qualname__} must be defined in a file.")
-    return Path(file).resolve()
+    """Returns the file that defines a class.
+
+    Raises:
+      ConfigurationError: if it is not defined at the top level of a file.
+    """
+    module = sys.modules.get(kind.__module__)
+    file = None if module is None else origin_of(module)
+    if file is None or kind.__qualname__ != kind.__name__:
+        raise ConfigurationError(
+            f"the class {kind.__qualname__} must be defined at the top level of a file."
+        )
+    return file
 
 
 def definition_files(spec: Any) -> set[Path]:
@@ -72,8 +84,9 @@ def definition_files(spec: Any) -> set[Path]:
     if not dataclasses.is_dataclass(spec):
         return set()
     values = [getattr(spec, field.name) for field in dataclasses.fields(spec)]
-    own = type(spec).__module__.partition(".")[0] != "sde_jax"
-    return definition_files(tuple(values)) | ({file_of(type(spec))} if own else set())
+    return definition_files(tuple(values)) | (
+        set() if is_ours(type(spec)) else {file_of(type(spec))}
+    )
 
 
 def from_config(config: Any, path: str, *, version: int = FORMAT, file: Path | None = None) -> Any:
@@ -96,35 +109,66 @@ def from_config(config: Any, path: str, *, version: int = FORMAT, file: Path | N
     if not isinstance(config, Mapping):
         return config
     kind = class_named(config.get("type"), path, version, file)
-    fields = {field.name for field in dataclasses.fields(kind) if field.init}
-    unknown = sorted(set(config) - fields - {"type"})
+    fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
+    unknown = sorted(set(config) - set(fields) - {"type"})
     if unknown:
         raise ConfigurationError(f"`{path}` has an unknown field `{unknown[0]}`.")
-    values = {
-        name: value
-        for last, owner, name, value in CHANGED_DEFAULTS
-        if version <= last
-        if owner == kind.__name__
-    }
-    hints = typing.get_type_hints(kind)
-    for name in fields & set(config):
+    hints = hints_of(kind)
+    values = former_defaults(kind, version)
+    for name in set(fields) & set(config):
         where = f"{path}.{name}"
         values[name] = from_config(config[name], where, version=version, file=file)
         check_type(values[name], hints[name], where)
+    lacking = [name for name in fields if name not in values and is_required(fields[name])]
+    if lacking:
+        raise ConfigurationError(f"`{path}` lacks the field `{lacking[0]}`, which has no default.")
     try:
         return kind(**values)
     except (TypeError, ValueError) as error:
         raise ConfigurationError(f"`{path}` is not a {kind.__name__}: {error}") from error
 
 
+def former_defaults(kind: type, version: int) -> dict[str, Any]:
+    """Returns the defaults that a class had in a version and has changed since."""
+    newest_first = sorted(CHANGED_DEFAULTS, key=lambda changed: changed[0], reverse=True)
+    return {
+        name: value
+        for last, owner, name, value in newest_first
+        if version <= last and owner == class_name(kind)
+    }
+
+
+def is_required(field: dataclasses.Field[Any]) -> bool:
+    """Returns whether a field has no default."""
+    return field.default is field.default_factory is dataclasses.MISSING
+
+
+def hints_of(kind: type) -> dict[str, Any]:
+    """Returns the types of the fields of a class.
+
+    Raises:
+      ConfigurationError: if an annotation cannot be evaluated.
+    """
+    try:
+        return typing.get_type_hints(kind)
+    except Exception as error:
+        raise ConfigurationError(
+            f"the annotations of {class_name(kind)} cannot be read: {described(error)}"
+        ) from error
+
+
 def check_type(value: Any, hint: Any, path: str) -> None:
     """Raises ConfigurationError where a value is not of the type that its field states."""
     try:
-        typeguard.check_type(value, hint)
+        typeguard.check_type(
+            value,
+            hint,
+            collection_check_strategy=typeguard.CollectionCheckStrategy.ALL_ITEMS,
+        )
     except typeguard.TypeCheckError:
         shown = type(value).__name__ if dataclasses.is_dataclass(value) else repr(value)
-        wanted = getattr(hint, "__name__", None) or str(hint)
-        raise ConfigurationError(f"`{path}` must be a {wanted}: got {shown}.") from None
+        wanted = hint.__name__ if isinstance(hint, type) else hint
+        raise ConfigurationError(f"`{path}` must be of type {wanted}: got {shown}.") from None
 
 
 def class_named(name: Any, path: str, version: int, file: Path | None) -> type:
@@ -137,22 +181,44 @@ def class_named(name: Any, path: str, version: int, file: Path | None) -> type:
         raise ConfigurationError(f"`{path}` must be an object with a `type`: got {name!r}.")
     owner, _, own = name.rpartition(":")
     if owner and file is not None and owner == file.name:
-        kind = getattr(import_file(file), own, None)
+        kind = class_in_file(own, path, file)
     elif version == 1:
         kind = class_of_version_1(name)
     else:
-        package, _, own = name.rpartition(".")
-        known = {f"sde_jax.{part}" for part in PACKAGES}
-        kind = getattr(importlib.import_module(package), own, None) if package in known else None
+        kind = exported_class(name)
     if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
         origin = "sde_jax" if file is None else f"sde_jax or {file}"
         raise ConfigurationError(f"`{path}` must be of a dataclass of {origin}: got {name}.")
     return kind
 
 
+def class_in_file(name: str, path: str, file: Path) -> Any:
+    """Returns what a file defines as ``name``, if anything.
+
+    Raises:
+      ConfigurationError: if the file cannot be imported.
+    """
+    if not file.is_file():
+        raise ConfigurationError(
+            f"`{path}` is a {name} of {file}, which does not exist: correct the `file` of the "
+            "configuration."
+        )
+    module = import_file(file)
+    found = getattr(module, name, None)
+    return found if getattr(found, "__module__", None) == module.__name__ else None
+
+
+def exported_class(name: str) -> Any:
+    """Returns what a package of `PACKAGES` exports by a name like ``sde_jax.sde.VP``, if any."""
+    package, _, own = name.rpartition(".")
+    if package not in {f"sde_jax.{part}" for part in PACKAGES}:
+        return None
+    return getattr(importlib.import_module(package), own, None)
+
+
 @functools.cache
-def class_of_version_1(name: str) -> type | None:
-    """Returns the exported class that version 1 called ``name``."""
+def class_of_version_1(name: str) -> Any:
+    """Returns what the first package that exports it calls ``name``, a class without package."""
     name = RENAMED.get(name, name)
-    packages = (importlib.import_module(f"sde_jax.{part}") for part in PACKAGES)
-    return next((getattr(package, name) for package in packages if hasattr(package, name)), None)
+    found = (exported_class(f"sde_jax.{part}.{name}") for part in PACKAGES)
+    return next((kind for kind in found if kind is not None), None)

@@ -1,25 +1,25 @@
 """Experiments by their names: definitions in files, and published models.
 
 A definition is a public function without parameters that returns an experiment, or a study where
-its return type is ``Study``. Names are found by parsing the files; only the file of the name that
-is asked for is imported.
+its return type is ``Study``. Names are found by parsing the files. Only the file of the requested
+name is imported.
 """
 
 import ast
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sde_jax.interop.score_sde import PublishedModel, published, published_names
-from sde_jax.recipes import quickstart
+from sde_jax.recipes import built_in
 from sde_jax.recipes.definition_file import described, import_file
 from sde_jax.recipes.named import Named
 from sde_jax.recipes.published import published_experiment
 from sde_jax.recipes.score import ScoreExperiment
 from sde_jax.recipes.serialization import ConfigurationError
 from sde_jax.recipes.trainable import Trainable
-from sde_jax.reporting import report
 
 __all__ = ["Definition", "definitions", "find", "find_model", "names", "of_model"]
 
@@ -48,10 +48,10 @@ class Definition:
         Raises:
           ConfigurationError: if the file or the function raises.
         """
-        function = getattr(import_file(self.file), self.name)
+        module = import_file(self.file)
         try:
-            return function()
-        except Exception as error:
+            return getattr(module, self.name)()
+        except (Exception, SystemExit) as error:
             raise ConfigurationError(
                 f"{self.file}:{self.name} cannot be built: {described(error)}"
             ) from error
@@ -74,21 +74,24 @@ def definitions_in(file: Path) -> Iterator[Definition]:
             continue
         if any(ast.iter_child_nodes(node.args)):
             continue
-        returns = node.returns and ast.unparse(node.returns)
+        returns = ast.unparse(node.returns) if node.returns else ""
+        if returns == "None":
+            continue
         yield Definition(node.name, file, ast.get_docstring(node) or "", returns == "Study")
 
 
 def definitions() -> list[Definition]:
-    """Returns the definitions of `FOLDER` and the quickstart, sorted by name.
+    """Returns the definitions of `FOLDER` and of the package, sorted by name.
 
-    A file that cannot be parsed is reported and left out.
+    Files that start with ``_`` are left out, and so, with a warning, are those that cannot be
+    parsed.
     """
-    found = list(definitions_in(Path(quickstart.__file__)))
-    for file in sorted(FOLDER.glob("*.py")):
+    found = list(definitions_in(Path(built_in.__file__)))
+    for file in sorted(FOLDER.glob("[!_]*.py")):
         try:
             found += definitions_in(file)
         except ConfigurationError as error:
-            report(f"{error} Its experiments are left out.")
+            warnings.warn(f"{error} Its experiments are left out.", stacklevel=2)
     return sorted(found, key=lambda definition: definition.name)
 
 
@@ -114,6 +117,10 @@ def find(reference: str) -> Named[Trainable]:
     if len(matching) > 1:
         places = ", ".join(f"{one.file}:{one.name}" for one in matching)
         raise ConfigurationError(f"{reference!r} is defined more than once: name one of {places}.")
+    if matching and matching[0].is_study:
+        raise ConfigurationError(
+            f"{reference} is a study, and has no run: python -m experiments {reference}"
+        )
     if matching:
         return of_definition(matching[0])
     if "/" in reference or reference.endswith(".json"):
@@ -131,7 +138,9 @@ def in_file(reference: str) -> Definition:
     Raises:
       ConfigurationError: if there is none.
     """
-    path, _, name = reference.rpartition(":") if ".py:" in reference else (reference, "", "")
+    path, _, name = reference.rpartition(":")
+    if not path.endswith(".py"):
+        path, name = reference, ""
     file = Path(path).expanduser()
     if not file.is_file():
         raise ConfigurationError(f"{file} does not exist: FILE.py:NAME names an experiment in it.")
@@ -139,7 +148,7 @@ def in_file(reference: str) -> Definition:
     if name not in there:
         listed = ", ".join(f"{path}:{one}" for one in there) or "none"
         raise ConfigurationError(
-            f"no function {name!r} without parameters in {file}: there are {listed}."
+            f"{reference} names no function without parameters: there are {listed}."
         )
     return there[name]
 

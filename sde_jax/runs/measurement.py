@@ -15,6 +15,7 @@ from tqdm import tqdm
 from sde_jax.arrays import PRNGKeyArray, PyTree
 from sde_jax.data.source import DataSource
 from sde_jax.likelihood import LogLikelihoods, bits_per_dimension
+from sde_jax.metrics import mean_estimate
 from sde_jax.recipes.interfaces import Density, Measured
 from sde_jax.runs.generation import example_keys, whole_batches
 from sde_jax.training.devices import on_each_device, replicated, shard_batch
@@ -88,9 +89,10 @@ def summarize(measured: Measured, dimensions: int) -> dict[str, Any]:
         array[measured.converged] for array in (measured.bits_per_dim, measured.probe_stderr)
     )
     probe_stderr = math.sqrt((error**2).sum()) / len(bits) if len(bits) else math.nan
+    mean, stderr, _ = mean_estimate(bits) if len(bits) else (math.nan, math.nan, ())
     return {
-        "bits_per_dim": _number(bits.mean()) if len(bits) else None,
-        "stderr": _number(bits.std(ddof=1) / math.sqrt(len(bits))) if len(bits) > 1 else None,
+        "bits_per_dim": _number(mean),
+        "stderr": _number(stderr),
         "probe_stderr": _number(probe_stderr),
         "nfe": _number(measured.nfe.mean()),
         "nfe_max": int(measured.nfe.max()),

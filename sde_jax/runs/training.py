@@ -16,7 +16,7 @@ from sde_jax.training.devices import data_mesh
 from sde_jax.training.learner import Learner
 from sde_jax.training.loop import TrainResult, train
 from sde_jax.training.pictures import Draw
-from sde_jax.training.processes import agreed, is_first
+from sde_jax.training.processes import is_first, raise_on_all
 from sde_jax.training.run_directory import RunDirectory
 
 CHANGEABLE = frozenset(
@@ -45,7 +45,7 @@ the number of devices."""
 
 def run(named: Named[Trainable], workdir: Path, *, resume: bool) -> TrainResult:
     """Trains the experiment in ``workdir`` and draws its training curve."""
-    source, learner, draw = agreed(lambda: prepare(named.experiment))
+    source, learner, draw = raise_on_all(lambda: prepare(named.experiment))
     if resume:
         directory = RunDirectory.resume(
             workdir, named.config(), changeable=CHANGEABLE, current=in_current_format

@@ -1,4 +1,4 @@
-"""Generating data by reversing the SDE or its probability flow."""
+"""Samplers: solvers of the reverse-time SDE and of the probability-flow ODE."""
 
 from sde_jax.sampling.adaptive_reversal import AdaptiveReversal, StochasticMethod
 from sde_jax.sampling.blind import BlindAscent
@@ -31,6 +31,7 @@ from sde_jax.sampling.predictors import (
     Predictor,
     ReverseDiffusion,
     Step,
+    check_eta,
 )
 from sde_jax.sampling.probability_flow import ProbabilityFlow
 from sde_jax.sampling.protocol import Sampler, Samples, draw_prior
@@ -71,6 +72,7 @@ __all__ = [
     "StochasticMethod",
     "TimeGrid",
     "UniformGrid",
+    "check_eta",
     "draw_each",
     "draw_prior",
     "interpolate",

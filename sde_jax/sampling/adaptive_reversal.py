@@ -1,4 +1,4 @@
-"""The reversed SDE with a step size of its own for each sample, solved by diffrax."""
+"""Adaptive solution of the reverse-time SDE by diffrax, with a step size per sample."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -17,26 +17,26 @@ from sde_jax.sde import LinearSDE
 
 StochasticMethod = Literal["shark", "sra1", "heun"]
 
-# Shares of the whole way in log noise: the first step, and one at which a solve is given up.
+# First and smallest step, as fractions of the interval in log noise; smaller steps fail the solve.
 _FIRST_STEP = 0.01
 _SMALLEST_STEP = 1e-5
-# Of Jolicoeur-Martineau et al. 2021: the next step is .9 (tolerance / error)^.9 of the last.
+# Jolicoeur-Martineau et al. 2021 scale the step by .9 (tolerance / error)^.9.
 _HEUN_EXPONENT = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdaptiveReversal:
-    """Integrates the reversed SDE (Song et al. 2021, eq. 6) adaptively.
+    """Integrates the reverse-time SDE (Song et al. 2021, eq. 6) adaptively.
 
-    In ``y = x / alpha``, ``r = sigma / alpha`` and ``l = -log r`` it is, for every linear SDE,
+    In ``y = x / alpha``, ``r = sigma / alpha`` and ``l = -log r`` every linear SDE becomes
 
     ::
 
         dy = 2 (D - y) dl + sqrt(2) r dw
 
-    with D the posterior mean: its noise is additive. A step that is rejected is taken again along
-    the same Brownian path. Sample j is a function of ``keys[j]`` and of ``frames``, and neither its
-    value nor its cost depends on the others.
+    with D the posterior mean; its noise is additive. A rejected step is repeated along the same
+    Brownian path. Sample j depends on ``keys[j]`` and ``frames`` only; neither its value nor its
+    cost depends on other samples.
 
     Raises:
       ValueError: unless ``method`` is one of those listed, the tolerances and ``max_steps`` are
@@ -44,21 +44,21 @@ class AdaptiveReversal:
     """
 
     method: StochasticMethod = "shark"
-    """shark and sra1: strong order 1.5 for additive noise (Foster et al. 2023, eq. 6.1; Rossler
-    2010); heun: strong order 1, Euler-Maruyama inside Heun's method with the step size rule of
-    Jolicoeur-Martineau et al. 2021 (arXiv:2105.14080). All make two evaluations in a step."""
+    """shark and sra1 have strong order 1.5 for additive noise (Foster et al. 2023, eq. 6.1; Rossler
+    2010). heun has strong order 1: Euler-Maruyama inside Heun's method with the step size rule of
+    Jolicoeur-Martineau et al. 2021 (arXiv:2105.14080). All take two evaluations per step."""
     rtol: float = 0.01
-    """Relative tolerance of one step."""
+    """Relative tolerance per step."""
     atol: float = 0.0078
-    """Absolute tolerance of one step, by default a grey level of 256 in [-1, 1]."""
+    """Absolute tolerance per step; the default is one of 256 grey levels in [-1, 1]."""
     max_steps: int = 4096
-    """Steps, rejected ones included, after which a solve is given up."""
+    """Maximum number of steps, rejected ones included; a solve that needs more fails."""
     t_min: float | None = None
-    """The data's end; None for ``sde.sampling_end``."""
+    """End time of the solve; None for ``sde.sampling_end``."""
     denoise: bool = True
-    """Whether to end with the posterior mean, one more evaluation."""
+    """Return the posterior mean of the last state, for one more evaluation."""
     frames: int = 0
-    """States to keep on the way, besides the prior; 0 keeps none. The solve stops at each."""
+    """Number of states to record besides the prior; 0 records none. The solve stops at each."""
 
     def __post_init__(self) -> None:
         if self.method not in get_args(StochasticMethod):
@@ -76,7 +76,7 @@ class AdaptiveReversal:
     def __call__(
         self, keys: Key[Array, "batch"], score: Score, sde: LinearSDE, shape: tuple[int, ...]
     ) -> Samples:
-        """Draws one sample of ``shape`` for each key."""
+        """Draws one sample of ``shape`` per key."""
         key_prior, key_noise = jax.vmap(jax.random.split, out_axes=1)(keys)
         prior = draw_prior(key_prior, sde, shape)
         times = jnp.linspace(1.0, end_time(sde, self.t_min), max(self.frames, 1) + 1)
@@ -101,18 +101,15 @@ class AdaptiveReversal:
         samples = Samples(x, 2 * steps + int(self.denoise), converged)
         if not self.frames:
             return samples
-        return samples._replace(
-            trajectory=states.at[:, -1].set(x),
-            trajectory_times=jnp.broadcast_to(times, (len(x), times.size)),
-        )
+        return samples.with_trajectory(states.at[:, -1].set(x), times)
 
     def _solve(
         self, score: Score, sde: LinearSDE, key: PRNGKeyArray, y: Array, begin: Array, end: Array
     ) -> tuple[Float[Array, "*shape"], Int[Array, ""], Bool[Array, ""]]:
-        """One example's state at ``l = end``, the steps that it took, and whether it arrived.
+        """Returns one example's state at ``l = end``, its number of steps, and whether it arrived.
 
-        The solver's time runs from 0 to 1. Failures are reported, never raised, and its times are
-        constants: a host callback could not be lowered for a TPU.
+        The solver's time runs from 0 to 1. Its times are constants and failures are returned rather
+        than raised, since host callbacks cannot be lowered for TPUs.
         """
         way = end - begin
 

@@ -1,4 +1,4 @@
-"""Sampling with a denoiser that is not told the noise level, along its own estimate of it."""
+"""Sampling with a blind denoiser, which estimates the noise level from its residual."""
 
 from dataclasses import dataclass
 
@@ -23,17 +23,17 @@ class BlindAscent:
         level = |residual| / sqrt(D)    gamma^2 = ((1 - beta h)^2 - (1 - h)^2) level^2
         y' = y + h residual + gamma noise
 
-    for by Miyasawa 1961 ``residual = level^2 grad log p(y)``: the noise is scaled by what the
-    denoiser itself finds, and about ``1 - beta h`` of it is left. A sample ends with f(y) as soon
-    as its level is ``level_min`` or less. The estimate is right where the data fill few of the D
-    directions, and too small where they fill many.
+    By Miyasawa 1961, ``residual = level^2 grad log p(y)``. The injected noise is scaled by the
+    estimated level, so that about ``1 - beta h`` of the noise remains. A sample ends with f(y) as
+    soon as its level is at most ``level_min``. The estimate is accurate if the data occupy few of
+    the D directions, and too small otherwise.
 
-    The score is that of a `BlindDenoiserScore`. To it the SDE gives no more than the prior: `VE`
-    starts at the level ``sigma_max``, of which the data's mean must be a small part. A score that
-    is told the time is told that of the last estimate.
+    The score is usually a `BlindDenoiserScore`. The SDE then only sets the prior: `VE` starts at
+    the level ``sigma_max``, which must be large compared with the data's mean. A time-dependent
+    score is evaluated at the time of the last estimated level.
 
-    Sample j is a function of ``keys[j]``: one half of it gives the prior, ``fold_in`` of the other
-    half with n - 1 the noise of step n.
+    Sample j is a function of ``keys[j]``: one half of the key gives the prior, ``fold_in`` of the
+    other half with n - 1 the noise of step n.
 
     Raises:
       ValueError: unless ``step`` and ``beta`` are in (0, 1], ``level_min`` is positive and
@@ -41,13 +41,14 @@ class BlindAscent:
     """
 
     step: float = 0.01
-    """Share of the residual in the first step, h_0; it grows towards 1."""
+    """Fraction of the residual in the first step, h_0; it grows towards 1."""
     beta: float = 0.1
-    """How fast the level falls: 1 injects no noise, and less is slower and forgets the start."""
+    """Rate at which the level falls. 1 injects no noise; smaller values are slower and depend less
+    on the initial state."""
     level_min: float = 0.01
-    """Noise level at which a sample is done, in units of the data."""
+    """Noise level at which a sample is finished, in units of the data."""
     max_steps: int = 1000
-    """Steps after which a sample is given up."""
+    """Maximum number of steps; a sample that needs more has not converged."""
 
     def __post_init__(self) -> None:
         for name in ("step", "beta"):
@@ -61,7 +62,7 @@ class BlindAscent:
     def __call__(
         self, keys: Key[Array, "batch"], score: Score, sde: LinearSDE, shape: tuple[int, ...]
     ) -> Samples:
-        """Draws one sample of ``shape`` for each key; one that is not finite has not converged."""
+        """Draws one sample of ``shape`` per key; nonfinite samples are marked as not converged."""
         start = jnp.asarray(1.0)
         first_level = sde.noise_to_signal(start)
 
@@ -91,7 +92,7 @@ class BlindAscent:
         noise: Float[Array, "*shape"],
         count: Int[Array, ""],
     ) -> tuple[Float[Array, "*shape"], Float[Array, ""]]:
-        """The next state after ``count`` steps, and the level that was left before it."""
+        """Returns the next state after ``count`` steps, and the noise level of the current one."""
         level = jnp.sqrt((residual**2).mean())
         h = self.step * (count + 1) / (1 + self.step * count)
         gamma = level * jnp.sqrt(h * (1 - self.beta) * (2 - h - self.beta * h))

@@ -1,4 +1,4 @@
-"""Brownian motion that can be asked for any increment, in any order."""
+"""Brownian motion with random access to increments."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ from sde_jax.arrays import PRNGKeyArray
 
 
 class BrownianTree(diffrax.VirtualBrownianTree):
-    """diffrax's tree over times from 0 to 1, without its check that a time lies inside.
+    """diffrax's tree over times from 0 to 1, without its check that times lie inside.
 
-    The check is a host callback, which could not be lowered for a TPU; `diffeqsolve` asks for no
-    time outside.
+    The check is a host callback, which cannot be lowered for TPUs. `diffeqsolve` evaluates no time
+    outside.
     """
 
     def __init__(self, shape: tuple[int, ...], key: PRNGKeyArray, tol: float) -> None:

@@ -1,4 +1,4 @@
-"""Known data in sampling: maps of a step to a step that knows them."""
+"""Sampling under known data, by replacement of the known part in every step."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -16,51 +16,51 @@ from sde_jax.sde import LinearSDE, transition
 
 
 class Constraint(Protocol):
-    """What is known of x_0; a pytree, so that other data cost no compilation."""
+    """A known part of x_0; a pytree, so that new data need no recompilation."""
 
     def insert(
         self, known: Float[Array, "batch *shape"], x: Float[Array, "batch *shape"]
     ) -> Float[Array, "batch *shape"]:
-        """``x`` with the part that is known of each example taken from ``known``."""
+        """Returns ``x`` with the known part of each example replaced by that of ``known``."""
 
     @property
     def data(self) -> Float[Array, "batch *shape"]:
-        """Examples of which that part is known."""
+        """Examples that contain the known part."""
 
 
 @pytree
 @dataclass(frozen=True, kw_only=True)
 class KnownPixels:
-    """Where ``mask`` is 1 (or true), x_0 is ``data``: inpainting (Song et al. 2021, app. I.2)."""
+    """Inpainting: x_0 equals ``data`` where ``mask`` is 1 or true (Song et al. 2021, app. I.2)."""
 
     data: Float[Array, "batch *shape"]
     mask: Float[Array, "batch *shape"]
-    """Of the shape of ``data``, or with 1 instead of a size."""
+    """Mask of the shape of ``data``; dimensions of size 1 broadcast."""
 
     def insert(
         self, known: Float[Array, "batch *shape"], x: Float[Array, "batch *shape"]
     ) -> Float[Array, "batch *shape"]:
-        """``known`` where the mask is 1, ``x`` elsewhere."""
+        """Returns ``known`` where the mask is 1, ``x`` elsewhere."""
         return jnp.where(self.mask > 0, known, x)
 
 
 @pytree
 @dataclass(frozen=True, kw_only=True)
 class KnownChannel:
-    """One combination of channels is that of ``data``: colourization (Song et al. 2021, app. I.3).
+    """Colorization: one linear combination of channels is known (Song et al. 2021, app. I.3).
 
-    With u the unit vector along ``direction``, ``x' = x + u u . (known - x)`` in each pixel: in
-    an orthonormal basis that begins with u, the first coordinate is known and the others are not.
+    With u the unit vector along ``direction``, ``x' = x + u u . (known - x)`` in each pixel. In an
+    orthonormal basis that starts with u, only the first coordinate is known.
     """
 
     data: Float[Array, "batch height width channels"]
     direction: Float[Array, "channels"]
-    """Of grey: the luma's weights, or (1, 1, 1) as published."""
+    """Weights of grey: the luma, or (1, 1, 1) as published."""
 
     def insert(
         self, known: Float[Array, "batch *shape"], x: Float[Array, "batch *shape"]
     ) -> Float[Array, "batch *shape"]:
-        """``x`` moved along the direction alone, to where ``known`` is."""
+        """Returns ``x`` with its component along the direction replaced by that of ``known``."""
         unit = (self.direction / jnp.linalg.norm(self.direction))[None, None, None]
         return x + unit * (unit * (known - x)).sum(axis=-1, keepdims=True)
 
@@ -68,16 +68,16 @@ class KnownChannel:
 @pytree
 @dataclass(frozen=True, kw_only=True)
 class Constrained:
-    """A predictor-corrector sampler to which part of x_0 is known, by replacement.
+    """A predictor-corrector sampler conditioned on a part of x_0, by replacement.
 
-    After every move the known part is that of ``alpha(s) x_0 + sigma(s) noise``, where s is the
-    time that the move went to, with the move's own noise, for which that part has no other use; the
-    mean of the move has ``alpha(s) x_0`` there. At the end it is x_0 itself.
+    After every move the known part is replaced by that of ``alpha(s) x_0 + sigma(s) noise``, where
+    s is the time the move leads to and the noise is that of the move. The mean of the move gets
+    ``alpha(s) x_0`` there. At the end the known part is x_0 itself.
 
-    The known part is thus drawn rightly at every time, but what is unknown hears of it too late,
-    from a new draw in every step. Repeated as by Lugmayr et al. 2022 (RePaint, arXiv:2201.09865,
-    alg. 1), which goes to s, back to t by the forward process, and to s again, it hears of it more
-    often: the error falls with ``repeats``, as many times as evaluations rise.
+    The known part then has the right distribution at every time, but the unknown part adapts to it
+    too late, since its noise is redrawn in every step. Resampling as in Lugmayr et al. 2022
+    (RePaint, arXiv:2201.09865, alg. 1) steps to s, diffuses back to t, and steps to s again. The
+    error falls with ``repeats``, at a proportional cost.
 
     Raises:
       ValueError: if ``sampler`` has no predictor or ends with its noisy state, or ``repeats`` is
@@ -87,7 +87,7 @@ class Constrained:
     sampler: PredictorCorrector = field(metadata={"static": True})
     constraint: Constraint
     repeats: int = field(default=1, metadata={"static": True})
-    """How many times each step of the predictor is taken; 1 is plain replacement."""
+    """Number of times that each predictor step is taken; 1 is plain replacement."""
 
     def __post_init__(self) -> None:
         if self.sampler.predictor is None:
@@ -100,7 +100,7 @@ class Constrained:
     def __call__(
         self, keys: Key[Array, "batch"], score: Score, sde: LinearSDE, shape: tuple[int, ...]
     ) -> Samples:
-        """Draws one sample for each key, each with its own known part."""
+        """Draws one sample per key, conditioned on the known part of its example."""
         predictor, corrector = self.sampler.predictor, self.sampler.corrector
         assert predictor is not None
         correcting = [] if corrector is None else corrector.moves
@@ -118,14 +118,14 @@ class Constrained:
 
 
 def _diffuse(noise: Array, score: Score, sde: LinearSDE, x: Array, t: Array, s: Array) -> Step:
-    """The forward process from the next time s back to t: ``x_t = c x_s + sqrt(v) noise``."""
+    """Runs the forward process from s back to t: ``x_t = c x_s + sqrt(v) noise``."""
     scale, variance, _ = (expand_like(part, x) for part in transition(sde, s, t))
     return Step(scale * x + jnp.sqrt(variance) * noise, scale * x)
 
 
 @dataclass(frozen=True)
 class _ConstrainedMove:
-    """A move to time ``t`` or ``s`` whose known part is as the data have it there."""
+    """A move to time ``t`` or ``s`` followed by the replacement of the known part."""
 
     move: Move
     constraint: Constraint
@@ -143,7 +143,7 @@ class _ConstrainedMove:
 
 
 class _Moves(NamedTuple):
-    """All moves of a step of the grid, in turn, as a corrector's."""
+    """All moves of a grid step, in order, as a corrector."""
 
     moves: Sequence[Move]
     evaluations: int

@@ -1,4 +1,4 @@
-"""Langevin dynamics at a fixed time, and the rules for its step size."""
+"""Langevin correctors at a fixed time, and their step size rules."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,21 +13,21 @@ from sde_jax.sde import ExactTransition, LinearSDE, TransitionRule
 
 
 class Corrector(Protocol):
-    """Moves that together stay at time ``t``."""
+    """A sequence of moves at a fixed time ``t``."""
 
     @property
     def moves(self) -> Sequence[Move]:
-        """The moves at each time, in turn, each with fresh noise."""
+        """The moves at each time, in order, each with fresh noise."""
         ...
 
     @property
     def evaluations(self) -> int:
-        """Score evaluations in all of them."""
+        """Total number of score evaluations."""
         ...
 
 
 class StepSize(Protocol):
-    """The Langevin step before its factor ``a``, one number or one for each sample."""
+    """The Langevin step size before its factor ``a``, a scalar or one number per sample."""
 
     def __call__(
         self, snr: float, noise: Array, score: Array, sde: LinearSDE, t: Array
@@ -36,16 +36,16 @@ class StepSize(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduledStep:
-    """``2 (snr sigma(t))^2``: a function of time alone.
+    """``2 (snr sigma(t))^2``, a function of time alone.
 
-    No sample depends on another, and no norm of a score, which has no mean reciprocal square in one
-    or two dimensions, is divided by.
+    Samples do not depend on one another. It does not divide by the norm of a score, whose inverse
+    square has no mean in one or two dimensions.
     """
 
     def __call__(
         self, snr: float, noise: Array, score: Array, sde: LinearSDE, t: Array
     ) -> Float[Array, "*batch"]:
-        """The step at ``t``."""
+        """Returns the step size at ``t``."""
         return 2 * (snr * sde.sigma(t)) ** 2
 
 
@@ -56,7 +56,7 @@ class SampleNormStep:
     def __call__(
         self, snr: float, noise: Array, score: Array, sde: LinearSDE, t: Array
     ) -> Float[Array, "batch"]:
-        """The step of each sample at ``t``."""
+        """Returns the step size of each sample at ``t``."""
         ratio = jnp.sqrt(sum_except_batch(noise**2) / sum_except_batch(score**2))
         return 2 * (snr * ratio) ** 2
 
@@ -65,13 +65,13 @@ class SampleNormStep:
 class BatchNormStep:
     """``2 (snr |noise| / |score|)^2`` with norms averaged over the batch, as published.
 
-    Song et al. 2021, alg. 4 and 5. A sample then depends on the batch that it is drawn in.
+    Song et al. 2021, alg. 4 and 5. Samples depend on the batch they are drawn in.
     """
 
     def __call__(
         self, snr: float, noise: Array, score: Array, sde: LinearSDE, t: Array
     ) -> Float[Array, ""]:
-        """The one step of the batch at ``t``."""
+        """Returns the step size of the batch at ``t``."""
         noise_norm = jnp.sqrt(sum_except_batch(noise**2)).mean()
         score_norm = jnp.sqrt(sum_except_batch(score**2)).mean()
         return 2 * (snr * noise_norm / score_norm) ** 2
@@ -81,16 +81,17 @@ class BatchNormStep:
 class Langevin:
     """Langevin dynamics, ``x' = x + e score + sqrt(2 e) noise`` (Song et al. 2021, alg. 4 and 5).
 
-    The step is ``e = a step_size`` with ``a = c^2`` of the transition ``x_t = c x_s + ...`` over
-    one grid step: 1 for VE, ``1 - beta_i`` of the published code for VP with its `DDPMChain`. At a
-    fixed time, on a Gaussian of variance V, it settles at variance ``V / (1 - e / (2 V))``.
+    The step size is ``e = a step_size`` with ``a = c^2`` of the transition ``x_t = c x_s + ...``
+    over one grid step: 1 for VE, ``1 - beta_i`` of the published code for VP with its `DDPMChain`.
+    At a fixed time, for a Gaussian of variance V, the stationary variance is
+    ``V / (1 - e / (2 V))``.
 
     Raises:
       ValueError: unless ``snr`` is positive and ``steps`` at least 1.
     """
 
     snr: float = 0.16
-    """Signal-to-noise ratio, which sets the step; .01 to .27 is usual."""
+    """Signal-to-noise ratio, which sets the step size; .01 to .27 is usual."""
     steps: int = 1
     """Langevin steps at each time."""
     step_size: StepSize = ScheduledStep()
@@ -105,18 +106,18 @@ class Langevin:
 
     @property
     def moves(self) -> Sequence[Move]:
-        """As many Langevin steps as there are to be."""
+        """``steps`` Langevin steps."""
         return [self] * self.steps
 
     @property
     def evaluations(self) -> int:
-        """One for each step."""
+        """One per step."""
         return self.steps
 
     def __call__(
         self, noise: Array, score: Score, sde: LinearSDE, x: Array, t: Array, s: Array
     ) -> Step:
-        """One Langevin step at ``t``."""
+        """Takes one Langevin step at ``t``."""
         gradient = score(x, t)
         factor = self.transition(sde, s, t).scale ** 2
         size = expand_like(factor * self.step_size(self.snr, noise, gradient, sde, t), x)

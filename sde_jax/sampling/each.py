@@ -1,4 +1,4 @@
-"""Drawing where each sample has a question of its own."""
+"""Sampling with a different condition for each sample."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,22 +10,21 @@ from sde_jax.sampling.protocol import Samples
 
 
 def draw_each(
-    draw: Callable[[Key[Array, "1"], Any], Samples], keys: Key[Array, "batch"], questions: PyTree
+    draw: Callable[[Key[Array, "1"], Any], Samples], keys: Key[Array, "batch"], conditions: PyTree
 ) -> Samples:
-    """One sample for each key and question: ``draw`` mapped over both, as batches of one.
+    """Draws one sample per key and condition, by `jax.vmap` over batches of one.
 
-    A score that is given something of its own for each example, such as an image to continue,
-    cannot be one score for all: solvers with steps of their own ask for one example at a time, and
-    do not say which. Here each has its own score, of one question.
+    Adaptive solvers evaluate the score of one example at a time and do not pass its index, so one
+    score cannot hold the conditions of all. Here each sample gets a score of its own.
 
     Args:
-      draw: makes one sample of one key and of a question whose arrays have a batch of 1.
-      keys: one for each sample.
-      questions: arrays with a row for each sample.
+      draw: draws one sample, given one key and a condition whose arrays have a batch of 1.
+      keys: one per sample.
+      conditions: arrays with one row per sample.
     """
 
-    def one(key: Array, question: PyTree) -> Samples:
-        samples = draw(key[None], jax.tree.map(lambda array: array[None], question))
+    def one(key: Array, condition: PyTree) -> Samples:
+        samples = draw(key[None], jax.tree.map(lambda array: array[None], condition))
         return jax.tree.map(lambda array: array[0], samples)
 
-    return jax.vmap(one)(keys, questions)
+    return jax.vmap(one)(keys, conditions)

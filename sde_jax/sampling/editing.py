@@ -1,4 +1,4 @@
-"""Editing images by noising and denoising them: SDEdit, by any sampler."""
+"""Image editing by noising and denoising (SDEdit), with any sampler."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ from sde_jax.arrays import Array, Float, Key, expand_like
 from sde_jax.sampling.each import draw_each
 from sde_jax.sampling.protocol import Sampler, Samples
 from sde_jax.score import Score
-from sde_jax.sde import Beginning, LinearSDE
+from sde_jax.sde import LinearSDE, TruncatedSDE
 from sde_jax.sde.base import Time
 
 
@@ -15,17 +15,18 @@ class Edit:
     """Noises a guide g to time t0 and samples from there (Meng et al. 2022, arXiv:2108.01073).
 
     The state at t0 is ``alpha g + sigma noise``, with noise of deviation ``sigma(t0)`` for every
-    SDE. The SDE is linear: if x solves it, then so does ``z = x - alpha(t) g``, for data that are
-    less by g and with the score ``score(z + alpha(t) g, t)``. What is drawn is z, by ordinary
-    sampling of the process' `Beginning` until t0, so that the sampler needs not know; then
-    ``x_0 = z_0 + g``. The sampler's own times, such as ``t_min``, are shares of t0.
+    SDE. For a linear SDE, ``z = x - alpha(t) g`` follows the same SDE, with data shifted by -g and
+    the score ``score(z + alpha(t) g, t)``. The wrapped sampler draws z from the `TruncatedSDE` that
+    ends at t0; the result is ``x_0 = z_0 + g``. The sampler's own times, such as ``t_min``, are
+    fractions of t0.
 
-    The larger t0, the more realistic and the less faithful is the result; at 1 little more than
-    nothing is left of the guide.
+    A larger t0 gives more realistic and less faithful results; at 1 hardly anything of the guide
+    remains.
 
     Raises:
-      ValueError: unless ``start`` is in (0, 1], or if the sampler does not end with the posterior
-        mean of the data, or keeps frames; when called, if sampling ``sde`` ends before ``start``.
+      ValueError: unless ``start`` is in (0, 1]; if the sampler does not end with the posterior
+        mean, or records frames; when called, unless ``start`` is above the end of sampling of
+        ``sde``.
     """
 
     sampler: Sampler
@@ -39,11 +40,11 @@ class Edit:
         if not (denoises and getattr(self.sampler, "denoise", True)):
             raise ValueError(
                 f"`sampler` must end with the posterior mean, to which the guide is added: got "
-                f"{self.sampler}. end='denoised' or denoise=True does it."
+                f"{self.sampler}. Set end='denoised' or denoise=True."
             )
         frames = getattr(self.sampler, "frames", 0)
         if frames:
-            raise ValueError(f"`sampler` must keep no frames: got frames={frames}.")
+            raise ValueError(f"`sampler` must not record frames: got frames={frames}.")
 
     def __call__(
         self,
@@ -52,15 +53,15 @@ class Edit:
         sde: LinearSDE,
         guides: Float[Array, "batch *shape"],
     ) -> Samples:
-        """Draws one edit for each key and guide, in model coordinates."""
-        beginning = Beginning(sde=sde, end=self.start)
+        """Draws one edit per key and guide, in model coordinates."""
+        truncated = TruncatedSDE(sde=sde, end=self.start)
 
         def draw(key: Key[Array, "1"], guide: Float[Array, "1 *shape"]) -> Samples:
             def shifted(x: Float[Array, "1 *shape"], t: Time) -> Float[Array, "1 *shape"]:
-                carried = expand_like(beginning.alpha(t), x) * guide
+                carried = expand_like(truncated.alpha(t), x) * guide
                 return score(x + carried, self.start * t)
 
-            samples = self.sampler(key, shifted, beginning, guide.shape[1:])
+            samples = self.sampler(key, shifted, truncated, guide.shape[1:])
             return samples._replace(x=samples.x + guide)
 
         return draw_each(draw, keys, guides)

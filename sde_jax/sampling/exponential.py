@@ -1,4 +1,4 @@
-"""Exponential multistep methods: a few evaluations, of which each serves several steps."""
+"""Exponential multistep methods, which reuse evaluations of earlier steps."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -8,44 +8,44 @@ import numpy as np
 
 from sde_jax.arrays import Array, Float, Key
 from sde_jax.ode import AdamsTable, adams_table, combine
+from sde_jax.sampling.grid_loop import End, GridLoop, step_noise
 from sde_jax.sampling.predictors import Step, check_eta
 from sde_jax.sampling.protocol import Samples
 from sde_jax.sampling.times import TimeGrid
-from sde_jax.sampling.walk import End, Walk, step_noise
 from sde_jax.score import Score, denoised
 from sde_jax.sde import LinearSDE
 
-# With fewer evaluations than these the last steps are of lower order, if asked for.
+# `lower_order_final` applies below this number of evaluations.
 _FEW_EVALUATIONS = 15
 
 
 class Memory(NamedTuple):
-    """What the next step needs of those before."""
+    """State carried from step to step."""
 
     begun: Float[Array, "batch *shape"]
-    """``kept y + deviation noise`` of the step before."""
+    """``kept y + deviation noise`` of the previous step."""
     means: Float[Array, "order batch *shape"]
-    """Posterior means, the last first."""
+    """Posterior means, latest first."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExponentialAdams:
-    """Adams methods for the flow and the reversed SDE of every linear SDE, in few evaluations.
+    """Adams methods for the probability flow and the reverse-time SDE of every linear SDE.
 
-    In ``y = x / alpha``, ``r = sigma / alpha`` and ``l = -log r`` the linear part is solved and the
-    posterior mean D extrapolated, by the polynomial in l through its last ``order`` values: with
-    ``c = 1 + eta`` and h the step in l,
+    In ``y = x / alpha``, ``r = sigma / alpha`` and ``l = -log r`` the linear part is solved
+    exactly. The posterior mean D is extrapolated by the polynomial in l through its last ``order``
+    values. With ``c = 1 + eta`` and h the step in l,
 
     ::
 
         y' = q^c y + c h int_0^1 exp(-c h (1 - u)) D(l + h u) du + r' sqrt(1 - q^(2 eta)) noise
 
-    where ``q = r' / r = exp(-h)``. A polynomial through two values is integrated by its value at
-    the step's middle, as published. Thus order 1 is `DDIM`, order 2 DPM-Solver++ 2M (Lu et al.
-    2022, arXiv:2211.01095) and, with eta = 1, SDE-DPM-Solver++ 2M, order 3 DPM-Solver++ 3M (whose
-    code halves the second difference, so that it is not of third order there); corrected, order 3
-    is UniPC-3 with B2 (Zhao et al. 2023, arXiv:2302.04867) and, with noise, SA-Solver (Xue et al.
-    2023, arXiv:2309.05019). All start at order 1.
+    where ``q = r' / r = exp(-h)``. As published, the integral of a polynomial through two values
+    uses its value at the middle of the step. Order 1 is `DDIM`. Order 2 is DPM-Solver++ 2M (Lu et
+    al. 2022, arXiv:2211.01095) and, with eta = 1, SDE-DPM-Solver++ 2M. Order 3 is DPM-Solver++ 3M,
+    whose published code halves the second difference and is not of third order. With correction,
+    order 3 is UniPC-3 with B2 (Zhao et al. 2023, arXiv:2302.04867) and, with noise, SA-Solver (Xue
+    et al. 2023, arXiv:2309.05019). All start at order 1.
 
     Raises:
       ValueError: unless ``order`` is from 1 to 4 and ``eta`` in [0, 1], or if ``end`` is not one of
@@ -54,30 +54,30 @@ class ExponentialAdams:
 
     grid: TimeGrid
     order: int = 3
-    """Posterior means in a step."""
+    """Number of posterior means used in a step."""
     corrected: bool = True
-    """Whether a step is taken again once the posterior mean at its end is known, which the next
-    step needs anyway."""
+    """Repeat each step once the posterior mean at its end is known. This costs no evaluation, since
+    the next step needs that mean."""
     eta: float = 0.0
-    """Noise: 0 follows the probability flow, 1 the reversed SDE."""
+    """Noise: 0 follows the probability flow, 1 the reverse-time SDE."""
     lower_order_final: bool = False
-    """Whether in fewer than 15 evaluations the last steps are of falling order, as published, for
-    scores that few steps do not resolve near the data."""
+    """Lower the order of the last steps when there are fewer than 15 evaluations, as published. It
+    helps scores that few steps do not resolve near the data."""
     end: End = "denoised"
-    """What to return, as of `PredictorCorrector`."""
+    """State to return, as in `PredictorCorrector`."""
     frames: int = 0
-    """States to keep on the way, besides the prior; 0 keeps none."""
+    """Number of states to record besides the prior; 0 records none."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.order <= 4:
             raise ValueError(f"`order` must be from 1 to 4: got order={self.order}.")
         check_eta(self.eta)
-        self._walk()
+        self._loop()
 
     def __call__(
         self, keys: Key[Array, "batch"], score: Score, sde: LinearSDE, shape: tuple[int, ...]
     ) -> Samples:
-        """Draws one sample of ``shape`` for each key."""
+        """Draws one sample of ``shape`` per key."""
         times = self.grid(sde)
         table = self.table(sde.noise_to_signal(times))
         alphas = sde.alpha(times)
@@ -102,21 +102,21 @@ class ExponentialAdams:
         def remember(x: Array) -> Memory:
             return Memory(jnp.zeros_like(x), jnp.zeros((self.order, *x.shape), x.dtype))
 
-        return self._walk()(
+        return self._loop()(
             keys, score, sde, shape, times, advance, evaluations=1, remember=remember
         )
 
     def table(self, levels: Float[Array, "times"]) -> AdamsTable:
-        """The method's coefficients between these values of noise_to_signal, which fall."""
+        """Returns the coefficients for decreasing values of noise_to_signal."""
         return adams_table(levels, self.order, self._orders(len(levels) - 1), eta=self.eta)
 
     def _orders(self, steps: int) -> np.ndarray:
-        """The order of each step: rising from 1 and, if asked for, falling at the end of few."""
-        evaluations = steps + self._walk().last_evaluations
+        """Returns the order of each step, rising from 1 and, if set, falling at the end."""
+        evaluations = steps + self._loop().last_evaluations
         step = np.arange(steps)
         orders = np.minimum(self.order, step + 1)
         falls = self.lower_order_final and evaluations < _FEW_EVALUATIONS
         return np.minimum(orders, evaluations - step) if falls else orders
 
-    def _walk(self) -> Walk:
-        return Walk(end=self.end, frames=self.frames)
+    def _loop(self) -> GridLoop:
+        return GridLoop(end=self.end, frames=self.frames)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import jax.numpy as jnp
 
@@ -13,7 +14,7 @@ from sde_jax.sde import LinearSDE
 
 @dataclass(frozen=True, kw_only=True)
 class Churn:
-    """Noise that is added before a step (Karras et al. 2022, arXiv:2206.00364, alg. 2).
+    """Noise added before each step (Karras et al. 2022, arXiv:2206.00364, alg. 2).
 
     Raises:
       ValueError: unless ``growth`` is in [0, sqrt(2) - 1], ``0 <= low <= high``, and ``noise`` is
@@ -21,13 +22,14 @@ class Churn:
     """
 
     growth: float
-    """The paper's gamma, by which noise_to_signal grows: ``min(S_churn / N, sqrt(2) - 1)``."""
+    """The paper's gamma, the relative increase of noise_to_signal:
+    ``min(S_churn / N, sqrt(2) - 1)``."""
     low: float = 0.0
-    """The least noise_to_signal at which noise is added, S_tmin."""
+    """Smallest noise_to_signal at which noise is added, S_tmin."""
     high: float = math.inf
-    """The greatest, S_tmax."""
+    """Largest noise_to_signal at which noise is added, S_tmax."""
     noise: float = 1.0
-    """Deviation of the added noise, S_noise; a little above 1 makes up for lost detail."""
+    """Deviation of the added noise, S_noise; values a little above 1 compensate for lost detail."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.growth <= math.sqrt(2) - 1:
@@ -42,24 +44,21 @@ class Churn:
 class Heun:
     """Heun's second-order step of the probability flow (Karras et al. 2022, alg. 1 and 2).
 
-    In ``y = x / alpha`` and ``r = sigma / alpha``, where the flow of every linear SDE is
-    ``dy / dr = (y - D) / r`` with D the posterior mean. Together with `KarrasGrid` and the
-    denoising end it is the paper's sampler: ``2 steps + 1`` evaluations.
+    In ``y = x / alpha`` and ``r = sigma / alpha`` the flow of every linear SDE is
+    ``dy / dr = (y - D) / r``, with D the posterior mean. With `KarrasGrid` and the denoising end it
+    is the paper's sampler, of ``2 steps + 1`` evaluations.
     """
 
-    churn: Churn | None = None
-    """Noise to add before each step; None follows the flow alone. Unlike the paper's, it does not
-    lead beyond t = 1, and none is added before the last denoising."""
+    evaluations: ClassVar[int] = 2
 
-    @property
-    def evaluations(self) -> int:
-        """Two."""
-        return 2
+    churn: Churn | None = None
+    """Noise added before each step; None follows the flow. Unlike the paper's, it never exceeds the
+    level at t = 1, and none is added before the final denoising."""
 
     def __call__(
         self, noise: Array, score: Score, sde: LinearSDE, x: Array, t: Array, s: Array
     ) -> Step:
-        """The step from ``t`` to ``s``."""
+        """Takes the step from ``t`` to ``s``."""
         y = x / expand_like(sde.alpha(t), x)
         if self.churn is not None:
             y, t = self._stir(self.churn, noise, sde, y, t)
@@ -78,7 +77,7 @@ class Heun:
     def _stir(
         self, churn: Churn, noise: Array, sde: LinearSDE, y: Array, t: Array
     ) -> tuple[Array, Array]:
-        """The states with more noise, and the time at which it is theirs."""
+        """Returns the states with added noise, and the times of their new noise level."""
         level = sde.noise_to_signal(t)
         applies = (churn.low <= level) & (level <= churn.high)
         grown = sde.time_of((1 + churn.growth) * level)

@@ -1,4 +1,4 @@
-"""What can be done with the latents of the probability flow, its states at t = 1."""
+"""Operations on the latents of the probability flow, its states at t = 1."""
 
 from typing import NamedTuple
 
@@ -11,29 +11,29 @@ from sde_jax.sampling.protocol import Samples, draw_prior
 from sde_jax.score import Score
 from sde_jax.sde import LinearSDE
 
-# Below this sine of the angle between two vectors their great circle is lost in rounding.
+# Below this sine of the angle between two vectors, rounding dominates their great circle.
 _PARALLEL = 1e-6
 
 
 class Interpolation(NamedTuple):
-    """Images between pairs of others, and what they cost."""
+    """Interpolations between pairs of images, and their cost."""
 
     images: Float[Array, "weights batch *shape"]
     nfe: Int[Array, "batch"]
-    """Evaluations of the score made for each pair, in all solves."""
+    """Number of score evaluations per pair, over all solves."""
     converged: Bool[Array, "weights batch"]
-    """False where a solve gave up; such an image is none."""
+    """False where a solve failed; such an image is invalid."""
 
 
 class Reconstruction(NamedTuple):
-    """How far examples are from what the flow makes of their own latents."""
+    """Error of encoding and decoding examples."""
 
     error: Float[Array, "batch"]
-    """Root mean square over the dimensions of each, in model coordinates."""
+    """Root mean square error over the dimensions of each example, in model coordinates."""
     nfe: Int[Array, "batch"]
-    """Evaluations of the score made for each, there and back."""
+    """Number of score evaluations per example, of both solves."""
     converged: Bool[Array, "batch"]
-    """False where a solve gave up; such an error is none."""
+    """False where a solve failed; such an error is invalid."""
 
 
 def spherical(
@@ -41,20 +41,20 @@ def spherical(
     second: Float[Array, "batch *shape"],
     weight: Float[Array, "*batch"] | float,
 ) -> Float[Array, "batch *shape"]:
-    """From ``first``, at weight 0, along the great circle to ``second``, at 1 (Shoemake 1985).
+    """Interpolates between ``first``, at weight 0, and ``second``, at 1, on a great circle.
 
-    For each example, flattened, with u and v of unit length and w between them::
+    Shoemake 1985. For each example, flattened, with unit vectors u and v and the angle w between
+    them::
 
         (|first| (1 - weight) + |second| weight) (sin((1 - weight) w) u + sin(weight w) v) / sin(w)
 
-    Gaussian noise of many dimensions stays near its sphere so, as it does not on a straight line.
-    Vectors that are parallel, opposite, or 0 have no such circle: between them the line is
-    straight.
+    High-dimensional Gaussian noise then keeps its typical norm, unlike on a straight line. Vectors
+    that are parallel, opposite or zero are interpolated linearly.
 
     Args:
-      first: what weight 0 gives, exactly.
-      second: what weight 1 gives, exactly.
-      weight: one number, or one for each example.
+      first: the result at weight 0, exactly.
+      second: the result at weight 1, exactly.
+      weight: a scalar, or one number per example.
     """
     weight = jnp.asarray(weight, first.dtype)
     a, b = (x.reshape(len(x), -1) for x in (first, second))
@@ -63,7 +63,7 @@ def spherical(
     nonzero = (norm_a > 0) & (norm_b > 0)
     norm_a, norm_b = (jnp.where(nonzero, norm, 1.0) for norm in (norm_a, norm_b))
     u, v = a / norm_a, b / norm_b
-    # exact at every angle (Kahan 2006), where the arc cosine of u.v is not
+    # accurate at every angle (Kahan 2006), unlike the arc cosine of u.v
     angle = 2 * jnp.arctan2(
         jnp.linalg.norm(u - v, axis=1, keepdims=True), jnp.linalg.norm(u + v, axis=1, keepdims=True)
     )
@@ -85,10 +85,10 @@ def interpolate(
     second: Float[Array, "batch *shape"],
     weights: Float[Array, "weights"],
 ) -> Interpolation:
-    """Images between ``first`` and ``second``, `spherical` between their latents.
+    """Interpolates between images by `spherical` interpolation of their latents.
 
-    Both are encoded and all decoded, not denoised (Song et al. 2021, arXiv:2011.13456, sec. 4.3):
-    weights 0 and 1 give the images themselves but for the error of the solves.
+    Images are encoded and decoded without denoising (Song et al. 2021, arXiv:2011.13456, sec. 4.3).
+    Weights 0 and 1 give the images themselves up to the error of the solves.
     """
     ends = [flow.encode(score, sde, x) for x in (first, second)]
     paths = jax.vmap(
@@ -109,10 +109,10 @@ def tempered(
     shape: tuple[int, ...],
     temperature: Float[Array, ""] | float,
 ) -> Samples:
-    """Samples of latents ``temperature`` times as large (Song et al. 2021, sec. 4.3).
+    """Decodes latents scaled by ``temperature`` (Song et al. 2021, sec. 4.3).
 
-    1 gives the samples of ``flow`` itself, 0 for all keys what the latents' mode, 0, becomes;
-    between, the samples vary less. It is no temperature of the data's density.
+    1 gives the samples of ``flow`` itself; 0 decodes the mode of the latents, 0, for all keys;
+    values between reduce diversity. It is not a temperature of the data density.
     """
     key_prior, _ = jax.vmap(jax.random.split, out_axes=1)(keys)
     return flow.carry(score, sde, temperature * draw_prior(key_prior, sde, shape))
@@ -121,7 +121,7 @@ def tempered(
 def reconstruction_error(
     flow: ProbabilityFlow, score: Score, sde: LinearSDE, x: Float[Array, "batch *shape"]
 ) -> Reconstruction:
-    """How far ``decode(encode(x))`` is from ``x``: what the tolerance of the solves leaves."""
+    """Returns the distance of ``decode(encode(x))`` from ``x``, an error of the solves."""
     there = flow.encode(score, sde, x)
     back = flow.decode(score, sde, there.y)
     squares = ((back.y - x) ** 2).reshape(len(x), -1)

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from sde_jax.arrays import Array, Float, Key
 from sde_jax.sampling.correctors import Corrector
+from sde_jax.sampling.grid_loop import End, GridLoop, step_noise
 from sde_jax.sampling.predictors import Move, Predictor, Step
 from sde_jax.sampling.protocol import Samples
 from sde_jax.sampling.times import TimeGrid
-from sde_jax.sampling.walk import End, Walk, step_noise
 from sde_jax.score import Score
 from sde_jax.sde import LinearSDE
 
@@ -16,8 +16,8 @@ from sde_jax.sde import LinearSDE
 class PredictorCorrector:
     """Predictor-corrector sampling (Song et al. 2021, alg. 1): correct at t, then step to s.
 
-    Sample j is a function of ``keys[j]``: one half of it gives the prior, ``fold_in`` of the other
-    half with n the noise of the n-th move.
+    Sample j is a function of ``keys[j]``: one half of the key gives the prior, ``fold_in`` of the
+    other half with n the noise of the n-th move.
 
     Raises:
       ValueError: if there is neither a predictor nor a corrector, ``end`` is not one of those
@@ -28,38 +28,36 @@ class PredictorCorrector:
     predictor: Predictor | None
     corrector: Corrector | None = None
     end: End = "denoised"
-    """What to return. denoised: the posterior mean of the last state, rid of its noise, for one
-    more evaluation; mean: that of the last move, the state before its noise is added, as published;
-    state: the last state itself."""
+    """State to return. denoised: the posterior mean of the last state, for one more evaluation.
+    mean: the mean of the last move, before its noise is added, as published. state: the last state
+    itself."""
     frames: int = 0
-    """States to keep on the way, besides the prior; 0 keeps none."""
+    """Number of states to record besides the prior; 0 records none."""
 
     def __post_init__(self) -> None:
         if self.predictor is None and self.corrector is None:
-            raise ValueError(
-                "`predictor` and `corrector` must not both be None: nothing would move."
-            )
-        self._walk()
+            raise ValueError("`predictor` and `corrector` must not both be None: set at least one.")
+        self._loop()
 
     @property
     def evaluations(self) -> int:
-        """Score evaluations in one step of the grid."""
+        """Score evaluations per grid step."""
         predictions = 0 if self.predictor is None else self.predictor.evaluations
         return predictions + (0 if self.corrector is None else self.corrector.evaluations)
 
     def __call__(
         self, keys: Key[Array, "batch"], score: Score, sde: LinearSDE, shape: tuple[int, ...]
     ) -> Samples:
-        """Draws one sample of ``shape`` for each key."""
+        """Draws one sample of ``shape`` per key."""
         times = self.grid(sde)
 
         def advance(keys: Key[Array, "batch"], x: Array, _: None, step: Array) -> tuple[Step, None]:
             return self._advance(keys, score, sde, x, step, times[step], times[step + 1]), None
 
-        return self._walk()(keys, score, sde, shape, times, advance, evaluations=self.evaluations)
+        return self._loop()(keys, score, sde, shape, times, advance, evaluations=self.evaluations)
 
-    def _walk(self) -> Walk:
-        return Walk(end=self.end, frames=self.frames)
+    def _loop(self) -> GridLoop:
+        return GridLoop(end=self.end, frames=self.frames)
 
     def _advance(
         self,

@@ -1,10 +1,10 @@
-"""One step of the reversed SDE, from time t to an earlier time s.
+"""Predictors: one step of the reverse-time SDE, from time t to an earlier time s.
 
-A predictor is handed unit Gaussian noise of the shape of ``x``, so that it is a pure function.
+A predictor is a pure function: its unit Gaussian noise, of the shape of ``x``, is an argument.
 """
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import ClassVar, Literal, NamedTuple, Protocol
 
 import jax.numpy as jnp
 
@@ -14,16 +14,16 @@ from sde_jax.sde import ExactTransition, LinearSDE, TransitionRule, reverse_drif
 
 
 class Step(NamedTuple):
-    """A new state and its mean, the same step without its noise."""
+    """A new state, and its mean before noise is added."""
 
     x: Float[Array, "batch *shape"]
     mean: Float[Array, "batch *shape"]
 
 
 class Move(Protocol):
-    """What takes states at time ``t`` to new ones; the grid's next time is ``s``.
+    """A map from states at time ``t`` to new states; ``s`` is the next time of the grid.
 
-    Both are one time, or one for each state.
+    Times are scalars, or one per state.
     """
 
     def __call__(
@@ -36,31 +36,28 @@ class Predictor(Move, Protocol):
 
     @property
     def evaluations(self) -> int:
-        """Score evaluations in a step."""
+        """Score evaluations per step."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class EulerMaruyama:
-    """Euler-Maruyama on the reverse-time SDE (Song et al. eq. 6): with ``h = t - s``,
+    """Euler-Maruyama for the reverse-time SDE (Song et al. eq. 6). With ``h = t - s``,
 
     ::
 
         mean = x - (a x - g^2 score) h        x' = mean + g sqrt(h) noise
 
-    The step is the grid's own; that of the published code, 1 / N whatever the grid, is
-    `ReverseDiffusion` with `EulerChain`.
+    The step is that of the grid. `ReverseDiffusion` with `EulerChain` is the published code, whose
+    step is 1 / N whatever the grid.
     """
 
-    @property
-    def evaluations(self) -> int:
-        """One."""
-        return 1
+    evaluations: ClassVar[int] = 1
 
     def __call__(
         self, noise: Array, score: Score, sde: LinearSDE, x: Array, t: Array, s: Array
     ) -> Step:
-        """The step from ``t`` to ``s``."""
+        """Takes the step from ``t`` to ``s``."""
         mean = x - expand_like(t - s, x) * reverse_drift(sde, x, t, score(x, t))
         variance = expand_like(sde.diffusion_squared(t) * (t - s), x)
         return Step(mean + jnp.sqrt(variance) * noise, mean)
@@ -68,7 +65,7 @@ class EulerMaruyama:
 
 @dataclass(frozen=True, kw_only=True)
 class ReverseDiffusion:
-    """Reverses the discretized forward process in its own form (Song et al. app. E).
+    """The reverse diffusion sampler of Song et al., app. E, for any transition rule.
 
     With the transition ``x_t = c x_s + sqrt(v) noise``::
 
@@ -77,20 +74,17 @@ class ReverseDiffusion:
     or, along the probability flow, ``x' = mean = (2 - c) x + v score / 2``.
     """
 
+    evaluations: ClassVar[int] = 1
+
     transition: TransitionRule = ExactTransition()
     """The exact transition along the grid, or that of a published chain."""
     probability_flow: bool = False
-    """Whether to follow the probability flow, without noise."""
-
-    @property
-    def evaluations(self) -> int:
-        """One."""
-        return 1
+    """Follow the probability flow, without noise."""
 
     def __call__(
         self, noise: Array, score: Score, sde: LinearSDE, x: Array, t: Array, s: Array
     ) -> Step:
-        """The step from ``t`` to ``s``."""
+        """Takes the step from ``t`` to ``s``."""
         scale, variance, _ = (expand_like(part, x) for part in self.transition(sde, s, t))
         share = 0.5 if self.probability_flow else 1.0
         mean = (2 - scale) * x + share * variance * score(x, t)
@@ -105,18 +99,21 @@ class Ancestral:
 
         mean = (x + v score) / c              x' = mean + sqrt(u) noise
 
-    which is Ho et al. 2020, eq. 7, for VP and Song et al. eq. 47 for VE, if u is the variance of
-    the posterior.
+    If u is the variance of the posterior, this is Ho et al. 2020, eq. 7, for VP and Song et al. eq.
+    47 for VE.
 
     Raises:
       ValueError: unless ``variance`` is "posterior" or "beta".
     """
 
+    evaluations: ClassVar[int] = 1
+
     transition: TransitionRule = ExactTransition()
     """The exact transition along the grid, or that of a published chain."""
     variance: Literal["posterior", "beta"] = "posterior"
-    """The variance u: of the posterior, which is right for a single x_0, or v, which is right for
-    standard Gaussian data and was published with VP (Ho et al. 2020, sec. 3.2)."""
+    """The variance u. "posterior" is the variance of the posterior, optimal for a single x_0.
+    "beta" is v, optimal for standard Gaussian data and published with VP (Ho et al. 2020, sec.
+    3.2)."""
 
     def __post_init__(self) -> None:
         if self.variance not in ("posterior", "beta"):
@@ -124,15 +121,10 @@ class Ancestral:
                 f'`variance` must be "posterior" or "beta": got variance={self.variance!r}.'
             )
 
-    @property
-    def evaluations(self) -> int:
-        """One."""
-        return 1
-
     def __call__(
         self, noise: Array, score: Score, sde: LinearSDE, x: Array, t: Array, s: Array
     ) -> Step:
-        """The step from ``t`` to ``s``."""
+        """Takes the step from ``t`` to ``s``."""
         scale, variance, posterior = (expand_like(part, x) for part in self.transition(sde, s, t))
         mean = (x + variance * score(x, t)) / scale
         noise_variance = posterior if self.variance == "posterior" else variance
@@ -150,28 +142,25 @@ class DDIM:
         mean = q k y + (1 - q k) D,   k^2 = 1 - eta^2 (1 - q^2)
         y'   = mean + eta r_s sqrt(1 - q^2) noise
 
-    which for eta = 0 is the first-order exponential step of the probability flow, and for eta = 1
+    For eta = 0 it is the first-order exponential step of the probability flow, for eta = 1
     `Ancestral` along the exact transition.
 
     Raises:
       ValueError: unless ``eta`` is in [0, 1].
     """
 
+    evaluations: ClassVar[int] = 1
+
     eta: float = 0.0
-    """Noise, as a share of the posterior's deviation."""
+    """Noise, as a fraction of the posterior's standard deviation."""
 
     def __post_init__(self) -> None:
         check_eta(self.eta)
 
-    @property
-    def evaluations(self) -> int:
-        """One."""
-        return 1
-
     def __call__(
         self, noise: Array, score: Score, sde: LinearSDE, x: Array, t: Array, s: Array
     ) -> Step:
-        """The step from ``t`` to ``s``."""
+        """Takes the step from ``t`` to ``s``."""
         later, earlier = sde.noise_to_signal(t), sde.noise_to_signal(s)
         q = earlier / later
         kept = q * jnp.sqrt((1 - self.eta) * (1 + self.eta) + (self.eta * q) ** 2)

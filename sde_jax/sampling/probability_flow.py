@@ -18,7 +18,7 @@ from sde_jax.sde import LinearSDE, probability_flow_drift
 class ProbabilityFlow:
     """Integrates ``dx/dt = a x - g^2 score / 2`` (Song et al. 2021, eq. 13), adaptively.
 
-    Each sample has its own step size, hence neither its value nor its cost depends on the others.
+    Each sample has its own step size, so neither its value nor its cost depends on other samples.
 
     Raises:
       ValueError: unless ``t_min`` is None or in [0, 1) and ``frames`` is not negative.
@@ -26,11 +26,11 @@ class ProbabilityFlow:
 
     solver: AdaptiveSolver = AdaptiveSolver()
     t_min: float | None = None
-    """The data's end of the flow; None for ``sde.sampling_end``."""
+    """Time of the data end of the flow; None for ``sde.sampling_end``."""
     denoise: bool = True
-    """Whether `__call__` ends with the posterior mean, one more evaluation."""
+    """Return the posterior mean of the last state from `__call__`, for one more evaluation."""
     frames: int = 0
-    """States to keep on the way, besides the prior; 0 keeps none. The solve stops at each."""
+    """Number of states to record besides the prior; 0 records none. The solve stops at each."""
 
     def __post_init__(self) -> None:
         check_end(self.t_min)
@@ -40,13 +40,12 @@ class ProbabilityFlow:
     def __call__(
         self, keys: Key[Array, "batch"], score: Score, sde: LinearSDE, shape: tuple[int, ...]
     ) -> Samples:
-        """Draws one sample of ``shape`` for each key, of which it is a deterministic function."""
+        """Draws one sample of ``shape`` per key, a deterministic function of the key."""
         key_prior, _ = jax.vmap(jax.random.split, out_axes=1)(keys)
         return self.carry(score, sde, draw_prior(key_prior, sde, shape))
 
     def carry(self, score: Score, sde: LinearSDE, latents: Float[Array, "batch *shape"]) -> Samples:
-        """The samples that states at t = 1 become, denoised and with frames as `__call__` has
-        them."""
+        """Maps states at t = 1 to samples, with denoising and frames as in `__call__`."""
         end = end_time(sde, self.t_min)
         times = jnp.linspace(1.0, end, max(self.frames, 1) + 1)
         drift = _drift(score, sde)
@@ -57,20 +56,17 @@ class ProbabilityFlow:
         samples = Samples(x, solution.nfe + int(self.denoise), solution.converged)
         if not self.frames:
             return samples
-        return samples._replace(
-            trajectory=solution.y.at[:, -1].set(x),
-            trajectory_times=jnp.broadcast_to(times, (len(x), times.size)),
-        )
+        return samples.with_trajectory(solution.y.at[:, -1].set(x), times)
 
     def decode(
         self, score: Score, sde: LinearSDE, latents: Float[Array, "batch *shape"]
     ) -> FlowSolution:
-        """Carries states at t = 1 to the data's end, without denoising: the inverse of `encode`."""
+        """Carries states at t = 1 to the data end, without denoising: the inverse of `encode`."""
         drift, end = _drift(score, sde), end_time(sde, self.t_min)
         return jax.vmap(lambda x: self.solver.solve(drift, x, jnp.asarray(1.0), end))(latents)
 
     def encode(self, score: Score, sde: LinearSDE, x: Float[Array, "batch *shape"]) -> FlowSolution:
-        """Carries states at the data's end of the flow to t = 1."""
+        """Carries states at the data end of the flow to t = 1."""
         drift, start = _drift(score, sde), end_time(sde, self.t_min)
         first_step = data_end_step(sde, start)
         return jax.vmap(lambda x: self.solver.solve(drift, x, start, jnp.asarray(1.0), first_step))(
@@ -79,7 +75,7 @@ class ProbabilityFlow:
 
 
 def _drift(score: Score, sde: LinearSDE) -> Callable[[Array, Array], Array]:
-    """The flow's right-hand side for one example, without the batch's dimension."""
+    """Returns the right-hand side of the flow for one example, without a batch dimension."""
 
     def drift(t: Array, x: Array) -> Array:
         return probability_flow_drift(sde, x[None], t, score(x[None], t))[0]

@@ -1,4 +1,4 @@
-"""Grids of times, from the prior down to where sampling ends."""
+"""Time grids, from the prior down to the end of sampling."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ import jax.numpy as jnp
 from sde_jax.arrays import Array, Float
 from sde_jax.sde import LinearSDE
 
-# Few steps are not spent on less noise than this, in units of the data.
+# Default smallest noise level of grids for few steps, in units of the data.
 _LEAST_NOISE = 0.01
 
 
 class TimeGrid(Protocol):
-    """Times from 1 down to the end of sampling; a step leads from each to the next."""
+    """Decreasing times from 1 to the end of sampling; each step leads from one time to the next."""
 
     def __call__(self, sde: LinearSDE) -> Float[Array, "times"]: ...
 
@@ -31,67 +31,66 @@ class UniformGrid:
     steps: int
     """Number of steps, one less than the number of times."""
     t_min: float | None = None
-    """Where sampling ends; None for ``sde.sampling_end``. Published: 1e-3 for VP, 1e-5 for VE."""
+    """End of sampling; None for ``sde.sampling_end``. Published: 1e-3 for VP, 1e-5 for VE."""
 
     def __post_init__(self) -> None:
         check_steps(self.steps)
         check_end(self.t_min)
 
     def __call__(self, sde: LinearSDE) -> Float[Array, "times"]:
-        """The ``steps + 1`` times for ``sde``."""
+        """Returns the ``steps + 1`` times for ``sde``."""
         return jnp.linspace(1.0, end_time(sde, self.t_min), self.steps + 1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedGrid:
-    """``steps`` times equally spaced from 1 down to ``t_min``, both included, each of them stepped
-    from, as in the published code.
+    """The grid of the published code: ``steps`` equally spaced times from 1 to ``t_min``.
 
-    That code's own rules, such as `DDPMChain`, step from ``t_min``, too. Rules that follow the grid
-    stay there: its last two times are both ``t_min``.
+    A step starts from each of them, so the last time, ``t_min``, is repeated. Published rules such
+    as `DDPMChain` take a last step from there; rules that follow the grid stay in place.
 
     Raises:
       ValueError: unless ``steps`` is at least 1 and ``t_min`` is in [0, 1).
     """
 
     steps: int
-    """Number of steps, and of different times."""
+    """Number of steps, and of distinct times."""
     t_min: float | None = None
-    """Where sampling ends; None for ``sde.sampling_end``. Published: 1e-3 for VP, 1e-5 for VE."""
+    """End of sampling; None for ``sde.sampling_end``. Published: 1e-3 for VP, 1e-5 for VE."""
 
     def __post_init__(self) -> None:
         check_steps(self.steps)
         check_end(self.t_min)
 
     def __call__(self, sde: LinearSDE) -> Float[Array, "times"]:
-        """The ``steps`` times for ``sde``, and the last once more."""
+        """Returns the ``steps`` times for ``sde``, with the last one repeated."""
         end = end_time(sde, self.t_min)
         return jnp.append(jnp.linspace(1.0, end, self.steps), end)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LogSNRGrid:
-    """Times whose log signal-to-noise ratios are equally spaced (Lu et al. 2022).
+    """Times with equally spaced log signal-to-noise ratios (Lu et al. 2022).
 
-    Processes of one range of `noise_to_signal` then make steps of the same noise.
+    Processes with the same range of `noise_to_signal` take steps at the same noise levels.
 
     Raises:
       ValueError: unless ``steps`` is at least 1 and ``last`` is None or positive; when called,
-        unless ``last`` is a noise that the process has at a t in [0, 1).
+        unless ``last`` is a noise level of the process at a t in [0, 1).
     """
 
     steps: int
     """Number of steps, one less than the number of times."""
     last: float | None = None
-    """noise_to_signal where sampling ends; None for that at ``sde.sampling_end`` if it is more than
-    0.01, and else 0.01: what is left, denoising takes out."""
+    """noise_to_signal at the end of sampling; None for the larger of 0.01 and its value at
+    ``sde.sampling_end``. The remaining noise is removed by denoising."""
 
     def __post_init__(self) -> None:
         check_steps(self.steps)
         check_last(self.last)
 
     def __call__(self, sde: LinearSDE) -> Float[Array, "times"]:
-        """The ``steps + 1`` times for ``sde``."""
+        """Returns the ``steps + 1`` times for ``sde``."""
         return _times_of_noise(sde, self.last, self.steps, jnp.log, jnp.exp)
 
 
@@ -99,21 +98,21 @@ class LogSNRGrid:
 class KarrasGrid:
     """Times at which ``noise_to_signal^(1 / rho)`` is equally spaced (Karras et al. 2022, eq. 5).
 
-    The paper's N levels before its last, 0, are ``steps = N - 1`` here: its last step, from the
-    smallest level to 0, gives the posterior mean there, which is how our samplers end.
+    The paper's N levels before its last, 0, are ``steps = N - 1`` here. Its last step, from the
+    smallest level to 0, returns the posterior mean, which is the default end of our samplers.
 
     Raises:
       ValueError: unless ``steps`` is at least 1, ``rho`` positive, and ``last`` None or positive;
-        when called, unless ``last`` is a noise that the process has at a t in [0, 1).
+        when called, unless ``last`` is a noise level of the process at a t in [0, 1).
     """
 
     steps: int
     """Number of steps, one less than the number of times."""
     rho: float = 7.0
-    """How much denser the levels lie near the data; 1 is uniform in noise."""
+    """Concentration of the levels near the data; 1 is uniform in noise."""
     last: float | None = None
-    """noise_to_signal where sampling ends; None for that at ``sde.sampling_end`` if it is more than
-    0.01, and else 0.01: what is left, denoising takes out."""
+    """noise_to_signal at the end of sampling; None for the larger of 0.01 and its value at
+    ``sde.sampling_end``. The remaining noise is removed by denoising."""
 
     def __post_init__(self) -> None:
         check_steps(self.steps)
@@ -122,7 +121,7 @@ class KarrasGrid:
             raise ValueError(f"`rho` must be positive: got rho={self.rho}.")
 
     def __call__(self, sde: LinearSDE) -> Float[Array, "times"]:
-        """The ``steps + 1`` times for ``sde``."""
+        """Returns the ``steps + 1`` times for ``sde``."""
         rho = self.rho
         return _times_of_noise(
             sde, self.last, self.steps, lambda noise: noise ** (1 / rho), lambda root: root**rho
@@ -136,7 +135,7 @@ def _times_of_noise(
     scale: Callable[[Array], Array],
     inverse: Callable[[Array], Array],
 ) -> Float[Array, "times"]:
-    """Times from 1 to where the noise is ``last``, equally spaced in ``scale`` of the noise."""
+    """Returns times from 1 to noise level ``last``, equally spaced in ``scale`` of the noise."""
     if last is None:
         end = sde.time_of(jnp.maximum(sde.noise_to_signal(sde.sampling_end), _LEAST_NOISE))
     else:
@@ -177,7 +176,7 @@ def check_end(t_min: float | None) -> None:
 
 
 def end_time(sde: LinearSDE, t_min: float | None) -> Float[Array, ""]:
-    """``t_min``, or the process' own end where it is None.
+    """Returns ``t_min``, or the default end of sampling if it is None.
 
     Raises:
       ValueError: if ``t_min`` is 0 and the process has no noise there.

@@ -1,13 +1,7 @@
-"""What a score is: the gradient of the log density of the noised data."""
+"""Scores: gradients of the log density of noised data."""
 
 from sde_jax.score.classifier import ClassifierModel, ClassLogProbability
-from sde_jax.score.denoiser import (
-    BlindDenoiserScore,
-    DenoiserScore,
-    ToldDenoiserScore,
-    denoised,
-    score_of_denoised,
-)
+from sde_jax.score.denoiser import BlindDenoiserScore, DenoiserScore, denoised, score_of_denoised
 from sde_jax.score.exact import GaussianMixture, MixtureScore
 from sde_jax.score.exact_flow import gaussian_flow, quantile_flow
 from sde_jax.score.guidance import (
@@ -68,7 +62,6 @@ __all__ = [
     "ScoreModel",
     "ScorePrediction",
     "TimeCondition",
-    "ToldDenoiserScore",
     "VelocityPrediction",
     "denoised",
     "gaussian_flow",

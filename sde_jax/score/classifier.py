@@ -1,4 +1,4 @@
-"""A network read as the probability of a class given noisy data."""
+"""Time-dependent classifiers of noisy data."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,12 +18,12 @@ __all__ = ["ClassLogProbability", "ClassifierModel"]
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierModel:
-    """How a Flax module becomes ``log p(class | x_t = x)``: all about it but its parameters.
+    """Everything that turns a Flax module into ``log p(class | x_t = x)``, except its parameters.
 
     A noise-conditional classifier (Song et al. 2021, arXiv:2011.13456, appendix I). The module is
     called as ``module(x, time, deterministic=...)`` and returns a value with ``logits``, as
-    `sde_jax.nets.classifier.Classifier` does. It is shown ``x / sqrt(alpha^2 d^2 + sigma^2)``, of
-    about unit size at every t. Hashable, so that it can be static under `jax.jit`.
+    `sde_jax.nets.Classifier` does. Its input is ``x / sqrt(alpha^2 d^2 + sigma^2)``, of about unit
+    scale at every t. Hashable, so that it can be static under `jax.jit`.
 
     Raises:
       ValueError: unless ``data_deviation`` is positive.
@@ -32,15 +32,15 @@ class ClassifierModel:
     network: nn.Module
     sde: LinearSDE
     time_condition: TimeCondition = ScaledTime()
-    """What the network is told of t."""
+    """Maps t to the time input of the network."""
     data_deviation: float = 1.0
-    """Deviation d of the data about 0, in model coordinates; images of [-1, 1] have .5 to 1."""
+    """Root mean square d of the data in model coordinates; .5 to 1 for images in [-1, 1]."""
 
     def __post_init__(self) -> None:
         check_deviation(self.data_deviation)
 
     def init(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> PyTree:
-        """Initial parameters, for examples of ``shape``; the network is not run for them."""
+        """Returns initial parameters for examples of ``shape``, without running the network."""
         x, t = (jax.ShapeDtypeStruct(size, jnp.float32) for size in ((1, *shape), (1,)))
         return initialize(self.network, key, x, t, deterministic=True)
 
@@ -52,13 +52,13 @@ class ClassifierModel:
         *,
         dropout_key: PRNGKeyArray | None = None,
     ) -> Float[Array, "batch classes"]:
-        """``log p(class | x_t = x)`` of every class, in float32 nats.
+        """Returns ``log p(class | x_t = x)`` for every class, in float32 nats.
 
         Args:
           params: the network's parameters.
           x: noisy examples, in model coordinates.
-          t: one time, or one for each example.
-          dropout_key: dropout is on where it is given.
+          t: a scalar, or one time per example.
+          dropout_key: enables dropout.
         """
         t = jnp.broadcast_to(t, x.shape[:1])
         alpha, sigma = self.sde.alpha(t), self.sde.sigma(t)
@@ -79,21 +79,22 @@ class ClassifierModel:
 class ClassLogProbability:
     """``(x, t) -> log p(label | x_t = x)``, in nats; a pytree of parameters and label.
 
-    Its gradient in x is what classifier guidance adds to a score (Dhariwal and Nichol 2021,
-    arXiv:2105.05233, sec. 4): by Bayes' rule the score of a class is the score of all data plus it.
+    Its gradient in x is the term that classifier guidance adds to a score (Dhariwal and Nichol
+    2021, arXiv:2105.05233, sec. 4). By Bayes' rule, the class-conditional score is the
+    unconditional score plus this gradient.
     """
 
     params: PyTree
     label: Int[Array, "*batch"]
-    """Class of each example, or of all. One that the network does not have, negative ones
-    included, gives NaN, and so does its gradient."""
+    """Class of each example, or one class for all. A class outside the network's range, including a
+    negative one, gives NaN in the value and in its gradient."""
     model: ClassifierModel = field(metadata={"static": True})
 
     def __call__(self, x: Float[Array, "batch *shape"], t: Time) -> Float[Array, "batch"]:
-        """The log probability at ``(x, t)``, in float32."""
+        """Returns the log probability at ``(x, t)``, in float32."""
         log_probabilities = self.model.log_probabilities(self.params, x, t)
         label = jnp.broadcast_to(self.label, x.shape[:1])
         known = (label >= 0) & (label < log_probabilities.shape[1])
         chosen = jnp.take_along_axis(log_probabilities, label[:, None], axis=1, mode="clip")
-        # A factor and not a choice: NaN must reach the gradient.
+        # A factor rather than jnp.where, so that NaN propagates to the gradient.
         return chosen[:, 0] * jnp.where(known, 1.0, jnp.nan)

@@ -1,4 +1,4 @@
-"""Gaussian mixtures, whose noised score, density and denoiser are known in closed form."""
+"""Gaussian mixtures: the score, density and denoiser of the noised data in closed form."""
 
 import functools
 from dataclasses import dataclass, field
@@ -9,25 +9,26 @@ import jax.numpy as jnp
 from sde_jax.arrays import Array, Float, PRNGKeyArray, pytree
 from sde_jax.sde.base import LinearSDE, Time
 
-# An oracle must not depend on the device's default precision of products.
+# Exact results must not depend on the device's default matmul precision.
 _einsum = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
 
 
 @pytree
 @dataclass(frozen=True)
 class GaussianMixture:
-    """A data distribution ``sum_k w_k N(m_k, U_k diag(v_k) U_k^T)`` and what an SDE makes of it.
+    """Data distributed as ``sum_k w_k N(m_k, U_k diag(v_k) U_k^T)``, and its marginals under an
+    SDE.
 
     At time t component k has mean ``alpha m_k`` and variances ``alpha^2 v_k + sigma^2`` along the
-    same axes, so that score, density and denoiser are exact for every `LinearSDE`. Examples of any
-    shape are flattened to D numbers. The whole is a pytree.
+    same axes, so score, density and denoiser are exact for every `LinearSDE`. Examples of any shape
+    are flattened to D numbers. The mixture is a pytree.
     """
 
     weights: Float[Array, "components"]
-    """Positive, of sum 1."""
+    """Positive; they sum to 1."""
     means: Float[Array, "components dimension"]
     variances: Float[Array, "components dimension"]
-    """Along the axes; zero is a point mass, for t > 0 only."""
+    """Variances along the axes. A zero variance is a point mass, valid for t > 0 only."""
     axes: Float[Array, "components dimension dimension"] | None = None
     """Orthonormal columns ``U_k``; None for the coordinate axes."""
 
@@ -37,7 +38,7 @@ class GaussianMixture:
         means: Float[Array, "components dimension"],
         covariances: Float[Array, "components dimension dimension"],
     ) -> "GaussianMixture":
-        """The mixture with full covariance matrices."""
+        """Builds the mixture from full covariance matrices."""
         variances, axes = jnp.linalg.eigh(covariances)
         return GaussianMixture(weights, means, variances, axes)
 
@@ -54,14 +55,14 @@ class GaussianMixture:
     def log_density(
         self, sde: LinearSDE, x: Float[Array, "batch *shape"], t: Time
     ) -> Float[Array, "batch"]:
-        """``log p_t(x)``, in nats."""
+        """Returns ``log p_t(x)``, in nats."""
         offsets, variances = self._at(sde, x, t)
         return jax.nn.logsumexp(self._log_joint(offsets, variances), axis=1)
 
     def score(
         self, sde: LinearSDE, x: Float[Array, "batch *shape"], t: Time
     ) -> Float[Array, "batch *shape"]:
-        """The gradient of ``log p_t`` at ``x``."""
+        """Returns the gradient of ``log p_t`` at ``x``."""
         offsets, variances = self._at(sde, x, t)
         responsibilities = jax.nn.softmax(self._log_joint(offsets, variances), axis=1)
         pulls = self._to_coordinates(-offsets / variances)
@@ -70,7 +71,7 @@ class GaussianMixture:
     def denoised(
         self, sde: LinearSDE, x: Float[Array, "batch *shape"], t: Time
     ) -> Float[Array, "batch *shape"]:
-        """The posterior mean ``E[x_0 | x_t = x]``, from each component's own regression on x."""
+        """Returns the posterior mean ``E[x_0 | x_t = x]``, a mixture of that of each component."""
         offsets, variances = self._at(sde, x, t)
         responsibilities = jax.nn.softmax(self._log_joint(offsets, variances), axis=1)
         alpha = jnp.broadcast_to(sde.alpha(t), x.shape[:1])[:, None, None]
@@ -79,7 +80,7 @@ class GaussianMixture:
         return _einsum("nk,nki->ni", responsibilities, posterior_means).reshape(x.shape)
 
     def _at(self, sde: LinearSDE, x: Array, t: Time) -> tuple[Array, Array]:
-        """Offsets from each component's mean along its axes, and the variances there."""
+        """Returns offsets from each component's mean, and variances, along its axes."""
         alpha = jnp.broadcast_to(sde.alpha(t), x.shape[:1])[:, None, None]
         sigma = jnp.broadcast_to(sde.sigma(t), x.shape[:1])[:, None, None]
         offsets = x.reshape(x.shape[0], 1, -1) - alpha * self.means[None]
@@ -106,5 +107,5 @@ class MixtureScore:
     sde: LinearSDE = field(metadata={"static": True})
 
     def __call__(self, x: Float[Array, "batch *shape"], t: Time) -> Float[Array, "batch *shape"]:
-        """The score at ``(x, t)``."""
+        """Returns the score at ``(x, t)``."""
         return self.mixture.score(self.sde, x, t)

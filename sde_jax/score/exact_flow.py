@@ -1,4 +1,4 @@
-"""Exact maps of the probability flow, where the density alone determines them."""
+"""Closed-form maps of the probability flow."""
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ def gaussian_flow(
 ) -> Float[Array, "batch *shape"]:
     """Carries ``x`` along the probability flow of one Gaussian from time ``t`` to time ``s``.
 
-    Along each principal axis ``(x - alpha m) / sqrt(alpha^2 v + sigma^2)`` is conserved: it solves
+    Along each principal axis ``(x - alpha m) / sqrt(alpha^2 v + sigma^2)`` is conserved. It solves
     ``d(x - alpha m)/dt = (a + g^2 / (2 (alpha^2 v + sigma^2))) (x - alpha m)``, which is eq. 13 of
     Song et al. with the score of a Gaussian. ``t`` and ``s`` are scalars, in either order.
 
@@ -42,8 +42,8 @@ def quantile_flow(
 ) -> Float[Array, "batch"]:
     """Carries ``x`` along the probability flow of a one-dimensional mixture from ``t`` to ``s``.
 
-    Trajectories in one dimension do not cross and conserve mass, so each keeps its quantile. It is
-    found by bisection on the log odds of the quantile, exact in both tails.
+    In one dimension trajectories do not cross, so each point keeps its quantile. The quantile is
+    inverted by bisection on its log odds, which are accurate in both tails.
 
     Raises:
       ValueError: if the mixture is not one-dimensional.

@@ -1,4 +1,4 @@
-"""A network read as a score: its SDE, what it is told, and what it predicts."""
+"""Networks as scores: the SDE, the network's inputs, and the parameterization of its output."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,86 +15,87 @@ from sde_jax.sde.discrete import check_levels, snap_to_whole
 
 
 class TimeCondition(Protocol):
-    """The number that tells a network the time, in the network's own units."""
+    """Maps t to the time input of a network, in the network's own units."""
 
     def __call__(self, sde: LinearSDE, t: Time) -> Time: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScaledTime:
-    """``scale * t``: published VP and sub-VP networks are told 999 t whatever their step count.
+    """``scale * t``. Published VP and sub-VP networks take 999 t whatever their number of steps.
 
-    Those of a chain of N levels are told ``(N - 1) t``, at the time ``i / (N - 1)`` exactly i.
+    Networks of a chain of N levels take ``(N - 1) t``, which is exactly i at ``t = i / (N - 1)``.
     """
 
     scale: float = 999.0
-    """What the network is told at t = 1."""
+    """Time input at t = 1."""
 
     def __call__(self, sde: LinearSDE, t: Time) -> Time:
-        """The time in the network's units; a whole number where it is one but for rounding."""
+        """Returns the time in the network's units; integers are exact."""
         return snap_to_whole(self.scale * t)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LogScaledTime:
-    """``log(scale * t)``: what published VP and sub-VP networks with Fourier features are told."""
+    """``log(scale * t)``, the input of published VP and sub-VP networks with Fourier features."""
 
     scale: float = 999.0
-    """What the logarithm is taken of at t = 1."""
+    """Argument of the logarithm at t = 1."""
 
     def __call__(self, sde: LinearSDE, t: Time) -> Time:
-        """The time in the network's units."""
+        """Returns the time in the network's units."""
         return jnp.log(self.scale * t)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LogNoiseLevel:
-    """``scale * log(sigma / alpha)``: the same network then serves every SDE of one noise range.
+    """``scale * log(sigma / alpha)``; one network then serves every SDE with the same noise range.
 
-    Scale 1 is what published VE networks with Fourier features are told, and 0.25 those of Karras
-    et al. 2022 (arXiv:2206.00364, table 1).
+    Published VE networks with Fourier features use scale 1; those of Karras et al. 2022
+    (arXiv:2206.00364, table 1) use 0.25.
     """
 
     scale: float = 1.0
-    """What the logarithm is multiplied by."""
+    """Factor of the logarithm."""
 
     def __call__(self, sde: LinearSDE, t: Time) -> Time:
-        """The noise level in the network's units."""
+        """Returns the noise level in the network's units."""
         return self.scale * jnp.log(sde.noise_to_signal(t))
 
 
 @dataclass(frozen=True, kw_only=True)
 class NoiseLevel:
-    """``sigma / alpha``: told to VE networks with positional features, trained at all times."""
+    """``sigma / alpha``, the input of continuous-time VE networks with positional embeddings."""
 
     def __call__(self, sde: LinearSDE, t: Time) -> Time:
-        """The noise level itself."""
+        """Returns the noise level."""
         return sde.noise_to_signal(t)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DescendingIndex:
-    """The nearest of N levels at the times ``i / (N - 1)``, counted down from 0 at t = 1.
+    """The index of the nearest of N levels at times ``i / (N - 1)``, counted down to 0 at t = 1.
 
-    Published networks of the SMLD chain are told so. Halfway between two levels, the even one.
+    It is the input of published networks of the SMLD chain. Halfway between two levels it is the
+    even index.
 
     Raises:
-      ValueError: unless ``levels`` is at least 2.
+      ValueError: if ``levels`` is below 2.
     """
 
     levels: int = 1000
-    """Noise levels, N."""
+    """Number of noise levels, N."""
 
     def __post_init__(self) -> None:
         check_levels(self.levels)
 
     def __call__(self, sde: LinearSDE, t: Time) -> Time:
-        """The index, a whole number."""
+        """Returns the index, an integer-valued float."""
         return jnp.round((self.levels - 1) * (1 - t))
 
 
 class NoiseLevels(Protocol):
-    """Signal scale and noise deviation of the data at t, where they are not those of the SDE."""
+    """Signal scale and noise deviation at t, where a chain's differ from the SDE's."""
 
     def alpha(self, sde: LinearSDE, t: Time) -> Time: ...
 
@@ -130,10 +131,10 @@ class FunctionNetwork:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreModel:
-    """How a Flax module becomes a score: everything about it but its parameters.
+    """Everything that turns a Flax module into a score, except its parameters.
 
-    The module is called as ``module(x, time, condition, deterministic=...)``; ``score`` imports no
-    network, it receives one. Hashable, so that it can be static under `jax.jit`.
+    The module is called as ``module(x, time, condition, deterministic=...)``. Hashable, so that it
+    can be static under `jax.jit`.
 
     Raises:
       ValueError: unless ``data_deviation`` is None or positive.
@@ -144,10 +145,11 @@ class ScoreModel:
     parameterization: Parameterization = NoisePrediction()
     time_condition: TimeCondition = ScaledTime()
     noise_levels: NoiseLevels | None = None
-    """Of the chain that the network is trained on, such as `DDPMChain`; None: the SDE's own."""
+    """Noise levels of the chain that the network is trained on, such as `DDPMChain`; None for those
+    of the SDE."""
     data_deviation: float | None = None
-    """Deviation d of the data, by which the network's input is normalized: it is shown
-    ``x / sqrt(alpha^2 d^2 + sigma^2)``, of about unit size at every t. None: x itself."""
+    """Standard deviation d of the data, for input normalization: the network's input is
+    ``x / sqrt(alpha^2 d^2 + sigma^2)``, of about unit scale at every t. None for x itself."""
 
     def __post_init__(self) -> None:
         if self.data_deviation is not None:
@@ -156,12 +158,12 @@ class ScoreModel:
     def init(
         self, key: PRNGKeyArray, shape: tuple[int, ...], condition: PyTree | None = None
     ) -> PyTree:
-        """Initial parameters, for examples of ``shape``; the network is not run for them."""
+        """Returns initial parameters for examples of ``shape``, without running the network."""
         x, t = (jax.ShapeDtypeStruct(size, jnp.float32) for size in ((1, *shape), (1,)))
         return initialize(self.network, key, x, t, condition, deterministic=True)
 
     def coefficients(self, t: Time, x: Float[Array, "batch *shape"]) -> tuple[Array, Array]:
-        """``alpha`` and ``sigma`` at ``t``, of the rank of ``x``."""
+        """Returns ``alpha`` and ``sigma`` at ``t``, broadcastable against ``x``."""
         levels = self.noise_levels
         if levels is None:
             alpha, sigma = self.sde.alpha(t), self.sde.sigma(t)
@@ -178,7 +180,7 @@ class ScoreModel:
         *,
         dropout_key: PRNGKeyArray | None = None,
     ) -> Float[Array, "batch *shape"]:
-        """The network's raw output at ``(x, t)``; dropout is on where it is given a key."""
+        """Returns the network's raw output at ``(x, t)``; ``dropout_key`` enables dropout."""
         t = jnp.broadcast_to(t, x.shape[:1])
         time = self.time_condition(self.sde, t)
         if self.data_deviation is not None:
@@ -194,13 +196,13 @@ class ScoreModel:
 @pytree
 @dataclass(frozen=True)
 class NetworkScore:
-    """The score that a trained network stands for; a pytree of its parameters and condition."""
+    """The score of a trained network; a pytree of its parameters and condition."""
 
     params: PyTree
     model: ScoreModel = field(metadata={"static": True})
     condition: PyTree | None = None
 
     def __call__(self, x: Float[Array, "batch *shape"], t: Time) -> Float[Array, "batch *shape"]:
-        """The score at ``(x, t)``, in float32."""
+        """Returns the score at ``(x, t)``, in float32."""
         output = self.model.predict(self.params, x, t, self.condition)
         return self.model.parameterization.to_score(output, x, *self.model.coefficients(t, x))

@@ -1,8 +1,7 @@
-"""What a network predicts, and how its prediction is read as a score.
+"""Parameterizations: the regression target of a network, and the score given its output.
 
-Each parameterization is a pair: the ``target`` that the network regresses on, and ``to_score``,
-affine in the network's output. With ``x = alpha x0 + sigma noise``, ``to_score(target)`` is
-``-noise / sigma``.
+``to_score`` is affine in the network's output. With ``x = alpha x0 + sigma noise``,
+``to_score(target)`` is ``-noise / sigma``.
 """
 
 from dataclasses import dataclass
@@ -12,14 +11,17 @@ from sde_jax.arrays import Array
 
 
 class Parameterization(Protocol):
-    """Arguments broadcast against each other; ``alpha`` and ``sigma`` are those of the SDE at t."""
+    """The regression target of a network, and the score given its output.
+
+    Arguments broadcast; ``alpha`` and ``sigma`` are those of the SDE at t.
+    """
 
     def target(self, x0: Array, noise: Array, alpha: Array, sigma: Array) -> Array:
-        """What the network should return for ``x = alpha x0 + sigma noise``."""
+        """Returns the network's regression target at ``x = alpha x0 + sigma noise``."""
         ...
 
     def to_score(self, output: Array, x: Array, alpha: Array, sigma: Array) -> Array:
-        """The score at ``x`` that a network's ``output`` stands for; affine in ``output``."""
+        """Returns the score at ``x`` given the network's ``output``; affine in ``output``."""
         ...
 
 
@@ -49,8 +51,8 @@ class DataPrediction:
 class VelocityPrediction:
     """The network predicts v of Salimans and Ho 2022 (arXiv:2202.00512, app. D), for any SDE.
 
-    ``v = (alpha noise - sigma x0) / rho`` with ``rho^2 = alpha^2 + sigma^2``, which is 1 for VP. In
-    ``x / rho`` and ``v`` the pair (x0, noise) is rotated, hence
+    ``v = (alpha noise - sigma x0) / rho`` with ``rho^2 = alpha^2 + sigma^2``, which is 1 for VP.
+    ``(x / rho, v)`` is a rotation of ``(x0, noise)``, hence
     ``noise = (alpha v + sigma x / rho) / rho``.
     """
 
@@ -77,15 +79,15 @@ class ScorePrediction:
 class EDMPrediction:
     """The network predicts the F of Karras et al. 2022 (arXiv:2206.00364, table 1), for any SDE.
 
-    In ``y = x / alpha`` and ``r = sigma / alpha``, the sigma of that paper, the data are
-    ``c_skip y + c_out F``, with d the data's deviation and
+    In ``y = x / alpha`` and ``r = sigma / alpha``, the sigma of that paper, the denoised data are
+    ``c_skip y + c_out F``, with d the standard deviation of the data and
 
     ::
 
         c_skip = d^2 / (r^2 + d^2)        c_out = r d / sqrt(r^2 + d^2)
 
-    The rest of the table is for `ScoreModel` to say: ``data_deviation`` gives c_in, and
-    `LogNoiseLevel` of scale 0.25 c_noise.
+    The rest of the table is set in `ScoreModel`: ``data_deviation`` gives c_in, and `LogNoiseLevel`
+    of scale 0.25 gives c_noise.
 
     Raises:
       ValueError: unless ``data_deviation`` is positive.
@@ -106,7 +108,7 @@ class EDMPrediction:
         return alpha * self.data_deviation / (sigma * size) * output - x / size**2
 
     def _size(self, alpha: Array, sigma: Array) -> Array:
-        """The deviation of x."""
+        """Returns the standard deviation of x."""
         return ((alpha * self.data_deviation) ** 2 + sigma**2) ** 0.5
 
 

@@ -1,18 +1,18 @@
 """Forward processes: linear SDEs as pure functions of time, and their reversal."""
 
-from sde_jax.sde.base import LinearSDE
-from sde_jax.sde.beginning import Beginning
+from sde_jax.sde.base import LinearSDE, Time
 from sde_jax.sde.discrete import DDPMChain, EulerChain, SMLDChain
 from sde_jax.sde.ornstein_uhlenbeck import OrnsteinUhlenbeck
 from sde_jax.sde.reverse import probability_flow_drift, reverse_drift
 from sde_jax.sde.transition import ExactTransition, Transition, TransitionRule, transition
+from sde_jax.sde.truncated import TruncatedSDE
 from sde_jax.sde.variance_exploding import VE
 from sde_jax.sde.variance_preserving import VP, CosineVP, SubVP
 
 __all__ = [
     "VE",
     "VP",
-    "Beginning",
+    "TruncatedSDE",
     "CosineVP",
     "DDPMChain",
     "EulerChain",
@@ -21,6 +21,7 @@ __all__ = [
     "OrnsteinUhlenbeck",
     "SMLDChain",
     "SubVP",
+    "Time",
     "Transition",
     "TransitionRule",
     "probability_flow_drift",

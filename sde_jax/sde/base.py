@@ -1,4 +1,4 @@
-"""What a forward process is: a linear SDE whose coefficients depend on time alone."""
+"""The base class of forward processes: linear SDEs whose coefficients depend on time alone."""
 
 import abc
 from dataclasses import dataclass
@@ -25,41 +25,41 @@ class LinearSDE(abc.ABC):
 
     @abc.abstractmethod
     def log_alpha(self, t: Time) -> Time:
-        """Logarithm of the signal scale ``alpha(t)``."""
+        """Returns the logarithm of the signal scale ``alpha(t)``."""
 
     @abc.abstractmethod
     def sigma(self, t: Time) -> Time:
-        """Standard deviation of ``x_t`` given ``x_0``."""
+        """Returns the standard deviation of ``x_t`` given ``x_0``."""
 
     @abc.abstractmethod
     def drift_rate(self, t: Time) -> Time:
-        """The factor ``a(t)`` of the drift ``a(t) x``."""
+        """Returns the factor ``a(t)`` of the drift ``a(t) x``."""
 
     @abc.abstractmethod
     def diffusion_squared(self, t: Time) -> Time:
-        """The square ``g(t)^2`` of the diffusion coefficient."""
+        """Returns the square ``g(t)^2`` of the diffusion coefficient."""
 
     @abc.abstractmethod
     def noise_to_signal(self, t: Time) -> Time:
-        """The ratio ``sigma(t) / alpha(t)``, increasing in t; the sigma of Karras et al. 2022."""
+        """Returns ``sigma(t) / alpha(t)``, increasing in t; the sigma of Karras et al. 2022."""
 
     @abc.abstractmethod
     def time_of(self, noise_to_signal: Time) -> Time:
-        """The inverse of `noise_to_signal`."""
+        """Inverts `noise_to_signal`."""
 
     @property
     @abc.abstractmethod
     def prior_scale(self) -> float:
-        """Standard deviation of the Gaussian, of mean 0, that sampling starts from at t = 1."""
+        """Standard deviation of the zero-mean Gaussian that sampling starts from at t = 1."""
 
     @property
     def sampling_end(self) -> Time:
-        """The time at which sampling ends by default: where noise_to_signal is 0.01.
+        """Default time at which sampling ends: where ``noise_to_signal`` is 0.01.
 
-        A process that stays well conditioned further down says so by its own value.
+        Processes that stay well conditioned closer to the data override it.
         """
         return self.time_of(jnp.asarray(0.01))
 
     def alpha(self, t: Time) -> Time:
-        """Signal scale: the mean of ``x_t`` given ``x_0`` is ``alpha(t) x_0``."""
+        """Returns the signal scale: the mean of ``x_t`` given ``x_0`` is ``alpha(t) x_0``."""
         return jnp.exp(self.log_alpha(t))

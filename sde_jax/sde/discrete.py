@@ -1,8 +1,8 @@
-"""The published Markov chains that discretize an SDE; as rules of transition, they fix the step.
+"""Published Markov chains that discretize an SDE, as transition rules with a fixed step.
 
-A chain of N noise levels 0, ..., N - 1 has them at the times ``i / (N - 1)``; at time t it is at
-level ``floor((N - 1) t)``, and its transition is the one into that level, wherever the grid of the
-sampler has its next time.
+A chain of N noise levels 0, ..., N - 1 places level i at time ``i / (N - 1)``. At time t it is at
+level ``floor((N - 1) t)``. Its transition leads into that level, whatever the next time of the
+sampler's grid.
 """
 
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from sde_jax.arrays import Array, Float, Int
 from sde_jax.sde.base import LinearSDE, Time
 from sde_jax.sde.transition import Transition
 
-# Of a float32 time i / (N - 1), multiplied by N - 1 again.
+# Relative rounding error of (N - 1) * (i / (N - 1)) in float32.
 _ROUNDING = 2e-7
 
 
 def snap_to_whole(number: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
-    """``number``, or the integer that it is but for the rounding of a quotient and a product."""
+    """Rounds ``number`` to the nearest integer if they differ only by float32 rounding error."""
     nearest = jnp.round(number)
     return jnp.where(jnp.abs(number - nearest) <= _ROUNDING * number, nearest, number)
 
@@ -28,40 +28,40 @@ def snap_to_whole(number: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
 class DDPMChain:
     """The chain of Ho et al. 2020, ``x_i = sqrt(1 - b_i) x_{i-1} + sqrt(b_i) noise``.
 
-    It discretizes a process that preserves a unit variance, ``g^2 = -2 a``, with
-    ``b_i = g(i / (N - 1))^2 / N`` (Song et al. 2021, arXiv:2011.13456, eq. 10 and app. C), and
-    has the marginals
+    It discretizes variance-preserving processes, for which ``g^2 = -2 a``, with
+    ``b_i = g(i / (N - 1))^2 / N`` (Song et al. 2021, arXiv:2011.13456, eq. 10 and app. C). Its
+    marginals are
 
     ::
 
         alpha_i^2 = (1 - b_0) ... (1 - b_i)     sigma_i^2 = 1 - alpha_i^2
 
     Raises:
-      ValueError: unless ``levels`` is at least 2; when called, for any other kind of process, or
-        where ``g(1)^2`` is not below ``levels``.
+      ValueError: if ``levels`` is below 2; when called, if the process does not preserve a unit
+        variance or ``g(1)^2`` is not below ``levels``.
     """
 
     levels: int = 1000
-    """Noise levels, N."""
+    """Number of noise levels, N."""
 
     def __post_init__(self) -> None:
         check_levels(self.levels)
 
     def __call__(self, sde: LinearSDE, s: Time, t: Time) -> Transition:
-        """The transition into the level at ``t``."""
+        """Returns the transition into the level at ``t``."""
         level, beta = self._level(t), self._betas(sde)
         log_square = self._log_squares(sde)
-        # sigma^2 of level - 1, which is no noise at all below level 0, and of level
+        # sigma^2 at level - 1 (0 for level 0) and at level
         below, above = (-jnp.expm1(log_square[level + step]) for step in (0, 1))
         variance = beta[level]
         return Transition(jnp.sqrt(1 - variance), variance, variance * below / above)
 
     def alpha(self, sde: LinearSDE, t: Time) -> Time:
-        """Signal scale of the level at ``t``."""
+        """Returns the signal scale of the level at ``t``."""
         return jnp.exp(0.5 * self._log_squares(sde)[self._level(t) + 1])
 
     def sigma(self, sde: LinearSDE, t: Time) -> Time:
-        """Standard deviation, given ``x_0``, of the level at ``t``."""
+        """Returns the standard deviation of the level at ``t`` given ``x_0``."""
         return jnp.sqrt(-jnp.expm1(self._log_squares(sde)[self._level(t) + 1]))
 
     def _level(self, t: Time) -> Int[Array, "*batch"]:
@@ -72,7 +72,7 @@ class DDPMChain:
         return sde.diffusion_squared(jnp.linspace(0.0, 1.0, self.levels)) / self.levels
 
     def _log_squares(self, sde: LinearSDE) -> Float[Array, "levels+1"]:
-        """``log alpha^2`` of the data and then of each level."""
+        """Returns ``log alpha^2`` of the data, followed by that of each level."""
         return jnp.pad(jnp.cumsum(jnp.log1p(-self._betas(sde))), (1, 0))
 
     def _check(self, sde: LinearSDE) -> None:
@@ -96,21 +96,21 @@ class DDPMChain:
 class SMLDChain:
     """The chain of Song and Ermon 2019, ``x_i = x_{i-1} + sqrt(s_i^2 - s_{i-1}^2) noise``.
 
-    It visits a process that only adds noise at its own levels ``s_i = sigma(i / (N - 1))`` (Song et
-    al. 2021, arXiv:2011.13456, eq. 8 and app. C); the data, below level 0, count as free of noise.
+    It visits a process without drift at the levels ``s_i = sigma(i / (N - 1))`` (Song et al. 2021,
+    arXiv:2011.13456, eq. 8 and app. C). Data below level 0 are taken as noise-free.
 
     Raises:
-      ValueError: unless ``levels`` is at least 2, and when called for any other kind of process.
+      ValueError: if ``levels`` is below 2; when called, if the process has a drift.
     """
 
     levels: int = 1000
-    """Noise levels, N."""
+    """Number of noise levels, N."""
 
     def __post_init__(self) -> None:
         check_levels(self.levels)
 
     def __call__(self, sde: LinearSDE, s: Time, t: Time) -> Transition:
-        """The transition into the level at ``t``."""
+        """Returns the transition into the level at ``t``."""
         _check_no_drift(sde)
         level = _level(t, self.levels)
         sigma = sde.sigma(level / (self.levels - 1))
@@ -121,24 +121,24 @@ class SMLDChain:
 
 @dataclass(frozen=True, kw_only=True)
 class EulerChain:
-    """Euler-Maruyama steps along any SDE, of scale ``1 + a(t) / N`` and variance ``g(t)^2 / N``.
+    """Euler-Maruyama steps of any SDE, of scale ``1 + a(t) / N`` and variance ``g(t)^2 / N``.
 
-    The step is ``1 / N`` whatever that of the sampler's grid, as in the published code. The
-    posterior is that of the same step from the marginal at ``max(t - 1 / N, 0)``.
+    As in the published code, the step is ``1 / N`` whatever the sampler's grid. The posterior is
+    that of the same step from the marginal at ``max(t - 1 / N, 0)``.
 
     Raises:
-      ValueError: unless ``steps`` is at least 1.
+      ValueError: if ``steps`` is below 1.
     """
 
     steps: int = 1000
-    """Steps from data to prior, N."""
+    """Number of steps from data to prior, N."""
 
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise ValueError(f"`steps` must be at least 1: got steps={self.steps}.")
 
     def __call__(self, sde: LinearSDE, s: Time, t: Time) -> Transition:
-        """The transition of one step that ends at ``t``."""
+        """Returns the transition of the step that ends at ``t``."""
         scale = 1 + sde.drift_rate(t) / self.steps
         variance = sde.diffusion_squared(t) / self.steps
         carried = (scale * sde.sigma(jnp.maximum(t - 1 / self.steps, 0.0))) ** 2
@@ -151,7 +151,7 @@ def _level(t: Time, levels: int) -> Time:
 
 
 def check_levels(levels: int) -> None:
-    """Raises `ValueError` unless a chain can have this number of levels."""
+    """Raises `ValueError` if ``levels`` is below 2."""
     if levels < 2:
         raise ValueError(f"`levels` must be at least 2: got levels={levels}.")
 

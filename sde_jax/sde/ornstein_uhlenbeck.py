@@ -1,4 +1,4 @@
-"""The stationary linear process with constant coefficients."""
+"""The Ornstein-Uhlenbeck process: constant coefficients."""
 
 import math
 import warnings
@@ -21,7 +21,7 @@ class OrnsteinUhlenbeck(LinearSDE):
     alpha(1) = .0067 and a unit stationary variance.
 
     Warns:
-      UserWarning: if alpha(1) > .01, for then x_1 still remembers the data.
+      UserWarning: if alpha(1) > .01, since x_1 then still depends on the data.
 
     Raises:
       ValueError: unless ``beta > 0`` and ``s > 0``.
@@ -40,7 +40,7 @@ class OrnsteinUhlenbeck(LinearSDE):
         if remains > 0.01:
             warnings.warn(
                 f"beta={self.beta} leaves alpha(1) = {remains:.3f} of the data at t = 1: the "
-                "process does not reach its prior. `beta` of 4.61 or more does.",
+                "process does not reach its prior. Set `beta` to 4.61 or more.",
                 stacklevel=3,
             )
 

@@ -1,4 +1,4 @@
-"""Drifts of the reversed process and of the probability flow, given a score."""
+"""Drifts of the reverse-time SDE and of the probability-flow ODE, given a score."""
 
 from sde_jax.arrays import Array, Float, expand_like
 from sde_jax.sde.base import LinearSDE, Time
@@ -7,16 +7,18 @@ from sde_jax.sde.base import LinearSDE, Time
 def reverse_drift(
     sde: LinearSDE, x: Float[Array, "batch *shape"], t: Time, score: Float[Array, "batch *shape"]
 ) -> Float[Array, "batch *shape"]:
-    """Drift of the reverse-time SDE, ``a(t) x - g(t)^2 score`` (Anderson 1982; Song et al. eq. 6).
+    """Returns the drift of the reverse-time SDE, ``a(t) x - g(t)^2 score``.
+
+    Anderson 1982; Song et al. eq. 6.
 
     Args:
       sde: the forward process.
       x: states at time ``t``.
-      t: one time, or one for each example.
+      t: a scalar, or one time per example.
       score: the score at ``(x, t)``.
 
     Returns:
-      ``dx / dt``, to be integrated from t = 1 down together with noise of deviation ``g(t)``.
+      ``dx / dt``. The reverse-time SDE runs from t = 1 down, with diffusion coefficient ``g(t)``.
     """
     return _drift(sde, x, t, score, share=1.0)
 
@@ -24,9 +26,10 @@ def reverse_drift(
 def probability_flow_drift(
     sde: LinearSDE, x: Float[Array, "batch *shape"], t: Time, score: Float[Array, "batch *shape"]
 ) -> Float[Array, "batch *shape"]:
-    """Drift of the probability-flow ODE, ``a(t) x - g(t)^2 score / 2`` (Song et al. eq. 13).
+    """Returns the drift of the probability-flow ODE, ``a(t) x - g(t)^2 score / 2``.
 
-    The ODE has the marginal densities of the SDE. Arguments as for `reverse_drift`.
+    Song et al. eq. 13. The ODE has the marginal densities of the SDE. Arguments are those of
+    `reverse_drift`.
     """
     return _drift(sde, x, t, score, share=0.5)
 

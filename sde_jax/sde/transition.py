@@ -1,4 +1,4 @@
-"""The Gaussian transition of a linear SDE between two times."""
+"""Gaussian transitions of a linear SDE between two times."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -14,17 +14,17 @@ class Transition(NamedTuple):
     scale: Time
     variance: Time
     posterior_variance: Time
-    """Of ``x_s`` where both ``x_t`` and the data ``x_0`` are known."""
+    """Variance of ``x_s`` given both ``x_t`` and the data ``x_0``."""
 
 
 class TransitionRule(Protocol):
-    """What a sampler takes for the transition of ``sde`` from time ``s`` to a later time ``t``."""
+    """The transition that a sampler uses for ``sde`` from time ``s`` to a later time ``t``."""
 
     def __call__(self, sde: LinearSDE, s: Time, t: Time) -> Transition: ...
 
 
 def transition(sde: LinearSDE, s: Time, t: Time) -> Transition:
-    """The exact transition from time ``s`` to a later time ``t``.
+    """Returns the exact transition from time ``s`` to a later time ``t``.
 
     ::
 
@@ -32,7 +32,7 @@ def transition(sde: LinearSDE, s: Time, t: Time) -> Transition:
         posterior_variance = variance sigma(s)^2 / sigma(t)^2
 
     (Kingma et al. 2021, arXiv:2107.00630, eq. 20; the posterior by Bayes' rule.) The difference of
-    squares is taken as a product, which loses least in float32.
+    squares is computed as a product, which is more accurate in float32.
     """
     earlier, later = sde.noise_to_signal(s), sde.noise_to_signal(t)
     scale = jnp.exp(sde.log_alpha(t) - sde.log_alpha(s))
@@ -42,8 +42,8 @@ def transition(sde: LinearSDE, s: Time, t: Time) -> Transition:
 
 @dataclass(frozen=True, kw_only=True)
 class ExactTransition:
-    """The rule `transition`: exact for every SDE and every step, on the sampler's own grid."""
+    """The exact `transition` of every SDE along the sampler's grid."""
 
     def __call__(self, sde: LinearSDE, s: Time, t: Time) -> Transition:
-        """The transition from ``s`` to ``t``."""
+        """Returns the transition from ``s`` to ``t``."""
         return transition(sde, s, t)

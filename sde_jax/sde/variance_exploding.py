@@ -1,4 +1,4 @@
-"""The process that adds noise and never shrinks the signal."""
+"""The variance-exploding process: noise is added, the signal is not scaled."""
 
 import math
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from sde_jax.sde.base import LinearSDE, Time
 class VE(LinearSDE):
     """Variance exploding: ``dx = sigma(t) sqrt(2 log(sigma_max / sigma_min)) dw``.
 
-    ``alpha = 1`` and ``sigma(t) = sigma_min (sigma_max / sigma_min)^t`` (Song et al. eq. 9 and 30):
-    at t = 0 the data already bear noise of deviation ``sigma_min``. The published values .01 and 50
+    ``alpha = 1`` and ``sigma(t) = sigma_min (sigma_max / sigma_min)^t`` (Song et al. eq. 9 and 30).
+    The data at t = 0 already have noise of deviation ``sigma_min``. The published values .01 and 50
     are for data in [0, 1]; for data in [-1, 1] they are .02 and 100.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Processes that keep a unit variance (VP), or stay below it (sub-VP)."""
+"""Variance-preserving (VP) and sub-VP processes."""
 
 import math
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from sde_jax.sde.base import LinearSDE, Time
 
 @dataclass(frozen=True, kw_only=True)
 class _LinearBeta(LinearSDE):
-    """Shared by `VP` and `SubVP`: ``beta(t) = beta_min + t (beta_max - beta_min)``."""
+    """Base of `VP` and `SubVP`: ``beta(t) = beta_min + t (beta_max - beta_min)``."""
 
     beta_min: float = 0.1
     """Noise rate at t = 0; positive."""
@@ -31,7 +31,7 @@ class _LinearBeta(LinearSDE):
         return t * (self.beta_min + 0.5 * t * (self.beta_max - self.beta_min))
 
     def _time_of_integrated_beta(self, integral: Time) -> Time:
-        """The root of ``beta_min t + (beta_max - beta_min) t^2 / 2 = integral``, stable at 0."""
+        """Solves ``beta_min t + (beta_max - beta_min) t^2 / 2 = integral``, accurately near 0."""
         slope = self.beta_max - self.beta_min
         return 2 * integral / (self.beta_min + jnp.sqrt(self.beta_min**2 + 2 * slope * integral))
 
@@ -87,8 +87,8 @@ class SubVP(_LinearBeta):
         return -jnp.expm1(-self._integrated_beta(t))
 
     def diffusion_squared(self, t: Time) -> Time:
-        # 1 - exp(-2 B) = (1 - exp(-B)) (1 + exp(-B)), of one expm1: XLA on CPU (jaxlib 0.10.2 to
-        # 0.12.0) confuses expm1(-2 B) with expm1(-B) where it fuses both into one large reduction.
+        # 1 - exp(-2 B) = (1 - exp(-B)) (1 + exp(-B)) needs one expm1. XLA on CPU (jaxlib 0.10.2 to
+        # 0.12.0) confuses expm1(-2 B) with expm1(-B) when it fuses both into one large reduction.
         sigma = self.sigma(t)
         return self._beta(t) * sigma * (2 - sigma)
 
@@ -100,17 +100,17 @@ class SubVP(_LinearBeta):
 
     @property
     def sampling_end(self) -> Time:
-        """t = 1e-3, as published: sigma is proportional to t here, 1.1e-4 at that time."""
+        """t = 1e-3, as published. There sigma, proportional to t near 0, is 1.1e-4."""
         return jnp.asarray(1e-3)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CosineVP(LinearSDE):
-    """Variance preserving with the cosine schedule, cut where it would be singular.
+    """Variance preserving with the cosine schedule, truncated where it would be singular.
 
     ``alpha = cos(angle), sigma = sin(angle)`` with the angle linear in t (Nichol and Dhariwal 2021,
-    arXiv:2102.09672, sec. 3.2), so that ``log(alpha / sigma) = -log tan(angle)``. The ends are
-    given by the log-SNR ``2 log(alpha / sigma)``, which keeps every coefficient finite.
+    arXiv:2102.09672, sec. 3.2), so that ``log(alpha / sigma) = -log tan(angle)``. The endpoints are
+    given as log-SNR, ``2 log(alpha / sigma)``, which keeps every coefficient finite.
 
     Raises:
       ValueError: unless ``log_snr_data > log_snr_prior``.
@@ -144,7 +144,7 @@ class CosineVP(LinearSDE):
         return self._first_angle + self._angular_rate * t
 
     def _complement(self, t: Time) -> Time:
-        """``pi / 2 - angle``, exact near t = 1 where the subtraction would cancel."""
+        """Returns ``pi / 2 - angle`` without cancellation near t = 1."""
         return self._last_complement + self._angular_rate * (1 - t)
 
     def log_alpha(self, t: Time) -> Time:
@@ -171,5 +171,5 @@ class CosineVP(LinearSDE):
 
     @property
     def sampling_end(self) -> Time:
-        """t = 0, where the schedule itself has been cut."""
+        """t = 0, the truncated end of the schedule."""
         return jnp.asarray(0.0)

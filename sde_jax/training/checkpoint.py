@@ -1,53 +1,56 @@
-"""Checkpoints: written in the background, whole or not at all, and checked when they are read."""
+"""Checkpoints: written in the background, atomically, and verified by checksums when read.
+
+The directory is managed here and not by orbax's ``CheckpointManager``. That one deletes checkpoints
+in place, so that a kill can leave a part of one under its name. After a failed save it forgets the
+existing checkpoints and ignores a retry. It reads losses from an item that stored runs lack.
+"""
 
 import contextlib
 import json
 import shutil
 import zlib
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import jax
 import orbax.checkpoint as ocp
+from orbax.checkpoint.utils import TMP_DIR_SUFFIX
 
 from sde_jax.arrays import PyTree
 from sde_jax.reporting import report
 from sde_jax.training.errors import CheckpointError
 from sde_jax.training.fingerprint import checksum
 from sde_jax.training.orbax_noise import reason_of, wait_for_threads, without_orbax_noise
-from sde_jax.training.processes import finding_of_any
+from sde_jax.training.processes import first_error
 
 __all__ = ["Checkpoints", "Restored", "saved_steps"]
 
-TEMPORARY = ".orbax-checkpoint-tmp"
-
 
 class Restored(NamedTuple):
-    """What a checkpoint held."""
+    """The contents of a checkpoint."""
 
     step: int
-    """Updates made when it was written."""
+    """Updates made before it was written."""
 
     state: PyTree
-    """The arrays, with the shardings asked for."""
+    """The arrays, with the requested shardings."""
 
     notes: dict[str, Any]
-    """The JSON object written beside them."""
+    """The JSON object stored with the arrays."""
 
 
 class Checkpoints:
     """The checkpoints in ``directory``, each in a folder named by its step.
 
-    A folder holds what orbax writes: ``state`` (the arrays) and ``notes/metadata`` (a JSON object:
-    the caller's notes, a checksum of the arrays, a checksum of the object itself). It appears under
-    its name when it is complete. Use as a context manager: leaving it waits for the save in
-    progress.
+    A folder contains orbax's items: ``state`` (the arrays) and ``notes/metadata`` (a JSON object of
+    the caller's notes, a checksum of the arrays and a checksum of the object itself). It appears
+    under its name once it is complete. Use as a context manager: leaving it waits for the pending
+    save.
 
     Args:
-      directory: where they are; made by the first save.
-      keep: how many of the newest to keep.
-      keep_best: keep, too, the one with the lowest ``notes["held_out_loss"]`` of its own step.
+      directory: the folder of the checkpoints; the first save creates it.
+      keep: the number of newest checkpoints to keep.
+      keep_best: also keep the one with the lowest ``notes["held_out_loss"]`` of its own step.
     """
 
     def __init__(self, directory: Path, *, keep: int = 1, keep_best: bool = False) -> None:
@@ -63,33 +66,31 @@ class Checkpoints:
         self._context.enter_context(without_orbax_noise())
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.settle()
         self._report_failure()
         self._close()
         self._context.close()
 
     def steps(self) -> list[int]:
-        """The steps with a complete checkpoint, readable or not, in order."""
+        """Returns the steps of all complete checkpoints, readable or not, in order."""
         return saved_steps(self.directory)
 
     def best_step(self) -> int | None:
-        """The step with the lowest held-out loss among those evaluated when they were saved."""
-        losses = {step: self._held_out_loss(step) for step in self.steps()}
-        evaluated = {step: loss for step, loss in losses.items() if loss is not None}
-        return min(evaluated, key=evaluated.__getitem__) if evaluated else None
+        """Returns the step with the lowest held-out loss of those evaluated when saved."""
+        losses = {}
+        for step in self.steps():
+            notes = self._stored_notes(step)
+            if notes.get("held_out_step") == step:
+                losses[step] = notes["held_out_loss"]
+        return min(losses, key=losses.__getitem__, default=None)
 
     def save(self, step: int, state: PyTree, notes: dict[str, Any]) -> None:
-        """Starts writing ``state`` and ``notes`` (for JSON); returns when the arrays are copied.
+        """Starts to write ``state`` and ``notes`` (for JSON); returns once the arrays are copied.
 
-        It waits for the save before it, and reports in a line on stderr if that failed. A failure
-        never raises here but in `wait`; it costs none of the checkpoints before. One of several
-        processes cannot go on without the others, which wait for its part: there it raises.
+        It waits for the previous save and reports a failure of that one on stderr. Only `wait`
+        raises a failure, which costs no earlier checkpoint. With several processes this raises at
+        once, since the others wait for the part of each.
         """
         self.settle()
         self._report_failure()
@@ -106,7 +107,7 @@ class Checkpoints:
             self._fail(reason_of(error))
 
     def settle(self) -> None:
-        """Waits for the save in progress and deletes old ones; does not say if it failed."""
+        """Waits for the pending save and deletes old checkpoints; does not report a failure."""
         if self._saving is None:
             return
         try:
@@ -122,21 +123,21 @@ class Checkpoints:
         """Waits until the last save is on disk.
 
         Raises:
-          CheckpointError: if it failed, in any process if there are several.
+          CheckpointError: if it failed, in any process.
         """
         self.settle()
-        failure, self._failure = finding_of_any(self._failure), None
+        failure, self._failure = first_error(self._failure), None
         if failure is not None:
             raise CheckpointError(failure)
 
     def restore_newest(self, like: PyTree) -> Restored | None:
-        """The newest checkpoint that can be read, or None where there is none at all.
+        """Returns the newest readable checkpoint, or None if there are no checkpoints.
 
-        One that cannot be read, or whose arrays are not those that were written, is named in a line
-        on stderr.
+        A checkpoint that cannot be read, or whose arrays differ from those written, is reported in
+        a line on stderr.
 
         Args:
-          like: the state's `jax.ShapeDtypeStruct`, each with the sharding to restore it to.
+          like: the state's `jax.ShapeDtypeStruct`s with the shardings to restore to.
 
         Raises:
           CheckpointError: if there are checkpoints and none can be read.
@@ -144,7 +145,7 @@ class Checkpoints:
         return self._restore_first(self.steps()[::-1], like)
 
     def restore_best(self, like: PyTree) -> Restored | None:
-        """The checkpoint of `best_step`, or the newest one that can be read: see `restore_newest`.
+        """Returns the checkpoint of `best_step`, or else as `restore_newest`.
 
         Raises:
           CheckpointError: if there are checkpoints and none can be read.
@@ -168,18 +169,33 @@ class Checkpoints:
         return None
 
     def restore(self, step: int, like: PyTree) -> Restored:
-        """The checkpoint of ``step``; see `restore_newest` for ``like``.
+        """Returns the checkpoint of ``step``; see `restore_newest` for ``like``.
 
         Raises:
-          CheckpointError: if it is not there or cannot be read.
+          CheckpointError: if it does not exist or cannot be read, in any process.
         """
-        found = self._read(step, like)
-        if isinstance(found, str):
-            raise CheckpointError(f"the checkpoint of step {step} is unreadable: {found}")
-        return found
+        reason: str | None = None
+        try:
+            found = self._checkpointer.restore(
+                self.directory / str(step),
+                args=ocp.args.Composite(
+                    state=ocp.args.StandardRestore(like), notes=ocp.args.JsonRestore()
+                ),
+            )
+            notes = unseal(found.notes)
+            if not notes:
+                reason = "its notes are not those that were saved"
+        except Exception as error:
+            reason = reason_of(error)
+        reason = first_error(reason)
+        if reason is None and checksum(found.state) != notes["arrays"]:
+            reason = "its arrays are not those that were saved"
+        if reason is not None:
+            raise CheckpointError(f"the checkpoint of step {step} is unreadable: {reason}")
+        return Restored(step, found.state, notes)
 
     def prepare_to_continue(self, step: int, aside: Path) -> None:
-        """Moves checkpoints after ``step``, all unreadable, ``aside``; deletes unfinished ones."""
+        """Moves the unreadable checkpoints after ``step`` to ``aside``; deletes unfinished ones."""
         if jax.process_index() or not self.directory.is_dir():
             return
         for later in self.steps():
@@ -189,32 +205,10 @@ class Checkpoints:
                 (self.directory / str(later)).rename(aside / str(later))
         self._remove_temporary()
 
-    def _read(self, step: int, like: PyTree) -> Restored | str:
-        """The checkpoint, or why it cannot be had by one of the processes."""
-        reason: str | None = None
-        try:
-            found = self._checkpointer.restore(
-                self.directory / str(step),
-                args=ocp.args.Composite(
-                    state=ocp.args.StandardRestore(like), notes=ocp.args.JsonRestore()
-                ),
-            )
-            notes = unseal(found.notes) or {}
-            if not notes:
-                reason = "its notes are not those that were saved"
-        except Exception as error:
-            reason = reason_of(error)
-        reason = finding_of_any(reason)
-        if reason is not None:
-            return reason
-        if checksum(found.state) != notes["arrays"]:
-            return "its arrays are not those that were saved"
-        return Restored(step, found.state, notes)
-
     def _fail(self, reason: str) -> None:
         step, self._saving = self._saving, None
-        kept = self.steps()
-        last = f"the last one is that of step {kept[-1]}" if kept else "there is none before it"
+        left = self.steps()
+        last = f"the last one is that of step {left[-1]}" if left else "there is none before it"
         self._failure = f"the checkpoint of step {step} could not be saved: {reason}; {last}"
         self._close()
         self._checkpointer = new_checkpointer()
@@ -223,7 +217,7 @@ class Checkpoints:
             raise CheckpointError(self._failure)
 
     def _close(self) -> None:
-        """Ends orbax's threads; after a failed save it repeats errors that are known."""
+        """Ends orbax's threads; after a failed save it would raise the known error again."""
         with contextlib.suppress(Exception):
             self._checkpointer.close()
         wait_for_threads()
@@ -234,52 +228,47 @@ class Checkpoints:
         self._failure = None
 
     def _delete_old(self) -> None:
+        """Deletes checkpoints under a temporary name, which `prepare_to_continue` clears."""
         steps = self.steps()
-        kept = set(steps[-self.keep :])
-        best = self.best_step() if self.keep_best else None
-        if best is not None:
-            kept.add(best)
+        kept = {*steps[-self.keep :], self.best_step() if self.keep_best else None}
         for step in steps:
             if step not in kept:
-                doomed = self.directory / f"{step}{TEMPORARY}"
+                doomed = self.directory / f"{step}{TMP_DIR_SUFFIX}"
                 (self.directory / str(step)).rename(doomed)
                 shutil.rmtree(doomed, ignore_errors=True)
 
     def _remove_temporary(self) -> None:
-        if jax.process_index():
-            return
-        for path in self.directory.glob(f"*{TEMPORARY}*"):
-            shutil.rmtree(path, ignore_errors=True)
+        if jax.process_index() == 0:
+            for path in self.directory.glob(f"*{TMP_DIR_SUFFIX}*"):
+                shutil.rmtree(path, ignore_errors=True)
 
-    def _held_out_loss(self, step: int) -> float | None:
+    def _stored_notes(self, step: int) -> dict[str, Any]:
         try:
-            text = (self.directory / str(step) / "notes" / "metadata").read_text()
-            notes = unseal(json.loads(text)) or {}
+            return unseal(json.loads((self.directory / f"{step}/notes/metadata").read_text()))
         except (OSError, ValueError):
-            return None
-        return notes.get("held_out_loss") if notes.get("held_out_step") == step else None
+            return {}
 
 
 def saved_steps(directory: Path) -> list[int]:
-    """The steps with a complete checkpoint in a folder, readable or not, in order."""
+    """Returns the steps of all complete checkpoints in a folder, readable or not, in order."""
     if not directory.is_dir():
         return []
     return sorted(int(path.name) for path in directory.iterdir() if path.name.isdigit())
 
 
 def new_checkpointer() -> ocp.AsyncCheckpointer:
-    """Saves and restores checkpoints of several items; after a failed save it is of no more use."""
+    """Builds a checkpointer of several items; it cannot be used after a failed save."""
     return ocp.AsyncCheckpointer(ocp.CompositeCheckpointHandler())
 
 
 def seal(notes: dict[str, Any]) -> dict[str, Any]:
-    """``notes`` with a checksum of their JSON text."""
+    """Returns ``notes`` with a checksum of their JSON text."""
     return {**notes, "notes": zlib.crc32(json.dumps(notes, sort_keys=True).encode())}
 
 
-def unseal(sealed: Any) -> dict[str, Any] | None:
-    """The argument of `seal`, or None where it has been changed since."""
+def unseal(sealed: Any) -> dict[str, Any]:
+    """Returns the argument of `seal`, or an empty dict if the result was changed since."""
     if not isinstance(sealed, dict):
-        return None
+        return {}
     notes = {name: value for name, value in sealed.items() if name != "notes"}
-    return notes if seal(notes) == sealed else None
+    return notes if seal(notes) == sealed else {}

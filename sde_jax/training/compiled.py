@@ -1,4 +1,4 @@
-"""A learner's functions, compiled for a mesh."""
+"""The functions of a learner, compiled for a mesh."""
 
 import functools
 import itertools
@@ -25,39 +25,39 @@ CPU_OPTIONS = {
 
 @functools.cache
 def update_options(platform: str) -> dict[str, str] | None:
-    """What XLA is told when it compiles updates for ``cpu``, ``gpu`` or ``tpu``; None: nothing.
+    """Returns XLA's options for updates on ``cpu``, ``gpu`` or ``tpu``, or None for the defaults.
 
-    On CPU, to leave convolutions to Eigen instead of YNNPACK, which is faster forward and slower
-    in the gradients of kernels; of an update these count for more (benchmarks/README.md).
+    On CPU they leave convolutions to Eigen instead of YNNPACK. YNNPACK is faster in the forward
+    pass and slower in the gradients of kernels, which dominate an update (benchmarks/README.md).
     """
     if platform != "cpu":
         return None
     try:
         jax.jit(jnp.copy, compiler_options=CPU_OPTIONS).lower(0.0).compile()
     except jax.errors.JaxRuntimeError:
-        return None  # an XLA without that option
+        return None  # This XLA lacks the option.
     return CPU_OPTIONS
 
 
 class Dispatched(NamedTuple):
-    """What some updates in one dispatch will tell when they are done."""
+    """The results of the updates of one dispatch, available when they are done."""
 
     metrics: Metrics
-    """Each ``[count]``."""
+    """Arrays ``[steps]`` by name."""
 
     stop: Bool[Array, ""]
-    """Whether any process wished to stop when it dispatched them; all see the same."""
+    """True if any process asked to stop when it dispatched them; the same in all processes."""
 
     steps: int
-    """How many updates."""
+    """Number of updates."""
 
 
 class Updates:
     """Updates of a learner, ``steps_per_call`` or one in a dispatch: at most two programs.
 
-    Update ``i = 0, 1, ...`` uses ``fold_in(key, i)``. The batch is sharded over the mesh; the state
-    stays where it is, and its old arrays are given up (donated). Each dispatch carries word of a
-    wish to stop from every process to all.
+    Update ``i = 0, 1, ...`` uses ``fold_in(key, i)``. The batch is sharded over the mesh. The state
+    keeps its sharding, and its old arrays are donated. Each dispatch tells all processes whether
+    one of them asked to stop.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Updates:
     def __call__(
         self, state: TrainState, batches: Iterator[Batch], at_most: int, *, stop: bool = False
     ) -> tuple[TrainState, Dispatched]:
-        """Makes up to ``at_most`` updates; ``stop`` says that this process wishes no more."""
+        """Makes up to ``at_most`` updates; ``stop`` asks all processes to make no more."""
         count = self._steps_per_call if self._steps_per_call <= at_most else 1
         word = jax.make_array_from_callback(
             (self._words.num_devices,), self._words, lambda index: np.full(1, stop)
@@ -110,9 +110,9 @@ class Updates:
 
 
 class HeldOut:
-    """The mean held-out loss of a learner over the split ``test``, every example counted once.
+    """The mean held-out loss of a learner over the split ``test``, with each example counted once.
 
-    Noise depends on ``key`` alone, so that values of different steps can be compared.
+    Noise depends only on ``key``, so that values of different steps can be compared.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class HeldOut:
         self._losses = jax.jit(learner.evaluate, out_shardings=replicated(mesh))
 
     def __call__(self, state: TrainState) -> float:
-        """The mean loss of the averaged parameters."""
+        """Returns the mean loss of the averaged parameters."""
         losses: list[tuple[Array, int]] = []
         batches = self._source.batches(
             self._key_data,

@@ -1,4 +1,4 @@
-"""Where arrays live: one mesh over all devices of all processes, with the one axis ``data``."""
+"""The placement of arrays: one mesh over the devices of all processes, with the axis ``data``."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -24,30 +24,30 @@ __all__ = [
 AXIS = "data"
 
 SMALL = 2**12
-"""Arrays of fewer elements are replicated: spreading them saves nothing and costs a message."""
+"""Arrays with fewer elements are replicated: sharding them saves nothing and costs a message."""
 
 
 def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """The mesh over ``devices`` (default: all devices of all processes)."""
+    """Builds the mesh over ``devices`` (default: all devices of all processes)."""
     devices = jax.devices() if devices is None else list(devices)
     return jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """The sharding of what every device holds whole: parameters, optimizer, keys."""
+    """Returns the sharding of arrays that every device holds whole: parameters, optimizer, keys."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """The sharding of a batch: the first axis is spread over the devices."""
+    """Returns the sharding of a batch: the first axis is spread over the devices."""
     return NamedSharding(mesh, PartitionSpec(AXIS))
 
 
 def state_sharding(shape: tuple[int, ...], mesh: Mesh, *, sharded: bool) -> NamedSharding:
-    """Where an array of a train state lives: whole on every device, or a part on each.
+    """Returns the sharding of an array of a train state: replicated, or a part on each device.
 
-    ``sharded`` spreads the longest axis that the number of devices divides, the last one of
-    equals; an array without such an axis or of fewer than 4096 elements stays whole.
+    ``sharded`` spreads the longest axis that the number of devices divides, the last of equal
+    ones. An array without such an axis or with fewer than 4096 elements is replicated.
     """
     axes = [axis for axis, length in enumerate(shape) if length % mesh.size == 0]
     if not sharded or not axes or math.prod(shape) < SMALL:
@@ -57,15 +57,15 @@ def state_sharding(shape: tuple[int, ...], mesh: Mesh, *, sharded: bool) -> Name
 
 
 def replicate(tree: PyTree, mesh: Mesh) -> PyTree:
-    """``tree`` on every device of the mesh."""
+    """Returns ``tree`` on every device of the mesh."""
     return jax.jit(lambda tree: tree, out_shardings=replicated(mesh))(tree)
 
 
 def pad_batch(batch: PyTree, size: int) -> PyTree:
-    """``batch`` with its last example repeated until there are ``size`` of them.
+    """Returns ``batch`` with its last example repeated until there are ``size`` examples.
 
-    With the last partial batch of an evaluation padded to the size of the others nothing is
-    compiled twice; the caller drops what comes out beyond the examples that went in.
+    Padding the last partial batch of an evaluation avoids a second compilation. The caller drops
+    the results of the repeated examples.
 
     Raises:
       ValueError: if the batch is empty or has more than ``size`` examples.
@@ -80,7 +80,7 @@ def pad_batch(batch: PyTree, size: int) -> PyTree:
 
 
 def shard_batch(batch: PyTree, mesh: Mesh, size: int) -> PyTree:
-    """``batch`` padded to ``size`` examples by `pad_batch` and spread over the devices.
+    """Returns ``batch`` padded to ``size`` examples by `pad_batch` and spread over the devices.
 
     Raises:
       ValueError: if ``size`` is not a multiple of the number of devices, or as `pad_batch`.
@@ -92,7 +92,7 @@ def shard_batch(batch: PyTree, mesh: Mesh, size: int) -> PyTree:
 
 
 def on_each_device(f: Callable[..., PyTree], mesh: Mesh) -> Callable[..., PyTree]:
-    """``f(shared, *examples)`` run by each device on its own part of ``examples``.
+    """Returns ``f(shared, *examples)`` run by each device on its own part of ``examples``.
 
     ``f`` treats examples independently: each array of ``examples`` and of the result has one row
     per example, and the number of rows must be a multiple of the number of devices (`pad_batch`).

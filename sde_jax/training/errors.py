@@ -1,4 +1,4 @@
-"""What can go wrong with a run; each message is one line, for the person who started it."""
+"""Errors of runs; each message is one line for the person who started the run."""
 
 __all__ = [
     "CheckpointError",
@@ -15,19 +15,19 @@ class RunError(Exception):
 
 
 class RunExistsError(RunError):
-    """A new run would be written over files that are there already."""
+    """A new run would overwrite existing files."""
 
 
 class NotARunError(RunError):
-    """A directory holds no run."""
+    """A directory contains no run."""
 
 
 class ConfigChangedError(RunError):
-    """A run was to be continued with a configuration that is not its own."""
+    """A run was resumed with a different configuration."""
 
 
 class CheckpointError(RunError):
-    """None of a run's checkpoints can be read, or the last one could not be written."""
+    """No checkpoint of a run can be read, or the last one could not be written."""
 
 
 class NonFiniteError(RunError):

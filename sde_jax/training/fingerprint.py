@@ -1,4 +1,4 @@
-"""One number for the contents of many arrays, the same on every mesh."""
+"""A checksum of many arrays, equal on every mesh, and a test for finite values."""
 
 import math
 import zlib
@@ -13,31 +13,30 @@ __all__ = ["all_finite", "checksum"]
 
 
 def checksum(tree: PyTree) -> int:
-    """A 32-bit checksum of the arrays of ``tree``, in order.
+    """Returns a 32-bit checksum of the arrays of ``tree``, in order.
 
-    Computed where the arrays live, by sums modulo 2^32 that do not depend on how they are sharded.
-    Any change within one element changes its array's sum; any other goes unseen with probability
-    2^-32.
+    It is computed on the devices by sums modulo 2^32 that do not depend on the sharding. A change
+    of one element always changes it; other changes go unseen with probability 2^-32.
     """
     sums = jax.device_get([array_sum(x) for x in jax.tree.leaves(tree)])
     return zlib.crc32(np.asarray(sums, "<u4").tobytes())
 
 
 def all_finite(tree: PyTree) -> bool:
-    """Whether no floating-point array of ``tree`` holds a NaN or an infinity."""
+    """Returns whether no floating-point array of ``tree`` contains a NaN or an infinity."""
     floating = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]
     return all(jax.device_get([array_is_finite(x) for x in floating]))
 
 
 @jax.jit
 def array_is_finite(x: Array) -> Array:
-    """Whether every element is finite."""
+    """Returns whether every element is finite."""
     return jnp.isfinite(x).all()
 
 
 @jax.jit
 def array_sum(x: Array) -> Array:
-    """The sum over elements of a bijective mix of their bits, offset by their position."""
+    """Returns the sum over elements of a bijective mix of their bits, offset by position."""
     if x.dtype == jnp.bool_:
         x = x.astype(jnp.uint8)
     bits = jax.lax.bitcast_convert_type(x, jnp.dtype(f"uint{8 * x.dtype.itemsize}"))
@@ -51,7 +50,7 @@ def array_sum(x: Array) -> Array:
 
 
 def mix(bits: Array) -> Array:
-    """The finalizer of MurmurHash3: a bijection of uint32 that spreads every bit over all."""
+    """Applies MurmurHash3's finalizer, a bijection of uint32 that spreads each bit over all."""
     bits = (bits ^ (bits >> 16)) * jnp.uint32(0x85EBCA6B)
     bits = (bits ^ (bits >> 13)) * jnp.uint32(0xC2B2AE35)
     return bits ^ (bits >> 16)

@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from sde_jax.arrays import WHOLE, Array, Float, Int, Part, PRNGKeyArray, PyTree
+from sde_jax.arrays import Array, Float, Int, PRNGKeyArray, PyTree, strided_parts
 from sde_jax.data.source import Batch
+from sde_jax.randomness import Seeds, example_seeds
 
 __all__ = [
     "Learner",
@@ -45,18 +46,12 @@ class Losses(Protocol):
     """The losses of the examples of a batch, whose mean is minimized."""
 
     def __call__(
-        self,
-        params: PyTree,
-        key: PRNGKeyArray,
-        batch: Batch,
-        *,
-        deterministic: bool,
-        part: Part = WHOLE,
-    ) -> Float[Array, "examples"]:
-        """One loss per example of a part of the batch, as it would be in the whole.
+        self, params: PyTree, seeds: Seeds, batch: Batch, *, deterministic: bool
+    ) -> Float[Array, "batch"]:
+        """Returns the loss of each example, at noise drawn from its own seed.
 
-        ``deterministic`` turns off dropout, not the noise from ``key``. Gradients are accumulated
-        over parts; one that is always trained at once need not know of them.
+        ``deterministic`` turns off dropout, not the noise. A network draws dropout for all examples
+        at once: only without it is the loss of an example the same in each part of the batch.
         """
 
 
@@ -103,7 +98,8 @@ def gradient_learner(
     without ``ema_warmup``, ``ema_decay`` from the start. The metrics are ``loss``, ``grad_norm``
     (the global norm before clipping) and, where the optimizer's state holds one,
     ``learning_rate``. The gradient is the mean of those of ``accumulate`` parts of the batch, one
-    computed after the other, of each example at the noise that it has in the whole.
+    computed after the other. As each example has its own seed, this is the gradient of the whole
+    batch where there is no dropout.
 
     Raises:
       ValueError: if ``ema_decay`` lies outside [0, 1).
@@ -121,7 +117,8 @@ def gradient_learner(
         )
 
     def update(state: TrainState, key: PRNGKeyArray, batch: Batch) -> tuple[TrainState, Metrics]:
-        loss, grads = mean_gradient(losses, state.params, key, batch, accumulate)
+        seeds = example_seeds(key, len(batch.x))
+        loss, grads = mean_gradient(losses, state.params, seeds, batch, accumulate)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         step = state.step + 1
@@ -136,26 +133,26 @@ def gradient_learner(
         return TrainState(step, params, ema_params, opt_state), metrics
 
     def evaluate(state: TrainState, key: PRNGKeyArray, batch: Batch) -> Float[Array, "batch"]:
-        return losses(state.ema_params, key, batch, deterministic=True)
+        seeds = example_seeds(key, len(batch.x))
+        return losses(state.ema_params, seeds, batch, deterministic=True)
 
     return Learner(init, update, evaluate)
 
 
 def mean_gradient(
-    losses: Losses, params: PyTree, key: PRNGKeyArray, batch: Batch, parts: int
+    losses: Losses, params: PyTree, seeds: Seeds, batch: Batch, parts: int
 ) -> LossGradient:
-    """The mean loss and its gradient, of one part of the batch after the other."""
+    """Returns the mean loss and its gradient, computed on one part of the batch after the other."""
 
-    def gradient(params: PyTree, options: dict[str, Part]) -> LossGradient:
+    def gradient(params: PyTree, seeds: Seeds, batch: Batch) -> LossGradient:
         def mean_loss(params: PyTree) -> Float[Array, ""]:
-            return jnp.mean(losses(params, key, batch, deterministic=False, **options))
+            return jnp.mean(losses(params, seeds, batch, deterministic=False))
 
         return jax.value_and_grad(mean_loss)(params)
 
-    if parts == 1:
-        return gradient(params, {})
-    total = gradient(params, {"part": Part(0, parts)})
-    for index in range(1, parts):
+    first, *others = strided_parts((seeds, batch), parts)
+    total = gradient(params, *first)
+    for part in others:
         params, total = jax.lax.optimization_barrier((params, total))
-        total = jax.tree.map(jnp.add, total, gradient(params, {"part": Part(index, parts)}))
+        total = jax.tree.map(jnp.add, total, gradient(params, *part))
     return jax.tree.map(lambda x: x / parts, total)

@@ -1,4 +1,4 @@
-"""One trainer at a time in a run directory."""
+"""A lock that admits one trainer at a time to a run directory."""
 
 import contextlib
 import fcntl
@@ -10,24 +10,24 @@ from sde_jax.training.errors import RunError
 __all__ = ["LOCK", "locked"]
 
 LOCK = "lock"
-"""The file in a run directory that its trainer locks; it is empty, and stays."""
+"""The empty file in a run directory that its trainer locks; it is never deleted."""
 
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keeps others from entering this for the folder ``path``, until it is left or killed.
+    """Locks the folder ``path`` until the context ends or the process dies.
 
-    On a filesystem that cannot lock, it keeps no one.
+    On a filesystem without locks it has no effect.
 
     Raises:
-      RunError: if another has entered.
+      RunError: if another process holds the lock.
     """
     with (path / LOCK).open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RunError(
-                f"{path} is being trained by another process: wait until it has ended, or choose "
+                f"{path} is being trained by another process: wait until that ends, or choose "
                 "another folder"
             ) from None
         except OSError:

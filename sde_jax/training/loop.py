@@ -1,4 +1,4 @@
-"""The training loop: one for everything that is a `Learner`."""
+"""The training loop, the same for every `Learner`."""
 
 import math
 import sys
@@ -33,25 +33,25 @@ DISPATCHES_AHEAD = 2
 
 
 class TrainResult(NamedTuple):
-    """How a call of `train` ended."""
+    """The result of a call of `train`."""
 
     state: TrainState
     """The last state, on the mesh."""
 
     step: int
-    """Updates made in all."""
+    """Total number of updates made."""
 
     stopped: bool
-    """Whether a signal ended the run before its last step."""
+    """True if a signal ended the run before its last step."""
 
     held_out_loss: float | None
-    """Of the last evaluation, if there was one."""
+    """Held-out loss of the last evaluation, if there was one."""
 
     seconds: float
-    """Time this call spent training, evaluating, drawing and saving."""
+    """Time that this call spent on training, evaluating, drawing and saving."""
 
     images_per_second: float
-    """Of updating alone, without compilation and all else; 0 if too few to tell."""
+    """Rate of the updates alone, without compilation; 0 if there were too few."""
 
 
 def train(
@@ -64,25 +64,26 @@ def train(
     progress: bool = True,
     draw: Draw | None = None,
 ) -> TrainResult:
-    """Trains to ``training.steps``, from the run's newest readable checkpoint if it has one.
+    """Trains to ``training.steps``, starting at the run's newest readable checkpoint if any.
 
-    A run that is killed and continued ends as one that is not: on CPU with bitwise the same
-    parameters. A finished run returns at once. SIGTERM and SIGINT end it after the current step,
-    with a checkpoint; of several processes, at any of them, after the same one a few dispatches on.
+    A run that is killed and resumed ends with the same parameters as an uninterrupted one, on CPU
+    bitwise. A finished run returns at once. SIGTERM and SIGINT end training after the current step
+    with a checkpoint. With several processes a signal to any of them ends all after the same step,
+    a few dispatches later.
 
     Args:
-      learner: what to train.
-      source: is trained on in its split ``train``, and evaluated on in ``test``.
-      run: where everything is written.
-      training: how long, and what how often.
+      learner: the model and its optimizer.
+      source: the data; the split ``train`` is for training, ``test`` for evaluation.
+      run: the folder of all output.
+      training: the settings.
       mesh: the devices; default: all.
-      progress: show a bar on stderr.
-      draw: draws samples every ``training.sample_every`` steps; changes nothing of the training.
+      progress: whether to show a progress bar on stderr.
+      draw: draws samples every ``training.sample_every`` steps; does not affect the training.
 
     Raises:
-      ValueError: if ``training`` does not fit the data or the devices, or asks for pictures that
-        nothing draws.
-      RunError: if another trainer is at work in the run's folder.
+      ValueError: if ``training`` does not fit the data or the devices, or requests pictures
+        without ``draw``.
+      RunError: if another process trains in the run's folder.
       NonFiniteError: if a metric or the state is not finite; such a state is never saved.
       CheckpointError: if no checkpoint of the run can be read, or the last one cannot be written.
     """
@@ -122,7 +123,7 @@ def train(
 
 
 def progress_bar(steps: int, done: int, shown: bool) -> tqdm:
-    """Steps with rate and time left, on stderr; seldom renewed where that is a file."""
+    """Builds a bar with rate and time left on stderr, updated every 10 s if that is a file."""
     return tqdm(
         total=steps,
         initial=done,
@@ -134,7 +135,7 @@ def progress_bar(steps: int, done: int, shown: bool) -> tqdm:
 
 
 class Loop:
-    """From the first step of a call of `train` to its last."""
+    """The steps of one call of `train`."""
 
     def __init__(
         self,
@@ -174,11 +175,11 @@ class Loop:
 
     @property
     def stopping(self) -> bool:
-        """Whether to make no more updates: at once if there is no other process to agree with."""
+        """True if no more updates are to be made; with several processes only once all agree."""
         return self.agreed_to_stop or (self.stop.requested and jax.process_count() == 1)
 
     def run(self, state: TrainState) -> TrainResult:
-        """Updates ``state`` until the last step or a signal, and does what is due in between."""
+        """Updates ``state`` until the last step or a signal; logs, evaluates, draws and saves."""
         training, done = self.training, self.done
         started, seconds_before, saved = time.monotonic(), done.seconds, done.step
         while done.step < training.steps and not self.stopping:
@@ -196,8 +197,8 @@ class Loop:
                 self.save(state)
                 saved = done.step
         if self.stopping:
-            said = self.stop.signal or "a signal to another process"
-            report(f"{said}: stopping at step {done.step}; a second one stops at once")
+            reason = self.stop.signal or "a signal to another process"
+            report(f"{reason}: stopping at step {done.step}; a second one stops at once")
         if saved != done.step:
             self.save(state)
         self.checkpoints.wait()
@@ -211,11 +212,11 @@ class Loop:
         )
 
     def update(self, state: TrainState) -> TrainState:
-        """Makes updates until something else is due or a signal comes, and collects their metrics.
+        """Makes updates until something else is due or a signal arrives; collects their metrics.
 
-        The host runs ahead of the device, by few enough dispatches that batches do not pile up
-        there. Of several processes each learns of another's signal from a dispatch that is done:
-        all stop after the same step.
+        The host runs ahead of the device by a few dispatches, which limits the batches that wait
+        there. Completed dispatches tell each process about signals to others, so that all stop
+        after the same step.
         """
         step, until = self.done.step, self.training.next_stop(self.done.step)
         queue: list[Dispatched] = []
@@ -240,7 +241,7 @@ class Loop:
         return state
 
     def write_line(self) -> None:
-        """Logs the mean of each metric since the line before."""
+        """Logs the mean of each metric since the previous line."""
         done = self.done
         means = {name: float(np.mean(values)) for name, values in done.unlogged.items()}
         rate = self.timer.since_last() * self.training.batch_size
@@ -263,14 +264,14 @@ class Loop:
         return is_lowest
 
     def save(self, state: TrainState) -> None:
-        """Starts writing a checkpoint, after the lines of the log that belong to it."""
+        """Starts to write a checkpoint, after the lines of the log up to this step."""
         if not all_finite(state):
             raise self.non_finite("the state is not finite", self.done.step)
         self.log.flush()
         self.checkpoints.save(self.done.step, state, self.done.to_notes())
 
     def check_finite(self, values: Mapping[str, Sequence[float]]) -> None:
-        """Raises NonFiniteError for the first bad one of the steps up to this, a value each."""
+        """Raises NonFiniteError for the first step, of those up to this one, with a bad value."""
         rows = list(zip(*values.values(), strict=True))
         for step, row in enumerate(rows, start=self.done.step - len(rows) + 1):
             named = zip(values, row, strict=True)
@@ -279,7 +280,7 @@ class Loop:
                 raise self.non_finite(" and ".join(bad), step)
 
     def non_finite(self, what: str, step: int) -> NonFiniteError:
-        """The error for step number ``step``, counted from 1."""
+        """Builds the error for step number ``step``, counted from 1."""
         self.checkpoints.settle()
         good = self.checkpoints.steps()
         last = f"is that of step {good[-1]}" if good else "does not exist"

@@ -1,12 +1,12 @@
-"""The numbers of a run, a line each, for people, programs and TensorBoard."""
+"""The metrics of a run, in a file of JSON lines and in TensorBoard."""
 
+import itertools
 import json
 import math
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import jax
@@ -26,10 +26,9 @@ class MetricsLog:
     """``metrics.jsonl`` and TensorBoard's event file of a run, both cut back to ``step``.
 
     Each line is an object with ``step`` (updates made) and numbers by name. Lines after ``step``
-    and a last line without end are dropped, so that the file of a run that was killed and resumed
-    reads as one of a run that never was. A line that cannot be written, because the disk is full,
-    is kept and tried again with the next. TensorBoard's file repeats the lines; where it cannot be
-    written it is given up.
+    and an unfinished last line are dropped, so that a run that was killed and resumed has the same
+    file as an uninterrupted one. A line that cannot be written because the disk is full is retried
+    with the next. TensorBoard's file repeats the lines and is abandoned after a failed write.
     """
 
     def __init__(self, run: RunDirectory, step: int) -> None:
@@ -45,31 +44,19 @@ class MetricsLog:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._write_events(lambda events: events.close())
 
     def write(self, step: int, values: dict[str, float]) -> None:
-        """Adds a line."""
+        """Appends a line."""
         if jax.process_index():
             return
         self._waiting += json.dumps({"step": step, **values}).encode() + b"\n"
         self.flush()
-
-        def add(events: EventsWriter) -> None:
-            for name, value in values.items():
-                summary = scalar(name, value)
-                events.write_event(Event(wall_time=time.time(), step=step, summary=summary))
-            events.flush()
-
-        self._write_events(add)
+        self._add_summaries(step, *(scalar(name, value) for name, value in values.items()))
 
     def show(self, step: int, name: str, picture: Path) -> None:
-        """Puts a PNG file into TensorBoard's log alone.
+        """Adds a PNG file to TensorBoard's log only.
 
         Raises:
           OSError: if the file cannot be read.
@@ -81,16 +68,10 @@ class MetricsLog:
         image = Summary.Image(
             width=width, height=height, colorspace=3, encoded_image_string=picture.read_bytes()
         )
-        summary = Summary(value=[Summary.Value(tag=name, image=image)])
-
-        def add(events: EventsWriter) -> None:
-            events.write_event(Event(wall_time=time.time(), step=step, summary=summary))
-            events.flush()
-
-        self._write_events(add)
+        self._add_summaries(step, Summary(value=[Summary.Value(tag=name, image=image)]))
 
     def flush(self) -> None:
-        """Puts all lines on disk, as a checkpoint must find them."""
+        """Writes all lines to disk, as required before a checkpoint."""
         if jax.process_index() or not self._waiting:
             return
         try:
@@ -102,7 +83,7 @@ class MetricsLog:
                 os.fsync(file.fileno())
         except OSError as error:
             if not self._reported:
-                report(f"{self._path} cannot be written, and will be later: {error.strerror}")
+                report(f"{self._path} cannot be written, retrying later: {error.strerror}")
             self._reported = True
             return
         self._size += len(self._waiting)
@@ -113,7 +94,7 @@ class MetricsLog:
             folder.mkdir(exist_ok=True)
             self._events = EventsWriter(str(folder / "events"), f".{time.time_ns()}")
         except OSError as error:
-            report(f"{folder} cannot be written, TensorBoard will see nothing: {error.strerror}")
+            report(f"{folder} cannot be written, TensorBoard gets no log: {error.strerror}")
             return
         start = SessionLog(status=SessionLog.START)
         self._write_events(
@@ -121,6 +102,14 @@ class MetricsLog:
                 Event(wall_time=time.time(), step=step + 1, session_log=start)
             )
         )
+
+    def _add_summaries(self, step: int, *summaries: Summary) -> None:
+        def add(events: EventsWriter) -> None:
+            for summary in summaries:
+                events.write_event(Event(wall_time=time.time(), step=step, summary=summary))
+            events.flush()
+
+        self._write_events(add)
 
     def _write_events(self, action: Callable[[EventsWriter], object]) -> None:
         if self._events is None:
@@ -133,15 +122,12 @@ class MetricsLog:
 
 
 def cut_after(path: Path, step: int) -> int:
-    """Drops the lines of ``path`` that come after ``step``; returns the bytes that remain."""
+    """Drops the lines of ``path`` after ``step``; returns the remaining number of bytes."""
     if not path.exists():
         return 0
     lines = path.read_bytes().splitlines(keepends=True)
-    kept = 0
-    for line in lines:
-        if parse_line(line).get("step", math.inf) > step:
-            break
-        kept += len(line)
+    remaining = itertools.takewhile(lambda x: parse_line(x).get("step", math.inf) <= step, lines)
+    size = sum(map(len, remaining))
     with path.open("r+b") as file:
-        file.truncate(kept)
-    return kept
+        file.truncate(size)
+    return size

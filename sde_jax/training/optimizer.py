@@ -15,7 +15,7 @@ __all__ = ["Adam"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Adam:
-    """Adam (Kingma and Ba 2015), its gradients clipped by their global norm.
+    """Adam (Kingma and Ba 2015) with gradients clipped by their global norm.
 
     The learning rate of step ``n = 0, 1, ...`` is ``learning_rate * d(n) * min((n + warmup_start) /
     warmup_steps, 1)``, where ``d`` is 1, or for "cosine" ``(1 + cos(pi p)) / 2`` with ``p`` from 0
@@ -33,16 +33,16 @@ class Adam:
     """Steps over which the learning rate rises linearly; 0: none."""
 
     warmup_start: Literal[0, 1] = 1
-    """What the first step counts as in the warm-up. 0, as published: it has no learning rate."""
+    """Number of the first step in the warm-up. With 0, as published, its learning rate is zero."""
 
     decay: Literal["constant", "cosine"] = "constant"
-    """The learning rate after the warm-up: it stays, or falls to zero at the last step."""
+    """Learning rate after the warm-up: constant, or falling to zero at the last step."""
 
     clip_norm: float | None = 1.0
-    """Largest norm of all gradients as one vector; longer ones are scaled to it. None: any."""
+    """Largest norm of all gradients as one vector; longer ones are scaled down. None: no limit."""
 
     clip_eps: float = 0.0
-    """Added to the norm where gradients are clipped: 1e-6 in PyTorch, nothing in JAX."""
+    """Added to the norm when gradients are clipped: 1e-6 in PyTorch, 0 in JAX."""
 
     b1: float = 0.9
     """Decay of the mean of the gradients."""
@@ -73,7 +73,7 @@ class Adam:
             raise ValueError(f"`{field}` must {rule}: got {field}={getattr(self, field)!r}")
 
     def schedule(self, total_steps: int) -> optax.Schedule:
-        """The learning rate as a function of the number of steps already made."""
+        """Returns the learning rate as a function of the number of completed steps."""
         decaying_steps = max(total_steps - self.warmup_steps, 1)
         first = self.warmup_start if self.warmup_steps else 1
 
@@ -87,7 +87,7 @@ class Adam:
         return learning_rate
 
     def build(self, total_steps: int) -> optax.GradientTransformation:
-        """The optimizer of a run of ``total_steps``; its state shows the ``learning_rate``."""
+        """Builds the optimizer of a run of ``total_steps``; its state has the ``learning_rate``."""
         adam = optax.inject_hyperparams(optax.adam, static_args=("b1", "b2", "eps", "eps_root"))(
             learning_rate=self.schedule(total_steps), b1=self.b1, b2=self.b2, eps=self.adam_eps
         )

@@ -1,4 +1,4 @@
-"""Keeps off stderr what orbax says, with tracebacks, about failures that we report in a line."""
+"""Silences orbax's logs and tracebacks about failures that we report in one line."""
 
 import contextlib
 import gc
@@ -15,20 +15,20 @@ __all__ = ["reason_of", "wait_for_threads", "without_orbax_noise"]
 
 @contextlib.contextmanager
 def without_orbax_noise() -> Iterator[None]:
-    """Drops orbax's log records, and complaints about what it abandons when a read or write fails.
+    """Drops orbax's log records and the complaints about objects it abandons after a failure.
 
-    Those come when the error is gone and what it refers to is collected; so keep no error of orbax.
+    The complaints come when those objects are collected, which no stored error may delay.
     """
     loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
     hook = sys.unraisablehook
 
-    def ours(unraisable: "sys.UnraisableHookArgs") -> None:
+    def filtered(unraisable: "sys.UnraisableHookArgs") -> None:
         if not is_abandoned_read(unraisable):
             hook(unraisable)
 
     for logger in loggers:
         logger.addFilter(is_not_from_orbax)
-    sys.unraisablehook = ours
+    sys.unraisablehook = filtered
     try:
         yield
     finally:
@@ -39,21 +39,24 @@ def without_orbax_noise() -> Iterator[None]:
 
 
 def wait_for_threads(seconds: float = 60.0) -> None:
-    """Waits for the threads that orbax has left at work, as it does when one of several fails."""
+    """Waits for threads that orbax left running, as it does when one of several fails."""
     for thread in threading.enumerate():
         if type(thread).__module__.startswith("orbax"):
             threading.Thread.join(thread, seconds)
 
 
 def reason_of(error: BaseException) -> str:
-    """What the first of the errors that led to ``error`` says, without TensorStore's specs."""
+    """Returns the message of the root cause of ``error`` in one line, without TensorStore's specs.
+
+    It is a string because a stored error would keep orbax's objects alive.
+    """
     while error.__cause__ is not None:
         error = error.__cause__
     return f"{type(error).__name__}: {first_line(str(error).split(' [tensorstore_spec')[0])}"
 
 
 def is_not_from_orbax(record: logging.LogRecord) -> bool:
-    """Whether a log record may pass: it neither comes from orbax nor is about its tasks."""
+    """Returns whether a log record neither comes from orbax nor concerns its tasks."""
     said = record.getMessage()
     if record.exc_info:
         said += logging.Formatter().formatException(record.exc_info)
@@ -61,7 +64,7 @@ def is_not_from_orbax(record: logging.LogRecord) -> bool:
 
 
 def is_abandoned_read(unraisable: "sys.UnraisableHookArgs") -> bool:
-    """Whether this is a coroutine of orbax, or the event loop it has closed under one."""
+    """Returns whether the object is a coroutine of orbax or an event loop closed under one."""
     if isinstance(unraisable.object, types.CoroutineType):
         return "orbax" in unraisable.object.cr_code.co_filename
     return str(unraisable.exc_value) == "Event loop is closed"

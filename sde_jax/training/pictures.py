@@ -1,4 +1,4 @@
-"""Pictures of samples, drawn while a run trains."""
+"""Pictures of samples that are drawn during training."""
 
 from pathlib import Path
 from typing import Protocol
@@ -13,16 +13,16 @@ __all__ = ["Draw", "Pictures"]
 
 
 class Draw(Protocol):
-    """Draws a picture of samples of a state, which it leaves as it is."""
+    """Draws a picture of samples of a state without changing it."""
 
     def __call__(self, state: TrainState, path: Path) -> None:
-        """Draws into the PNG file ``path``; called by every process, the first one writes."""
+        """Draws into the PNG file ``path``. Every process calls this; the first one writes."""
 
 
 class Pictures:
-    """``pictures/samples-<step>.png`` of a run, and the same in TensorBoard.
+    """The files ``pictures/samples-<step>.png`` of a run, also shown in TensorBoard.
 
-    One that cannot be written, because the disk is full, is reported and given up.
+    A picture that cannot be written, because the disk is full, is reported and skipped.
     """
 
     def __init__(self, draw: Draw, folder: Path, log: MetricsLog) -> None:
@@ -31,7 +31,7 @@ class Pictures:
         self._log = log
 
     def __call__(self, step: int, state: TrainState) -> None:
-        """Draws ``state``, that of ``step``."""
+        """Draws the ``state`` of ``step``."""
         path = self._folder / f"samples-{step}.png"
         try:
             if jax.process_index() == 0:

@@ -1,4 +1,4 @@
-"""Several processes that work as one: how they meet, agree, and end together."""
+"""Cooperation of several processes: joining, sharing errors, ending together."""
 
 import importlib.util
 import os
@@ -11,7 +11,7 @@ from jax.experimental import multihost_utils
 
 from sde_jax.training.errors import RunError
 
-__all__ = ["agreed", "finding_of_any", "is_first", "join_processes"]
+__all__ = ["raise_on_all", "first_error", "is_first", "join_processes"]
 
 Result = TypeVar("Result")
 
@@ -20,29 +20,28 @@ TASK_COUNTS = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
 INDEXED_JOB = ("KUBERNETES_SERVICE_HOST", "JOB_COMPLETION_INDEX")
 
 HEARTBEAT_SECONDS = 30
-"""A process that has been silent for so long is dead, and the others end, too."""
+"""Silence after which a process counts as dead and the others end."""
 SHUTDOWN_SECONDS = 120
-"""How long a process that has ended waits for the others; then all end."""
+"""Time that a finished process waits for the others before all end."""
 LONGEST = 1000
-"""Bytes of a finding that the others are told."""
+"""Most bytes of an error that are sent to the other processes."""
 
 
 def join_processes(environment: Mapping[str, str] = os.environ) -> None:
-    """Starts `jax.distributed` where ``environment`` says that there are several processes.
+    """Starts `jax.distributed` if ``environment`` describes several processes.
 
-    Call it before anything is computed. It joins them
+    Call it before anything is computed. The processes are found
 
     - by JAX_COORDINATOR_ADDRESS (host:port of process 0), JAX_NUM_PROCESSES and JAX_PROCESS_ID, if
       one of them is set;
-    - as `jax.distributed.initialize` finds out by itself, in a step of Slurm or a run of Open MPI
-      with more than one task, in an indexed job of Kubernetes, and on Cloud TPUs (wherever libtpu
-      is installed).
+    - by `jax.distributed.initialize`, in a step of Slurm or a run of Open MPI with more than one
+      task, in an indexed job of Kubernetes, and on Cloud TPUs (wherever libtpu is installed).
 
-    Anywhere else it does nothing, and waits for nothing. A process that dies ends the others
-    within 30 s; one that ends by an error, within two minutes.
+    Otherwise it does nothing and does not wait. A process that dies ends the others within 30 s;
+    a process that exits with an error ends them within two minutes.
 
     Raises:
-      ValueError: if only some of the three variables are set, or their values make no sense.
+      ValueError: if only some of the three variables are set, or a value is invalid.
     """
     if jax.distributed.is_initialized():
         return
@@ -57,7 +56,7 @@ def join_processes(environment: Mapping[str, str] = os.environ) -> None:
 
 
 def explicit(environment: Mapping[str, str]) -> dict[str, Any]:
-    """What the three variables say, as arguments of `jax.distributed.initialize`."""
+    """Returns the arguments of `jax.distributed.initialize` from the three variables."""
     missing = [name for name in EXPLICIT if not environment.get(name)]
     if missing:
         raise ValueError(
@@ -81,7 +80,7 @@ def explicit(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def initialize(**arguments: Any) -> None:
-    """Starts `jax.distributed` with our patience."""
+    """Starts `jax.distributed` with the timeouts of this module."""
     jax.distributed.initialize(
         heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
         shutdown_timeout_seconds=SHUTDOWN_SECONDS,
@@ -90,7 +89,7 @@ def initialize(**arguments: Any) -> None:
 
 
 def join_pod() -> None:
-    """Joins the processes of a TPU pod; libtpu may be installed where there is none."""
+    """Joins the processes of a TPU pod, if this is one: libtpu may be installed elsewhere."""
     try:
         initialize()
     except ValueError as error:
@@ -99,40 +98,42 @@ def join_pod() -> None:
 
 
 def is_first() -> bool:
-    """Whether this process is the one that writes; starts no backend if it is the only one."""
+    """Returns whether this process is the one that writes; starts no backend if it is alone."""
     return not jax.distributed.is_initialized() or jax.process_index() == 0
 
 
-def finding_of_any(finding: str | None) -> str | None:
-    """The finding of the first process that has one; every process must call this.
+def first_error(error: str | None) -> str | None:
+    """Returns the error of the first process that has one; every process must call this.
 
-    One of another process says whose it is, and is cut after 1000 bytes.
+    An error of another process names that process and is cut after 1000 bytes.
     """
     if jax.process_count() == 1:
-        return finding
-    text = (finding or "").encode()[:LONGEST]
+        return error
+    text = (error or "").encode()[:LONGEST]
     buffer = np.zeros(LONGEST, np.uint8)
     buffer[: len(text)] = np.frombuffer(text, np.uint8)
     for index, row in enumerate(multihost_utils.process_allgather(buffer)):
         found = bytes(row).rstrip(b"\0").decode(errors="ignore")
         if found:
-            return finding if index == jax.process_index() else f"process {index}: {found}"
+            return error if index == jax.process_index() else f"process {index}: {found}"
     return None
 
 
-def agreed(action: Callable[[], Result]) -> Result:
-    """What ``action`` returns; every process must call this, and if one fails, all do.
+def raise_on_all(action: Callable[[], Result]) -> Result:
+    """Returns the result of ``action``, or raises in all processes if it fails in one.
+
+    Every process must call this.
 
     Raises:
-      RunError: if it raised a `RunError`, a `ValueError` or an `OSError` in another process; in
-        the process where it did, that error.
+      RunError: if ``action`` raised a `RunError`, a `ValueError` or an `OSError` in another
+        process. The process where it failed raises that error.
     """
     error: Exception | None = None
     try:
         result = action()
     except (RunError, ValueError, OSError) as caught:
         error = caught
-    found = finding_of_any(None if error is None else f"{error or type(error).__name__}")
+    found = first_error(None if error is None else f"{error or type(error).__name__}")
     if error is not None:
         raise error
     if found is not None:

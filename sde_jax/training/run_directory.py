@@ -1,4 +1,4 @@
-"""A run's folder: what was asked for, what it was made with, and what came out."""
+"""The folder of a run: configuration, environment, metrics, checkpoints and pictures."""
 
 import contextlib
 import itertools
@@ -13,7 +13,7 @@ import jax
 from sde_jax.atomic import TEMPORARY_SUFFIX, write_json
 from sde_jax.training.errors import ConfigChangedError, NotARunError, RunError, RunExistsError
 from sde_jax.training.lock import LOCK, locked
-from sde_jax.training.processes import agreed
+from sde_jax.training.processes import raise_on_all
 from sde_jax.training.versions import environment
 
 __all__ = ["RunDirectory", "normal"]
@@ -22,13 +22,13 @@ __all__ = ["RunDirectory", "normal"]
 class RunDirectory:
     """The files of one run.
 
-    ``config.json``: the configuration; it is written first, and makes a folder a run.
-    ``versions.json``: a list, one entry for each environment the run has been in, the latest last.
+    ``config.json``: the configuration; it is written first and marks the folder as a run.
+    ``versions.json``: a list with an entry for each environment of the run, the latest last.
     ``metrics.jsonl``: see `MetricsLog`. ``logs/``: the same for TensorBoard.
     ``checkpoints/<step>/``, ``pictures/``; ``unreadable/<step>/``: damaged checkpoints that were
-    passed over. ``lock``: locked while a trainer is at work. Only the first process writes.
+    skipped. ``lock``: locked during training. Only the first process writes.
 
-    Make one by `create`, `resume` or `open`.
+    Use `create`, `resume` or `open`.
     """
 
     def __init__(self, path: Path, config: dict[str, Any]) -> None:
@@ -37,17 +37,17 @@ class RunDirectory:
 
     @classmethod
     def create(cls, path: str | Path, config: Mapping[str, Any]) -> Self:
-        """A new run in a folder that is not there, or empty.
+        """Creates a run in a folder that does not exist or is empty.
 
         Raises:
-          RunExistsError: if it is neither.
-          RunError: if nothing can be written there, or a trainer is at work.
+          RunExistsError: if the folder is not empty.
+          RunError: if it is not writable, or another process trains there.
         """
         return cls._made_by_first(path, lambda: cls._create(path, config))
 
     @staticmethod
     def check_free(path: str | Path) -> None:
-        """Raises RunExistsError unless a new run can be made in ``path``."""
+        """Raises RunExistsError unless ``path`` can hold a new run."""
         path = Path(path)
         if holds_anything(path):
             if (path / "config.json").is_file():
@@ -63,16 +63,18 @@ class RunDirectory:
         changeable: AbstractSet[str] = frozenset(),
         current: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
     ) -> Self:
-        """The run in ``path`` if there is one, else a new one.
+        """Opens the run in ``path`` if it exists, and creates it otherwise.
 
         Args:
-          config: as `create` had it, but for the fields in ``changeable``, which it renews.
-          changeable: dotted paths of fields, like ``"training.steps"``, or of mappings as a whole.
+          path: the folder.
+          config: the configuration; it may differ from the stored one in ``changeable`` fields,
+            whose new values are stored.
+          changeable: dotted paths of fields, like ``"training.steps"``, or of whole mappings.
           current: converts a stored configuration of an older format to the format of ``config``.
 
         Raises:
           ConfigChangedError: if another field differs.
-          RunExistsError: if the folder holds something that is no run.
+          RunExistsError: if the folder contains files but no run.
           RunError: as for `create`.
         """
         return cls._made_by_first(
@@ -81,9 +83,9 @@ class RunDirectory:
 
     @classmethod
     def _made_by_first(cls, path: str | Path, make: Callable[[], Self]) -> Self:
-        """What ``make`` makes in the first process; the others open it when it is there."""
-        made = agreed(lambda: None if jax.process_index() else make())
-        return agreed(lambda: made or cls.open(path))
+        """Calls ``make`` in the first process; the others open its result."""
+        made = raise_on_all(lambda: None if jax.process_index() else make())
+        return raise_on_all(lambda: made or cls.open(path))
 
     @classmethod
     def _create(cls, path: str | Path, config: Mapping[str, Any]) -> Self:
@@ -109,17 +111,17 @@ class RunDirectory:
         ]
         if changes:
             raise ConfigChangedError(
-                f"--resume continues the run in {path} as it was started, but this would change "
+                f"--resume cannot change the configuration of the run in {path}: "
                 f"{', '.join(changes)}; start a new run in another folder instead"
             )
         return cls(path, normal(config))._write()
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
-        """An existing run, to be read.
+        """Opens an existing run for reading.
 
         Raises:
-          NotARunError: if there is none, or its configuration cannot be read.
+          NotARunError: if there is no run, or its configuration cannot be read.
         """
         path = Path(path)
         try:
@@ -132,28 +134,30 @@ class RunDirectory:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keeps other trainers out while the context lasts.
+        """Keeps other trainers out until the context ends.
 
         Raises:
-          RunError: if one is at work, in any process if there are several.
+          RunError: if another process trains in this folder, in all processes.
         """
         with contextlib.ExitStack() as held:
-            agreed(lambda: None if jax.process_index() else held.enter_context(locked(self.path)))
+            raise_on_all(
+                lambda: None if jax.process_index() else held.enter_context(locked(self.path))
+            )
             yield
 
     @property
     def checkpoints(self) -> Path:
-        """Folder of the checkpoints, one folder each, named by the step."""
+        """Folder of the checkpoints, each in a folder named by its step."""
         return self.path / "checkpoints"
 
     @property
     def unreadable(self) -> Path:
-        """Folder of the checkpoints that could not be read and were passed over."""
+        """Folder of the checkpoints that could not be read and were skipped."""
         return self.path / "unreadable"
 
     @property
     def pictures(self) -> Path:
-        """Folder of the pictures; whoever draws one makes it."""
+        """Folder of the pictures; the first picture creates it."""
         return self.path / "pictures"
 
     @property
@@ -167,7 +171,7 @@ class RunDirectory:
         return self.path / "metrics.jsonl"
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """The lines of the metrics file, up to one that is cut off, damaged or half written."""
+        """Returns the lines of the metrics file up to the first unfinished or damaged one."""
         if not self.metrics.is_file():
             return []
         parsed = map(parse_line, self.metrics.read_bytes().splitlines(keepends=True))
@@ -191,7 +195,7 @@ class RunDirectory:
 
 
 def parse_line(line: bytes) -> dict[str, Any]:
-    """A line of the metrics file; empty for one that is cut off or damaged."""
+    """Parses a line of the metrics file; returns an empty dict if it is unfinished or damaged."""
     try:
         value = json.loads(line) if line.endswith(b"\n") else None
     except ValueError:
@@ -200,7 +204,7 @@ def parse_line(line: bytes) -> dict[str, Any]:
 
 
 def holds_anything(path: Path) -> bool:
-    """Whether ``path`` holds more than a kill leaves of an unfinished `RunDirectory.create`."""
+    """Returns whether ``path`` has more files than an interrupted `RunDirectory.create` leaves."""
     if not path.exists():
         return False
     if not path.is_dir():
@@ -210,12 +214,12 @@ def holds_anything(path: Path) -> bool:
 
 
 def normal(config: Mapping[str, Any]) -> dict[str, Any]:
-    """``config`` as it would be read back: tuples are lists, keys are strings."""
+    """Returns ``config`` as JSON reads it back: tuples become lists, keys become strings."""
     return json.loads(json.dumps(config))
 
 
 def fields(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted path and value of each field that is not itself a mapping."""
+    """Yields dotted path and value of each field that is not itself a mapping."""
     for name, value in config.items():
         if isinstance(value, dict) and value:
             yield from fields(value, f"{prefix}{name}.")
@@ -224,11 +228,11 @@ def fields(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 
 def within(name: str, paths: AbstractSet[str]) -> bool:
-    """Whether a dotted path is one of ``paths``, or leads into one."""
+    """Returns whether a dotted path is one of ``paths`` or lies within one."""
     parts = name.split(".")
     return any(".".join(parts[:length]) in paths for length in range(1, len(parts) + 1))
 
 
 def shown(values: Mapping[str, Any], name: str) -> str:
-    """A field's value in a message."""
+    """Formats a field's value for a message."""
     return json.dumps(values[name]) if name in values else "nothing"

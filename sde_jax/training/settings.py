@@ -1,4 +1,4 @@
-"""What a training run is asked to do."""
+"""The settings of a training run."""
 
 import dataclasses
 
@@ -18,44 +18,44 @@ class Training:
     """
 
     steps: int = 10_000
-    """Updates in all."""
+    """Total number of updates."""
 
     batch_size: int = 128
-    """Examples in each update, over all devices together."""
+    """Examples in each update, over all devices."""
 
     seed: int = 0
-    """Seed of everything random: initialization, batches, noise, evaluation."""
+    """Seed of initialization, batches, noise and evaluation."""
 
     log_every: int = 100
-    """Updates between lines in the log, each the mean since the last."""
+    """Updates between lines in the log, each the mean since the previous one."""
 
     eval_every: int = 1000
     """Updates between evaluations of the held-out loss; 0: never."""
 
     eval_examples: int | None = None
-    """Held-out examples in each evaluation, the first ones; None: all."""
+    """Number of held-out examples in each evaluation, the first ones; None: all."""
 
     sample_every: int = 0
-    """Updates between pictures of a few samples, for who watches; 0: never."""
+    """Updates between pictures of a few samples; 0: never."""
 
     checkpoint_every: int = 1000
-    """Updates between checkpoints; there is one at the end in any case."""
+    """Updates between checkpoints; the last update always has one."""
 
     keep_checkpoints: int = 2
-    """How many of the newest checkpoints are kept."""
+    """Number of newest checkpoints to keep."""
 
     keep_best: bool = False
-    """Save whenever the held-out loss is the lowest so far, and keep that checkpoint."""
+    """True to save when the held-out loss is the lowest so far, and keep that checkpoint."""
 
     steps_per_call: int = 0
     """Updates in one dispatch to the device; 0: 1 on CPU, 10 elsewhere."""
 
     accumulate: int = 1
-    """Parts that a batch is divided into, one after the other on the device, for one update: less
-    memory, more time to compile. The noise of an example does not depend on it, dropout does."""
+    """Number of parts of a batch that the device processes in sequence for one update. More parts
+    need less memory and longer compilation. They change dropout but not an example's noise."""
 
     shard_parameters: bool = False
-    """Whether each device holds a part of parameters, averages and optimizer, instead of all."""
+    """True if each device holds only a part of parameters, averages and optimizer."""
 
     def __post_init__(self) -> None:
         positive = ("steps", "batch_size", "log_every", "checkpoint_every", "keep_checkpoints")
@@ -81,7 +81,7 @@ class Training:
             raise ValueError(f"`{field}` must {rule}: got {field}={getattr(self, field)!r}")
 
     def check_devices(self, mesh: Mesh) -> None:
-        """Raises ValueError where this cannot be done on those devices."""
+        """Raises ValueError if the settings do not fit the devices."""
         times = f" times accumulate={self.accumulate}" if self.accumulate > 1 else ""
         self._require(
             self.batch_size % (mesh.size * self.accumulate) == 0,
@@ -90,34 +90,34 @@ class Training:
         )
 
     def check_data(self, source: DataSource) -> None:
-        """Raises ValueError where this cannot be done with that data."""
+        """Raises ValueError if the settings do not fit the data."""
         self._require(
             self.eval_every == 0 or source.sizes.get("test", 0) > 0,
             "eval_every",
-            "be 0 where the data has no held-out examples (split `test`)",
+            "be 0 for data without held-out examples (split `test`)",
         )
 
     def check_drawing(self, possible: bool) -> None:
-        """Raises ValueError where pictures are asked for and not possible."""
+        """Raises ValueError if pictures are requested and not possible."""
         self._require(
             self.sample_every == 0 or possible,
             "sample_every",
-            "be 0 where `train` is given nothing to draw with",
+            "be 0 if `train` gets no `draw`",
         )
 
     def resolved_steps_per_call(self, mesh: Mesh) -> int:
-        """``steps_per_call``, or what its 0 means on that mesh.
+        """Returns ``steps_per_call``, or for 0 the default on that mesh.
 
-        On CPU one: kernel gradients of convolutions are up to a hundred times slower in a compiled
-        loop there.
+        The default is 1 on CPU, where kernel gradients of convolutions are up to a hundred times
+        slower in a compiled loop.
         """
         return self.steps_per_call or (1 if mesh.devices.flat[0].platform == "cpu" else 10)
 
     def next_stop(self, step: int) -> int:
-        """The first step after ``step`` at which something other than an update is due."""
+        """Returns the first step after ``step`` at which something other than an update is due."""
         intervals = (self.log_every, self.checkpoint_every, self.eval_every, self.sample_every)
         return min(self.steps, *((step // every + 1) * every for every in intervals if every))
 
     def due(self, every: int, step: int) -> bool:
-        """Whether what is done every ``every`` steps, and at the end, is done now; 0: never."""
+        """Returns whether ``step`` is a multiple of ``every`` or the last step; False for 0."""
         return every > 0 and (step % every == 0 or step == self.steps)

@@ -1,8 +1,8 @@
-"""Stopping when asked to."""
+"""Requests to stop by SIGTERM or SIGINT."""
 
 import signal
 import threading
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, Self
 
 __all__ = ["StopRequest"]
@@ -11,20 +11,20 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class StopRequest:
-    """Whether SIGTERM or SIGINT has arrived since the context was entered.
+    """Records whether SIGTERM or SIGINT has arrived since the context was entered.
 
-    A second one acts as it would have without us. Outside the main thread, where Python installs no
-    handlers, nothing is ever requested.
+    A second signal has its usual effect. Outside the main thread, where Python installs no
+    handlers, no signal is recorded.
     """
 
     def __init__(self) -> None:
         self.signal: str | None = None
-        """The name of the signal that has arrived."""
+        """The name of the first signal."""
         self._previous: dict[signal.Signals, Any] = {}
 
     @property
     def requested(self) -> bool:
-        """Whether one has arrived."""
+        """True if a signal has arrived."""
         return self.signal is not None
 
     def __enter__(self) -> Self:
@@ -32,12 +32,7 @@ class StopRequest:
             self._previous = {number: signal.signal(number, self._request) for number in SIGNALS}
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._restore()
 
     def _request(self, number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""Where a run starts: at its newest readable checkpoint, or at the beginning."""
+"""The start of a run: from its newest readable checkpoint, or from the beginning."""
 
 import dataclasses
 from typing import Any, NamedTuple, Self
@@ -25,46 +25,46 @@ class RunKeys(NamedTuple):
 
 
 def run_keys(seed: int) -> RunKeys:
-    """The keys of the run with that seed."""
+    """Returns the keys of the run with that seed."""
     return RunKeys(*jax.random.split(jax.random.key(seed), len(RunKeys._fields)))
 
 
 @dataclasses.dataclass
 class Progress:
-    """What a run knows beside its state; it travels in the notes of a checkpoint."""
+    """The progress of a run, stored in the notes of a checkpoint."""
 
     step: int = 0
     """Updates made."""
 
     seconds: float = 0.0
-    """Time spent so far, over all pieces of the run."""
+    """Time spent so far, including earlier processes."""
 
     unlogged: dict[str, list[float]] = dataclasses.field(default_factory=dict)
     """Metrics of the updates since the last line of the log."""
 
     held_out_loss: float | None = None
-    """Of the last evaluation."""
+    """Held-out loss of the last evaluation."""
 
     held_out_step: int | None = None
-    """Its step."""
+    """Step of the last evaluation."""
 
     lowest_loss: float | None = None
     """The lowest held-out loss so far."""
 
     def to_notes(self) -> dict[str, Any]:
-        """As JSON."""
+        """Returns the fields for JSON."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_notes(cls, notes: dict[str, Any]) -> Self:
-        """The inverse of `to_notes`."""
+        """Inverts `to_notes`."""
         return cls(**{field.name: notes[field.name] for field in dataclasses.fields(cls)})
 
 
 def abstract_state(learner: Learner, mesh: Mesh, *, sharded: bool = False) -> PyTree:
-    """Shapes, types and shardings of a learner's state on a mesh, for `Checkpoints.restore`.
+    """Returns shapes, types and shardings of a learner's state, for `Checkpoints.restore`.
 
-    ``sharded`` spreads it over the devices, as `state_sharding` does.
+    ``sharded`` spreads the state over the devices of the mesh, as `state_sharding` does.
     """
     return jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(
@@ -82,19 +82,18 @@ def start(
     *,
     sharded: bool = False,
 ) -> tuple[TrainState, Progress]:
-    """State and progress of the newest readable checkpoint, or of a beginning where there is none.
+    """Returns state and progress of the newest readable checkpoint, or initial ones without any.
 
-    The beginning is initialized eagerly: compiling an initialization takes longer than running it.
-    A ``sharded`` one is, by the host: no device need hold it whole.
+    The initial state is computed eagerly, since compiling an initialization takes longer than
+    running it. A ``sharded`` state is initialized on the host, so that no device holds it whole.
 
     Raises:
       CheckpointError: if there are checkpoints and none can be read.
     """
     like = abstract_state(learner, mesh, sharded=sharded)
-    if checkpoints.steps():
-        restored = checkpoints.restore_newest(like)
-        if restored is not None:
-            return restored.state, Progress.from_notes(restored.notes)
+    restored = checkpoints.restore_newest(like)
+    if restored is not None:
+        return restored.state, Progress.from_notes(restored.notes)
     if not sharded:
         return replicate(learner.init(key), mesh), Progress()
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
@@ -102,6 +101,6 @@ def start(
 
 
 def spread(array: Array, like: jax.ShapeDtypeStruct) -> Array:
-    """``array``, which every process holds, as ``like`` is sharded."""
+    """Returns ``array``, which every process holds, with the sharding of ``like``."""
     values = np.asarray(array)
     return jax.make_array_from_callback(like.shape, like.sharding, lambda index: values[index])

@@ -1,4 +1,4 @@
-"""How fast the updates are."""
+"""The rate of updates."""
 
 import time
 
@@ -10,10 +10,10 @@ __all__ = ["Timer"]
 
 
 class Timer:
-    """Updates per second, without pauses and up to no dispatch that compiled.
+    """Measures updates per second without pauses and compilation.
 
-    The first dispatch of each number of steps compiles; what ran since the last pause before it is
-    not counted either, because it ran while the host compiled.
+    The first dispatch of each number of steps compiles. The dispatches between the last pause and
+    that one are not counted either, because they ran while the host compiled.
     """
 
     def __init__(self) -> None:
@@ -23,11 +23,11 @@ class Timer:
         self._steps_before, self._seconds_before = 0, 0.0
 
     def resume(self) -> None:
-        """Updates follow."""
+        """Starts the clock before updates."""
         self._resumed, self._dispatched = time.monotonic(), 0
 
     def count(self, steps: int, metrics: Metrics) -> None:
-        """``steps`` updates have been dispatched that return ``metrics``."""
+        """Records a dispatch of ``steps`` updates that returns ``metrics``."""
         if steps in self._compiled:
             self._dispatched += steps
             return
@@ -36,16 +36,16 @@ class Timer:
         self.resume()
 
     def pause(self) -> None:
-        """All dispatched updates are done, and something else follows."""
+        """Stops the clock when all dispatched updates are done."""
         self._steps += self._dispatched
         self._seconds += time.monotonic() - self._resumed
 
     def overall(self) -> float:
-        """Updates per second so far; 0 if there were too few to tell."""
+        """Returns updates per second so far, or 0 if there were too few."""
         return self._steps / self._seconds if self._steps else 0.0
 
     def since_last(self) -> float:
-        """Updates per second since this was last called."""
+        """Returns updates per second since the last call."""
         steps, seconds = self._steps - self._steps_before, self._seconds - self._seconds_before
         self._steps_before, self._seconds_before = self._steps, self._seconds
         return steps / seconds if steps else 0.0

@@ -1,4 +1,4 @@
-"""What a run was made with."""
+"""The software and hardware that a run uses."""
 
 import importlib.metadata
 import platform
@@ -25,7 +25,7 @@ PACKAGES = (
 
 
 def environment() -> dict[str, Any]:
-    """Versions of Python and of packages, git revision, kind and number of devices; for JSON."""
+    """Returns versions of Python and packages, git revision, and the devices, for JSON."""
     return {
         "python": platform.python_version(),
         "packages": {name: package_version(name) for name in PACKAGES},
@@ -37,7 +37,7 @@ def environment() -> dict[str, Any]:
 
 
 def package_version(name: str) -> str | None:
-    """The installed version, or None where a package is used without being installed."""
+    """Returns the installed version, or None for a package that is used without installation."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
@@ -45,7 +45,7 @@ def package_version(name: str) -> str | None:
 
 
 def git_revision(directory: Path) -> dict[str, Any] | None:
-    """Commit of the checkout that ``directory`` is in, and whether Python files differ."""
+    """Returns the commit of the checkout of ``directory``, and whether Python files differ."""
     try:
         git(directory, "ls-files", "--error-unmatch", "__init__.py")
         revision = git(directory, "rev-parse", "HEAD").strip()
@@ -56,7 +56,7 @@ def git_revision(directory: Path) -> dict[str, Any] | None:
 
 
 def git(directory: Path, *arguments: str) -> str:
-    """The output of a git command."""
+    """Returns the output of a git command."""
     return subprocess.run(
         ["git", "-C", str(directory), *arguments],
         check=True,

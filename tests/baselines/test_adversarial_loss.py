@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from cases import keys
 from scipy.integrate import quad
 from scipy.stats import kstest, norm
 
@@ -106,7 +107,7 @@ def test_penalties_of_a_linear_discriminator(kind, shape, key):
     loss = AdversarialLoss(loss=kind, penalty=7.0, r1=0.0 if wasserstein else 3.0)
 
     def penalties(weights):
-        return loss.gradient_penalty(linear(weights), key_penalty, real, generated)
+        return loss.gradient_penalty(linear(weights), keys(key_penalty, 5), real, generated)
 
     w = np.asarray(weights, np.float64)
     length = np.sqrt((w**2).sum())
@@ -126,7 +127,7 @@ def test_the_penalty_is_taken_at_one_uniform_place_between_each_pair(key):
     """Between a and -a the slope's length shows ``|2 u - 1|``: uniform, if all pixels share u."""
     real = jnp.full((2000, 2, 2, 1), 4.0)
     loss = AdversarialLoss(loss="wasserstein", penalty=1.0)
-    penalties = loss.gradient_penalty(half_square, key, real, -real)
+    penalties = loss.gradient_penalty(half_square, keys(key, 2000), real, -real)
     # Each of four pixels is 4 (2 u - 1): the length is 8 |2 u - 1|, told apart above 1.
     lengths = 1 + np.sqrt(np.asarray(penalties, np.float64))
     far = lengths[lengths > 2] / 8
@@ -138,13 +139,15 @@ def test_the_penalty_is_taken_at_one_uniform_place_between_each_pair(key):
 def test_r1_is_taken_at_real_examples(key):
     real = jnp.asarray([[3.0, 4.0], [0.0, 1.0]])
     loss = AdversarialLoss(r1=0.2)
-    penalties = loss.gradient_penalty(half_square, key, real, 100 + real)
+    penalties = loss.gradient_penalty(half_square, keys(key, 2), real, 100 + real)
     np.testing.assert_allclose(penalties, [2.5, 0.1], rtol=1e-6)
 
 
 def test_without_r1_nothing_is_added(key):
     x = jnp.ones((3, 2))
-    np.testing.assert_array_equal(AdversarialLoss().gradient_penalty(half_square, key, x, x), 0.0)
+    np.testing.assert_array_equal(
+        AdversarialLoss().gradient_penalty(half_square, keys(key, 3), x, x), 0.0
+    )
 
 
 def test_a_flat_discriminator_has_a_finite_penalty(key):
@@ -152,7 +155,7 @@ def test_a_flat_discriminator_has_a_finite_penalty(key):
     x, flat = jnp.ones((3, 2)), jnp.zeros(2)
     loss = AdversarialLoss(loss="wasserstein")
     value, grads = jax.value_and_grad(
-        lambda weights: loss.gradient_penalty(linear(weights), key, x, x).mean()
+        lambda weights: loss.gradient_penalty(linear(weights), keys(key, 3), x, x).mean()
     )(flat)
     np.testing.assert_allclose(value, 10.0, rtol=1e-4)
     np.testing.assert_array_equal(grads, flat)

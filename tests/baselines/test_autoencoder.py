@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from sde_jax.arrays import Part
+from sde_jax.arrays import strided_parts
 from sde_jax.baselines.autoencoder import AutoencoderSpec, Posterior
 from sde_jax.baselines.output import BernoulliOutput, GaussianOutput
 from sde_jax.baselines.vae import VAE
 from sde_jax.data import ImageScaling
 from sde_jax.nets.blocks import GroupNorm, ResidualBlock
 from sde_jax.nets.resampling import downsample, upsample
+from sde_jax.randomness import example_seeds
 
 SPEC = AutoencoderSpec(latent=3, channels=4, multipliers=(2, 1))
 each_kind = pytest.mark.parametrize("vector", [False, True])
@@ -116,14 +117,16 @@ def test_the_decoder_is_what_it_says(vector, key):
 def test_images_of_a_part_have_the_losses_of_the_whole(shape, spec, output, latent_shape, key):
     model = VAE(encoder=spec.encoder(), decoder=spec.decoder(shape), output=output)
     params, x = model.init(key, shape), jax.random.uniform(key, (4, *shape), minval=-1.0)
-    assert jax.eval_shape(model.encode, params, key, x).shape == (4, *latent_shape)
+    latents = jax.eval_shape(model.encode, params, jax.random.split(key, 4), x)
+    assert latents.shape == (4, *latent_shape)
     keys = jax.random.split(key)
     sampled = jax.eval_shape(lambda params: model.sample(params, keys, shape), params)
     assert sampled.x.shape == (2, *shape)
 
     @jax.jit
     def losses(params):
-        return model.losses(params, key, x), model.losses(params, key, x, part=Part(1, 2))
+        given = example_seeds(key, 4), x
+        return model.losses(params, *given), model.losses(params, *strided_parts(given, 2)[1])
 
     whole, part = losses(params)
     assert np.unique(np.round(whole, 2)).size == 4

@@ -10,10 +10,11 @@ import optax
 import pytest
 from cases import SDES, keys
 
-from sde_jax.arrays import Part
+from sde_jax.arrays import strided_parts
 from sde_jax.baselines.conditional import ConditionalDiffusion
 from sde_jax.data import Batch
 from sde_jax.objectives import DenoisingScoreMatching
+from sde_jax.randomness import example_seeds
 from sde_jax.sampling import (
     Ancestral,
     ExponentialAdams,
@@ -116,8 +117,8 @@ def trained():
     model = diffusion(Small(), VP())
     root = jnp.asarray(np.linalg.cholesky(COVARIANCE), jnp.float32)
 
-    def losses(params, key, batch, *, deterministic, part=None):
-        return model.losses(params, key, batch.x, deterministic=deterministic)
+    def losses(params, seeds, batch, *, deterministic):
+        return model.losses(params, seeds, batch.x, deterministic=deterministic)
 
     optimizer = optax.adam(optax.cosine_decay_schedule(3e-3, 2000))
     learner = gradient_learner(
@@ -150,8 +151,8 @@ def test_a_trained_regression_gives_the_mean_and_a_trained_model_the_whole(train
 def test_parts_of_a_batch_have_the_losses_of_the_whole(key):
     model = diffusion(Small(), VP())
     params = model.init(key, SHAPE)
-    x = jax.random.normal(key, (6, *SHAPE))
-    whole = model.losses(params, key, x, deterministic=True)
-    for index in range(2):
-        part = model.losses(params, key, x, deterministic=True, part=Part(index, 2))
+    given = example_seeds(key, 6), jax.random.normal(key, (6, *SHAPE))
+    whole = model.losses(params, *given, deterministic=True)
+    for index, part_given in enumerate(strided_parts(given, 2)):
+        part = model.losses(params, *part_given, deterministic=True)
         np.testing.assert_allclose(part, whole[index::2], rtol=1e-5)

@@ -12,9 +12,10 @@ from cases import keys
 from jax.sharding import NamedSharding, PartitionSpec
 from scipy.stats import multivariate_normal, norm
 
-from sde_jax.arrays import Part
+from sde_jax.arrays import strided_parts
 from sde_jax.baselines.coupling_flow import CouplingFlow, CouplingFlowSpec
 from sde_jax.data import Batch
+from sde_jax.randomness import example_seeds
 from sde_jax.training import data_mesh, gradient_learner
 
 MEAN = np.array([0.7, -0.3])
@@ -169,8 +170,8 @@ def test_of_a_fresh_pixel_so_much_lies_between_black_and_white(key):
 def trained(flow, shape, draw, steps, learning_rate):
     """Parameters after that many steps of Adam, as the training loop makes them."""
 
-    def losses(params, key, batch, **options):
-        return flow.losses(params, key, batch.x, **options)
+    def losses(params, seeds, batch, **options):
+        return flow.losses(params, seeds, batch.x, **options)
 
     optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, steps))
     learner = gradient_learner(lambda key: flow.init(key, shape), losses, optimizer, ema_decay=0.9)
@@ -264,12 +265,12 @@ def test_round_trips_of_a_trained_flow_of_images(key):
 def test_losses_are_nats_per_dimension_and_those_of_a_part_are_those_of_the_whole(key):
     flow, shape = CASES["points"]
     params, x = some_params(flow, key, shape), jax.random.normal(key, (6, *shape))
-    losses = functools.partial(jax.jit(flow.losses, static_argnames="part"), params, key, x)
-    whole = losses()
+    losses, seeds = jax.jit(flow.losses), example_seeds(key, 6)
+    whole = losses(params, seeds, x)
     nats = jax.jit(flow.log_likelihoods)(params, keys(key, 6), x).nats
     np.testing.assert_allclose(whole, -nats / 3, rtol=1e-5)
-    for index in range(3):
-        np.testing.assert_allclose(losses(part=Part(index, 3)), whole[index::3], rtol=1e-5)
+    for index, part in enumerate(strided_parts((seeds, x), 3)):
+        np.testing.assert_allclose(losses(params, *part), whole[index::3], rtol=1e-5)
 
 
 def test_a_sample_is_that_of_its_key_and_devices_share_a_batch(key):
@@ -280,10 +281,10 @@ def test_a_sample_is_that_of_its_key_and_devices_share_a_batch(key):
     alone = sample(params, keys(key, 8)[5:6], shape).x
     np.testing.assert_allclose(alone[0], together[5], atol=1e-5)
     spread = jax.device_put(together, NamedSharding(data_mesh(), PartitionSpec("data")))
-    losses = jax.jit(flow.losses)
-    shared = losses(params, key, spread)
+    losses, seeds = jax.jit(flow.losses), example_seeds(key, 8)
+    shared = losses(params, seeds, spread)
     assert len(shared.sharding.device_set) == 8
-    np.testing.assert_allclose(shared, losses(params, key, together), rtol=1e-5)
+    np.testing.assert_allclose(shared, losses(params, seeds, together), rtol=1e-5)
 
 
 def test_what_is_not_finite_has_not_converged(key):

@@ -9,11 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from linear_vae import KNOWN, Truth, check_moments, linear_vae, z_scores
 
-from sde_jax.arrays import WHOLE, Part, expand_like
+from sde_jax.arrays import expand_like, strided_parts
 from sde_jax.baselines.latent import LatentDiffusion
 from sde_jax.baselines.vae import Weighed
 from sde_jax.likelihood import ExactTrace, Hutchinson, Likelihood
 from sde_jax.objectives import DenoisingScoreMatching
+from sde_jax.randomness import example_seeds
 from sde_jax.sampling import (
     ExponentialAdams,
     LogSNRGrid,
@@ -33,11 +34,11 @@ class IdentityAutoencoder:
     def init(self, key, shape):
         return {}
 
-    def losses(self, params, key, x, *, deterministic, part):
-        return jnp.zeros(len(part.of(x)))
+    def losses(self, params, seeds, x, *, deterministic):
+        return jnp.zeros(len(x))
 
-    def encode(self, params, key, x, *, part=WHOLE):
-        return part.of(x)
+    def encode(self, params, keys, x):
+        return x
 
     def weigh(self, params, keys, x):
         return Weighed(x, jnp.zeros(len(x)))
@@ -94,9 +95,10 @@ def exact_params(truth):
 def test_of_the_examples_themselves_the_losses_are_plain_denoising(key):
     model = LatentDiffusion(autoencoder=IdentityAutoencoder(), objective=UNTRAINED)
     params = model.init(key, (3,))
-    losses = jax.jit(model.losses)(params, key, KNOWN)
-    key_score = jax.random.split(key, 3)[2]
-    plain = jax.jit(UNTRAINED.losses)(params["score"], key_score, KNOWN)
+    seeds = example_seeds(key, len(KNOWN))
+    losses = jax.jit(model.losses)(params, seeds, KNOWN)
+    seeds_score = seeds.split(3)[2]
+    plain = jax.jit(UNTRAINED.losses)(params["score"], seeds_score, KNOWN)
     np.testing.assert_array_equal(losses, plain)
     assert losses.min() > 0.01
 
@@ -129,15 +131,16 @@ def test_no_gradient_of_the_score_reaches_the_autoencoder(key):
     """Each half has the gradient that it has alone."""
     model = LatentDiffusion(autoencoder=linear_vae(), objective=UNTRAINED)
     params = model.init(key, (3,))
-    key_autoencoder, key_latent, key_score = jax.random.split(key, 3)
+    seeds = example_seeds(key, len(KNOWN))
+    seeds_autoencoder, seeds_latent, seeds_score = seeds.split(3)
 
     def mean(losses):
         return jax.jit(jax.grad(lambda params: losses(params).mean()))
 
-    actual = mean(lambda params: model.losses(params, key, KNOWN))(params)
-    autoencoder = mean(lambda params: linear_vae().losses(params, key_autoencoder, KNOWN))
-    latents = jax.jit(linear_vae().encode)(params["autoencoder"], key_latent, KNOWN)
-    score = mean(lambda params: UNTRAINED.losses(params, key_score, latents))
+    actual = mean(lambda params: model.losses(params, seeds, KNOWN))(params)
+    autoencoder = mean(lambda params: linear_vae().losses(params, seeds_autoencoder, KNOWN))
+    latents = jax.jit(linear_vae().encode)(params["autoencoder"], seeds_latent.keys, KNOWN)
+    score = mean(lambda params: UNTRAINED.losses(params, seeds_score, latents))
     close = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6)
     jax.tree.map(close, actual["autoencoder"], autoencoder(params["autoencoder"]))
     jax.tree.map(close, actual["score"], score(params["score"]))
@@ -150,8 +153,9 @@ def test_parts_have_the_losses_of_the_whole(key):
 
     @jax.jit
     def losses(params):
-        parts = [model.losses(params, key, KNOWN, part=Part(index, 3)) for index in range(3)]
-        return model.losses(params, key, KNOWN), jnp.stack(parts, axis=1).reshape(len(KNOWN))
+        given = example_seeds(key, len(KNOWN)), KNOWN
+        parts = [model.losses(params, *part) for part in strided_parts(given, 3)]
+        return model.losses(params, *given), jnp.stack(parts, axis=1).reshape(len(KNOWN))
 
     whole, parts = losses(params)
     np.testing.assert_allclose(parts, whole, rtol=1e-5)

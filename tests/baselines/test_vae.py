@@ -1,15 +1,14 @@
 """Linear Gaussian autoencoders, whose evidence and best parameters are known in closed form."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from linear_vae import KNOWN, LOADINGS, SCALE, Truth, check_moments, linear_vae, z_scores
 
-from sde_jax.arrays import WHOLE, Part
+from sde_jax.arrays import strided_parts
 from sde_jax.data import Batch
+from sde_jax.randomness import example_seeds
 from sde_jax.training import Adam, gradient_learner
 
 
@@ -43,7 +42,11 @@ def test_another_encoder_gives_less_by_its_divergence_from_the_posterior(key):
     expected = truth.log_evidence(KNOWN) - truth.gap(KNOWN)
     assert truth.gap(KNOWN).min() > 0.05
     params = truth.params()
-    losses = many(lambda key: linear_vae().losses(params, key, KNOWN), key, 10_000)
+
+    def of(key):
+        return linear_vae().losses(params, example_seeds(key, len(KNOWN)), KNOWN)
+
+    losses = many(of, key, 10_000)
     for estimates in (-losses, bounds(linear_vae(), truth, key, 10_000)):
         z = z_scores(estimates, expected)
         assert np.abs(z).max() < 5, z
@@ -67,8 +70,9 @@ def test_more_draws_bound_more_closely_and_weigh_without_bias(key):
 
 def test_beta_weighs_the_divergence_alone(key):
     truth = Truth(wrong=True)
+    seeds = example_seeds(key, len(KNOWN))
     plain, weighed = (
-        linear_vae(beta=beta).losses(truth.params(), key, KNOWN) for beta in (1.0, 3.5)
+        linear_vae(beta=beta).losses(truth.params(), seeds, KNOWN) for beta in (1.0, 3.5)
     )
     np.testing.assert_allclose(weighed - plain, 2.5 * truth.divergence(KNOWN), rtol=1e-5)
 
@@ -114,15 +118,14 @@ def test_samples_and_bounds_depend_on_their_own_key_alone(key):
 def test_parts_have_the_losses_of_the_whole(key):
     model, params = linear_vae(), Truth(wrong=True).params()
 
-    @functools.partial(jax.jit, static_argnames="part")
-    def of(part):
-        options = {"part": part}
-        losses = model.losses(params, key, KNOWN, **options)
-        return losses, model.encode(params, key, KNOWN, **options)
+    @jax.jit
+    def of(seeds, x):
+        return model.losses(params, seeds, x), model.encode(params, seeds.keys, x)
 
-    whole = of(WHOLE)
-    for index in range(3):
-        for actual, expected in zip(of(Part(index, 3)), whole, strict=True):
+    given = example_seeds(key, len(KNOWN)), jnp.asarray(KNOWN)
+    whole = of(*given)
+    for index, part in enumerate(strided_parts(given, 3)):
+        for actual, expected in zip(of(*part), whole, strict=True):
             np.testing.assert_allclose(actual, expected[index::3], rtol=1e-5)
 
 
@@ -145,8 +148,8 @@ def test_training_reaches_probabilistic_pca(key):
     x = 0.7 + jax.random.normal(key_data, (1024, 3)) @ mixing.T
     model = linear_vae(latent=1)
 
-    def losses(params, key, batch, **options):
-        return model.losses(params, key, batch.x, **options)
+    def losses(params, seeds, batch, **options):
+        return model.losses(params, seeds, batch.x, **options)
 
     optimizer = Adam(learning_rate=0.05, decay="cosine").build(400)
     learner = gradient_learner(lambda key: model.init(key, (3,)), losses, optimizer, ema_decay=0.9)

@@ -16,7 +16,7 @@ from sde_jax.cache_folder import cache_folder
 from sde_jax.evaluation import pieces
 from sde_jax.evaluation.wording import WORDING, with_error
 from sde_jax.interop.statistics_file import read_reference, write_reference
-from sde_jax.metrics.frechet import fit, frechet_distance
+from sde_jax.metrics.frechet import fit_gaussian, frechet_distance
 from sde_jax.metrics.kernel import kernel_distance
 from sde_jax.metrics.moments import moments_of
 from sde_jax.metrics.precision_recall import precision_recall
@@ -71,7 +71,7 @@ def test_numbers_are_those_of_the_samples_that_are_kept(evaluated):
     images = load_digits().images.reshape(-1, 64) / 16
     train, test = images[:1500], images[1500:]
     for of, x in (("run", samples), ("held-out data", test)):
-        expected = frechet_distance(fit(moments_of(x)), fit(moments_of(train)))
+        expected = frechet_distance(fit_gaussian(moments_of(x)), fit_gaussian(moments_of(train)))
         found = finding(record, "frechet_distance", "coordinates", of)
         np.testing.assert_allclose(found["value"], expected.value, rtol=1e-6)
         np.testing.assert_allclose(found["expected"], expected.bias, rtol=1e-6)

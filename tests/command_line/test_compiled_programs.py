@@ -10,12 +10,11 @@ from sde_jax.command_line.compiled_programs import keep_compiled
 PROGRAM = """
 import sys, warnings
 import jax, jax.numpy as jnp
-import experiments.__main__ as command_line
-from experiments import compiled_programs
+from sde_jax.command_line import compiled_programs, main
 
 hits = []
 jax.monitoring.register_event_listener(lambda event, **_: hits.append(event.endswith("cache_hits")))
-warnings.showwarning = command_line.show_warning
+warnings.showwarning = main.show_warning
 compiled_programs.keep_compiled()
 print(jax.jit(lambda x: jnp.tanh(x) + 1)(jnp.zeros(3)).sum(), sum(hits))
 """

@@ -9,7 +9,7 @@ from sde_jax.interop.statistics_file import (
     read_reference,
     write_reference,
 )
-from sde_jax.metrics.frechet import fit, frechet_distance
+from sde_jax.metrics.frechet import fit_gaussian, frechet_distance
 from sde_jax.metrics.moments import StreamingMoments
 
 
@@ -21,7 +21,7 @@ def rows():
 def gaussian_of(rows):
     stream = StreamingMoments(3)
     stream.add(rows)
-    return fit(*stream.result())
+    return fit_gaussian(*stream.result())
 
 
 @pytest.fixture

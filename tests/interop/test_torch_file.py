@@ -1,6 +1,7 @@
 """Files of `torch.save`: one that PyTorch wrote, ours, damaged ones and hostile ones."""
 
 import collections
+import copyreg
 import io
 import os
 import pathlib
@@ -169,16 +170,23 @@ REBUILD = b"ctorch._utils\n_rebuild_tensor_v2\n"
         (ORDERED + b")\x81", "NEWOBJ"),
         (ORDERED + b")}\x92", "NEWOBJ_EX"),
         (ORDERED + b"}(Vx\nK\1ub", "UNICODE"),
-        (ORDERED + b"}(X\1\0\0\0xK\1ub", "sets attributes of a _Name"),
+        (ORDERED + b"}(X\1\0\0\0xK\1ub", "sets attributes of a function"),
         (b"}}b", "sets attributes of a dict"),
+        (REBUILD + b"N}X\x0c\0\0\0__defaults__)s\x86b", "sets attributes of a function"),
+        (b"cnumpy\ndtype\nX\2\0\0\0f8\x85R(K\3X\1\0\0\0>NNNJ\xff\xff\xff\xfftb", "of a .*DType"),
+        (b"cnumpy\ndtype\n)\x81", "NEWOBJ"),
         (b"(ios\nsystem\n", "INST"),
         (b"(X\1\0\0\0xo", "OBJ"),
         (b"\x82\1", "EXT1"),
         (b"\x83\1\0", "EXT2"),
         (b"\x84\1\0\0\0", "EXT4"),
         (b"P0\n", "PERSID"),
+        (b"\x96" + b"\xff" * 7 + b"\x7f", "BYTEARRAY8"),
+        (b"\x97", "NEXT_BUFFER"),
+        (b"Nr\xff\xff\xff\xff0", "POP"),
+        (b"]2", "DUP"),
         (b"X\1\0\0\0x)R", "calls a str"),
-        (b"ctorch\nFloatStorage\n)R", "calls a _Name"),
+        (b"ctorch\nFloatStorage\n)R", "calls a Float32DType"),
         (b"ctorch.storage\n_load_from_bytes\n)R", "torch.storage._load_from_bytes"),
         (b"ctorch._utils\n_rebuild_parameter\n)R", "torch._utils._rebuild_parameter"),
         (b"cnumpy\ndtype\nX\2\0\0\0O8\x85R", "not a number"),
@@ -189,13 +197,14 @@ REBUILD = b"ctorch._utils\n_rebuild_tensor_v2\n"
         (b"]]]]](eee", "damaged"),
         (b"e", "damaged"),
         (b"h\7", "damaged"),
-        (b"NN", "leaves 2 values"),
+        (b"NN", "leaves more than one value"),
         (b"]K\1K\2s", "SETITEM to a list"),
-        (b"}K\1a", "APPEND to a dict"),
+        (b"}K\1a", "damaged: AttributeError: 'dict'"),
         (ORDERED + b"K\1\x85R", "damaged"),
         (REBUILD + b"(NK\0))\x89Nt" + b"R", "without a storage"),
         (b"\x8c\4eval\x93", "damaged"),
-        (b"K\1\x8c\4eval\x93", "without a name"),
+        (b"K\1\x8c\4eval\x93", "damaged: .* requires str"),
+        (b"\x8c\3o\ns\x8c\6system\x93", r"'o\\ns.system', which is refused"),
         (b"X\xff\xff\xff\x7fab", "damaged"),
     ],
 )
@@ -215,6 +224,35 @@ def tensor(size=(2, 2), stride=(3, 2), offset=1, count=6, key="0"):
     storage = b"(" + piece("storage") + b"ctorch\nFloatStorage\n" + piece(key) + piece("cpu")
     arguments = piece(offset) + piece(size) + piece(stride) + b"\x89N"
     return b"\x80\2" + REBUILD + b"(" + storage + piece(count) + b"tQ" + arguments + b"tR."
+
+
+def test_refuses_registered_extensions(tmp_path, monkeypatch):
+    """Even one that the unpickler of Python has resolved before, and no longer looks up."""
+    monkeypatch.setitem(copyreg._inverted_registry, 1, ("os", "system"))
+    monkeypatch.setitem(copyreg._extension_cache, 1, os.system)
+    path = archive_of(tmp_path / "a.pth", b"\x80\2\x82\1X\4\0\0\0true\x85R.")
+    with pytest.raises(CheckpointFileError, match="EXT1"):
+        read_torch_file(path)
+
+
+def test_refuses_attributes_of_tensors(tmp_path):
+    path = archive_of(tmp_path / "a.pth", tensor(size=(2,), stride=(1,))[:-1] + b"}b.", [SIX])
+    with pytest.raises(CheckpointFileError, match="sets attributes of a ndarray"):
+        read_torch_file(path)
+
+
+def test_attributes_of_ordered_dicts_are_dropped(tmp_path):
+    program = b"ccollections\nOrderedDict\n)R}X\4\0\0\0keysK\1sb."
+    content = read_torch_file(archive_of(tmp_path / "a.pth", b"\x80\2" + program))
+    assert content == {} and list(content.keys()) == []
+
+
+def test_deep_nesting_is_read(tmp_path):
+    path = archive_of(tmp_path / "a.pth", b"\x80\2)" + b"\x85" * 10**6 + b".")
+    content = read_torch_file(path)
+    for _ in range(10**6):
+        (content,) = content
+    assert content == ()
 
 
 SIX = np.arange(6, dtype=np.float32).tobytes()

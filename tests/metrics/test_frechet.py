@@ -7,7 +7,12 @@ import pytest
 import scipy.linalg
 import scipy.stats
 
-from sde_jax.metrics.frechet import FittedGaussian, finite_sample_bias, fit, frechet_distance
+from sde_jax.metrics.frechet import (
+    FittedGaussian,
+    finite_sample_bias,
+    fit_gaussian,
+    frechet_distance,
+)
 from sde_jax.metrics.moments import moments_of
 
 
@@ -17,7 +22,7 @@ def random():
 
 
 def fitted(points):
-    return fit(moments_of(points))
+    return fit_gaussian(moments_of(points))
 
 
 def fixed(points):
@@ -25,7 +30,7 @@ def fixed(points):
 
 
 def in_groups(points):
-    return fit(*(moments_of(points[group::10]) for group in range(10)))
+    return fit_gaussian(*(moments_of(points[group::10]) for group in range(10)))
 
 
 def by_scipy(first, second):

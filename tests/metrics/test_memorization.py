@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest, mannwhitneyu
 
-from sde_jax.metrics.memorization import closeness, memorization
+from sde_jax.metrics.memorization import closeness, detect_memorization
 
 
 def draws(seed, *counts, dimension=3):
@@ -14,7 +14,7 @@ def draws(seed, *counts, dimension=3):
 
 def test_training_images_are_memorized():
     training, held_out = draws(0, 300, 120)
-    found = memorization(training[:50], held_out, training, neighbours=3)
+    found = detect_memorization(training[:50], held_out, training, neighbours=3)
     assert found.samples.distances.shape == (50, 3)
     assert found.held_out.distances.shape == (120, 1)
     closer, near = found.closeness.closer, found.closeness.near
@@ -60,7 +60,7 @@ def test_held_out_data_are_no_closer_within_the_errors():
     found = []
     for seed in range(150):
         samples, held_out = draws(seed + 2, 150, 250)
-        found.append(memorization(samples, held_out, training).closeness)
+        found.append(detect_memorization(samples, held_out, training).closeness)
     closer, near = (np.array([getattr(x, name)[:2] for x in found]) for name in ("closer", "near"))
     assert kstest([x.p_value for x in found], "uniform").pvalue > 0.01
     for measured, expected in ((closer, 0.5), (near, found[0].near_expected)):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sde_jax.metrics.classification import inception_score
-from sde_jax.metrics.frechet import FittedGaussian, fit, frechet_distance
+from sde_jax.metrics.frechet import FittedGaussian, fit_gaussian, frechet_distance
 from sde_jax.metrics.kernel import kernel_distance
 from sde_jax.metrics.moments import moments_of
 from sde_jax.metrics.precision_recall import density_coverage, precision_recall
@@ -45,7 +45,7 @@ def big(seed, count, shift, gain):
 def distance_of(*sets):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "the covariances of")
-        return frechet_distance(*(fit(moments_of(x)) for x in sets))
+        return frechet_distance(*(fit_gaussian(moments_of(x)) for x in sets))
 
 
 @pytest.mark.parametrize("name", RANKS)

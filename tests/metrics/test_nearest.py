@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from sde_jax.metrics import nearest as module
-from sde_jax.metrics.nearest import nearest
+from sde_jax.metrics.nearest import nearest_neighbours
 
 
 def brute_force(rows, among, k):
@@ -17,7 +17,7 @@ def brute_force(rows, among, k):
 
 
 def hold(rows, among, k):
-    found = nearest(rows, among, k)
+    found = nearest_neighbours(rows, among, k)
     distances, indices = brute_force(rows, among, k)
     np.testing.assert_allclose(found.distances, distances, rtol=1e-12, atol=1e-12)
     np.testing.assert_array_equal(found.indices, indices)
@@ -60,13 +60,13 @@ def test_differences_below_the_rounding_of_squares_are_seen(small_tiles, sides):
 
 def test_rows_of_the_set_are_nearest_to_themselves():
     among = np.random.default_rng(0).random((40, 6))
-    found = nearest(among[::-1], among)
+    found = nearest_neighbours(among[::-1], among)
     np.testing.assert_array_equal(found.distances, 0)
     np.testing.assert_array_equal(found.indices[:, 0], np.arange(40)[::-1])
 
 
 def test_the_closest_come_first():
-    found = nearest(np.array([[5.0], [1.5], [9.0], [5.5]]), np.array([[1.0], [9.0]]))
+    found = nearest_neighbours(np.array([[5.0], [1.5], [9.0], [5.5]]), np.array([[1.0], [9.0]]))
     np.testing.assert_array_equal(found.closest(3), [2, 1, 3])
 
 
@@ -83,4 +83,4 @@ def test_the_closest_come_first():
 )
 def test_what_is_refused(rows, among, k, complaint):
     with pytest.raises(ValueError, match=complaint):
-        nearest(rows, among, k)
+        nearest_neighbours(rows, among, k)

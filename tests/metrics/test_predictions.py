@@ -5,7 +5,7 @@ import pytest
 import scipy.special
 import scipy.stats
 
-from sde_jax.metrics.predictions import expected_label_distance, predictions
+from sde_jax.metrics.predictions import compare_predictions, expected_label_distance
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def by_loops(logits, threshold):
 
 def test_measures_image_by_image(random):
     logits = 3 * random.normal(size=(2, 23, 4)) + [2, 0, 0, 1]
-    found = predictions(*logits, threshold=0.8)
+    found = compare_predictions(*logits, threshold=0.8)
     assert found.threshold == 0.8
     shares = []
     for rows, predicted in zip(logits, found[:2], strict=True):
@@ -59,7 +59,7 @@ def test_errors_are_those_of_the_jackknife_written_out(random):
         parts = [np.array(list(replicates(which, measure))) for which in (0, 1)]
         return np.sqrt(sum((len(part) - 1) * part.var() for part in parts))
 
-    found = predictions(*sets)
+    found = compare_predictions(*sets)
     for value in (
         lambda p: p.generated.mean_max_logit,
         lambda p: p.generated.unsure_share,
@@ -67,14 +67,14 @@ def test_errors_are_those_of_the_jackknife_written_out(random):
         lambda p: p.real.label_shares[2],
         lambda p: p.label_distance,
     ):
-        expected = stderr(lambda *pair, value=value: value(predictions(*pair)).value)
+        expected = stderr(lambda *pair, value=value: value(compare_predictions(*pair)).value)
         np.testing.assert_allclose(value(found).stderr, expected, rtol=1e-10)
 
 
 def test_closed_forms():
     sure = 50 * np.tile(np.eye(4), (5, 1))
     mixed = np.tile([[7.0, 7.0, 0.0, 0.0]], (10, 1))
-    found = predictions(mixed, sure)
+    found = compare_predictions(mixed, sure)
     assert found.threshold == 0.9
     assert found.real.mean_max_logit[:2] == (50, 0)
     assert found.generated.mean_max_logit[:2] == (7, 0)
@@ -114,7 +114,8 @@ def test_the_expected_distance_of_many_draws(random):
 
 def test_draws_of_one_distribution_are_as_far_apart_as_expected(random):
     pairs = [
-        predictions(random.normal(size=(300, 5)), random.normal(size=(200, 5))) for _ in range(60)
+        compare_predictions(random.normal(size=(300, 5)), random.normal(size=(200, 5)))
+        for _ in range(60)
     ]
     values, expected = np.array(
         [(p.label_distance.value, p.label_distance.expected) for p in pairs]
@@ -124,7 +125,9 @@ def test_draws_of_one_distribution_are_as_far_apart_as_expected(random):
 
 def test_the_error_is_that_of_draws_where_distributions_differ(random):
     pairs = [
-        predictions(random.normal(size=(300, 4)) + [0.7, 0, 0, 0], random.normal(size=(200, 4)))
+        compare_predictions(
+            random.normal(size=(300, 4)) + [0.7, 0, 0, 0], random.normal(size=(200, 4))
+        )
         for _ in range(100)
     ]
     values, errors = np.array([p.label_distance[:2] for p in pairs]).T
@@ -142,4 +145,4 @@ def test_the_error_is_that_of_draws_where_distributions_differ(random):
 )
 def test_what_cannot_be_measured(generated, real, threshold, complaint):
     with pytest.raises(ValueError, match=complaint):
-        predictions(generated, real, threshold=threshold)
+        compare_predictions(generated, real, threshold=threshold)

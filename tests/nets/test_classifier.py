@@ -107,7 +107,10 @@ def test_bfloat16_comes_out_as_float32(key, images):
     ("shape", "complaint"),
     [
         ((2,), r"a classifier takes images: got examples of shape \(2,\)"),
-        ((8, 6, 1), "2 levels of `multipliers` need a height and width that 4 divides.*8x6"),
+        (
+            (8, 6, 1),
+            "height and width must be divisible by 4 for the 2 levels of `multipliers`.*8x6",
+        ),
         ((6, 8, 1), "6x8"),
     ],
 )
@@ -123,7 +126,7 @@ def test_what_it_cannot_take(key, shape, complaint):
         ({"features": 0}, "`features` must be at least 1: got 0"),
         ({"channels": 6}, "`channels` must be a multiple of 4.*got 6"),
         ({"channels": 0}, "`channels` must be a multiple of 4.*got 0"),
-        ({"multipliers": ()}, r"`multipliers` must be one or more whole numbers.*got \(\)"),
+        ({"multipliers": ()}, r"`multipliers` must be one or more positive integers.*got \(\)"),
         ({"multipliers": (1, 0)}, "`multipliers`"),
         ({"dropout": 1.0}, r"`dropout` must lie in \[0, 1\): got 1.0"),
     ],

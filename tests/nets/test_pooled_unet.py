@@ -186,8 +186,8 @@ def test_bfloat16_is_close_and_returns_float32(params, inputs):
 
 
 def test_images_of_28_pixels_are_refused():
-    message = r"16 must divide their size, which 4 levels halve 4 times: got shape \(1, 28, 28, 1\)"
-    with pytest.raises(ValueError, match=rf"{message}. Pad them or use fewer `widths`"):
+    message = r"divisible by 16: 4 levels halve it 4 times: got shape \(1, 28, 28, 1\)"
+    with pytest.raises(ValueError, match=rf"{message}. Pad the images or use fewer `widths`"):
         PooledUNetSpec().build().init(jax.random.key(0), jnp.zeros((1, 28, 28, 1)), jnp.zeros(1))
 
 
@@ -200,7 +200,7 @@ def test_other_shapes_are_refused(params, shape):
 def test_a_condition_is_refused(params, inputs):
     apply(NETWORK, params, *inputs, Condition())
     for condition in (Condition(label=jnp.zeros(3, int)), Condition(image=jnp.zeros(SHAPE))):
-        with pytest.raises(ValueError, match="is told the time alone: got a condition"):
+        with pytest.raises(ValueError, match="takes no condition: got one"):
             apply(NETWORK, params, *inputs, condition)
 
 

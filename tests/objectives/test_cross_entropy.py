@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.special
 
-from sde_jax.arrays import Part
+from sde_jax.arrays import strided_parts
 from sde_jax.objectives import CrossEntropy
+from sde_jax.randomness import example_seeds
 
 X = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
 LABELS = np.array([0, 2, 1, 1, 0, 2])
@@ -22,19 +23,18 @@ OBJECTIVE = CrossEntropy(logits=logits)
 
 
 def test_losses_are_minus_the_log_probability_of_the_label(key):
-    losses = OBJECTIVE.losses(WEIGHTS, key, X, LABELS, deterministic=True)
+    seeds = example_seeds(key, 6)
+    losses = OBJECTIVE.losses(WEIGHTS, seeds, X, LABELS, deterministic=True)
     expected = -scipy.special.log_softmax(X @ WEIGHTS, axis=1)[np.arange(6), LABELS]
     np.testing.assert_allclose(losses, expected, rtol=1e-5)
-    even = OBJECTIVE.losses(np.zeros_like(WEIGHTS), key, X, LABELS, deterministic=True)
+    even = OBJECTIVE.losses(np.zeros_like(WEIGHTS), seeds, X, LABELS, deterministic=True)
     np.testing.assert_allclose(even, np.log(3), rtol=1e-6)
 
 
 def test_parts_are_the_whole_and_have_dropout_of_their_own(key):
-    x, labels = jnp.asarray(X), jnp.asarray(LABELS)
+    given = example_seeds(key, 6), jnp.asarray(X), jnp.asarray(LABELS)
     for deterministic in (True, False):
-        whole = OBJECTIVE.losses(WEIGHTS, key, x, labels, deterministic=deterministic)
-        for index in range(2):
-            part = OBJECTIVE.losses(
-                WEIGHTS, key, x, labels, deterministic=deterministic, part=Part(index, 2)
-            )
+        whole = OBJECTIVE.losses(WEIGHTS, *given, deterministic=deterministic)
+        for index, part_given in enumerate(strided_parts(given, 2)):
+            part = OBJECTIVE.losses(WEIGHTS, *part_given, deterministic=deterministic)
             assert np.allclose(part, whole[index::2], rtol=1e-5) == deterministic

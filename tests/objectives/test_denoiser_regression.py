@@ -8,11 +8,12 @@ import optax
 import pytest
 from cases import DEVIATION, MEAN, SDES, keys
 
-from sde_jax.arrays import Part
+from sde_jax.arrays import strided_parts
 from sde_jax.nets.mlp import MLPSpec
 from sde_jax.objectives import DenoiserRegression, NetworkDenoiser
+from sde_jax.randomness import example_seeds
 from sde_jax.sampling import Heun, KarrasGrid, PredictorCorrector
-from sde_jax.score import BlindDenoiserScore, LogNoiseLevel, ToldDenoiserScore
+from sde_jax.score import BlindDenoiserScore, DenoiserScore, LogNoiseLevel
 from sde_jax.sde import VE
 
 LOW, HIGH, SCALE = 0.05, 3.0, 0.3
@@ -116,7 +117,7 @@ def test_blind_the_best_gain_is_that_of_the_average_level(key):
 def mean_loss_of(objective):
     def mean_loss(params, key):
         key_data, key_loss = jax.random.split(key)
-        return objective.losses(params, key_loss, data(key_data, 256)).mean()
+        return objective.losses(params, example_seeds(key_loss, 256), data(key_data, 256)).mean()
 
     return mean_loss
 
@@ -146,18 +147,19 @@ def test_the_network_is_shown_data_of_about_unit_size():
 @pytest.mark.parametrize("told", [True, False])
 def test_parts_are_the_whole_and_have_dropout_of_their_own(told, key):
     objective = DenoiserRegression(network=Dropped(), told=told, **RANGE)
-    x0 = data(key, 6)
+    given = example_seeds(key, 6), data(key, 6)
     for deterministic in (True, False):
-        whole = objective.losses({}, key, x0, deterministic=deterministic)
-        for index in range(2):
-            part = objective.losses({}, key, x0, deterministic=deterministic, part=Part(index, 2))
+        whole = objective.losses({}, *given, deterministic=deterministic)
+        for index, part_given in enumerate(strided_parts(given, 2)):
+            part = objective.losses({}, *part_given, deterministic=deterministic)
             assert np.allclose(part, whole[index::2], rtol=1e-5) == deterministic
 
 
 def test_no_two_parts_drop_the_same(key):
     """Of one number an example, with a gain that tells the losses of dropped ones by their size."""
     objective = DenoiserRegression(network=Dropped(gain=1e6), told=False, **RANGE)
-    parts = [objective.losses({}, key, jnp.ones((64, 1)), part=Part(i, 2)) > 1e6 for i in (0, 1)]
+    given = example_seeds(key, 64), jnp.ones((64, 1))
+    parts = [objective.losses({}, *part) > 1e6 for part in strided_parts(given, 2)]
     kept = np.stack(parts)
     assert kept.sum(axis=1).min() > 8 and kept.sum(axis=1).max() < 24
     assert (kept[0] != kept[1]).any()
@@ -167,7 +169,7 @@ def test_levels_are_drawn_evenly_in_their_logarithm(key):
     """Of a denoiser that returns y, the loss is ``level^2 noise^2``; known quantiles of levels."""
     objective = DenoiserRegression(network=Seen(time=True), told=False, **RANGE)
     count = 2000
-    losses = objective.losses({}, key, jnp.zeros((count, 400)))
+    losses = objective.losses({}, example_seeds(key, count), jnp.zeros((count, 400)))
     fractions = (jnp.log(jnp.sqrt(losses)) - np.log(LOW)) / np.log(HIGH / LOW)
     for quantile in (0.1, 0.5, 0.9):
         share = (fractions < quantile).mean()
@@ -205,7 +207,7 @@ def test_a_trained_denoiser_samples_the_data(key):
     sde = VE(sigma_min=0.02, sigma_max=5.0)
     sampler = PredictorCorrector(grid=KarrasGrid(steps=20, last=0.03), predictor=Heun())
     draw = jax.jit(lambda score: sampler(keys(key_samples, 1000), score, sde, (2,)).x)
-    x = draw(ToldDenoiserScore(objective.denoiser(params), sde))
+    x = draw(DenoiserScore(objective.denoiser(params), sde))
     left = np.sqrt(V / (V + 5.0**2))
     np.testing.assert_allclose(x.mean(axis=0), MEAN * (1 - left), atol=0.05)
     np.testing.assert_allclose(x.std(axis=0), 5.0 * left, rtol=0.1)
@@ -215,7 +217,7 @@ def test_a_trained_denoiser_samples_the_data(key):
 def test_a_denoiser_is_a_pytree_of_its_parameters(told):
     objective, traces = DenoiserRegression(network=Affine(), told=told, **RANGE), []
     sde, t = SDES["vp"], jnp.asarray(0.5)
-    adapter = ToldDenoiserScore if told else BlindDenoiserScore
+    adapter = DenoiserScore if told else BlindDenoiserScore
 
     def evaluate(score, x):
         traces.append(None)

@@ -16,6 +16,7 @@ from sde_jax.objectives import (
     StratifiedTimes,
     UniformTimes,
 )
+from sde_jax.randomness import example_seeds
 from sde_jax.score import (
     DataPrediction,
     EDMPrediction,
@@ -108,8 +109,10 @@ def test_the_exact_score_is_the_minimum_and_its_loss_is_known(
     def one(key):
         key_data, key_loss = jax.random.split(key)
 
+        seeds = example_seeds(key_loss, 256)
+
         def loss(params):
-            return objective.losses(params, key_loss, data(key_data, 256)).mean()
+            return objective.losses(params, seeds, data(key_data, 256)).mean()
 
         return jax.value_and_grad(loss)(params)
 
@@ -126,9 +129,9 @@ def test_the_exact_score_is_the_minimum_and_its_loss_is_known(
 @each_sde
 def test_a_wrong_score_loses(sde, key):
     objective = DenoisingScoreMatching(model=exact_model(sde))
-    x0 = data(key, 4096)
+    x0, seeds = data(key, 4096), example_seeds(key, 4096)
     right, small, moved = (
-        objective.losses({"gain": gain, "shift": shift}, key, x0).mean()
+        objective.losses({"gain": gain, "shift": shift}, seeds, x0).mean()
         for gain, shift in [(1.0, 0.0), (0.8, 0.0), (1.0, 0.1)]
     )
     assert right < small
@@ -146,7 +149,7 @@ def test_importance_sampling_changes_the_variance_and_nothing_else(sde, key):
 
         def one(key):
             key_data, key_loss = jax.random.split(key)
-            return objective.losses(params, key_loss, data(key_data, 64)).mean()
+            return objective.losses(params, example_seeds(key_loss, 64), data(key_data, 64)).mean()
 
         return np.asarray(jax.jit(jax.vmap(one))(jax.random.split(key, 400)))
 
@@ -169,8 +172,9 @@ def constant_weight(sde):
 @each_sde
 def test_half_the_sum_is_d_over_two_means(sde, key):
     x0, params = jax.random.normal(key, (4, 3, 2, 1)), {"gain": 0.7, "shift": 0.1}
+    model, seeds = exact_model(sde), example_seeds(key, 4)
     losses = [
-        DenoisingScoreMatching(model=exact_model(sde), reduction=reduction).losses(params, key, x0)
+        DenoisingScoreMatching(model=model, reduction=reduction).losses(params, seeds, x0)
         for reduction in ("mean", "half_sum")
     ]
     np.testing.assert_allclose(losses[1], 3 * losses[0], rtol=1e-5)
@@ -181,7 +185,7 @@ def test_an_unknown_reduction_is_refused():
         DenoisingScoreMatching(model=exact_model(SDES["vp"]), reduction="sum")
 
 
-def test_losses_draw_times_noise_and_dropout_from_the_key(key):
+def test_losses_draw_times_noise_and_dropout_from_the_seeds(key):
     class Dropped(nn.Module):
         @nn.compact
         def __call__(self, x, time, condition=None, *, deterministic):
@@ -190,12 +194,13 @@ def test_losses_draw_times_noise_and_dropout_from_the_key(key):
     objective = DenoisingScoreMatching(
         model=ScoreModel(network=Dropped(), sde=SDES["vp"]), times=StratifiedTimes()
     )
-    x0 = data(key, 8)
-    first, again = objective.losses({}, key, x0), objective.losses({}, key, x0)
+    x0, seeds = data(key, 8), example_seeds(key, 8)
+    first, again = objective.losses({}, seeds, x0), objective.losses({}, seeds, x0)
     np.testing.assert_array_equal(first, again)
-    still = objective.losses({}, key, x0, deterministic=True)
+    still = objective.losses({}, seeds, x0, deterministic=True)
     assert not np.allclose(first, still)
-    other = objective.losses({}, jax.random.fold_in(key, 1), x0, deterministic=True)
+    others = example_seeds(jax.random.fold_in(key, 1), 8)
+    other = objective.losses({}, others, x0, deterministic=True)
     assert not np.allclose(still, other)
 
 

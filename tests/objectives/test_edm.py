@@ -16,6 +16,7 @@ from sde_jax.objectives import (
     LogNormalNoise,
     MinSNRWeighting,
 )
+from sde_jax.randomness import example_seeds
 from sde_jax.score import EDMPrediction, LogNoiseLevel, ScoreModel
 
 DATA_DEVIATION = 0.5
@@ -109,9 +110,10 @@ def test_the_exact_score_is_the_minimum_and_its_loss_is_known(sde, key):
     def one(key):
         key_data, key_loss = jax.random.split(key)
         x0 = MEAN + DEVIATION * jax.random.normal(key_data, (256, 2))
-        return jax.value_and_grad(
-            lambda gain: objective.losses({"gain": gain}, key_loss, x0).mean()
-        )(1.0)
+        seeds = example_seeds(key_loss, 256)
+        return jax.value_and_grad(lambda gain: objective.losses({"gain": gain}, seeds, x0).mean())(
+            1.0
+        )
 
     values, gradients = one(jax.random.split(key, 64))
     for estimates, expected in [(values, least_loss()), (gradients, 0.0)]:

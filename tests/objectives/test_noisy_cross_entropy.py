@@ -12,8 +12,9 @@ import scipy.integrate
 from cases import SDES, each_name, line_mixture, oracle_of
 from posterior_network import Outputs, log_posterior, params_of, posterior_model
 
-from sde_jax.arrays import Part
+from sde_jax.arrays import strided_parts
 from sde_jax.objectives import DiscreteTimes, LikelihoodTimes, NoisyCrossEntropy, UniformTimes
+from sde_jax.randomness import example_seeds
 from sde_jax.score import ClassifierModel, ScaledTime
 from sde_jax.sde import VP
 
@@ -66,7 +67,8 @@ def mean_losses(objective, key):
     def of_batch(key):
         key_data, key_loss = jax.random.split(key)
         x0, label = labelled(key_data, SIZE)
-        losses = jax.vmap(lambda params: objective.losses(params, key_loss, x0, label))(stacked)
+        seeds = example_seeds(key_loss, SIZE)
+        losses = jax.vmap(lambda params: objective.losses(params, seeds, x0, label))(stacked)
         return losses.mean(axis=1)
 
     losses = np.asarray(of_batch(jax.random.split(key, BATCHES)), np.float64)
@@ -118,7 +120,7 @@ def test_the_network_sees_alpha_x0_plus_sigma_noise(name, key):
     )
     objective = NoisyCrossEntropy(model=model, times=DiscreteTimes(levels=4))
     x0, _ = labelled(key_data, 4 * 8192)
-    losses = jax.jit(functools.partial(objective.losses, {}, key_loss, x0))
+    losses = jax.jit(functools.partial(objective.losses, {}, example_seeds(key_loss, len(x0)), x0))
     shown, told = (
         40 * (2 - np.asarray(losses(jnp.full(len(x0), label)), np.float64)) for label in (0, 1)
     )
@@ -160,9 +162,9 @@ def of_parts(model, params, key, deterministic):
     @jax.jit
     def losses(key):
         key_data, key_loss = jax.random.split(key)
-        given = (params, key_loss, *labelled(key_data, 12))
-        parts = [Part(0, 1), *(Part(index, 3) for index in range(3))]
-        return [objective.losses(*given, deterministic=deterministic, part=part) for part in parts]
+        given = (example_seeds(key_loss, 12), *labelled(key_data, 12))
+        parts = [given, *strided_parts(given, 3)]
+        return [objective.losses(params, *part, deterministic=deterministic) for part in parts]
 
     return losses(key)
 
@@ -178,4 +180,4 @@ def test_dropout_is_off_on_demand_and_of_each_part_its_own(key):
     whole, *_ = of_parts(model, {}, key, True)
     np.testing.assert_allclose(whole, np.log(2), rtol=1e-6)
     whole, *parts = of_parts(model, {}, key, False)
-    assert len({*map(float, np.concatenate([whole, *parts]))}) == 24
+    assert len(np.unique(whole)) == len(np.unique(np.concatenate(parts))) == 12

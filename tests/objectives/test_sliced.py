@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from cases import DEVIATION, MEAN, SDES
+from cases import DEVIATION, MEAN, SDES, keys
 
-from sde_jax.arrays import Part, expand_like
+from sde_jax.arrays import expand_like, strided_parts
+from sde_jax.data.source import Batch
 from sde_jax.nets.ncsnpp import NCSNppSpec
 from sde_jax.objectives import (
     DenoisingScoreMatching,
@@ -22,6 +23,7 @@ from sde_jax.objectives import (
     SlicedScoreMatching,
     UniformTimes,
 )
+from sde_jax.randomness import example_seeds
 from sde_jax.score import (
     DataPrediction,
     EDMPrediction,
@@ -139,12 +141,12 @@ def differences():
 
             return jax.value_and_grad(loss)(params)
 
-        found = []
+        found, keys_directions = [], keys(key_directions, 256)
         for projection, variance_reduced, slices in VARIANTS:
             objective = SlicedScoreMatching(
                 **settings, projection=projection, variance_reduced=variance_reduced, slices=slices
             )
-            found.append(estimate(objective, objective.directions(key_directions, x0)))
+            found.append(estimate(objective, objective.directions(keys_directions, x0)))
         loss, gradient = estimate(DenoisingScoreMatching(**settings))
         found.append((loss - settings["weighting"](VP, t).mean(), gradient))
         exact = estimate(ImplicitScoreMatching(**settings))
@@ -190,7 +192,7 @@ def test_in_one_dimension_a_unit_slice_is_exact(projection, variance_reduced, ke
     sliced = SlicedScoreMatching(
         model=model, projection=projection, variance_reduced=variance_reduced, slices=2
     )
-    directions = sliced.directions(key, x0)
+    directions = sliced.directions(keys(key, 16), x0)
     found = sliced.losses_at(params, x0, t, noise, directions)
     expected = ImplicitScoreMatching(model=model).losses_at(params, x0, t, noise)
     exact = np.allclose(found, expected, rtol=1e-5, atol=1e-6)
@@ -257,7 +259,9 @@ def test_losses_estimate_the_integral_over_time(kind, times, key):
     @jax.vmap
     def one(key):
         key_data, key_loss = jax.random.split(key)
-        return objective.losses(params, key_loss, lopsided(key_data, 512, 2)).mean()
+        return objective.losses(
+            params, example_seeds(key_loss, 512), lopsided(key_data, 512, 2)
+        ).mean()
 
     estimates = np.asarray(one(jax.random.split(key, 64)), np.float64)
     grid = jnp.linspace(0.05, 1.0, 20_001)
@@ -277,7 +281,7 @@ def test_a_unet(key):
     dropout_key = jax.random.fold_in(key, 1)
     implicit = ImplicitScoreMatching(model=model)
     sliced = SlicedScoreMatching(model=model, variance_reduced=False, slices=2)
-    directions = sliced.directions(jax.random.fold_in(key, 2), x0)
+    directions = sliced.directions(keys(jax.random.fold_in(key, 2), 2), x0)
 
     @jax.jit
     @jax.value_and_grad
@@ -325,24 +329,25 @@ each_objective = pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=O
 def test_the_losses_of_a_part_are_those_of_the_whole(objective, key):
     """Each example at its own time, noise, directions and condition; spread over devices, too."""
     params = random_parameters(objective.model, 3)
-    x0, condition = lopsided(key, 16, 3), jnp.linspace(-1.0, 1.0, 16)
-    losses = jax.jit(objective.losses, static_argnames=("deterministic", "part"))
-    whole = losses(params, key, x0, condition, deterministic=True)
-    for index in range(2):
-        part = losses(params, key, x0, condition, deterministic=True, part=Part(index, 2))
+    seeds, x0, condition = example_seeds(key, 16), lopsided(key, 16, 3), jnp.linspace(-1.0, 1.0, 16)
+    losses = jax.jit(objective.losses, static_argnames="deterministic")
+    whole = losses(params, seeds, x0, condition, deterministic=True)
+    for index, given in enumerate(strided_parts((seeds, x0, condition), 2)):
+        part = losses(params, *given, deterministic=True)
         np.testing.assert_allclose(part, whole[index::2], rtol=1e-5, atol=1e-6)
     spread = jax.NamedSharding(jax.make_mesh((8,), ("data",)), jax.P("data"))
-    apart = losses(params, key, *jax.device_put((x0, condition), spread), deterministic=True)
+    apart = losses(params, *jax.device_put((seeds, x0, condition), spread), deterministic=True)
     np.testing.assert_allclose(apart, whole, rtol=1e-5, atol=1e-6)
-    assert not np.allclose(losses(params, key, x0, deterministic=True), whole)
+    assert not np.allclose(losses(params, seeds, x0, deterministic=True), whole)
 
 
 @each_objective
-def test_dropout_is_the_keys_and_a_parts_own(objective, key):
+def test_dropout_is_the_seeds(objective, key):
     params, x0 = random_parameters(objective.model, 3), lopsided(key, 8, 3)
-    noisy, again = objective.losses(params, key, x0), objective.losses(params, key, x0)
+    seeds = example_seeds(key, 8)
+    noisy, again = objective.losses(params, seeds, x0), objective.losses(params, seeds, x0)
     np.testing.assert_array_equal(noisy, again)
-    assert not np.allclose(noisy, objective.losses(params, key, x0, deterministic=True))
+    assert not np.allclose(noisy, objective.losses(params, seeds, x0, deterministic=True))
     t, noise = jnp.full(8, 0.5), x0
     directions = (jnp.ones((8, 2, 3)),) if isinstance(objective, SlicedScoreMatching) else ()
     arguments = (params, x0, t, noise, *directions)
@@ -360,8 +365,8 @@ def test_a_learner_finds_the_true_score(objective, key):
     times = UniformTimes(t_min=0.05)
     kind = type(objective)(model=model_of(Affine()), times=times)
 
-    def losses(params, key, batch, **options):
-        return kind.losses(params, key, batch["x"], **options)
+    def losses(params, seeds, batch, **options):
+        return kind.losses(params, seeds, batch.x, **options)
 
     learner = gradient_learner(
         lambda key: kind.model.init(key, (2,)),
@@ -373,7 +378,7 @@ def test_a_learner_finds_the_true_score(objective, key):
 
     def step(state, key):
         key_data, key_update = jax.random.split(key)
-        return learner.update(state, key_update, {"x": lopsided(key_data, 256, 2)})
+        return learner.update(state, key_update, Batch(lopsided(key_data, 256, 2), None))
 
     state, _ = jax.jit(
         lambda key: jax.lax.scan(step, learner.init(key), jax.random.split(key, 200))
@@ -385,7 +390,7 @@ def test_a_learner_finds_the_true_score(objective, key):
 @pytest.mark.parametrize("projection", PROJECTIONS)
 def test_directions_are_of_their_kind(projection, key):
     objective = SlicedScoreMatching(model=model_of(Curved()), projection=projection, slices=2)
-    directions = np.asarray(objective.directions(key, jnp.zeros((4000, 3, 1))))
+    directions = np.asarray(objective.directions(keys(key, 4000), jnp.zeros((4000, 3, 1))))
     assert directions.shape == (4000, 2, 3, 1)
     lengths = (directions**2).sum(axis=(2, 3))
     assert np.allclose(lengths, 3.0, rtol=1e-5) == (projection != "gaussian")

@@ -16,6 +16,7 @@ from sde_jax.objectives import (
     StratifiedTimes,
     UniformTimes,
 )
+from sde_jax.randomness import example_seeds
 
 T_MIN = 1e-5
 EVERY = [UniformTimes(), StratifiedTimes(), LikelihoodTimes()]
@@ -57,7 +58,7 @@ def likelihood_cdf(sde, t):
 @each_sde
 def test_likelihood_times_have_the_density_of_the_weight(sde, key):
     """Kolmogorov-Smirnov, of 2000 single draws: strata would look too regular to the test."""
-    draw = jax.vmap(lambda key: LikelihoodTimes()(key, sde, 1).t[0])
+    draw = jax.vmap(lambda key: LikelihoodTimes()(example_seeds(key, 1), sde).t[0])
     t = np.asarray(jax.jit(draw)(jax.random.split(key, 2000)))
     assert kstest(t, lambda t: likelihood_cdf(sde, t)).pvalue > 1e-3
     assert kstest(t, lambda t: likelihood_cdf(sde, t**1.3)).pvalue < 1e-3
@@ -65,21 +66,21 @@ def test_likelihood_times_have_the_density_of_the_weight(sde, key):
 
 @pytest.mark.parametrize("times", [UniformTimes(t_min=0.2), StratifiedTimes(t_min=0.2)])
 def test_uniform_times_are_uniform(times, key):
-    draw = jax.vmap(lambda key: times(key, SDES["vp"], 1).t[0])
+    draw = jax.vmap(lambda key: times(example_seeds(key, 1), SDES["vp"]).t[0])
     t = np.asarray(draw(jax.random.split(key, 2000)))
     assert kstest(t, "uniform", args=(0.2, 0.8)).pvalue > 1e-3
     assert t.min() >= 0.2
-    np.testing.assert_array_equal(times(key, SDES["vp"], 7).importance, np.ones(7))
+    np.testing.assert_array_equal(times(example_seeds(key, 7), SDES["vp"]).importance, np.ones(7))
 
 
 def test_strata_hold_one_time_each(key):
-    t = np.asarray(StratifiedTimes(t_min=0.1)(key, SDES["vp"], 50).t)
+    t = np.asarray(StratifiedTimes(t_min=0.1)(example_seeds(key, 50), SDES["vp"]).t)
     np.testing.assert_array_equal(np.floor((t - 0.1) / 0.9 * 50 + 1e-4), np.arange(50))
 
 
 @each_sde
 def test_strata_of_likelihood_times_have_equal_shares(sde, key):
-    t = LikelihoodTimes()(key, sde, 40).t
+    t = LikelihoodTimes()(example_seeds(key, 40), sde).t
     shares = likelihood_cdf(sde, np.asarray(t)) * 40
     assert (np.abs(shares - (np.arange(40) + 0.5)) < 0.52).all()
 
@@ -91,7 +92,8 @@ def test_importance_weights_make_means_over_time_unbiased(sde, key):
         exact_times = jnp.linspace(T_MIN, 1.0, 200_001)
         weight = sde.sigma(exact_times) ** 2 * (exact_times + 1)
         expected = float(jax.scipy.integrate.trapezoid(weight, exact_times)) / (1 - T_MIN)
-    drawn = jax.vmap(lambda key: LikelihoodTimes()(key, sde, 64))(jax.random.split(key, 200))
+    seeds = jax.vmap(lambda key: example_seeds(key, 64))(jax.random.split(key, 200))
+    drawn = jax.vmap(lambda seeds: LikelihoodTimes()(seeds, sde))(seeds)
     values = (drawn.importance * sde.sigma(drawn.t) ** 2 * (drawn.t + 1)).mean(axis=1)
     z = (values.mean() - expected) / (values.std() / np.sqrt(len(values)))
     assert abs(z) < 5, z
@@ -100,7 +102,7 @@ def test_importance_weights_make_means_over_time_unbiased(sde, key):
 @each_sampler
 @each_sde
 def test_times_stay_between_t_min_and_one(times, sde, key):
-    t = times(key, sde, 1000).t
+    t = times(example_seeds(key, 1000), sde).t
     assert t.min() >= np.float32(T_MIN)
     assert t.max() <= 1.0
 
@@ -114,7 +116,7 @@ def test_wrong_ends_are_refused(times, t_min):
 
 @pytest.mark.parametrize("levels", [2, 50])
 def test_discrete_times_are_those_of_the_levels_alike(levels, key):
-    t, importance = DiscreteTimes(levels=levels)(key, SDES["vp"], 200 * levels)
+    t, importance = DiscreteTimes(levels=levels)(example_seeds(key, 200 * levels), SDES["vp"])
     expected = (np.arange(levels) / (levels - 1)).astype(np.float32)
     times, counts = np.unique(t, return_counts=True)
     np.testing.assert_array_equal(times, expected)
@@ -126,7 +128,7 @@ def test_discrete_times_are_those_of_the_levels_alike(levels, key):
 def test_log_normal_noise_has_that_law_in_every_process(sde, key):
     """Of noise_to_signal, beyond the ends of the process, too; nothing is weighted."""
     times = LogNormalNoise(mean=-1.0, deviation=2.0)
-    t, importance = times(key, sde, 2000)
+    t, importance = times(example_seeds(key, 2000), sde)
     standardized = (np.log(sde.noise_to_signal(t)) + 1.0) / 2.0
     assert kstest(standardized, "norm").pvalue > 1e-3
     np.testing.assert_array_equal(importance, np.ones(2000))

@@ -1,4 +1,4 @@
-"""Tests of classifiers as experiments: what they are shown, their report, what refuses them."""
+"""Tests of classifiers as experiments: what they are shown, their accuracy, what refuses them."""
 
 import dataclasses
 import functools
@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from in_process import CLASSIFIER, refusal, succeed
 
-from experiments import digits_classifier
-from sde_jax.arrays import Part
+from sde_jax.arrays import strided_parts
 from sde_jax.data import ArraySource, Batch, DataSpec, ImageScaling
 from sde_jax.nets.classifier import ClassifierSpec
+from sde_jax.randomness import example_seeds
 from sde_jax.recipes import classification
 from sde_jax.recipes.classification import Classification
 from sde_jax.runs.trained_run import open_run_of
@@ -37,7 +37,7 @@ class Dots(DataSpec):
 
 def dots(data=None, *, dropout=0.5, **fields):
     network = ClassifierSpec(classes=3, channels=4, multipliers=(1,), features=6, dropout=dropout)
-    whole = digits_classifier.experiment
+    whole = digits.digits_classifier()
     return dataclasses.replace(whole, data=data or Dots(), network=network, **fields)
 
 
@@ -69,10 +69,9 @@ def test_a_part_of_a_batch_has_the_losses_that_it_has_in_the_whole(key, monkeypa
     dots().learner((4, 4, 1))
     ((init_params, losses, _),) = learners
     batch, params = next(dots().data.load().batches(key, "train", 24)), jax.jit(init_params)(key)
-    whole, part = (
-        jax.jit(functools.partial(losses, deterministic=True, part=part))(params, key, batch)
-        for part in (Part(0, 1), Part(1, 3))
-    )
+    given = example_seeds(key, 24), batch
+    of = jax.jit(functools.partial(losses, deterministic=True))
+    whole, part = of(params, *given), of(params, *strided_parts(given, 3)[1])
     np.testing.assert_allclose(part, whole[1::3], rtol=1e-5)
 
 
@@ -105,12 +104,13 @@ def test_a_finished_run_is_left_alone(classifier_training):
             [],
             "`classes` must be 5 or more, as the data's labels: got 3",
         ),
-        (Dots(), ["--training.sample-every", 5], "`sample_every` must be 0 where"),
+        (Dots(), ["--training.sample-every", 5], "`sample_every` must be 0 if"),
         (Dots(), ["--network.multipliers", 1, 1, 1], "levels of `multipliers` need a height"),
     ],
 )
 def test_what_cannot_be_trained_leaves_nothing(tmp_path, monkeypatch, data, options, complaint):
-    monkeypatch.setattr(digits_classifier, "experiment", dots(data))
+    experiment = dots(data)
+    monkeypatch.setattr(digits, "digits_classifier", lambda: experiment)
     folder = ["--workdir", tmp_path / "run"]
     line = refusal("train", "digits_classifier", *folder, "--training.batch-size", 16, *options)
     assert complaint in line

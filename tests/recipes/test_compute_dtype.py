@@ -6,13 +6,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.digits_vp import experiment
+from experiments.digits import digits_vp
 from sde_jax.data import Batch, GaussianMixture
 from sde_jax.nets.mlp import MLPSpec
 from sde_jax.nets.spec import NetworkSpec
 
 points = dataclasses.replace(
-    experiment, data=GaussianMixture(), network=MLPSpec(width=32), compute_dtype="bfloat16"
+    digits_vp(), data=GaussianMixture(), network=MLPSpec(width=32), compute_dtype="bfloat16"
 )
 
 

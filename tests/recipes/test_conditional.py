@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import PIL.Image
 import pytest
+from experiments.digits_conditional import experiment as digits_conditional
 from in_process import refusal, succeed
 
-from experiments.digits_conditional import experiment as digits_conditional
+from experiments.studies.answers import Answers
 from sde_jax.data import Digits
 from sde_jax.recipes.conditional import Task
 
@@ -29,13 +30,14 @@ def run(tmp_path_factory):
     return folder, trained
 
 
-def test_training_ends_with_answers(run):
-    folder, trained = run
-    assert trained["count"] == 256
-    errors = {name: error["value"] for name, error in trained["rmse"].items()}
+def test_its_report_compares_answers(run, tmp_path):
+    folder, _ = run
+    results = Answers(run=folder.name).measure(folder.parent, tmp_path)
+    assert results["count"] == 256
+    errors = {name: error["value"] for name, error in results["rmse"].items()}
     assert errors.keys() == {"regression", "one_draw", "mean_of_draws"}
     assert errors["mean_of_draws"] < errors["one_draw"]
-    with PIL.Image.open(trained["picture"]) as picture:
+    with PIL.Image.open(tmp_path / "answers.png") as picture:
         assert picture.width > 7 * 64
     assert (folder / "pictures" / "samples-4.png").is_file()
 
@@ -71,7 +73,8 @@ def test_tasks_that_do_not_fit_are_refused_in_a_line(tmp_path, options, said):
 
 def test_the_task_is_recorded(run):
     config = json.loads((run[0] / "config.json").read_text())
-    assert config["experiment"]["task"] == {"type": "Task", "lost": "half", "factor": 4}
+    task = {"type": "sde_jax.recipes.Task", "lost": "half", "factor": 4}
+    assert config["experiment"]["task"] == task
 
 
 @pytest.mark.parametrize(
@@ -81,7 +84,7 @@ def test_the_task_is_recorded(run):
 )
 def test_colours_and_details_are_asked_for_by_the_same_model(data, task, channels):
     """What is left has the channels that it should, and samples are images of the data's shape."""
-    experiment = dataclasses.replace(digits_conditional, data=data, task=task)
+    experiment = dataclasses.replace(digits_conditional(), data=data, task=task)
     source, layout = data.load(), data.layout()
     assert experiment.questions(source).shape == (256, 8, 8, channels)
     draw = experiment.sample_fn(layout, experiment.sampling.build(), lambda: source)

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from experiments import digits_ddpm, mnist_ddpm, mnist_ddpm_narrow
+from sde_jax.randomness import example_seeds
 
-EXPERIMENTS = [module.experiment for module in (mnist_ddpm, mnist_ddpm_narrow, digits_ddpm)]
+EXPERIMENTS = [make() for make in (mnist_ddpm, mnist_ddpm_narrow, digits_ddpm)]
 BETAS = np.linspace(1e-4, 0.02, 1000)
 PRODUCTS = np.cumprod(1 - BETAS)
 MEAN, DEVIATION = 0.7, 0.4
@@ -15,7 +16,7 @@ MEAN, DEVIATION = 0.7, 0.4
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_the_network_is_told_every_index_and_shown_its_noise(experiment, key):
     model = experiment.model()
-    t = experiment.times(key, experiment.sde, 20_000).t
+    t = experiment.times(example_seeds(key, 20_000), experiment.sde).t
     told = np.asarray(model.time_condition(experiment.sde, t))
     index = told.astype(int)
     np.testing.assert_array_equal(told, index)
@@ -52,7 +53,7 @@ def test_samples_have_the_law_of_the_published_ones(key):
     16,384 samples have it to 5 standard errors, .016 and .011; without its noise the sampler
     would leave a deviation below .1.
     """
-    experiment = mnist_ddpm.experiment
+    experiment = mnist_ddpm()
     model = experiment.model()
     slopes, intercepts = regression(np.arange(1000))
 
@@ -79,13 +80,13 @@ def test_samples_have_the_law_of_the_published_ones(key):
 
 def test_there_are_82_epochs():
     """Of 60,000 images; no batch is cut short."""
-    training = mnist_ddpm.experiment.training
+    training = mnist_ddpm().training
     assert round(training.steps * training.batch_size / 60_000, 3) == 82.001
     assert training.seed == 0
 
 
 def test_an_image_costs_two_cores_little():
-    network = mnist_ddpm_narrow.experiment.network.build()
+    network = mnist_ddpm_narrow().network.build()
     x, time = jax.numpy.zeros((1, 32, 32, 1)), jax.numpy.zeros(1)
     params = jax.eval_shape(network.init, jax.random.key(0), x, time)
     cost = jax.jit(network.apply).lower(params, x, time).cost_analysis()

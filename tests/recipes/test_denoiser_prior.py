@@ -5,6 +5,8 @@ import PIL.Image
 import pytest
 from in_process import succeed
 
+from experiments.studies.residuals import Residuals
+
 TINY = [
     *("--network.channels", 4, "--network.multipliers", 1, "--network.attention-resolutions", 1),
     *("--training.batch-size", 16, "--training.steps", 4, "--training.eval-every", 4),
@@ -18,12 +20,13 @@ def run(tmp_path_factory):
     return folder, succeed("train", "digits_denoiser_prior", "--workdir", folder, *TINY)
 
 
-def test_training_ends_with_four_uses_of_the_residuals(run):
-    _, trained = run
-    distances = trained["kernel_distance"]
+def test_its_report_has_four_uses_of_the_residuals(run, tmp_path):
+    folder, _ = run
+    results = Residuals(run=folder.name).measure(folder.parent, tmp_path)
+    distances = results["kernel_distance"]
     assert list(distances) == ["subtracted", "unscaled", "blind", "told"]
     assert all(np.isfinite(distance["value"]) for distance in distances.values())
-    with PIL.Image.open(trained["picture"]) as picture:
+    with PIL.Image.open(tmp_path / "residuals.png") as picture:
         assert picture.width > 4 * 6 * 64
 
 

@@ -1,4 +1,4 @@
-"""Tests of classifiers of noisy data as experiments: training, their report, what refuses them."""
+"""Tests of classifiers of noisy data as experiments: training, accuracy, refusals."""
 
 import dataclasses
 import math
@@ -15,12 +15,12 @@ from in_process import CLASSIFIER, refusal, run_command, succeed
 from posterior_network import Outputs
 from scipy.stats import norm
 
-from experiments import digits_noisy_classifier
 from experiments.studies import accuracy
-from experiments.studies.accuracy import report_by_noise
 from sde_jax.data import ArraySource, Batch, DataSpec, ImageScaling
+from sde_jax.evaluation.accuracy import accuracy_by_noise
 from sde_jax.nets.classifier import ClassifierSpec
 from sde_jax.objectives import NoisyCrossEntropy
+from sde_jax.randomness import example_seeds
 from sde_jax.recipes.noisy_classification import NoisyClassification
 from sde_jax.runs.trained_run import open_run_of
 from sde_jax.score import ClassifierModel, LogNoiseLevel
@@ -47,7 +47,7 @@ class Squares(DataSpec):
 
 def squares(data=None, **fields):
     network = ClassifierSpec(classes=3, channels=4, multipliers=(1,), features=6, dropout=0.0)
-    whole = digits_noisy_classifier.experiment
+    whole = digits.digits_noisy_classifier()
     return dataclasses.replace(whole, data=data or Squares(), network=network, **fields)
 
 
@@ -129,16 +129,16 @@ class Signs:
 
 
 def run_of_signs(sde):
-    """What a report needs of a run, of the best classifier of `Signs`."""
+    """What the accuracy needs of a run, of the best classifier of `Signs`."""
     model = ClassifierModel(network=Sign(), sde=sde)
     experiment = SimpleNamespace(model=lambda: model)
     return SimpleNamespace(experiment=experiment, params={}, source=Signs())
 
 
 @each_name
-def test_the_accuracy_of_the_report_is_that_of_its_noise_level(name):
+def test_the_accuracy_is_that_of_its_noise_level(name):
     """The sign of ``.7 + level noise`` is right with probability Phi(.7 / level), n = 2500."""
-    found = report_by_noise(run_of_signs(SDES[name]))["accuracy_by_noise"]
+    found = accuracy_by_noise(run_of_signs(SDES[name]))["accuracy_by_noise"]
     assert set(found) == LEVELS
     for level, of_level in found.items():
         expected = norm.cdf(0.7 / float(level))
@@ -147,16 +147,16 @@ def test_the_accuracy_of_the_report_is_that_of_its_noise_level(name):
         assert of_level["count"] == 2500
 
 
-def test_the_report_does_not_depend_on_the_batch_size(monkeypatch):
+def test_the_accuracy_does_not_depend_on_the_batch_size(monkeypatch):
     run = run_of_signs(SDES["vp"])
-    whole = report_by_noise(run)
+    whole = accuracy_by_noise(run)
     monkeypatch.setattr(accuracy, "BATCH_SIZE", 900)
-    assert report_by_noise(run) == whole
+    assert accuracy_by_noise(run) == whole
 
 
 def test_levels_that_the_process_does_not_reach_are_left_out():
     run = run_of_signs(VE(sigma_min=0.05, sigma_max=3.0))
-    assert set(report_by_noise(run)["accuracy_by_noise"]) == {"0.1", "0.3", "1.0", "3.0"}
+    assert set(accuracy_by_noise(run)["accuracy_by_noise"]) == {"0.1", "0.3", "1.0", "3.0"}
 
 
 def test_its_loss_is_that_of_its_objective(key):
@@ -169,7 +169,9 @@ def test_its_loss_is_that_of_its_objective(key):
     state = jax.jit(learner.init)(key_init)
     state = state._replace(ema_params=shaken(state.params))
     losses = jax.jit(NoisyCrossEntropy(model=model).losses, static_argnames="deterministic")
-    expected = losses(state.ema_params, key_loss, batch.x, batch.label, deterministic=True)
+    expected = losses(
+        state.ema_params, example_seeds(key_loss, 48), batch.x, batch.label, deterministic=True
+    )
     found = jax.jit(learner.evaluate)(state, key_loss, batch)
     np.testing.assert_allclose(found, expected, rtol=1e-4)
     assert expected.std() > 0.01
@@ -180,12 +182,13 @@ def test_its_loss_is_that_of_its_objective(key):
     [
         (Squares(classes=None), [], "`data` must have labels for a classifier: it has none"),
         (Squares(classes=6), [], "`classes` must be 5 or more, as the data's labels: got 3"),
-        (Squares(), ["--training.sample-every", 5], "`sample_every` must be 0 where"),
+        (Squares(), ["--training.sample-every", 5], "`sample_every` must be 0 if"),
         (Squares(), ["--network.multipliers", 1, 1, 1], "levels of `multipliers` need a height"),
     ],
 )
 def test_what_cannot_be_trained_leaves_nothing(tmp_path, monkeypatch, data, options, complaint):
-    monkeypatch.setattr(digits_noisy_classifier, "experiment", squares(data))
+    experiment = squares(data)
+    monkeypatch.setattr(digits, "digits_noisy_classifier", lambda: experiment)
     folder = ["--workdir", tmp_path / "run"]
     name = "digits_noisy_classifier"
     assert complaint in refusal("train", name, *folder, "--training.batch-size", 16, *options)

@@ -1,24 +1,25 @@
-"""Tests of the experiments as values: configurations, lists, networks."""
+"""Configurations of runs: every experiment comes back, old ones open, others are refused."""
 
 import dataclasses
 import json
-import re
+import sys
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
-from in_process import refusal, run_command, succeed
+from in_process import succeed
 
 from experiments import digits_vp
-from experiments.reproduction.course import study_names
-from sde_jax.data import Batch, ImageScaling
+from experiments.digits import digits_ve
+from sde_jax.data import Batch
 from sde_jax.interop.score_sde import published_names
 from sde_jax.objectives import DiscreteTimes, EDMWeighting, LogNormalNoise, MinSNRWeighting
+from sde_jax.recipes import serialization
 from sde_jax.recipes.matching import Denoising
 from sde_jax.recipes.named import Named
 from sde_jax.recipes.serialization import ConfigurationError, from_config, to_config
-from sde_jax.recipes.trainable import Trainable
-from sde_jax.runs.catalogue import find
+from sde_jax.runs.catalogue import find, names
 from sde_jax.score import (
     DescendingIndex,
     EDMPrediction,
@@ -27,64 +28,50 @@ from sde_jax.score import (
     ScaledTime,
     ScorePrediction,
 )
-from sde_jax.sde import DDPMChain
+from sde_jax.sde import VP, DDPMChain
 
-NAMES = [
-    *("cifar10_subvp", "cifar10_ve", "cifar10_vp", "digits_classifier", "digits_conditional"),
-    *("digits_ddpm", "digits_denoiser_prior", "digits_flow", "digits_gan", "digits_labels"),
-    *("digits_latent", "digits_noisy_classifier", "digits_sliced", "digits_subvp", "digits_vae"),
-    *("digits_ve", "digits_vp", "flowers_colour", "flowers_colour_narrow", "flowers_narrow"),
-    *("flowers_vp", "folder", "mnist_classifier", "mnist_conditional", "mnist_conditional_narrow"),
-    *("mnist_ddpm", "mnist_ddpm_narrow", "mnist_denoiser_prior", "mnist_flow", "mnist_flow_narrow"),
-    *("mnist_gan", "mnist_gan_narrow", "mnist_labels", "mnist_latent", "mnist_latent_narrow"),
-    *("mnist_noisy_classifier", "mnist_sliced", "mnist_subvp", "mnist_subvp_narrow", "mnist_vae"),
-    *("mnist_vae_narrow", "mnist_ve", "mnist_ve_narrow", "mnist_vp", "mnist_vp_narrow"),
-    *("quickstart", "ring", "ring_implicit", "ring_sliced", "svhn_vp"),
-]
-SHAPES = {
-    "cifar10": (32, 32, 3),
-    "digits": (8, 8, 1),
-    "flowers": (64, 64, 1),
-    "flowers_colour": (64, 64, 3),
-    "flowers_colour_narrow": (32, 32, 3),
-    "flowers_narrow": (32, 32, 1),
-    "folder": (64, 64, 3),
-    "mnist": (32, 32, 1),
-    "quickstart": (8, 8, 1),
-    "ring": (2,),
-    "svhn": (32, 32, 3),
-}
+OLD = sorted((Path(__file__).parents[1] / "data" / "configurations").glob("*.json"))
+"""Configurations of version 1, as they were stored."""
 
 
-def value_of(name):
-    return find(name).experiment
-
-
-def stored(experiment):
+def stored(named):
     """What is in the file."""
-    return json.loads(json.dumps(to_config(experiment)))
+    return json.loads(json.dumps(named.config()))
 
 
-def test_list_names_every_experiment_and_study_with_a_line():
-    outcome = run_command("list")
-    assert outcome.code == 0
-    experiments, studies = [*NAMES, *published_names()], study_names()
-    assert outcome.results == {"experiments": experiments, "studies": studies}
-    lines = outcome.stdout.splitlines()[:-1]
-    named = ["train", *experiments, "reproduce", *studies]
-    assert [line.split()[0] for line in lines] == named
-    assert all(len(line.split()) > 2 for line in lines if line.startswith(" "))
-    assert outcome.stderr == ""
+def experiment_of(change=lambda config: None):
+    """The experiment `digits_vp` from its configuration, which ``change`` changes."""
+    config = stored(find("digits_vp"))
+    change(config)
+    return Named.from_config(config).experiment
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*names(), *published_names()])
 def test_an_experiment_comes_back_from_its_configuration(name):
-    experiment = value_of(name)
-    assert from_config(experiment, stored(experiment)) == experiment
+    named = find(name)
+    assert Named.from_config(stored(named)) == named
+
+
+@pytest.mark.parametrize("path", OLD, ids=lambda path: path.stem)
+def test_a_configuration_of_version_1_opens(path):
+    config = json.loads(path.read_text())
+    assert "format" not in config
+    assert Named.from_config(config) == find(config["name"])
+
+
+def test_old_configurations_are_of_every_recipe():
+    recipes = {json.loads(path.read_text())["experiment"]["type"] for path in OLD}
+    now = {type(find(name).experiment).__name__ for name in names()}
+    assert {serialization.RENAMED.get(name, name) for name in recipes} == now
+
+
+def test_a_name_of_version_1_is_that_of_the_data_before_that_of_a_score():
+    mixture = from_config({"type": "GaussianMixture"}, "data", version=1)
+    assert type(mixture).__module__ == "sde_jax.data.synthetic"
 
 
 def test_changed_values_come_back():
-    default = value_of("digits_vp")
+    default = digits_vp()
     changed = dataclasses.replace(
         default,
         sde=dataclasses.replace(default.sde, beta_max=12.5),
@@ -93,18 +80,19 @@ def test_changed_values_come_back():
         ),
         optimizer=dataclasses.replace(default.optimizer, clip_norm=None, decay="constant"),
         matching=Denoising(reduction="half_sum"),
+        noise_levels=DDPMChain(levels=100),
         ema_warmup=False,
         training=dataclasses.replace(default.training, eval_examples=7, keep_best=True),
         data_deviation=0.5,
     )
-    assert from_config(default, stored(changed)) == changed
-    assert from_config(changed, stored(default)) == default
+    named = Named("digits_vp", changed)
+    assert Named.from_config(stored(named)) == named
 
 
 def discrete_ddpm():
     """The training of Ho et al. 2020."""
     return dataclasses.replace(
-        value_of("digits_vp"),
+        digits_vp(),
         noise_levels=DDPMChain(levels=100),
         time_condition=ScaledTime(scale=99.0),
         times=DiscreteTimes(levels=100),
@@ -115,7 +103,7 @@ def discrete_ddpm():
 def discrete_smld():
     """The training of Song and Ermon 2020."""
     return dataclasses.replace(
-        value_of("digits_ve"),
+        digits_ve(),
         parameterization=ScorePrediction(),
         time_condition=DescendingIndex(levels=100),
         data_deviation=None,
@@ -126,7 +114,7 @@ def discrete_smld():
 def edm():
     """The training of Karras et al. 2022."""
     return dataclasses.replace(
-        value_of("digits_ve"),
+        digits_ve(),
         parameterization=EDMPrediction(),
         time_condition=LogNoiseLevel(scale=0.25),
         data_deviation=0.5,
@@ -138,71 +126,137 @@ def edm():
 def min_snr():
     """The training of Hang et al. 2023."""
     return dataclasses.replace(
-        value_of("digits_vp"), time_condition=LogScaledTime(), weighting=MinSNRWeighting()
+        digits_vp(), time_condition=LogScaledTime(), weighting=MinSNRWeighting()
     )
 
 
 @pytest.mark.parametrize("make", [discrete_ddpm, discrete_smld, edm, min_snr])
 def test_published_trainings_are_experiments(make, monkeypatch):
     """They are trained, stored, and offered as options."""
-    monkeypatch.setattr(digits_vp, "experiment", make())
-    experiment = value_of("digits_vp")
-    assert from_config(experiment, stored(experiment)) == experiment
+    experiment = make()
+    monkeypatch.setattr(digits, "digits_vp", lambda: experiment)
     learner, key = experiment.learner((8, 8, 1)), jax.random.key(0)
     batch = Batch(jax.ShapeDtypeStruct((4, 8, 8, 1), np.float32), None)
     state, _ = jax.eval_shape(learner.update, jax.eval_shape(learner.init, key), key, batch)
     assert state.step.shape == ()
     results = succeed("train", "digits_vp", "--dry-run")
-    assert from_config(experiment, results["experiment"], "experiment") == experiment
+    assert Named.from_config(results).experiment == experiment
 
 
-def test_a_chain_where_there_is_none_is_refused():
-    plain = value_of("digits_vp")
-    chained = dataclasses.replace(plain, noise_levels=DDPMChain())
-    message = r"`noise_levels` must not be an object: got \{'type': 'DDPMChain'"
-    with pytest.raises(ConfigurationError, match=message):
-        from_config(plain, stored(chained))
-    with pytest.raises(ConfigurationError, match="`noise_levels` must be an object: got None"):
-        from_config(chained, stored(plain))
+def test_missing_fields_take_their_defaults():
+    def forget(config):
+        del config["experiment"]["sampling"]
+        del config["experiment"]["sde"]["beta_min"]
+
+    default = digits_vp()
+    assert experiment_of(forget) == default
+
+    def forget_what_has_none(config):
+        del config["experiment"]["optimizer"]
+
+    with pytest.raises(ConfigurationError, match="`experiment` lacks the field `optimizer`"):
+        experiment_of(forget_what_has_none)
 
 
-def test_a_configuration_of_another_experiment_is_refused():
-    with pytest.raises(ConfigurationError, match="`sde` must be a SubVP: got VP"):
-        from_config(value_of("digits_subvp"), stored(value_of("digits_vp")))
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_every_experiment_has_a_learner(name):
-    experiment = value_of(name)
-    assert isinstance(experiment, Trainable)
-    command = rf"sde-jax ((train|reproduce) )?{name}\b"
-    assert re.search(command, description(name))
-    shape = SHAPES.get(name) or SHAPES[name.split("_")[0]]
-    learner = experiment.learner(shape)
-    key = jax.random.key(0)
-    state = jax.eval_shape(learner.init, key)
-    batch = Batch(
-        jax.ShapeDtypeStruct((4, *shape), np.float32), jax.ShapeDtypeStruct((4,), np.int32)
+@pytest.mark.parametrize(
+    ("version", "expected"), [(1, 3.0), (2, 4.0), (3, VP().beta_max)], ids=["1", "2", "3"]
+)
+def test_a_missing_field_takes_the_default_of_its_time(monkeypatch, version, expected):
+    changed = (
+        (1, "sde_jax.sde.VP", "beta_max", 3.0),
+        (2, "sde_jax.sde.VP", "beta_max", 4.0),
+        (2, "sde_jax.sde.SubVP", "beta_max", 5.0),
     )
-    assert jax.eval_shape(learner.evaluate, state, key, batch).shape == (4,)
+    monkeypatch.setattr(serialization, "CHANGED_DEFAULTS", changed)
+    name = "VP" if version == 1 else "sde_jax.sde.VP"
+    assert from_config({"type": name}, "sde", version=version).beta_max == expected
+    stated = {"type": name, "beta_max": 7.0}
+    assert from_config(stated, "sde", version=version).beta_max == 7.0
 
 
-@pytest.mark.parametrize("name", ["mnist_vp", "mnist_subvp", "mnist_ve"])
-def test_images_are_centred_as_their_prior_is(name):
-    assert value_of(name).data.layout().scaling == ImageScaling(centered=True)
+@pytest.mark.parametrize(
+    ("path", "value", "complaint"),
+    [
+        ("sde.gamma", 1.0, "`experiment.sde` has an unknown field `gamma`"),
+        ("widht", 1, "`experiment` has an unknown field `widht`"),
+        ("sde", {"type": "sde_jax.data.Ring"}, ".sde` must be of type LinearSDE: got Ring"),
+        ("sde", None, "`experiment.sde` must be of type LinearSDE: got None"),
+        ("ema_decay", "much", "`experiment.ema_decay` must be of type float: got 'much'"),
+        ("network.multipliers", [1, "2"], ".network.multipliers` must be of type tuple[int, ...]"),
+        ("network.multipliers", 2, ".network.multipliers` must be of type tuple[int, ...]"),
+        ("compute_dtype", "float16", ".compute_dtype` must be of type typing.Literal['float"),
+        ("sde.beta_max", -1.0, "`experiment.sde` is not a VP: `beta_max` must exceed"),
+        ("sde", {"beta_min": 0.1}, "`experiment.sde` must be an object with a `type`: got None"),
+        ("noise_levels", {"type": "sde_jax.sde.Chain"}, "got sde_jax.sde.Chain"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_named(path, value, complaint):
+    def change(config):
+        *parents, last = path.split(".")
+        part = config["experiment"]
+        for name in parents:
+            part = part[name]
+        part[last] = value
+
+    with pytest.raises(ConfigurationError) as error:
+        experiment_of(change)
+    assert complaint in str(error.value)
+    assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_experiment_has_a_dry_run(name):
-    results = succeed("train", name, "--dry-run")
-    assert Named.from_config(results).experiment == value_of(name)
-    assert results["parameters"] > 1000
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("this.Thing", "antigravity.Thing", "sde_jax.this.Thing", "sde_jax.sde.LinearSDE.x"),
+        *("sde_jax.sde.transition", "sde_jax.sde.base.LinearSDE", "os.path", "this:Thing"),
+        *("this.py:Thing", "VP", "sde_jax.arrays.Array", "sde_jax.command_line.train.Train", ""),
+    ],
+)
+def test_classes_from_elsewhere_are_refused_and_not_imported(name):
+    def change(config):
+        config["experiment"]["sde"] = {"type": name}
+
+    sys.modules.pop("this", None)
+    with pytest.raises(ConfigurationError, match="`experiment.sde` must be of a dataclass of sde_"):
+        experiment_of(change)
+    assert not {"this", "antigravity"} & set(sys.modules)
 
 
-def test_what_is_not_there_is_refused():
-    assert "no experiment 'digits': there are cifar10_subvp, " in refusal("train", "digits")
-    assert "train needs the NAME of an experiment first" in refusal("train")
-    assert "train needs the NAME of an experiment first" in refusal("train", "--dry-run", "ring")
-    assert "no command 'trian': there are list, train, " in refusal("trian")
-    assert "Unrecognized options: extra" in refusal("list", "extra")
-    assert "Unrecognized options: --steps, 3" in refusal("quickstart", "--steps", 3)
+@pytest.mark.parametrize("version", [0, 3, 99, "2", None])
+def test_another_format_is_refused(version):
+    with pytest.raises(ConfigurationError) as error:
+        experiment_of(lambda config: config.update(format=version))
+    said = f"`format` is {version!r}, and this version of sde_jax reads 1 to 2: upgrade sde_jax"
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("config", [{}, [], 3, "x", {"name": "x"}, {"name": "x", "experiment": 3}])
+def test_what_is_no_configuration_is_refused(config):
+    with pytest.raises(ConfigurationError):
+        Named.from_config(config)
+
+
+def test_a_part_of_an_experiment_is_none():
+    config = {"format": 2, "name": "x", "experiment": to_config(VP())}
+    with pytest.raises(ConfigurationError, match="`experiment` is no experiment"):
+        Named.from_config(config)
+
+
+def classes_of(spec):
+    """The classes of a spec and its parts."""
+    if isinstance(spec, tuple):
+        return set().union(*map(classes_of, spec))
+    if not dataclasses.is_dataclass(spec):
+        return set()
+    return {type(spec)}.union(
+        *(classes_of(getattr(spec, field.name)) for field in dataclasses.fields(spec))
+    )
+
+
+def test_every_class_of_an_experiment_is_exported_by_its_package():
+    known = [find(name).experiment for name in (*names(), *published_names())]
+    for kind in set().union(*map(classes_of, known)):
+        name = serialization.class_name(kind)
+        assert serialization.class_named(name, "spec", serialization.FORMAT, None) is kind
+        assert serialization.class_of_version_1(kind.__name__) is kind

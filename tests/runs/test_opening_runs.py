@@ -6,8 +6,6 @@ import shutil
 import pytest
 from in_process import RING, contents, refusal, run_command, succeed
 
-from experiments import ring
-
 COMMANDS = ["sample", "likelihood"]
 
 
@@ -50,8 +48,7 @@ def test_the_checkpoint_before_a_truncated_one_is_used_and_said_so(ring_copy, tm
     assert "using the checkpoint of step 2 instead" in line
 
 
-def test_training_goes_on_from_the_checkpoint_before_a_truncated_one(ring_copy, monkeypatch):
-    monkeypatch.setattr(ring, "report", lambda run: {})
+def test_training_goes_on_from_the_checkpoint_before_a_truncated_one(ring_copy):
     truncate(ring_copy / "checkpoints" / "4")
     options = ["--workdir", ring_copy, "--resume", *RING, "--training.steps", 3]
     outcome = run_command("train", "ring", *options)
@@ -81,21 +78,21 @@ def test_a_configuration_that_is_none(ring_copy, text):
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        (lambda c: c.update(name="bogus"), "no experiment 'bogus': there are cifar10_subvp, "),
         (lambda c: c["experiment"].update(more=1), "`experiment` has an unknown field `more`"),
-        (lambda c: c["experiment"]["sde"].pop("beta"), "`experiment.sde` lacks the field `beta`"),
-        (lambda c: c["experiment"].update(sde=3), "`experiment.sde` must be an object: got 3"),
+        (lambda c: c["experiment"].pop("optimizer"), "`experiment` lacks the field `optimizer`"),
+        (lambda c: c["experiment"].update(sde=3), "`experiment.sde` must be of type LinearSDE"),
         (
-            lambda c: c["experiment"]["sde"].update(type="VP"),
-            "`experiment.sde` must be a OrnsteinUhlenbeck: got VP",
+            lambda c: c["experiment"]["sde"].update(type="sde_jax.sde.VP"),
+            "`experiment.sde` has an unknown field `beta`",
         ),
+        (lambda c: c.update(format=99), "`format` is 99, and this version of sde_jax reads 1 to 2"),
         (
             lambda c: c["experiment"]["data"].update(radius=-1),
             "`experiment.data` is not a Ring: `radius` must be positive",
         ),
         (
             lambda c: c["experiment"]["training"].update(steps="many"),
-            "`experiment.training` is not a Training: ",
+            "`experiment.training.steps` must be of type int: got 'many'",
         ),
     ],
 )
@@ -104,6 +101,11 @@ def test_a_configuration_that_does_not_fit(ring_copy, change, complaint):
     line = refusal("sample", ring_copy)
     assert "config.json cannot be used: " in line
     assert complaint in line
+
+
+def test_a_run_opens_without_its_definition(ring_copy, tmp_path):
+    damage(ring_copy, lambda config: config.update(name="bogus"))
+    assert succeed("sample", ring_copy, "--count", 2, "--out", tmp_path / "x")["step"] == 4
 
 
 def test_a_network_of_another_shape_is_not_read_into(ring_copy):

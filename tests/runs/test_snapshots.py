@@ -9,10 +9,9 @@ import PIL.Image
 import pytest
 from in_process import RING, succeed
 
-from experiments import ring
-from experiments.digits_vp import experiment as digits_vp
+from experiments.digits import digits_vp
+from sde_jax import figures
 from sde_jax.nets.spec import NetworkSpec
-from sde_jax.recipes import generative
 from sde_jax.runs import snapshots
 from sde_jax.runs.generation import concatenate, generate
 from sde_jax.runs.trained_run import open_run
@@ -49,10 +48,11 @@ SAMPLER = dataclasses.replace(snapshots.SAMPLER, grid=UniformGrid(steps=20))
 
 
 def training(batch_size):
+    whole = digits_vp()
     return dataclasses.replace(
-        digits_vp,
+        whole,
         network=PixelWiseSpec(),
-        training=dataclasses.replace(digits_vp.training, batch_size=batch_size),
+        training=dataclasses.replace(whole.training, batch_size=batch_size),
     )
 
 
@@ -63,11 +63,11 @@ def test_they_are_the_first_samples_of_the_averaged_parameters(
     """As `generate`, which `sample` uses, draws them with seed 0; compiled once for all states."""
     monkeypatch.setattr(snapshots, "COUNT", most)
     drawn, counting = [], Counting()
-    monkeypatch.setattr(generative, "SAMPLER", counting)
-    monkeypatch.setattr(snapshots, "draw_picture", lambda data, *_: drawn.append(data))
+    monkeypatch.setattr(snapshots, "SAMPLER", counting)
+    monkeypatch.setattr(figures, "draw_picture", lambda data, *_: drawn.append(data))
     experiment, mesh = training(batch_size), data_mesh()
     layout = experiment.data.layout()
-    draw = experiment.snapshots(experiment.data.load(), mesh)
+    draw = snapshots.snapshots(experiment, experiment.data.load(), mesh)
     for seed in (1, 2):
         learner = experiment.learner(layout.shape)
         state, other = (learner.init(jax.random.key(n)) for n in (seed, seed + 10))
@@ -90,8 +90,7 @@ def test_they_are_the_first_samples_of_the_averaged_parameters(
     assert counting.traces == ["traced"]
 
 
-def test_a_run_with_pictures_is_the_run_without(ring_run, tmp_path, monkeypatch):
-    monkeypatch.setattr(ring, "report", lambda run: {})
+def test_a_run_with_pictures_is_the_run_without(ring_run, tmp_path):
     succeed("train", "ring", "--workdir", tmp_path / "run", *RING, "--training.sample-every", 2)
     with_pictures, without = (
         open_run(run, data_mesh()).state for run in (tmp_path / "run", ring_run)

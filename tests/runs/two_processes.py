@@ -8,10 +8,8 @@ import json
 import sys
 from pathlib import Path
 
-from experiments import ring
 from sde_jax.command_line.main import main
 
 if __name__ == "__main__":
-    ring.report = lambda run: {}
     for command in json.loads(Path(sys.argv[1]).read_text()):
         main(command)

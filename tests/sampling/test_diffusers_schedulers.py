@@ -78,7 +78,7 @@ def test_as_diffusers_has_it(scheduler, settings, ours, steps, key, monkeypatch)
     with jax.enable_x64(True):
         grid = Times(peer)
         sampler = ExponentialAdams(grid=grid, lower_order_final=True, end="state", **ours)
-        monkeypatch.setattr("sde_jax.sampling.walk.draw_prior", lambda *_: jnp.asarray(noise))
+        monkeypatch.setattr("sde_jax.sampling.grid_loop.draw_prior", lambda *_: jnp.asarray(noise))
         monkeypatch.setattr(
             "sde_jax.sampling.exponential.step_noise", lambda k, step, s: jnp.asarray(noises)[step]
         )

@@ -120,7 +120,7 @@ REFUSALS = [
     (predicting(Ancestral(), 5, end="mean"), 0.5, "`sampler` must end with the posterior mean"),
     (ProbabilityFlow(denoise=False), 0.5, "`sampler` must end with the posterior mean"),
     (AdaptiveReversal(denoise=False), 0.5, "`sampler` must end with the posterior mean"),
-    (ProbabilityFlow(frames=3), 0.5, "`sampler` must keep no frames: got frames=3."),
+    (ProbabilityFlow(frames=3), 0.5, "`sampler` must not record frames: got frames=3."),
     (ProbabilityFlow(), 0.0, "`start` must be in (0, 1]: got start=0.0."),
     (ProbabilityFlow(), 1.1, "`start` must be in (0, 1]: got start=1.1."),
     (ProbabilityFlow(), float("nan"), "`start` must be in (0, 1]: got start=nan."),
@@ -134,7 +134,9 @@ def test_what_cannot_be_edited_by_is_refused(sampler, start, message):
 
 
 def test_a_start_where_sampling_has_ended_is_refused(key):
-    with pytest.raises(ValueError, match=r"^`end` must be above 0\.001, where sampling SubVP"):
+    with pytest.raises(
+        ValueError, match=r"^`end` must be above 0\.001, the end of sampling of SubVP"
+    ):
         edited(Edit(sampler=ProbabilityFlow(), start=1e-3), SDES["subvp"], GUIDES, key)
 
 

@@ -15,8 +15,8 @@ from sde_jax.sampling import (
     PredictorCorrector,
     PublishedGrid,
     ReverseDiffusion,
+    grid_loop,
     predictor_corrector,
-    walk,
 )
 from sde_jax.sde import DDPMChain, EulerChain, SMLDChain
 
@@ -55,7 +55,7 @@ def test_trajectories(name, parity, monkeypatch):
     prior = jnp.asarray(file["prior_noise"].transpose(0, 2, 3, 1)) * sde.prior_scale
     noise = jnp.asarray(np.concatenate(file["noise"]).transpose(0, 1, 3, 4, 2))
     assert len(noise) == STEPS * sampler.evaluations
-    monkeypatch.setattr(walk, "draw_prior", lambda keys, sde, shape: prior)
+    monkeypatch.setattr(grid_loop, "draw_prior", lambda keys, sde, shape: prior)
     monkeypatch.setattr(predictor_corrector, "step_noise", lambda keys, count, shape: noise[count])
     keys = jax.random.split(jax.random.key(0), 2)
     samples = jax.jit(lambda score: sampler(keys, score, sde, prior.shape[1:]))(score)

@@ -21,7 +21,7 @@ from cases import (
 from oracles import Mixture
 
 from sde_jax.sampling import Heun, KarrasGrid, Langevin, PredictorCorrector
-from sde_jax.score import BlindDenoiserScore, ToldDenoiserScore
+from sde_jax.score import BlindDenoiserScore, DenoiserScore
 from sde_jax.sde import VE
 
 MIXTURES = {"gaussian": lambda: gaussian(2), "line": line_mixture, "plane": plane_mixture}
@@ -34,7 +34,7 @@ def exact_denoise(mixture, y, level):
 
 
 def told(mixture, sde):
-    return ToldDenoiserScore(Partial(exact_denoise, mixture), sde)
+    return DenoiserScore(Partial(exact_denoise, mixture), sde)
 
 
 @each_sde
@@ -59,7 +59,7 @@ def test_the_level_is_one_number_for_each_example_in_units_of_the_data(sde):
         return MEAN + gain[:, None, None] * (y - MEAN)
 
     x, t = jax.random.normal(jax.random.key(0), (4, 3, 2)), jnp.asarray(0.5)
-    score = ToldDenoiserScore(denoise, sde)(x, t)
+    score = DenoiserScore(denoise, sde)(x, t)
     alpha, sigma = sde.alpha(t), sde.sigma(t)
     expected = -(x - alpha * MEAN) / ((alpha * DEVIATION) ** 2 + sigma**2)
     np.testing.assert_allclose(score, expected, rtol=1e-4, atol=1e-6)
@@ -79,7 +79,7 @@ def test_a_blind_denoiser_is_shown_the_data_and_nothing_else():
     sde, t = SDES["vp"], jnp.asarray([0.3, 0.8])
     x = jnp.asarray([[0.3, -1.0], [2.0, 0.1]])
     blind = BlindDenoiserScore(jnp.tanh, sde)(x, t)
-    untold = ToldDenoiserScore(lambda y, level: jnp.tanh(y), sde)(x, t)
+    untold = DenoiserScore(lambda y, level: jnp.tanh(y), sde)(x, t)
     np.testing.assert_array_equal(blind, untold)
 
 

@@ -61,7 +61,7 @@ def test_a_network_that_is_the_exact_score_of_a_gaussian(sde):
     np.testing.assert_allclose(
         denoised(score, sde, x, t), gaussian(2).denoised(sde, x, t), rtol=1e-4
     )
-    adapted = DenoiserScore(lambda x, t: params["weight"] * x + params["bias"], sde)
+    adapted = DenoiserScore(lambda y, _: params["weight"] * alpha * y + params["bias"], sde)
     np.testing.assert_allclose(adapted(x, t), score(x, t), rtol=1e-5)
 
 

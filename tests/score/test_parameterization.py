@@ -96,7 +96,7 @@ def test_a_perfect_denoiser_gives_the_score_of_its_noise(sde):
     with jax.enable_x64(True):
         x0, noise, x, _, sigma, t = noised(sde, np.float64)
         np.testing.assert_allclose(score_of_denoised(sde, x0, x, t), -noise / sigma, rtol=1e-7)
-        adapted = DenoiserScore(jax.tree_util.Partial(lambda x, t: x0), sde)
+        adapted = DenoiserScore(jax.tree_util.Partial(lambda y, level: x0), sde)
         np.testing.assert_allclose(adapted(x, t), -noise / sigma, rtol=1e-7)
 
 
@@ -116,5 +116,5 @@ def test_a_denoisers_score_passes_through_jit_as_a_pytree(sde):
     assert len(traces) == 1
 
 
-def _constant(value, x, t):
-    return jnp.broadcast_to(value[None], x.shape)
+def _constant(value, y, level):
+    return jnp.broadcast_to(value[None], y.shape)

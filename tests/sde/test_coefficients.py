@@ -7,10 +7,10 @@ import oracles
 import pytest
 from cases import SDES, each_name
 
-from sde_jax.sde import Beginning
+from sde_jax.sde import TruncatedSDE
 
-BEGINNINGS = {f"beginning-{name}": Beginning(sde=sde, end=0.6) for name, sde in SDES.items()}
-PROCESSES = SDES | BEGINNINGS
+TRUNCATED = {f"truncated-{name}": TruncatedSDE(sde=sde, end=0.6) for name, sde in SDES.items()}
+PROCESSES = SDES | TRUNCATED
 each_process = pytest.mark.parametrize("sde", PROCESSES.values(), ids=PROCESSES.keys())
 
 TIMES = np.concatenate([np.geomspace(1e-5, 0.05, 8), np.linspace(0.1, 1.0, 10)])

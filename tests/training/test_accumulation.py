@@ -9,19 +9,31 @@ import optax
 import pytest
 from toy_run import changed
 
-from experiments.ring import experiment
-from sde_jax.arrays import WHOLE, Part
+from experiments.ring import ring
+from sde_jax.arrays import strided_parts
 from sde_jax.data import Batch
-from sde_jax.training import batch_sharding, data_mesh, gradient_learner, replicate
-
-SMALL = dataclasses.replace(
-    experiment, network=dataclasses.replace(experiment.network, width=16, depth=1)
+from sde_jax.nets.mlp import MLPSpec
+from sde_jax.objectives import (
+    DenoisingScoreMatching,
+    ImplicitScoreMatching,
+    LikelihoodTimes,
+    SlicedScoreMatching,
+    StratifiedTimes,
+    UniformTimes,
 )
+from sde_jax.randomness import example_seeds
+from sde_jax.score import ScoreModel
+from sde_jax.sde import VP
+from sde_jax.training import batch_sharding, data_mesh, gradient_learner, replicate
+from sde_jax.training.learner import mean_gradient
+
+RING = ring()
+SMALL = dataclasses.replace(RING, network=dataclasses.replace(RING.network, width=16, depth=1))
 
 
 def updated(accumulate, key, mesh):
     """State and metrics of a step of the ring."""
-    training = dataclasses.replace(experiment.training, accumulate=accumulate)
+    training = dataclasses.replace(RING.training, accumulate=accumulate)
     learner = dataclasses.replace(SMALL, training=training).learner((2,))
     points = jax.random.normal(key, (64, 2)) * jnp.array([[1.0, 0.3]])
     batch = jax.device_put(Batch(points, None), batch_sharding(mesh))
@@ -38,12 +50,40 @@ def test_a_step_in_parts_is_the_step_undivided(key, accumulate, devices):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-7), *moments)
 
 
-def test_the_gradient_is_the_mean_over_all_examples():
+OBJECTIVES = [
+    DenoisingScoreMatching,
+    SlicedScoreMatching,
+    ImplicitScoreMatching,
+]
+
+
+@pytest.mark.parametrize("times", [StratifiedTimes(), LikelihoodTimes(), UniformTimes()])
+@pytest.mark.parametrize("kind", OBJECTIVES)
+def test_loss_and_gradient_of_four_parts_are_those_of_the_whole(kind, times, key):
+    model = ScoreModel(network=MLPSpec(width=16, depth=1).build(), sde=VP())
+    objective = kind(model=model, times=times)
+    params = jax.tree.map(lambda x: x + 0.1, model.init(key, (2,)))
+    batch = Batch(jax.random.normal(key, (24, 2)), None)
+
+    def losses(params, seeds, batch, *, deterministic):
+        return objective.losses(params, seeds, batch.x, deterministic=deterministic)
+
+    whole, parts = (
+        jax.jit(mean_gradient, static_argnums=(0, 4))(
+            losses, params, example_seeds(key, 24), batch, count
+        )
+        for count in (1, 4)
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), parts, whole)
+    assert optax.tree.norm(whole[1]) > 0.01
+
+
+def test_the_gradient_is_the_mean_over_all_examples(key):
     """The loss of example x is x * w: the gradient of the mean is the mean of x."""
 
-    def losses(params, key, batch, *, deterministic, part=WHOLE):
-        seen.append(np.asarray(part.of(batch).x).tolist())
-        return part.of(batch).x * params["w"]
+    def losses(params, seeds, batch, *, deterministic):
+        seen.append(np.asarray(batch.x).tolist())
+        return batch.x * params["w"]
 
     seen = []
     learner = gradient_learner(
@@ -51,7 +91,8 @@ def test_the_gradient_is_the_mean_over_all_examples():
     )
     batch = Batch(jnp.array([1.0, 2.0, 3.0, 4.0, 5.0, 9.0]), None)
     with jax.disable_jit():
-        state, metrics = learner.update(learner.init(None), None, batch)
+        state, metrics = learner.update(learner.init(key), key, batch)
+    assert seen == [[1.0, 4.0], [2.0, 5.0], [3.0, 9.0]]
     assert metrics["loss"] == pytest.approx(8.0)
     assert metrics["grad_norm"] == pytest.approx(4.0)
     assert state.params["w"] == pytest.approx(0.0)
@@ -59,15 +100,15 @@ def test_the_gradient_is_the_mean_over_all_examples():
 
 def test_parts_hold_every_example_once_and_a_share_of_each_device(key):
     x = jnp.arange(24)
-    batch = {"x": x, "pair": jnp.stack([x, -x], axis=1), "none": None}
-    parts = [Part(index, 3).of(batch) for index in range(3)]
+    keys = jax.random.split(key, 24)
+    batch = {"x": x, "pair": jnp.stack([x, -x], axis=1), "none": None, "key": keys}
+    parts = strided_parts(batch, 3)
     assert sorted(np.concatenate([part["x"] for part in parts]).tolist()) == x.tolist()
-    for part in parts:
+    for index, part in enumerate(parts):
+        assert (part["key"] == keys[index::3]).all()
         np.testing.assert_array_equal(part["pair"], np.stack([part["x"], -part["x"]], axis=1))
         np.testing.assert_array_equal(part["x"] // 3, np.arange(8))
-    assert WHOLE.of(batch) is batch
-    assert len({jax.random.key_data(Part(n, 3).key(key)).tobytes() for n in range(3)}) == 3
-    assert WHOLE.key(key) is key
+    jax.tree.map(np.testing.assert_array_equal, strided_parts(batch["pair"], 1), [batch["pair"]])
 
 
 def test_parts_that_devices_cannot_share_are_refused():

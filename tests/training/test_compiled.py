@@ -37,7 +37,7 @@ def test_the_held_out_loss_counts_every_example_once(asked, used, devices):
 def test_an_update_on_the_mesh_equals_pmap(key):
     """Literal `jax.pmap` of one device's part of the step, the gradients averaged over devices."""
 
-    def losses(params, key, batch, *, deterministic):
+    def losses(params, seeds, batch, *, deterministic):
         hidden = jnp.tanh(batch.x @ params["w"] + params["b"][None])
         return (hidden @ params["v"] - batch.label) ** 2
 

@@ -11,7 +11,7 @@ from sde_jax.training import Adam, gradient_learner
 def linear_learner(ema_decay, optimizer=None, **settings):
     """The loss of example x is x * w: the gradient is the mean of x, whatever w is."""
 
-    def losses(params, key, batch, *, deterministic):
+    def losses(params, seeds, batch, *, deterministic):
         return batch.x * params["w"] + (0.0 if deterministic else 100.0)
 
     def init_params(key):

@@ -54,9 +54,9 @@ def test_the_first_bad_step_is_named_whatever_is_bad(tmp_path):
 def test_a_gradient_that_is_not_finite_stops_the_run(tmp_path):
     """The square root's gradient at zero is infinite though the loss is not."""
 
-    def losses(params, key, batch, *, deterministic):
+    def losses(params, seeds, batch, *, deterministic):
         return jnp.sqrt((params["v"] * 0.0).sum()) + toy_losses(
-            params, key, batch, deterministic=deterministic
+            params, seeds, batch, deterministic=deterministic
         )
 
     with pytest.raises(NonFiniteError, match="grad_norm is nan at step 1 "):

@@ -80,7 +80,7 @@ def test_a_line_that_cannot_be_written_is_written_later(tmp_path, capsys):
         log.write(2, {"a": 2})
         log.write(3, {"a": 3})
         said = capsys.readouterr().err
-        assert said.startswith(f"{run.metrics} cannot be written, and will be later: ")
+        assert said.startswith(f"{run.metrics} cannot be written, retrying later: ")
         assert said.count("\n") == 1
         run.metrics.rmdir()
         kept.rename(run.metrics)

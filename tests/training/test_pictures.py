@@ -87,7 +87,7 @@ def test_a_picture_that_cannot_be_written_costs_only_itself(tmp_path, whole, cap
 
 
 def test_pictures_that_nothing_draws_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="`sample_every` must be 0 where `train` is given nothing"):
+    with pytest.raises(ValueError, match="`sample_every` must be 0 if `train` gets no `draw`"):
         run_toy(tmp_path, sample_every=10)
     assert not (tmp_path / "checkpoints").exists()
 

@@ -10,10 +10,10 @@ from sde_jax.training.lock import LOCK, locked
 from sde_jax.training.processes import (
     HEARTBEAT_SECONDS,
     SHUTDOWN_SECONDS,
-    agreed,
-    finding_of_any,
+    first_error,
     is_first,
     join_processes,
+    raise_on_all,
 )
 
 THREE = {
@@ -92,16 +92,16 @@ def test_half_an_environment_is_refused(started, changes, complaint):
 
 def test_one_process_agrees_with_itself():
     assert is_first()
-    assert finding_of_any(None) is None
-    assert finding_of_any("a") == "a"
-    assert agreed(lambda: 3) == 3
+    assert first_error(None) is None
+    assert first_error("a") == "a"
+    assert raise_on_all(lambda: 3) == 3
     error = RunError("mine")
 
     def fail():
         raise error
 
     with pytest.raises(RunError) as raised:
-        agreed(fail)
+        raise_on_all(fail)
     assert raised.value is error
 
 

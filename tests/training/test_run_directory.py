@@ -82,7 +82,7 @@ def test_changed_fields_are_named(tmp_path):
     with pytest.raises(ConfigChangedError) as error:
         RunDirectory.resume(tmp_path, changed, changeable=changeable)
     assert str(error.value) == (
-        f"--resume continues the run in {tmp_path} as it was started, but this would change "
+        f"--resume cannot change the configuration of the run in {tmp_path}: "
         '`name` from "ring" to "moons", `training.betas` from [0.9, 0.999] to [0.9, 0.99], '
         "`data.extra` from {} to nothing, `data.extra.flip` from nothing to true; "
         "start a new run in another folder instead"

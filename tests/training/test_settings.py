@@ -9,7 +9,7 @@ def test_what_does_not_fit_data_or_devices_is_refused(tmp_path):
         run_toy(tmp_path, batch_size=12)
     source = ToySource()
     source.sizes = {"train": 64}
-    with pytest.raises(ValueError, match="`eval_every` must be 0 where the data has no held-out"):
+    with pytest.raises(ValueError, match="`eval_every` must be 0 for data without held-out"):
         run_toy(tmp_path, source=source)
 
 

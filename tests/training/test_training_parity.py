@@ -36,7 +36,7 @@ def learner_of(meta, score):
     reduction = "mean" if meta["reduce_mean"] else "half_sum"
     objective = DenoisingScoreMatching(model=score.model, reduction=reduction)
 
-    def losses(params, key, batch, *, deterministic):
+    def losses(params, seeds, batch, *, deterministic):
         return objective.losses_at(params, batch.x, batch.t, batch.noise)
 
     optimizer = Adam(

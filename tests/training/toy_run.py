@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sde_jax.data import Batch
+from sde_jax.randomness import unit_noise
 from sde_jax.training import (
     Adam,
     Learner,
@@ -64,9 +65,9 @@ def place(points, sharding):
     return jax.device_put(Batch(points, (points[:, 0] > 0).astype(np.int32)), sharding)
 
 
-def toy_losses(params, key, batch, *, deterministic):
+def toy_losses(params, seeds, batch, *, deterministic):
     """Squared error of a regression of the sum on noisy points, by a net with one hidden layer."""
-    noisy = batch.x + 0.1 * jax.random.normal(key, batch.x.shape)
+    noisy = batch.x + 0.1 * unit_noise(seeds.keys, batch.x.shape[1:])
     hidden = jnp.tanh(noisy @ params["w"] + params["b"][None])
     return (hidden @ params["v"] - batch.x.sum(1)) ** 2
 

@@ -4,11 +4,13 @@ import json
 import shutil
 
 import pytest
-from in_process import refusal, run_command, succeed
+from experiments.reproduction.course import FULL_SIZE, study_names
+from in_process import refusal, reproduce, run_experiments
 
-from experiments import digits_nearest
-from experiments.reproduction.course import COURSE, FULL_SIZE, study_names
+from experiments import questions
+from experiments.reproduction.order import ORDER
 from experiments.studies.nearest import NearestImages
+from experiments.studies.reports import Accuracy
 from sde_jax.command_line import main as command
 from sde_jax.recipes.serialization import to_config
 from sde_jax.runs.catalogue import find, names
@@ -29,7 +31,7 @@ between
 
 
 @pytest.fixture
-def place(reproduced, small_experiments, tmp_path):
+def folder(reproduced, small_experiments, tmp_path):
     """A copy of the runs, and a page with tables: arguments of the command."""
     shutil.copytree(reproduced, tmp_path / "runs")
     (tmp_path / "out").mkdir()
@@ -37,15 +39,15 @@ def place(reproduced, small_experiments, tmp_path):
     return tmp_path
 
 
-def arguments(place):
-    return ("--runs", place / "runs", "--out", place / "out")
+def arguments(folder):
+    return ("--runs", folder / "runs", "--out", folder / "out")
 
 
-def test_a_study_comes_with_its_runs_tables_and_pictures(place, monkeypatch):
+def test_a_study_comes_with_its_runs_tables_and_pictures(folder, monkeypatch):
     monkeypatch.setattr(command, "report", lambda _: None)
-    results = succeed("reproduce", "digits_nearest", *arguments(place))
+    results = reproduce("digits_nearest", *arguments(folder))
     assert results["reproduced"] == ["digits_classifier", "digits_vp", "digits_nearest"]
-    out = place / "out"
+    out = folder / "out"
     page = (out / "README.md").read_text()
     assert "stale" not in page and "between" in page
     stored = json.loads((out / "results" / "digits_vp.json").read_text())
@@ -64,27 +66,28 @@ def test_a_study_comes_with_its_runs_tables_and_pictures(place, monkeypatch):
     assert (out / "pictures" / "digits_nearest-neighbours.png").is_file()
 
 
-def test_what_is_there_is_neither_trained_nor_measured_again(place, monkeypatch):
-    succeed("reproduce", "digits_nearest", *arguments(place))
-    before = json.loads((place / "out" / "results" / "digits_nearest.json").read_text())
-    shutil.rmtree(place / "out" / "results")
+def test_what_is_there_is_neither_trained_nor_measured_again(folder, monkeypatch):
+    reproduce("digits_nearest", *arguments(folder))
+    before = json.loads((folder / "out" / "results" / "digits_nearest.json").read_text())
+    shutil.rmtree(folder / "out" / "results")
 
     def again(*_):
         pytest.fail("it was there")
 
     monkeypatch.setattr("experiments.reproduction.training.run", again)
     monkeypatch.setattr(NearestImages, "measure", again)
+    monkeypatch.setattr(Accuracy, "measure", again)
     monkeypatch.setattr("sde_jax.runs.generation.batch_drawer", lambda *_: again)
-    succeed("reproduce", "digits_nearest", *arguments(place))
-    assert json.loads((place / "out" / "results" / "digits_nearest.json").read_text()) == before
+    reproduce("digits_nearest", *arguments(folder))
+    assert json.loads((folder / "out" / "results" / "digits_nearest.json").read_text()) == before
 
 
-def test_another_study_of_the_name_is_measured_again(place, monkeypatch):
-    succeed("reproduce", "digits_nearest", *arguments(place))
+def test_another_study_of_the_name_is_measured_again(folder, monkeypatch):
+    reproduce("digits_nearest", *arguments(folder))
     other = NearestImages(run="digits_vp", classifier="digits_classifier", count=40)
-    monkeypatch.setattr(digits_nearest, "study", other)
-    succeed("reproduce", "digits_nearest", *arguments(place))
-    stored = json.loads((place / "out" / "results" / "digits_nearest.json").read_text())
+    monkeypatch.setattr(questions, "digits_nearest", lambda: other)
+    reproduce("digits_nearest", *arguments(folder))
+    stored = json.loads((folder / "out" / "results" / "digits_nearest.json").read_text())
     assert stored["results"]["count"] == 40
 
 
@@ -93,67 +96,78 @@ def test_every_study_can_be_told_from_another():
         json.dumps(to_config(command.find_study(name)))
 
 
-def test_after_a_kill_it_goes_on(place, monkeypatch):
+def test_a_report_is_a_part_of_the_results_of_its_experiment(folder):
+    results = reproduce("digits_classifier", *arguments(folder))
+    assert results["reproduced"] == ["digits_classifier"]
+    stored = json.loads((folder / "out" / "results" / "digits_classifier.json").read_text())
+    report = stored["results"]["report"]
+    assert report.keys() == {"accuracy", "stderr", "count"}
+    assert report["count"] == 297
+    record = json.loads((folder / "runs" / "digits_classifier" / "report.json").read_text())
+    assert record["result"]["results"] == report
+
+
+def test_after_a_kill_it_goes_on(folder, monkeypatch):
     def killed(*_):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr(NearestImages, "measure", killed)
-        assert run_command("reproduce", "digits_nearest", *arguments(place)).code == 130
-    page = (place / "out" / "README.md").read_text()
+        assert run_experiments("digits_nearest", *arguments(folder)).code == 130
+    page = (folder / "out" / "README.md").read_text()
     assert "`python -m experiments digits_nearest`: not yet run." in page
-    succeed("reproduce", "digits_nearest", *arguments(place))
+    reproduce("digits_nearest", *arguments(folder))
 
 
-def test_a_study_that_counts_the_minutes_of_its_parts_is_believed(place, monkeypatch):
+def test_a_study_that_counts_the_minutes_of_its_parts_is_believed(folder, monkeypatch):
     measure = NearestImages.measure
     monkeypatch.setattr(NearestImages, "measure", lambda *a: {**measure(*a), "minutes": 42.0})
-    succeed("reproduce", "digits_nearest", *arguments(place))
-    assert "its runs being there: 42.0 minutes" in (place / "out" / "README.md").read_text()
+    reproduce("digits_nearest", *arguments(folder))
+    assert "given the trained runs: 42.0 minutes" in (folder / "out" / "README.md").read_text()
 
 
-def test_a_training_that_is_stopped_says_how_to_go_on(place, monkeypatch):
-    shutil.rmtree(place / "runs" / "digits_vae")
+def test_a_training_that_is_stopped_says_how_to_go_on(folder, monkeypatch):
+    shutil.rmtree(folder / "runs" / "digits_vae")
     stopped = TrainResult(
         state=None, step=1, stopped=True, held_out_loss=None, seconds=1.0, images_per_second=1.0
     )
     monkeypatch.setattr("experiments.reproduction.training.run", lambda *_, **__: stopped)
-    outcome = run_command("reproduce", "digits_vae", *arguments(place))
+    outcome = run_experiments("digits_vae", *arguments(folder))
     assert outcome.code == 2
-    said = "error: digits_vae stopped at step 1: the same command goes on"
+    said = "error: digits_vae stopped at step 1: the same command continues it"
     assert outcome.messages[-1] == said
 
 
 def test_a_name_that_is_none_is_refused(tmp_path):
-    said = refusal("reproduce", "digits_vq", "--out", tmp_path)
-    assert "no experiment or study 'digits_vq': `list` shows them." in said
+    said = refusal("digits_vq", "--out", tmp_path, run=run_experiments)
+    assert "no experiment or study 'digits_vq': `sde-jax list` shows them." in said
     assert not list(tmp_path.iterdir())
 
 
-def test_the_course_is_of_what_there_is_and_runs_come_before_their_studies():
+def test_all_names_of_the_order_exist_and_runs_come_before_their_studies():
     known = {*names(), *study_names()}
-    assert set(COURSE) <= known
-    assert len(set(COURSE)) == len(COURSE)
-    assert set(study_names()) <= set(COURSE)
-    assert set(FULL_SIZE) <= set(COURSE)
-    for place, name in enumerate(COURSE):
+    assert set(ORDER) <= known
+    assert len(set(ORDER)) == len(ORDER)
+    assert set(study_names()) <= set(ORDER)
+    assert set(FULL_SIZE) <= set(ORDER)
+    for place, name in enumerate(ORDER):
         if name in study_names():
-            assert set(command.find_study(name).trained) <= set(COURSE[:place]), name
+            assert set(command.find_study(name).trained) <= set(ORDER[:place]), name
 
 
 def test_on_cores_alone_the_full_sizes_are_left_out():
     assert not set(command.fitting("cpu")) & set(FULL_SIZE)
-    assert set(command.fitting("gpu")) == set(COURSE)
+    assert set(command.fitting("gpu")) == set(ORDER)
 
 
-def test_every_mnist_name_of_the_course_has_a_form_for_digits():
+def test_every_mnist_name_has_a_form_for_digits():
     known = {*names(), *study_names()}
-    for name in {*COURSE, "samplers", "forward"}:
+    for name in {*ORDER, "samplers", "forward"}:
         if name.startswith("mnist_") or name in ("samplers", "forward"):
             form = name.removeprefix("mnist_").removeprefix("full_").removesuffix("_narrow")
             assert f"digits_{form}" in known, name
 
 
-def test_experiments_of_the_course_can_be_found():
-    for name in set(COURSE) & set(names()):
+def test_experiments_of_the_order_can_be_found():
+    for name in set(ORDER) & set(names()):
         assert find(name).experiment.training.steps > 0

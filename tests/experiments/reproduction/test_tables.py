@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from experiments.reproduction.found import Found, computer, revision
+from experiments.reproduction.result import Result, computer, revision
 from experiments.reproduction.tables import BLOCK, read_results, with_tables
 from sde_jax.training.errors import RunError
 
@@ -13,7 +13,7 @@ EXPERIMENTS = pathlib.Path(__file__).parents[3] / "experiments"
 
 
 def found(name, findings=(), **results):
-    return Found(
+    return Result(
         name=name,
         results={"findings": list(findings), **results},
         minutes=3.04,

@@ -9,7 +9,7 @@ import oracles
 import PIL.Image
 import pytest
 
-from experiments import digits_forward, forward
+from experiments.questions import digits_forward, forward
 from experiments.studies.forward import DENSITY_CELLS, SCORE_CELLS, SDES, TIMES, mixture, views
 from sde_jax.data import Digits
 
@@ -21,7 +21,7 @@ each_process = pytest.mark.parametrize("name", SDES)
 def measured(tmp_path_factory):
     """What the smallest form finds, and where it draws."""
     folder = tmp_path_factory.mktemp("pictures")
-    study = dataclasses.replace(digits_forward.study, frames=3)
+    study = dataclasses.replace(digits_forward(), frames=3)
     return study, study.measure(folder / "no runs", folder), folder
 
 
@@ -141,15 +141,15 @@ def test_pictures_are_whole(measured):
 
 def test_an_animation_has_a_beginning_and_an_end():
     with pytest.raises(ValueError, match="`frames` must be at least 2: got frames=1"):
-        dataclasses.replace(digits_forward.study, frames=1)
+        dataclasses.replace(digits_forward(), frames=1)
 
 
 def test_mnist_is_read_as_its_models_read_it(shared, tmp_path):
     pytest.importorskip("tensorflow_datasets")
     data = dataclasses.replace(
-        forward.study.data, data_dir=str(shared / "data" / "tfds"), test_split="test[:8]"
+        forward().data, data_dir=str(shared / "data" / "tfds"), test_split="test[:8]"
     )
-    study = dataclasses.replace(forward.study, data=data, frames=2)
+    study = dataclasses.replace(forward(), data=data, frames=2)
     found = study.measure(tmp_path, tmp_path)
     assert all((tmp_path / name).stat().st_size for name in found["pictures"].values())
     shares = found["processes"]["VE"]["signal_share"]

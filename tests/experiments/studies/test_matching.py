@@ -11,7 +11,8 @@ import PIL.Image
 import pytest
 from in_process import RING, succeed
 
-from experiments import digits_matching, mnist_matching, ring, ring_matching
+from experiments.matching import digits_matching, mnist_matching, ring_matching
+from experiments.ring import ring
 from experiments.studies.gradient_noise import (
     FixedTime,
     estimate,
@@ -84,7 +85,7 @@ KNOWN = {
 def test_the_spread_of_one_parameter_is_that_of_the_closed_form(name):
     """Of a gain of zero, whose gradient has the mean -2 sigma whatever the matching."""
     matching, of_an_example = KNOWN[name]
-    experiment = dataclasses.replace(ring.experiment, sde=VP(), network=GainSpec())
+    experiment = dataclasses.replace(ring(), sde=VP(), network=GainSpec())
     params = experiment.model().init(jax.random.key(0), (2,))
     found = products(drawn(experiment, matching, params, FixedTime(t=T)))
     expected, mean = of_an_example / BATCH, (2 * SIGMA) ** 2
@@ -103,7 +104,7 @@ def test_the_spread_of_one_parameter_is_that_of_the_closed_form(name):
 
 def test_the_ratio_of_two_spreads_is_that_of_the_closed_forms():
     """Sliced over denoising, of the same batches."""
-    experiment = dataclasses.replace(ring.experiment, sde=VP(), network=GainSpec())
+    experiment = dataclasses.replace(ring(), sde=VP(), network=GainSpec())
     params = experiment.model().init(jax.random.key(0), (2,))
     sets = [
         products(drawn(experiment, KNOWN[name][0], params, FixedTime(t=T)))
@@ -134,8 +135,8 @@ class TooShort(Sliced):
 
         @dataclasses.dataclass(frozen=True, kw_only=True)
         class Short(type(objective)):
-            def directions(self, key, x0):
-                return 0.9 * super().directions(key, x0)
+            def directions(self, keys, x0):
+                return 0.9 * super().directions(keys, x0)
 
         return Short(model=model, times=times, weighting=weighting)
 
@@ -144,7 +145,7 @@ class TooShort(Sliced):
 def of_the_ring():
     """Gradients of a network of the ring by every matching, at parameters of which none is 0."""
     experiment = dataclasses.replace(
-        ring.experiment, network=MLPSpec(width=8, depth=1), weighting=LikelihoodWeighting()
+        ring(), network=MLPSpec(width=8, depth=1), weighting=LikelihoodWeighting()
     )
     shapes = jax.eval_shape(lambda: experiment.model().init(jax.random.key(0), (2,)))
     rng = np.random.default_rng(1)
@@ -175,9 +176,9 @@ def test_directions_that_are_too_short_are_seen(of_the_ring):
 
 
 STUDIES = {
-    "ring_matching": ring_matching.study,
-    "digits_matching": digits_matching.study,
-    "mnist_matching": mnist_matching.study,
+    "ring_matching": ring_matching(),
+    "digits_matching": digits_matching(),
+    "mnist_matching": mnist_matching(),
 }
 
 
@@ -205,7 +206,7 @@ def test_runs_differ_in_their_matching_alone(name):
 )
 def test_what_cannot_be_compared_is_refused(settings, message):
     with pytest.raises(ValueError, match=message):
-        MatchingComparison(**{"runs": ring_matching.study.runs, **settings})
+        MatchingComparison(**{"runs": ring_matching().runs, **settings})
 
 
 TINY = {
@@ -234,8 +235,6 @@ def measured(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     study = dataclasses.replace(STUDIES[request.param], draws=3, times=(0.1, 0.5), rounds=2)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ring, "COUNT", 64)
-        patch.setattr(ring, "FRAMES", 8)
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         for name in study.trained:
             succeed("train", name, "--workdir", folder / name, *TINY[request.param])

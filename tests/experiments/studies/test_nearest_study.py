@@ -6,12 +6,12 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from experiments import digits_nearest
+from experiments.questions import digits_nearest
 from experiments.studies import nearest
 from sde_jax.data import Digits
 from sde_jax.evaluation.examples import examples
 
-STUDY = dataclasses.replace(digits_nearest.study, count=40)
+STUDY = dataclasses.replace(digits_nearest(), count=40)
 
 
 @pytest.fixture

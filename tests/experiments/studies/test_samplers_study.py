@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from experiments import digits_samplers
+from experiments.questions import digits_samplers
 from experiments.studies import samplers
 from sde_jax.recipes.sampler_settings import SamplerSettings
 
@@ -15,7 +15,7 @@ SETTINGS = (
     SamplerSettings(sampler="ode", tolerance=0.1),
 )
 STUDY = dataclasses.replace(
-    digits_samplers.study, settings=SETTINGS, evaluations=600, least=64, most=150
+    digits_samplers(), settings=SETTINGS, evaluations=600, least=64, most=150
 )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from experiments import flowers_vp
+from experiments.flowers import flowers_vp
 from experiments.studies import side_by_side
 from experiments.studies.side_by_side import SideBySide
 from sde_jax.recipes.sampler_settings import SamplerSettings
@@ -68,5 +68,5 @@ def test_speckle_and_strong_colours_are_seen():
 def test_an_epoch_is_230_batches_and_there_are_200():
     """Of 8,189 flowers, 1,020 + 1,020 + 6,149, nine tenths of each split train."""
     size = 918 + 918 + 5534
-    training = flowers_vp.experiment.training
+    training = flowers_vp().training
     assert round(training.steps * training.batch_size / size) == 200

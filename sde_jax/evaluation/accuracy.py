@@ -1,0 +1,100 @@
+"""Accuracy of trained classifiers on the test split."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sde_jax.arrays import Array, Float, Key, PyTree, expand_like
+from sde_jax.evaluation.features import extractor, of_classifier
+from sde_jax.metrics import mean_estimate
+from sde_jax.recipes import Classification, NoisyClassification
+from sde_jax.runs.generation import example_keys, whole_batches
+from sde_jax.runs.trained_run import TrainedRun, open_run_of, stored_experiment
+from sde_jax.sde import LinearSDE, Time
+from sde_jax.training import (
+    RunDirectory,
+    data_mesh,
+    on_each_device,
+    replicated,
+    shard_batch,
+)
+
+__all__ = ["accuracy", "accuracy_by_noise", "held_out_accuracy"]
+
+BATCH_SIZE = 500
+
+NOISE_LEVELS = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0)
+"""Deviations of the noise per unit of signal at which a classifier of noisy data is measured."""
+
+
+def held_out_accuracy(path: Path) -> dict[str, Any]:
+    """Returns the accuracy of the classifier of a run on the whole test split.
+
+    Returns nothing for the run of another model.
+    """
+    experiment = stored_experiment(RunDirectory.open(path)).experiment
+    if isinstance(experiment, Classification):
+        return accuracy(open_run_of(Classification, path, data_mesh()))
+    if isinstance(experiment, NoisyClassification):
+        return accuracy_by_noise(open_run_of(NoisyClassification, path, data_mesh()))
+    return {}
+
+
+def accuracy(run: TrainedRun[Classification]) -> dict[str, Any]:
+    """Returns the accuracy of the averaged parameters on images without noise."""
+    extract, scaling = extractor(of_classifier(run), data_mesh(), BATCH_SIZE), run.source.scaling
+    right = np.concatenate(
+        [
+            np.asarray(extract(scaling.to_unit(batch.x)).logits).argmax(axis=1)
+            == np.asarray(batch.label)
+            for batch in run.source.batches(jax.random.key(0), "test", BATCH_SIZE)
+        ]
+    )
+    return share_of(right)
+
+
+def accuracy_by_noise(run: TrainedRun[NoisyClassification]) -> dict[str, Any]:
+    """Returns the accuracy of the averaged parameters on images noised to each level.
+
+    Each example has the same noise at every level. Levels that the process does not reach for t in
+    [0, 1] are left out.
+    """
+    model, mesh = run.experiment.model(), data_mesh()
+    size = whole_batches(BATCH_SIZE, run.source.sizes["test"], mesh)
+    key_data, key_noise = jax.random.split(jax.random.key(0))
+
+    def predictions(
+        shared: tuple[PyTree, Time], keys: Key[Array, "batch"], x0: Float[Array, "batch *shape"]
+    ) -> Array:
+        params, t = shared
+        noise = jax.vmap(lambda key: jax.random.normal(key, x0.shape[1:]))(keys)
+        alpha, sigma = (expand_like(f(t), x0) for f in (model.sde.alpha, model.sde.sigma))
+        return model.log_probabilities(params, alpha * x0 + sigma * noise, t).argmax(axis=1)
+
+    compiled = jax.jit(on_each_device(predictions, mesh), out_shardings=replicated(mesh))
+    right: dict[float, list[np.ndarray]] = {level: [] for level in reached(model.sde)}
+    first = 0
+    for batch in run.source.batches(key_data, "test", size):
+        x0, keys = shard_batch(batch.x, mesh, size), example_keys(key_noise, first, size)
+        for level, parts in right.items():
+            shared = run.params, model.sde.time_of(jnp.asarray(level))
+            predicted = np.asarray(compiled(shared, keys, x0))[: len(batch.x)]
+            parts.append(predicted == np.asarray(batch.label))
+        first += len(batch.x)
+    found = {str(level): share_of(np.concatenate(parts)) for level, parts in right.items()}
+    return {"accuracy_by_noise": found}
+
+
+def reached(sde: LinearSDE) -> list[float]:
+    """Returns the noise levels that the process has between t = 0 and 1, up to rounding."""
+    low, high = sde.noise_to_signal(jnp.asarray([0.0, 1.0])).tolist()
+    return [level for level in NOISE_LEVELS if 0.999 * low <= level <= 1.001 * high]
+
+
+def share_of(right: np.ndarray) -> dict[str, Any]:
+    """Returns the share of examples that are classified right, with its standard error."""
+    share = mean_estimate(right)
+    return {"accuracy": share.value, "stderr": share.stderr, "count": len(right)}
