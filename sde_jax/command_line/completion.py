@@ -26,7 +26,7 @@ from sde_jax.command_line.train import Train
 from sde_jax.command_line.watch import Watch
 from sde_jax.command_line.weights import Weights
 from sde_jax.editing.options import EditOptions
-from sde_jax.recipes.quickstart import quickstart
+from sde_jax.recipes.built_in import quickstart
 
 __all__ = ["OPTIONS", "print_completion"]
 
