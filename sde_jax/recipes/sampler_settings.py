@@ -208,9 +208,10 @@ class SamplerSettings:
         """Returns the settings of another sampler, with its own defaults where it has some."""
         if sampler == self.sampler:
             return self
+        other = dataclasses.replace(self, sampler=sampler)
         options = SAMPLERS[sampler].options.values()
         own = {one.name: one.default for one in options if one.default is not one.empty}
-        return dataclasses.replace(self, sampler=sampler, **own)
+        return dataclasses.replace(other, **own)
 
     def check_changes(self, default: "SamplerSettings") -> None:
         """Refuses changed options that the sampler does not have.
