@@ -5,10 +5,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from experiments.reproduction.found import computer, revision
 from experiments.reproduction.measuring import measured
 from experiments.reproduction.paths import Paths
-from experiments.reproduction.result import Result
+from experiments.reproduction.result import Result, computer, revision
 from experiments.studies.reports import report_of
 from sde_jax.evaluation.evaluation import evaluate
 from sde_jax.evaluation.task import usual_task
