@@ -131,7 +131,7 @@ def table_of_rows(rows: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
 COLUMNS = (
     "accuracy",
     *(WORDING[metric].title for metric in SHOWN),
-    *("evaluations", "minutes of training", "on", "commit"),
+    *("evaluations", "minutes of training", "computer", "commit"),
 )
 
 
@@ -150,7 +150,7 @@ def row_of(result: Result | None) -> dict[str, str]:
     if "samples" in results:
         row["evaluations"] = f"{results['samples']['nfe']:,.0f}"
     row["minutes of training"] = minutes(result.minutes)
-    return row | {"on": result.computer, "commit": result.commit}
+    return row | {"computer": result.computer, "commit": result.commit}
 
 
 def finding_of(results: Mapping[str, Any], metric: str) -> Mapping[str, Any] | None:

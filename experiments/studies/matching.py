@@ -103,9 +103,9 @@ class MatchingComparison(Study):
         methods = results["methods"]
         names = [name for each in methods.values() for name in shown_quality(each)]
         columns = list(dict.fromkeys(names))
-        costs = ["variance of the gradient", "its signal to noise", "time of a step", "steps"]
+        costs = ["gradient variance", "gradient signal-to-noise", "step time", "steps"]
         yield from markdown_table(
-            ["", *columns, *costs, "seconds of training"],
+            ["", *columns, *costs, "training seconds"],
             (
                 [title, *(shown_quality(each).get(name, "") for name in columns), *costs_of(each)]
                 for title, each in methods.items()

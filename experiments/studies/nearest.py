@@ -77,7 +77,7 @@ class NearestImages(Study):
 
     def table(self, results: Results) -> Iterator[str]:
         """Yields a row for each space of distances."""
-        head = ["distances in", "median of samples", "of held-out images"]
+        head = ["distance in", "median of samples", "median of held-out images"]
         head += [WORDING[metric].title for metric in METRICS]
         by = {(f["features"], f["metric"]): f for f in results["findings"]}
         rows = []

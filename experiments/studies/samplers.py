@@ -35,7 +35,7 @@ Point = Mapping[str, Any]
 
 BATCH_SIZE = 64
 MARKERS = "osD^v<>Pp*hXd8H"
-EXCESS = "Fréchet distance above that of as many data"
+EXCESS = "excess Fréchet distance"
 LINEAR = 10.0
 """Distance below which the scale is linear, and above which it is logarithmic."""
 
@@ -88,7 +88,7 @@ class Samplers(Study):
 
     def table(self, results: Results) -> Iterator[str]:
         """Yields a row for each setting."""
-        head = ["sampler", "set to", "evaluations", "seconds per image", EXCESS]
+        head = ["sampler", "settings", "evaluations", "seconds per image", EXCESS]
         head += ["mean max logit", "samples"]
         yield from markdown_table(head, map(cells, results["points"]))
 
@@ -177,7 +177,7 @@ def draw_points(points: Sequence[Point], path: Path) -> None:
         axes.grid(alpha=0.25, which="both")
         axes.spines[["top", "right"]].set_visible(False)
     figure.suptitle("One trained model, every sampler: distances with standard errors", fontsize=12)
-    panels[0].set_ylabel("Fréchet distance, above that of as many data")
+    panels[0].set_ylabel(EXCESS)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize=9)
     with whole_file(path) as file:

@@ -75,7 +75,7 @@ class SideBySide(Study):
 
     def table(self, results: Results) -> Iterator[str]:
         """Yields a row for the training images and for each sampler of each run."""
-        head = ["", "images", "kernel distance", "difference of neighbours", "at an end"]
+        head = ["", "images", "kernel distance", "neighbour difference", "share of extreme values"]
         yield from markdown_table(
             [*head, "evaluations", "seconds per image"], map(cells, results["rows"])
         )
