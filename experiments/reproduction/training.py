@@ -1,4 +1,4 @@
-"""Trains an experiment and measures it."""
+"""Trains and measures experiments."""
 
 import dataclasses
 import json
@@ -24,10 +24,10 @@ __all__ = ["reproduce_experiment"]
 
 
 def reproduce_experiment(name: str, paths: Paths) -> Result:
-    """Trains and measures the experiment of a name, as far as it is not done yet.
+    """Trains an experiment, unless its run is finished, and measures it.
 
     Raises:
-      RunError: if a signal stopped its training, or another experiment is in its folder.
+      RunError: if a signal stopped the training, or the folder holds another experiment.
     """
     named = find(name)
     named = dataclasses.replace(named, experiment=paths.with_data(named.experiment))
@@ -57,7 +57,7 @@ def reproduce_experiment(name: str, paths: Paths) -> Result:
 
 
 def is_finished(path: Path, named: Named[Trainable]) -> bool:
-    """Returns whether ``path`` holds the run of this very experiment, trained to its end."""
+    """Returns whether ``path`` holds a finished run of exactly this experiment."""
     try:
         stored = RunDirectory.open(path)
     except NotARunError:
