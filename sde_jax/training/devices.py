@@ -22,6 +22,7 @@ __all__ = [
 ]
 
 AXIS = "data"
+"""Name of the only axis of the mesh: batches are spread over it."""
 
 SMALL = 2**12
 """Arrays with fewer elements are replicated: sharding them saves nothing and costs a message."""

@@ -23,6 +23,8 @@ __all__ = [
 ]
 
 Metrics = Mapping[str, Float[Array, ""]]
+"""Scalars of one update by name, such as the loss."""
+
 LossGradient = tuple[Float[Array, ""], PyTree]
 
 
