@@ -7,10 +7,10 @@ import jax
 import numpy as np
 
 from benchmarks.row import Asked, Spread
-from sde_jax.data import DataNotFoundError, TfdsImages
-from sde_jax.evaluation.features import FeatureNetwork, coordinates, extractor
+from sde_jax.data import TRAIN, DataNotFoundError, TfdsImages
+from sde_jax.evaluation.features import FeatureNetwork, coordinates
 from sde_jax.evaluation.networks import MissingNetworkError, network
-from sde_jax.evaluation.reference import gather, reference
+from sde_jax.evaluation.reference import describe, reference
 from sde_jax.metrics import FittedGaussian, FrechetDistance, frechet_distance
 from sde_jax.runs.generation import concatenate, generate, is_valid
 from sde_jax.runs.trained_run import ScoreRun, open_run
@@ -19,9 +19,6 @@ from sde_jax.training.devices import data_mesh
 from sde_jax.training.errors import NotARunError
 
 __all__ = ["MissingRunError", "Trained", "error_of", "opened", "with_error"]
-
-EXTRACTED = 256
-"""Images at once that features are taken of."""
 
 
 class MissingRunError(ValueError):
@@ -38,10 +35,7 @@ class Trained(NamedTuple):
     def distance(self, x: np.ndarray) -> FrechetDistance:
         """Of samples in model coordinates, with the standard error over other samples."""
         data = np.asarray(self.run.layout.scaling.to_unit(x))
-        extract = extractor(self.features, data_mesh(), EXTRACTED)
-        starts = range(0, len(data), EXTRACTED)
-        batches = (extract(data[first : first + EXTRACTED]) for first in starts)
-        return frechet_distance(gather(batches, self.features.dimension).gaussian, self.known)
+        return frechet_distance(describe(self.features, data, data_mesh()).gaussian, self.known)
 
     def draw(
         self, sampler: Sampler, *, count: int, batch_size: int, evaluations: int
@@ -88,7 +82,7 @@ def opened(asked: Asked, name: str) -> Trained:
     except MissingNetworkError:
         features = coordinates(run.layout.shape)
     try:
-        known = reference(features, data, "train", batch_size=EXTRACTED, mesh=data_mesh()).gaussian
+        known = reference(features, data, TRAIN, mesh=data_mesh()).gaussian
     except DataNotFoundError as error:
         raise MissingRunError(f"--data-dir: {' '.join(str(error).split())}") from None
     return Trained(run, features, dataclasses.replace(known, groups=()))
