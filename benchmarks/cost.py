@@ -50,44 +50,32 @@ def rows(options: BenchmarkOptions) -> Iterator[Row]:
         (sizes[0], sizes[-1]) if options.quick else sizes for sizes in (BATCHES, SIDES)
     )
     evaluations = {count: evaluation(size, count) for count in batches}
-    for count in batches[1:]:
-        yield row(
-            f"{size.name}, a batch of {count}",
-            f"{count} times a batch of {batches[0]}",
-            evaluations[count],
-            evaluations[batches[0]],
-            count // batches[0],
-            repeats,
-        )
+    case = f"{size.name}, a batch of {{}}"
+    yield from compare(evaluations, case, "{} times a batch of {}", 1, repeats)
     spec = dataclasses.replace(
         size.spec, multipliers=M.spec.multipliers, attention_resolutions=(ATTENDING,)
     )
     evaluations = {side: evaluation(Size(size.name, spec, side), BATCH) for side in sides}
-    for side in sides[1:]:
-        factor = (side // sides[0]) ** 2
-        yield row(
-            f"{size.name} in four levels that attends at {ATTENDING}, {BATCH} images of {side}^2",
-            f"{factor} times images of {sides[0]}^2",
-            evaluations[side],
-            evaluations[sides[0]],
-            factor,
-            repeats,
+    case = f"{size.name} in four levels that attends at {ATTENDING}, {BATCH} images of {{}}^2"
+    yield from compare(evaluations, case, "{} times images of {}^2", 2, repeats)
+
+
+def compare(
+    evaluations: dict[int, Evaluation], case: str, peer: str, power: int, repeats: int
+) -> Iterator[Row]:
+    """Compares larger evaluations with the first times the power of the ratio of their sizes."""
+    (first, small), *others = evaluations.items()
+    for number, large in others:
+        factor = (number // first) ** power
+        yield Row(
+            case=f"{case.format(number)}, {compute_dtype()}",
+            unit="ms",
+            peer=peer.format(factor, first),
+            **time_pairs(large.call, small.call, repeats=repeats).times(1000, 1000 * factor),
+            at_least=AT_LEAST,
+            checked=check_reversed(large),
+            **large.program.costs(),
         )
-
-
-def row(
-    case: str, peer: str, large: Evaluation, small: Evaluation, factor: int, repeats: int
-) -> Row:
-    """Compares the large evaluation with ``factor`` times the small one."""
-    return Row(
-        case=f"{case}, {compute_dtype()}",
-        unit="ms",
-        peer=peer,
-        **time_pairs(large.call, small.call, repeats=repeats).times(1000, 1000 * factor),
-        at_least=AT_LEAST,
-        checked=check_reversed(large),
-        **large.program.costs(),
-    )
 
 
 def evaluation(size: Size, batch: int) -> Evaluation:

@@ -34,7 +34,7 @@ STORAGES = {"device": "on the device", "cache": "memory-mapped", "stream": "stre
 def rows(options: BenchmarkOptions) -> Iterator[Row]:
     """Yields a row for each storage; all must give the same batches."""
     if options.data_dir is None:
-        yield row("wherever they are kept", missing="--data-dir DIR")
+        yield row("wherever they are kept", missing="--data-dir DIR", checked="")
         return
     repeats, first_batches, rates = 2 if options.quick else 5, [], []
     part = "[:10%]" if options.quick else ""
@@ -51,7 +51,8 @@ def rows(options: BenchmarkOptions) -> Iterator[Row]:
             try:
                 source = data.load()
             except DataNotFoundError as error:
-                yield row("wherever they are kept", missing=" ".join(str(error).split()))
+                reason = " ".join(str(error).split())
+                yield row("wherever they are kept", missing=reason, checked="")
                 return
             batches = source.stream(jax.random.key(2), "train", BATCH)
             first_batches.append(next(batches))
@@ -62,30 +63,19 @@ def rows(options: BenchmarkOptions) -> Iterator[Row]:
     learner = dataclasses.replace(cifar10_vp(), network=NARROW).learner(source.shape)
     training_rate = rate(TrainingStep(learner, first_batches[0]), 2, repeats)
     for where, loading_rate in zip(STORAGES.values(), rates, strict=True):
-        checked = f"its first batch is that of all {len(STORAGES)} ways, bitwise"
-        yield row(where, ours=loading_rate, theirs=training_rate, checked=checked)
+        yield row(
+            where,
+            ours=loading_rate,
+            theirs=training_rate,
+            ratio=Spread.of(loading_rate.value / training_rate.value),
+            checked=f"its first batch is that of all {len(STORAGES)} ways, bitwise",
+        )
 
 
-def row(
-    where: str,
-    *,
-    ours: Spread | None = None,
-    theirs: Spread | None = None,
-    missing: str = "",
-    checked: str = "",
-) -> Row:
+def row(where: str, **results: Any) -> Row:
     """Builds the row of one storage."""
-    return Row(
-        case=f"CIFAR-10 {where}, batches of {BATCH}",
-        unit="images/s",
-        ours=ours,
-        peer="training steps of a U-Net of 16 channels",
-        theirs=theirs,
-        missing=missing,
-        ratio=Spread.of(ours.value / theirs.value) if ours and theirs else None,
-        at_least=1.0,
-        checked=checked,
-    )
+    case, peer = f"CIFAR-10 {where}, batches of {BATCH}", "training steps of a U-Net of 16 channels"
+    return Row(case=case, unit="images/s", peer=peer, at_least=1.0, **results)
 
 
 def rate(step: Callable[[], Any], warm_up: int, repeats: int) -> Spread:

@@ -34,6 +34,7 @@ EVALUATIONS = (10, 20, 35)
 LEAST, MOST = 0.0105, 152.0
 """Range of noise_to_signal."""
 DIMENSION = 64
+PEER = "diffusers' DPM-Solver++ 2M, VP"
 REFERENCE_STEPS = 2000
 SOLVER_TOLERANCE = 1e-4
 """Largest root mean square between two reference solves."""
@@ -114,53 +115,41 @@ def compare_with_diffusers(
     """Compares UniPC-3 with each spacing of diffusers; the default and the best have a target."""
     case = f"UniPC-3, log-SNR, VP, {evaluations} evaluations"
     if isinstance(peers, str):
-        peer = "diffusers' DPM-Solver++ 2M, VP"
-        yield row(case, ours, peer, None, reference, missing=peers, at_least=1.0)
+        yield row(case, ours, PEER, peers, reference, at_least=1.0)
         return
     best = min(peers, key=lambda name: peers[name].rms.value)
     for name, theirs in peers.items():
         at_least = 1.0 if name in ("by default", best) else None
-        peer = f"diffusers' DPM-Solver++ 2M, VP, {name}"
-        yield row(case, ours, peer, theirs, reference, at_least=at_least)
+        yield row(case, ours, f"{PEER}, {name}", theirs, reference, at_least=at_least)
 
 
 def all_methods(
     evaluations: int, peers: Mapping[str, Errors] | str, reference: Reference
 ) -> Iterator[Row]:
     """Compares every method, on both grids and VP, with diffusers by default."""
-    missing = peers if isinstance(peers, str) else ""
-    theirs = None if isinstance(peers, str) else peers["by default"]
-    peer = "diffusers' DPM-Solver++ 2M, VP, by default"
+    theirs = peers if isinstance(peers, str) else peers["by default"]
     for method in METHODS:
         for grid in GRIDS:
             if (method, grid) != ("UniPC-3", "log-SNR"):
                 errors = method_errors(method, grid, "VP", evaluations, reference)
                 case = f"{method}, {grid}, VP, {evaluations} evaluations"
-                yield row(case, errors, peer, theirs, reference, missing=missing)
+                yield row(case, errors, f"{PEER}, by default", theirs, reference)
 
 
 def row(
     case: str,
     ours: Errors,
     peer: str,
-    theirs: Errors | None,
+    theirs: Errors | str,
     reference: Reference,
-    *,
-    missing: str = "",
     at_least: float | None = None,
 ) -> Row:
-    """Compares two root mean square errors."""
-    return Row(
-        case=case,
-        unit="rms",
-        ours=ours.rms,
-        peer=peer,
-        theirs=None if theirs is None else theirs.rms,
-        missing=missing,
-        ratio=None if theirs is None else ours.times_less_than(theirs),
-        at_least=at_least,
-        checked=reference.checked,
-    )
+    """Compares two root mean square errors; ``theirs`` may be the reason why it is missing."""
+    row = {"case": case, "unit": "rms", "ours": ours.rms, "peer": peer, "at_least": at_least}
+    if isinstance(theirs, str):
+        return Row(**row, missing=theirs, checked=reference.checked)
+    ratio = ours.times_less_than(theirs)
+    return Row(**row, theirs=theirs.rms, ratio=ratio, checked=reference.checked)
 
 
 def adams(grid: TimeGrid, order: int, *, corrected: bool, falling: bool = False) -> Sampler:

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.row import BenchmarkOptions, Row, Spread, not_installed
-from benchmarks.trained import MissingRunError, ReferenceRun, as_spread, open_reference_run
+from benchmarks.trained import MissingRunError, TrainedModel, as_spread, open_trained
 from sde_jax.metrics import FrechetDistance
 from sde_jax.runs.generation import example_keys
 from sde_jax.sampling import ExponentialAdams, LogSNRGrid, Sampler, UniformGrid
@@ -47,31 +47,31 @@ def rows(options: BenchmarkOptions) -> Iterator[Row]:
         try:
             if options.quick and name in MNIST:
                 raise MissingRunError("it takes longer than --quick allows")
-            reference_run = open_reference_run(options, name)
+            trained = open_trained(options, name)
         except MissingRunError as error:
             case = f"{name}, Fréchet distance"
             yield Row(case=case, unit="", peer=PEER, missing=str(error), checked="")
             continue
         count = 256 if options.quick else 512 if name in MNIST else 2048
         for evaluations in EVALUATIONS[:1] if options.quick else EVALUATIONS:
-            yield from compare(name, reference_run, evaluations, count)
+            yield from compare(name, trained, evaluations, count)
 
 
-def compare(name: str, reference_run: ReferenceRun, evaluations: int, count: int) -> Iterator[Row]:
+def compare(name: str, trained: TrainedModel, evaluations: int, count: int) -> Iterator[Row]:
     """Compares our methods with the peer on one run."""
     batch = min(count, 512)
-    peer = diffusers_distance(reference_run, evaluations, count, batch)
+    peer = diffusers_distance(trained, evaluations, count, batch)
     for method, build in METHODS.items():
-        sampler = build(evaluations - 1, reference_run.run.experiment.sde)
-        x = reference_run.draw(sampler, count=count, batch_size=batch, evaluations=evaluations)
-        ours = reference_run.distance(x)
+        sampler = build(evaluations - 1, trained.run.experiment.sde)
+        x = trained.draw(sampler, count=count, batch_size=batch, evaluations=evaluations)
+        ours = trained.distance(x)
         row: dict[str, Any] = {
             "case": f"{name}, Fréchet distance in {evaluations} evaluations, {method}",
             "unit": "",
             "ours": as_spread(ours),
             "peer": PEER,
             "checked": f"{count} images, all finite; {ours.bias:.2f} is perfect; "
-            f"features: {reference_run.features.name}",
+            f"features: {trained.features.name}",
         }
         if isinstance(peer, str):
             yield Row(**row, missing=peer)
@@ -92,14 +92,14 @@ def distance_ratio(ours: FrechetDistance, theirs: FrechetDistance) -> Spread:
 
 
 def diffusers_distance(
-    reference_run: ReferenceRun, evaluations: int, count: int, batch: int
+    trained: TrainedModel, evaluations: int, count: int, batch: int
 ) -> FrechetDistance | str:
     """Returns the distance of diffusers' samples from the same noise, or the missing package."""
     try:
         from benchmarks import diffusers_peer
     except ModuleNotFoundError as error:
         return not_installed(error)
-    run = reference_run.run
+    run = trained.run
     sde = run.experiment.sde
     levels = np.asarray(sde.noise_to_signal(jnp.linspace(last_time(sde), 1.0, LEVELS)))
     scheduler = diffusers_peer.scheduler(levels)
@@ -110,4 +110,4 @@ def diffusers_distance(
         prior = diffusers_peer.prior_noise(keys, sde, run.layout.shape)
         noise = np.asarray(prior / sde.alpha(jnp.float32(1.0)) / np.hypot(1.0, levels[-1]))
         parts.append(diffusers_peer.draw(scheduler, evaluations, noise, denoise))
-    return reference_run.distance(np.concatenate(parts)[:count])
+    return trained.distance(np.concatenate(parts)[:count])

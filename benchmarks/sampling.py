@@ -19,12 +19,7 @@ import numpy as np
 
 from benchmarks.row import BenchmarkOptions, Row
 from benchmarks.timing import CompiledProgram, PairedTimes, compile_program, time_call
-from benchmarks.trained import (
-    MissingRunError,
-    ReferenceRun,
-    format_distance,
-    open_reference_run,
-)
+from benchmarks.trained import MissingRunError, TrainedModel, format_distance, open_trained
 from sde_jax.metrics import FrechetDistance
 from sde_jax.runs.generation import example_keys
 from sde_jax.sampling import (
@@ -76,21 +71,21 @@ class FewestSteps(NamedTuple):
 def rows(options: BenchmarkOptions) -> Iterator[Row]:
     """Compares with the Python loop and, unless quick, with the same peer compiled."""
     try:
-        reference_run = open_reference_run(options, RUN)
+        trained = open_trained(options, RUN)
     except MissingRunError as error:
         yield Row(**row_fields("in a Python loop", 40.0), missing=str(error), checked="")
         return
     batch, batches = (128, 1) if options.quick else (256, 4)
-    loop = time_batches(reference_run, python_loop(reference_run, batch), batches)
-    ours = fewest_steps(reference_run, loop.distance, batch, batches)
+    loop = time_batches(trained, python_loop(trained, batch), batches)
+    ours = fewest_steps(trained, loop.distance, batch, batches)
     yield row("in a Python loop", 40.0, ours, loop, batch)
     if not options.quick:
-        peer = compile_sampler(reference_run, peer_sampler(), batch)
-        whole = time_batches(reference_run, peer.draw, batches)
+        peer = compile_sampler(trained, peer_sampler(), batch)
+        whole = time_batches(trained, peer.draw, batches)
         difference = abs(whole.distance.value - loop.distance.value)
         error = math.hypot(whole.distance.stderr, loop.distance.stderr)
         assert difference < EQUAL * error, f"one sampler, two distances: {loop} and {whole}"
-        ours = fewest_steps(reference_run, whole.distance, batch, batches)
+        ours = fewest_steps(trained, whole.distance, batch, batches)
         yield row("compiled", None, ours, whole, batch)
 
 
@@ -119,7 +114,7 @@ def row(
     )
 
 
-def time_batches(reference_run: ReferenceRun, draw: DrawBatch, batches: int) -> TimedSamples:
+def time_batches(trained: TrainedModel, draw: DrawBatch, batches: int) -> TimedSamples:
     """Draws batches, and returns their times and their Fréchet distance."""
     times, images = [], []
     for number in range(batches):
@@ -130,12 +125,12 @@ def time_batches(reference_run: ReferenceRun, draw: DrawBatch, batches: int) -> 
         times.append(time_call(call))
     x = np.concatenate(images)
     assert np.isfinite(x).all(), "a sample is not finite"
-    return TimedSamples(times, reference_run.distance(x))
+    return TimedSamples(times, trained.distance(x))
 
 
-def compile_sampler(reference_run: ReferenceRun, sampler: Sampler, batch: int) -> SamplerProgram:
+def compile_sampler(trained: TrainedModel, sampler: Sampler, batch: int) -> SamplerProgram:
     """Compiles one of our samplers and draws one untimed batch."""
-    run, key = reference_run.run, jax.random.key(0)
+    run, key = trained.run, jax.random.key(0)
     score, shape, sde = run.score, run.layout.shape, run.experiment.sde
     program = compile_program(
         lambda score, keys: sampler(keys, score, sde, shape).x, score, example_keys(key, 0, batch)
@@ -149,7 +144,7 @@ def compile_sampler(reference_run: ReferenceRun, sampler: Sampler, batch: int) -
 
 
 def fewest_steps(
-    reference_run: ReferenceRun, peer: FrechetDistance, batch: int, batches: int
+    trained: TrainedModel, peer: FrechetDistance, batch: int, batches: int
 ) -> FewestSteps:
     """Finds the fewest steps of UniPC whose distance matches the peer's up to the errors of both.
 
@@ -158,8 +153,8 @@ def fewest_steps(
     """
     for steps in CANDIDATE_STEPS:
         sampler = ExponentialAdams(grid=LogSNRGrid(steps=steps))
-        draw, program = compile_sampler(reference_run, sampler, batch)
-        samples = time_batches(reference_run, draw, batches)
+        draw, program = compile_sampler(trained, sampler, batch)
+        samples = time_batches(trained, draw, batches)
         error = math.hypot(samples.distance.stderr, peer.stderr)
         if samples.distance.value <= peer.value + error:
             return FewestSteps(samples, steps, program)
@@ -178,9 +173,9 @@ def peer_sampler() -> PredictorCorrector:
     )
 
 
-def python_loop(reference_run: ReferenceRun, batch: int) -> DrawBatch:
+def python_loop(trained: TrainedModel, batch: int) -> DrawBatch:
     """Builds the peer as in score_sde_pytorch: single operations and a compiled score."""
-    run = reference_run.run
+    run = trained.run
     sde, shape = run.experiment.sde, (batch, *run.layout.shape)
     assert isinstance(sde, VP)
     betas = np.linspace(sde.beta_min / STEPS, sde.beta_max / STEPS, STEPS)

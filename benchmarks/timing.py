@@ -50,19 +50,13 @@ class PairedTimes(NamedTuple):
         return cls(spread(ours), spread(theirs), spread(ratios))
 
     def times(self, factor: float, peer_factor: float | None = None) -> dict[str, Any]:
-        """Returns both times in another unit as fields of a row.
-
-        Times are multiplied by ``factor``, the peer's by ``peer_factor`` if it is given.
-        """
+        """Returns both times, multiplied by their factors, as fields of a row."""
         other = factor if peer_factor is None else peer_factor
         ours, theirs = self.ours.scaled(factor), self.theirs.scaled(other)
         return {"ours": ours, "theirs": theirs, "ratio": self.ratio.scaled(other / factor)}
 
     def rates(self, count: float, peer_count: float | None = None) -> dict[str, Any]:
-        """Returns both rates as fields of a row.
-
-        A call of ours processes ``count`` items, one of the peer's ``peer_count`` if it is given.
-        """
+        """Returns both rates, of calls that process ``count`` items, as fields of a row."""
         other = count if peer_count is None else peer_count
         ours, theirs = per_second(self.ours, count), per_second(self.theirs, other)
         return {"ours": ours, "theirs": theirs, "ratio": self.ratio.scaled(count / other)}

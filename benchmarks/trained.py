@@ -17,13 +17,7 @@ from sde_jax.runs.trained_run import ScoreRun, open_run
 from sde_jax.sampling import Sampler
 from sde_jax.training import NotARunError, data_mesh
 
-__all__ = [
-    "MissingRunError",
-    "ReferenceRun",
-    "as_spread",
-    "format_distance",
-    "open_reference_run",
-]
+__all__ = ["MissingRunError", "TrainedModel", "as_spread", "format_distance", "open_trained"]
 
 FEATURE_BATCH = 256
 """Images from which features are extracted at once."""
@@ -33,7 +27,7 @@ class MissingRunError(ValueError):
     """A trained run or its data do not exist; the message names the remedy."""
 
 
-class ReferenceRun(NamedTuple):
+class TrainedModel(NamedTuple):
     """A run, and the Gaussian fitted to the features of its training data, taken as exact."""
 
     run: ScoreRun
@@ -74,7 +68,7 @@ class ReferenceRun(NamedTuple):
         return samples.x
 
 
-def open_reference_run(options: BenchmarkOptions, name: str) -> ReferenceRun:
+def open_trained(options: BenchmarkOptions, name: str) -> TrainedModel:
     """Opens a run by name; its features are those of its classifier or, without one, its pixels.
 
     Raises:
@@ -100,7 +94,7 @@ def open_reference_run(options: BenchmarkOptions, name: str) -> ReferenceRun:
         ).gaussian
     except DataNotFoundError as error:
         raise MissingRunError(f"--data-dir: {' '.join(str(error).split())}") from None
-    return ReferenceRun(run, features, dataclasses.replace(fitted, groups=()))
+    return TrainedModel(run, features, dataclasses.replace(fitted, groups=()))
 
 
 def as_spread(distance: FrechetDistance) -> Spread:
