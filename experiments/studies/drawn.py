@@ -7,10 +7,10 @@ import jax.numpy as jnp
 
 from sde_jax.arrays import PyTree
 from sde_jax.evaluation.task import Drawn, usual_task
-from sde_jax.recipes.interfaces import Draw
+from sde_jax.recipes import Draw
 from sde_jax.runs.generation import batch_drawer, example_keys
 from sde_jax.runs.trained_run import GenerativeRun
-from sde_jax.training.devices import data_mesh
+from sde_jax.training import data_mesh
 
 __all__ = ["kept_samples", "seconds_per_image"]
 
