@@ -1,4 +1,4 @@
-"""Hooks of the site: pages that live elsewhere, formulas as MathML, and a check of the reference."""
+"""Hooks of the site: pages that live elsewhere, formulas as MathML, a check of the reference."""
 
 import html
 import importlib

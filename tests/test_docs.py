@@ -4,16 +4,16 @@ import ast
 import configparser
 import dataclasses
 import importlib
-import inspect
 import re
 import shlex
 import shutil
 from pathlib import Path
 
+import jax
 import numpy as np
 import PIL.Image
 import pytest
-from in_process import outcome_of, run_command
+from in_process import CLASSIFIER, outcome_of, run_command, succeed
 
 import sde_jax
 from sde_jax.api import fitting
@@ -45,11 +45,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:the covariances of")
 
 
 @pytest.fixture(scope="module")
-def workshop(tmp_path_factory, digits_run, classifier_run):
-    """A folder with what the pages take for granted: runs, definitions, pictures, a home."""
+def workshop(tmp_path_factory):
+    """A folder with what the pages take for granted: definitions, pictures, a home."""
     folder = tmp_path_factory.mktemp("workshop")
-    shutil.copytree(digits_run, folder / "runs/digits")
-    shutil.copytree(classifier_run, folder / "runs/digits_classifier")
     (folder / "experiments").symlink_to(ROOT / "experiments")
     for name, text in FILES.items():
         (folder / name).write_text(text)
@@ -85,6 +83,15 @@ def inside(workshop, monkeypatch):
     return workshop
 
 
+@pytest.fixture(scope="module")
+def runs(workshop):
+    """The runs that the pages take for granted, in that folder."""
+    folder = workshop / "runs"
+    succeed("train", "quickstart", "--workdir", folder / "digits", *SMALL, *TINY)
+    succeed("sample", folder / "digits", "--sampler", "unipc", "--steps", 2, "--count", 4)
+    succeed("train", "digits_classifier", "--workdir", folder / "digits_classifier", *CLASSIFIER)
+
+
 def mixture_was_drawn(names, out):
     # The mixture's mean is 0.3 * (-1, 0.5) + 0.7 * (1, 0), that of 1000 has an error of .03.
     assert names["samples"].x.mean(axis=0) == pytest.approx([0.4, 0.15], abs=0.15)
@@ -117,13 +124,14 @@ def a_measurement_guides_as_far_as_its_method_can(names, out):
 
 def density_is_the_exact_one(names, out):
     exact = -0.5 * np.array([1.0, 0.0]) - np.log(0.4 * np.sqrt(2 * np.pi))
-    assert names["result"].nats == pytest.approx(exact, abs=1e-3)
+    # The mean of p_1 is .0046, and that of the prior 0.
+    assert names["result"].nats == pytest.approx(exact, abs=0.01)
 
 
 def coefficients_belong_together(names, out):
     sde = names["sde"]
     assert isinstance(sde, LinearSDE)
-    assert names["change"] == pytest.approx(names["expected"], rel=1e-4)
+    assert np.asarray(names["change"]) == pytest.approx(np.asarray(names["expected"]), abs=1e-5)
     assert sde.time_of(sde.noise_to_signal(np.float32(0.3))) == pytest.approx(0.3, rel=1e-5)
 
 
@@ -152,7 +160,8 @@ def test_python_of_a_page_runs_from_top_to_bottom(inside, page, capsys):
     names: dict = {"__name__": "page"}
     for language, _, text in BLOCKS[page]:
         if language == "python":
-            exec(compile(text, page, "exec"), names)
+            with jax.numpy_rank_promotion("allow"):
+                exec(compile(text, page, "exec"), names)
             out = capsys.readouterr().out
             for mark, check in CHECKS.items():
                 if mark in text:
@@ -166,8 +175,6 @@ def test_every_check_is_of_a_block():
 
 @pytest.mark.parametrize(("file", "name"), [("my.py", "stripes"), ("plain.py", "plain")])
 def test_own_experiment_builds_a_learner(inside, file, name):
-    import jax
-
     names: dict = {"__name__": "page"}
     exec(FILES[file], names)
     experiment = names[name]()
@@ -214,7 +221,7 @@ def options_of(words):
 
 
 @pytest.mark.parametrize("line", [line for line in LINES if line.startswith("sde-jax ")])
-def test_line_of_the_tool_does_what_it_says(inside, line):
+def test_line_of_the_tool_does_what_it_says(runs, inside, line):
     if "compare" in line and not Path("runs/quickstart").exists():
         shutil.copytree("runs/digits", "runs/quickstart")
     drawn = next(Path("runs/digits/samples").glob("*.npz")).stem
@@ -235,12 +242,20 @@ def test_benchmarks_are_asked_as_the_pages_say(monkeypatch):
 
     lines = [shlex.split(line)[3:] for line in LINES if line.startswith("python -m benchmarks")]
     assert [parse(words).quick for words in lines] == [words == ["--quick"] for words in lines]
-    assert "ddpmpp" in outcome_of(main, ["list"]).stdout
+    assert "likelihood" in outcome_of(main, ["list"]).stdout
 
 
 def test_other_lines_install_what_there_is():
-    known = r"(python3 -m venv|pip|pre-commit|source|tfds build|for i in|sde-jax|python -m bench)\b"
-    assert [line for line in LINES if not re.match(known, line)] == []
+    known = (
+        "python3 -m venv",
+        "pip install",
+        "pre-commit install",
+        "source",
+        "tfds build",
+        "for i",
+    )
+    tested = ("sde-jax", "python -m benchmarks")
+    assert [line for line in LINES if not line.startswith(known + tested)] == []
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
     extras = {
@@ -288,8 +303,7 @@ def test_public_names_have_docstrings():
         assert module.__doc__
         for name in module.__all__:
             value = getattr(module, name)
-            plain = inspect.isfunction(value) or inspect.isclass(value)
-            written = plain and value.__doc__ and not value.__doc__.startswith(f"{name}(")
+            written = callable(value) and value.__doc__ and not value.__doc__.startswith(f"{name}(")
             if not written and name not in constants and name != "__version__":
                 missing.append(f"{face}.{name}")
     assert missing == []
@@ -326,5 +340,18 @@ def test_error_messages_are_those_of_the_code():
     assert len(messages) > 9
     for message in messages:
         pattern = re.escape(message.removesuffix("...").strip())
-        pattern = re.sub(r"'?\b(NAME|RUN|FILE|N)\b'?", ".*", pattern.replace(r"\ ", " "))
+        pattern = re.sub(r"'?\b(NAME|RUN|FILE|WHAT|N)\b'?", r"\\*", pattern.replace(r"\ ", " "))
         assert any(re.search(pattern, text) for text in texts), message
+
+
+def test_functions_of_the_walks_are_there():
+    walks = (ROOT / "CONTRIBUTING.md").read_text().partition("## Walks")[2]
+    paths = re.findall(r"`([a-z_]+(?:\.\w+)+)`", walks)
+    paths = [path for path in paths if path.split(".")[0] not in ("sde_jax", "config", "learner")]
+    assert len(paths) > 12
+    for path in paths:
+        found = sde_jax
+        for part in path.split("."):
+            if not hasattr(found, part):
+                importlib.import_module(f"{found.__name__}.{part}")
+            found = getattr(found, part)
