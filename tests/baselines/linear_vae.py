@@ -58,7 +58,7 @@ class Truth:
                 "log_scale": self.log_scale,
             },
             "decoder": {"kernel": LOADINGS.T, "bias": BIAS},
-            "output": {"log_scale": np.log(SCALE - GaussianOutput().least_scale)},
+            "output": {"log_scale": np.log(SCALE - GaussianOutput().scale_min)},
         }
         return float32(tree)
 

@@ -302,8 +302,8 @@ def test_what_is_not_finite_has_not_converged(key):
     ("fields", "shape", "complaint"),
     [
         ({}, (4, 4), r"takes points or images .* got examples of shape \(4, 4\)"),
-        ({"scales": 2}, (3, 4, 1), "`scales` = 2 needs a height and width that 2 divides.*3x4"),
-        ({"scales": 3}, (4, 6, 1), "`scales` = 3 .* that 4 divides: got images of 4x6"),
+        ({"scales": 2}, (3, 4, 1), "`scales` requires a height and width divisible by 2.*3x4"),
+        ({"scales": 3}, (4, 6, 1), "`scales` .* divisible by 4: got images of 4x6"),
         ({"scales": 2}, (2,), "`scales` must be 1 for points: got 2"),
         ({"logit_margin": 0.05}, (2,), r"`logit_margin` must be None for points: got 0\.05"),
     ],

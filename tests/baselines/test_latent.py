@@ -11,7 +11,7 @@ from linear_vae import KNOWN, Truth, check_moments, linear_vae, z_scores
 
 from sde_jax.arrays import expand_like, strided_parts
 from sde_jax.baselines.latent import LatentDiffusion
-from sde_jax.baselines.vae import Weighed
+from sde_jax.baselines.vae import WeightedLatents
 from sde_jax.likelihood import ExactTrace, Hutchinson, Likelihood
 from sde_jax.objectives import DenoisingScoreMatching
 from sde_jax.randomness import example_seeds
@@ -40,8 +40,8 @@ class IdentityAutoencoder:
     def encode(self, params, keys, x):
         return x
 
-    def weigh(self, params, keys, x):
-        return Weighed(x, jnp.zeros(len(x)))
+    def encode_weighted(self, params, keys, x):
+        return WeightedLatents(x, jnp.zeros(len(x)))
 
     def decode(self, params, latents):
         return latents
