@@ -17,7 +17,7 @@ REAL, GENERATED = norm(0.7, 0.4), norm(-0.2, 0.6)
 
 
 def test_losses_are_negative_log_probabilities_of_the_judgement():
-    """And stay finite where a probability is 0 in float32."""
+    """Losses stay finite where a probability is 0 in float32."""
     scores = np.array([-200.0, -3.0, 0.4, 2.0, 200.0])
     log_real = np.minimum(scores, 0) - np.log1p(np.exp(-np.abs(scores)))
     log_generated = log_real - scores
@@ -152,7 +152,7 @@ def test_without_r1_nothing_is_added(key):
 
 
 def test_a_flat_discriminator_has_a_finite_penalty(key):
-    """At slope zero the root has no gradient of its own."""
+    """The square root has no finite gradient at slope zero."""
     x, flat = jnp.ones((3, 2)), jnp.zeros(2)
     loss = AdversarialLoss(loss="wasserstein")
     value, grads = jax.value_and_grad(

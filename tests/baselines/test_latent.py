@@ -180,7 +180,7 @@ EXACT_MODEL = pulled_back(LIKELIHOOD.t_min)
 
 
 def test_the_bound_is_the_evidence_where_score_and_encoder_are_exact(key):
-    """At every draw, but for the solver's error."""
+    """Every draw gives the evidence, up to the solver's error."""
     truth, x = EXACT_MODEL(), np.tile(KNOWN, (3, 1))
     evaluate = jax.jit(EXACT.log_likelihoods, static_argnums=3)
     result = evaluate(exact_params(truth), jax.random.split(key, len(x)), x, LIKELIHOOD)

@@ -46,7 +46,7 @@ def dequantized(seed):
 
 
 def log_masses():
-    """Of each pattern of three pixels, by quadrature over the latent."""
+    """Returns the log mass of each pattern of three pixels, by quadrature over the latent."""
     z = np.linspace(-9, 9, 4001)
     white = 1 / (1 + np.exp(-(np.tanh(z)[:, None] * SLOPES + BIASES)))
     masses = [np.prod(np.where(pattern, white, 1 - white), axis=1) for pattern in PATTERNS]

@@ -123,7 +123,7 @@ def mean_loss_of(objective):
 
 
 def test_the_network_is_told_the_logarithm_of_the_level():
-    """From 0 to 999; blind, always 0. Its output is the noise, in units of level or size."""
+    """Times run from 0 to 999; blind, they are 0. The output is the noise over level or size."""
     y, levels = jnp.full((3, 2), 4.0), jnp.asarray([LOW, np.sqrt(LOW * HIGH), HIGH])
     conditional = DenoiserRegression(network=Seen(time=True), noise_conditional=True, **RANGE)
     times = (y - conditional.denoise({}, y, levels)) / levels[:, None]
@@ -156,7 +156,7 @@ def test_parts_are_the_whole_and_have_dropout_of_their_own(conditional, key):
 
 
 def test_no_two_parts_drop_the_same(key):
-    """Of one number an example, with a gain that tells the losses of dropped ones by their size."""
+    """One number per example; the gain makes the losses of dropped examples large."""
     objective = DenoiserRegression(network=Dropped(gain=1e6), noise_conditional=False, **RANGE)
     given = example_seeds(key, 64), jnp.ones((64, 1))
     parts = [objective.losses({}, *part) > 1e6 for part in strided_parts(given, 2)]
@@ -166,7 +166,7 @@ def test_no_two_parts_drop_the_same(key):
 
 
 def test_levels_are_drawn_evenly_in_their_logarithm(key):
-    """Of a denoiser that returns y, the loss is ``level^2 noise^2``; known quantiles of levels."""
+    """The loss of the denoiser y is ``level^2 noise^2``; it shows the quantiles of the levels."""
     objective = DenoiserRegression(network=Seen(time=True), noise_conditional=False, **RANGE)
     count = 2000
     losses = objective.losses({}, example_seeds(key, count), jnp.zeros((count, 400)))
