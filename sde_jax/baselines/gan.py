@@ -1,5 +1,6 @@
 """Generative adversarial networks and their learner."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -123,19 +124,6 @@ def gan_learner(
         ema_params = jax.tree.map(jnp.copy, params)
         return TrainState(jnp.zeros((), jnp.int32), params, ema_params, opt_state)
 
-    def step(
-        name: str, mean_loss: Callable[..., LossAndMetrics], state: TrainState, *batch: PyTree
-    ) -> tuple[TrainState, Metrics]:
-        params, opt_state = state.params[name], state.opt_state[name]
-        gradient = jax.grad(mean_loss, has_aux=True)
-        grads, metrics = gradient(params, state.params, model, loss, *batch)
-        updates, opt_state = optimizers[name].update(grads, opt_state, params)
-        params = optax.apply_updates(params, updates)
-        state = state._replace(
-            params=state.params | {name: params}, opt_state=state.opt_state | {name: opt_state}
-        )
-        return state, metrics | {"grad_norm": optax.tree.norm(grads)}
-
     def update(state: TrainState, key: PRNGKeyArray, batch: Batch) -> tuple[TrainState, Metrics]:
         count, steps = len(batch.x), []
         if count % discriminator_steps:
@@ -145,9 +133,11 @@ def gan_learner(
             )
         for seeds, real in strided_parts((example_seeds(key, count), batch.x), discriminator_steps):
             own_seeds, generator_seeds = seeds.split()
-            state, metrics = step("discriminator", discriminator_loss, state, own_seeds, real)
+            mean_loss = functools.partial(discriminator_loss, model, loss, own_seeds, real)
+            state, metrics = descend("discriminator", mean_loss, optimizers, state)
             steps.append(metrics)
-        state, metrics = step("generator", generator_loss, state, generator_seeds, real)
+        mean_loss = functools.partial(generator_loss, model, loss, generator_seeds, real)
+        state, metrics = descend("generator", mean_loss, optimizers, state)
         means = jax.tree.map(lambda *values: jnp.stack(values).mean(), *steps)
         number = state.step + 1
         ema_params = averaged(state.ema_params, state.params, ema_decay_at(ema_decay, number))
@@ -159,8 +149,25 @@ def gan_learner(
     return Learner(init, update, evaluate)
 
 
+def descend(
+    name: str,
+    mean_loss: Callable[[PyTree, PyTree], LossAndMetrics],
+    optimizers: dict[str, optax.GradientTransformation],
+    state: TrainState,
+) -> tuple[TrainState, Metrics]:
+    """Makes one optimizer step of the network ``name``; ``step`` and the average stay."""
+    params = state.params[name]
+    grads, metrics = jax.grad(mean_loss, has_aux=True)(params, state.params)
+    updates, opt_state = optimizers[name].update(grads, state.opt_state[name], params)
+    state = state._replace(
+        params=state.params | {name: optax.apply_updates(params, updates)},
+        opt_state=state.opt_state | {name: opt_state},
+    )
+    return state, metrics | {"grad_norm": optax.tree.norm(grads)}
+
+
 def discriminator_loss(
-    own: PyTree, params: PyTree, model: GAN, loss: AdversarialLoss, seeds: Seeds, real: Examples
+    model: GAN, loss: AdversarialLoss, seeds: Seeds, real: Examples, own: PyTree, params: PyTree
 ) -> LossAndMetrics:
     """Returns the mean loss of the discriminator of parameters ``own``, and its metrics."""
     seeds_latent, seeds_penalty = seeds.split()
@@ -181,7 +188,7 @@ def discriminator_loss(
 
 
 def generator_loss(
-    own: PyTree, params: PyTree, model: GAN, loss: AdversarialLoss, seeds: Seeds, real: Examples
+    model: GAN, loss: AdversarialLoss, seeds: Seeds, real: Examples, own: PyTree, params: PyTree
 ) -> LossAndMetrics:
     """Returns the mean loss of the generator of parameters ``own``; ``real`` gives the shape."""
     latent = draw_latents(seeds.keys, model.latent_dimension, real)

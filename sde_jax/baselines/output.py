@@ -28,7 +28,7 @@ class OutputDistribution(Protocol):
 
     @property
     def is_density(self) -> bool:
-        """Whether `log_density` is a log density of the data, which likelihoods need."""
+        """True if `log_density` is a log density of the data, which likelihoods need."""
 
     def init(self) -> PyTree:
         """Returns the initial parameters of the distribution."""
@@ -116,7 +116,7 @@ class BernoulliOutput:
 
     @property
     def is_density(self) -> bool:
-        """Whether the data have two levels."""
+        """True if the data have two levels."""
         return self.scaling.levels == 2
 
     def init(self) -> PyTree:
