@@ -81,7 +81,7 @@ class Conditional(Generative):
         """Both networks, and how they are read."""
         score = ScoreModel(network=self.network.build(), sde=self.sde)
         return ConditionalDiffusion(
-            objective=DenoisingScoreMatching(model=score), given=self.task.build()
+            objective=DenoisingScoreMatching(model=score), degradation=self.task.build()
         )
 
     def learner(self, shape: tuple[int, ...]) -> Learner:

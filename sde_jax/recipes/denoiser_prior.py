@@ -79,7 +79,7 @@ class DenoiserPrior(Generative):
         told, blind = (
             DenoiserRegression(
                 network=self.network.build(),
-                told=told,
+                noise_conditional=told,
                 level_min=self.level_min,
                 level_max=self.level_max,
             )
