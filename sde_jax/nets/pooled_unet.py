@@ -12,6 +12,7 @@ from sde_jax.nets.blocks import GroupNorm, Image, convolution, initializer, prod
 from sde_jax.nets.condition import Condition
 from sde_jax.nets.embedding import interleaved_embedding
 from sde_jax.nets.spec import NetworkSpec
+from sde_jax.validation import require
 
 __all__ = ["PooledUNet", "PooledUNetSpec"]
 
@@ -28,11 +29,9 @@ class PooledUNetSpec(NetworkSpec):
     the width of the last level."""
 
     def __post_init__(self) -> None:
-        if not self.widths or any(width < 1 or width % GROUPS for width in self.widths):
-            raise ValueError(
-                f"`widths` must be one multiple of {GROUPS}, the number of normalization groups, "
-                f"per level, such as (16, 32): got {self.widths}"
-            )
+        fit = bool(self.widths) and all(w >= 1 and w % GROUPS == 0 for w in self.widths)
+        rule = f"be one multiple of {GROUPS}, the number of normalization groups, per level"
+        require(self, "widths", fit, rule)
 
     def build(self) -> "PooledUNet":
         """Builds the network."""

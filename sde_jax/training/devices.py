@@ -100,14 +100,11 @@ def on_each_device(f: Callable[..., PyTree], mesh: Mesh) -> Callable[..., PyTree
     ``f``, so each ends an adaptive solve when its own examples are done. Compile the result with
     `jax.jit`.
     """
+    rows = PartitionSpec(AXIS)
 
     def parallel(shared: PyTree, *examples: PyTree) -> PyTree:
-        return jax.shard_map(
-            f,
-            mesh=mesh,
-            in_specs=(PartitionSpec(), *(PartitionSpec(AXIS) for _ in examples)),
-            out_specs=PartitionSpec(AXIS),
-            check_vma=False,
-        )(shared, *examples)
+        specs = (PartitionSpec(), *[rows] * len(examples))
+        mapped = jax.shard_map(f, mesh=mesh, in_specs=specs, out_specs=rows, check_vma=False)
+        return mapped(shared, *examples)
 
     return parallel

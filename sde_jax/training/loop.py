@@ -1,9 +1,11 @@
 """The training loop, the same for every `Learner`."""
 
+import dataclasses
+import functools
 import math
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -11,7 +13,7 @@ import numpy as np
 from jax.sharding import Mesh
 from tqdm import tqdm
 
-from sde_jax.data.source import DataSource
+from sde_jax.data.source import Batch, DataSource
 from sde_jax.reporting import report
 from sde_jax.training.checkpoint import Checkpoints
 from sde_jax.training.compiled import Dispatched, HeldOut, Updates
@@ -20,7 +22,7 @@ from sde_jax.training.errors import NonFiniteError
 from sde_jax.training.fingerprint import all_finite
 from sde_jax.training.learner import Learner, TrainState
 from sde_jax.training.metrics_log import MetricsLog
-from sde_jax.training.pictures import Draw, Pictures
+from sde_jax.training.pictures import Draw, draw_picture
 from sde_jax.training.run_directory import RunDirectory
 from sde_jax.training.settings import Training
 from sde_jax.training.signals import StopRequest
@@ -106,16 +108,23 @@ def train(
             MetricsLog(run, done.step) as log,
             progress_bar(training.steps, done.step, progress) as bar,
         ):
+            keys, steps = run_keys(training.seed), training.resolved_steps_per_call(mesh)
+            batches = source.stream(
+                keys.data,
+                "train",
+                training.batch_size,
+                start=done.step,
+                sharding=batch_sharding(mesh),
+            )
             loop = Loop(
-                learner,
-                source,
-                training,
-                mesh,
-                state,
-                done,
+                training=training,
+                updates=Updates(learner, mesh, keys.update, state, steps),
+                held_out=HeldOut(learner, source, mesh, keys.evaluation, training),
+                batches=batches,
+                done=done,
                 checkpoints=checkpoints,
                 log=log,
-                pictures=None if draw is None else Pictures(draw, run.pictures, log),
+                draw=None if draw is None else functools.partial(draw_picture, draw, run, log),
                 bar=bar,
                 stop=stop,
             )
@@ -134,44 +143,22 @@ def progress_bar(steps: int, done: int, shown: bool) -> tqdm:
     )
 
 
+@dataclasses.dataclass(kw_only=True)
 class Loop:
     """The steps of one call of `train`."""
 
-    def __init__(
-        self,
-        learner: Learner,
-        source: DataSource,
-        training: Training,
-        mesh: Mesh,
-        state: TrainState,
-        done: Progress,
-        *,
-        checkpoints: Checkpoints,
-        log: MetricsLog,
-        pictures: Pictures | None,
-        bar: tqdm,
-        stop: StopRequest,
-    ) -> None:
-        keys = run_keys(training.seed)
-        per_call = training.resolved_steps_per_call(mesh)
-        self.training = training
-        self.updates = Updates(learner, mesh, keys.update, state, per_call)
-        self.held_out = HeldOut(learner, source, mesh, keys.evaluation, training)
-        self.batches = source.stream(
-            keys.data,
-            "train",
-            training.batch_size,
-            start=done.step,
-            sharding=batch_sharding(mesh),
-        )
-        self.done = done
-        self.checkpoints = checkpoints
-        self.log = log
-        self.pictures = pictures
-        self.bar = bar
-        self.stop = stop
-        self.agreed_to_stop = False
-        self.timer = Timer()
+    training: Training
+    updates: Updates
+    held_out: HeldOut
+    batches: Iterator[Batch]
+    done: Progress
+    checkpoints: Checkpoints
+    log: MetricsLog
+    draw: Callable[[int, TrainState], None] | None
+    bar: tqdm
+    stop: StopRequest
+    agreed_to_stop: bool = False
+    timer: Timer = dataclasses.field(default_factory=Timer)
 
     @property
     def stopping(self) -> bool:
@@ -191,8 +178,8 @@ class Loop:
             if training.due(training.eval_every, done.step):
                 is_lowest = self.evaluate(state)
                 due = due or (is_lowest and training.keep_best)
-            if self.pictures is not None and training.due(training.sample_every, done.step):
-                self.pictures(done.step, state)
+            if self.draw is not None and training.due(training.sample_every, done.step):
+                self.draw(done.step, state)
             if due:
                 self.save(state)
                 saved = done.step
