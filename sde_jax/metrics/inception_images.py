@@ -2,7 +2,6 @@
 
 from typing import Literal
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -45,19 +44,19 @@ def resize(
 ) -> Float[Array, "batch 299 299 channels"]:
     """Resizes images to 299 x 299 pixels; levels stay in 0 to 255, unrounded."""
     x = jnp.asarray(images, jnp.float32)
-    if preprocessing == "clean_fid":
-        shape = (len(x), SIZE, SIZE, x.shape[-1])
-        return jnp.clip(jax.image.resize(x, shape, "cubic"), 0, 255)
-    rows, columns = (_bilinear(n, preprocessing).astype(np.float32) for n in images.shape[1:3])
+    rows, columns = (_weights(n, preprocessing).astype(np.float32) for n in images.shape[1:3])
     x = jnp.einsum("yh,bhwc->bywc", rows, x, precision="highest")
-    return jnp.einsum("xw,bywc->byxc", columns, x, precision="highest")
+    x = jnp.einsum("xw,bywc->byxc", columns, x, precision="highest")
+    return jnp.clip(x, 0, 255) if preprocessing == "clean_fid" else x
 
 
-def _bilinear(size: int, preprocessing: InceptionPreprocessing) -> np.ndarray:
-    """Returns the matrix, ``[299, size]``, of interpolation between the two pixels next to a place.
+def _weights(size: int, preprocessing: InceptionPreprocessing) -> np.ndarray:
+    """Returns the resampling matrix along one axis of ``size`` pixels, ``[299, size]``.
 
-    Places beyond the last pixel are clamped there.
+    All but clean_fid interpolate between the two pixels next to a place, clamped at the last pixel.
     """
+    if preprocessing == "clean_fid":
+        return _bicubic(size)
     places = np.arange(SIZE) * size / SIZE
     if preprocessing == "pytorch_fid":
         places = np.maximum(places + (size / SIZE - 1) / 2, 0)
@@ -65,3 +64,13 @@ def _bilinear(size: int, preprocessing: InceptionPreprocessing) -> np.ndarray:
     share = (places - low)[:, None]
     pixels = np.eye(size)
     return (1 - share) * pixels[low] + share * pixels[np.minimum(low + 1, size - 1)]
+
+
+def _bicubic(size: int) -> np.ndarray:
+    """Returns Keys' filter (1981, eq. 4) with a = -1/2, stretched when shrinking and normalized."""
+    scale = size / SIZE
+    centres = (np.arange(SIZE) + 0.5) * scale
+    x = np.abs(np.arange(size) + 0.5 - centres[:, None]) / max(scale, 1.0)
+    inner, outer = (1.5 * x - 2.5) * x**2 + 1, ((-0.5 * x + 2.5) * x - 4) * x + 2
+    weights = np.where(x < 1, inner, np.where(x < 2, outer, 0))
+    return weights / weights.sum(axis=1, keepdims=True)
