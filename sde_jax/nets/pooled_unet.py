@@ -12,6 +12,7 @@ from sde_jax.nets.blocks import GroupNorm, Image, convolution, initializer, prod
 from sde_jax.nets.condition import Condition
 from sde_jax.nets.embedding import interleaved_embedding
 from sde_jax.nets.spec import NetworkSpec
+from sde_jax.nets.unet import check_size
 from sde_jax.validation import require
 
 __all__ = ["PooledUNet", "PooledUNetSpec"]
@@ -73,7 +74,9 @@ class PooledUNet(nn.Module):
         deterministic: bool = True,
     ) -> Image:
         widths, numerics = self.spec.widths, (self.dtype, self.precision)
-        check_input(x, condition, len(widths))
+        check_size(x, len(widths), len(widths), "widths")
+        if any(part is not None for part in condition or ()):
+            raise ValueError("a pooled U-Net takes no condition: got one")
         embedding = interleaved_embedding(time, EMBEDDING)
         h, skips = convolution(widths[0], *numerics)(x), []
         for width in widths:
@@ -132,15 +135,3 @@ def pool(x: Image) -> Image:
     """Applies 2x2 max pooling."""
     batch, height, width, channels = x.shape
     return x.reshape(batch, height // 2, 2, width // 2, 2, channels).max(axis=(2, 4))
-
-
-def check_input(x: Image, condition: Condition | None, levels: int) -> None:
-    """Raises `ValueError` unless ``x`` is square and can be halved, and there is no condition."""
-    if x.ndim != 4 or x.shape[1] != x.shape[2] or x.shape[1] % 2**levels:
-        raise ValueError(
-            f"images must be square, [batch, size, size, channels], of a size divisible by "
-            f"{2**levels}: {levels} levels halve it {levels} times: got shape {x.shape}. Pad the "
-            "images or use fewer `widths`."
-        )
-    if any(part is not None for part in condition or ()):
-        raise ValueError("a pooled U-Net takes no condition: got one")

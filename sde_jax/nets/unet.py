@@ -16,7 +16,7 @@ from sde_jax.nets.embedding import LabelEmbedding
 from sde_jax.nets.spec import NetworkSpec
 from sde_jax.validation import require, require_at_least, require_choices
 
-__all__ = ["UNetSpec", "time_layers", "unet_input"]
+__all__ = ["UNetSpec", "check_size", "time_layers", "unet_input"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +96,19 @@ class UNetSpec(NetworkSpec):
         return jnp.take(jnp.asarray(levels), time.astype(jnp.int32), mode="fill")
 
 
+def check_size(x: Image, levels: int, times: int, field: str) -> None:
+    """Raises `ValueError` unless ``x`` is square and the levels of ``field`` can halve it."""
+    if x.ndim != 4 or x.shape[1] != x.shape[2]:
+        raise ValueError(
+            f"images must be square, [batch, size, size, channels]: got shape {x.shape}"
+        )
+    if x.shape[1] % 2**times:
+        raise ValueError(
+            f"image size {x.shape[1]} must be divisible by {2**times}: {levels} levels halve it "
+            f"{times} times: got shape {x.shape}. Pad the images or use fewer `{field}`."
+        )
+
+
 def unet_input(spec: UNetSpec, x: Image, condition: Condition) -> Image:
     """Returns the image in [-1, 1], concatenated with the unscaled conditioning image.
 
@@ -103,16 +116,7 @@ def unet_input(spec: UNetSpec, x: Image, condition: Condition) -> Image:
       ValueError: if ``x`` is not square or cannot be halved often enough, or the conditioning image
         has another size.
     """
-    if x.ndim != 4 or x.shape[1] != x.shape[2]:
-        raise ValueError(
-            f"images must be square, [batch, size, size, channels]: got shape {x.shape}"
-        )
-    levels, factor = len(spec.multipliers), 2 ** (len(spec.multipliers) - 1)
-    if x.shape[1] % factor:
-        raise ValueError(
-            f"image size {x.shape[1]} must be divisible by {factor}: {levels} levels halve it "
-            f"{levels - 1} times. Pad the images or use fewer `multipliers`."
-        )
+    check_size(x, len(spec.multipliers), len(spec.multipliers) - 1, "multipliers")
     image = condition.image
     if image is not None and image.shape[:3] != x.shape[:3]:
         raise ValueError(

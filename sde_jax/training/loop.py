@@ -255,7 +255,7 @@ class Loop:
         if not all_finite(state):
             raise self.non_finite("the state is not finite", self.done.step)
         self.log.flush()
-        self.checkpoints.save(self.done.step, state, self.done.to_notes())
+        self.checkpoints.save(self.done.step, state, dataclasses.asdict(self.done))
 
     def check_finite(self, values: Mapping[str, Sequence[float]]) -> None:
         """Raises NonFiniteError for the first step, of those up to this one, with a bad value."""
