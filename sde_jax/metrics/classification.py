@@ -8,8 +8,6 @@ from scipy.special import entr, softmax
 
 from sde_jax.metrics.estimate import as_features
 
-__all__ = ["InceptionScore", "inception_score"]
-
 CHUNK = 2048
 """Rows whose leave-one-out replicates are computed at once."""
 

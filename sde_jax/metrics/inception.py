@@ -13,8 +13,6 @@ from sde_jax.arrays import Array, Float, PyTree
 from sde_jax.metrics.inception_images import InceptionPreprocessing, prepare
 from sde_jax.validation import require_choices
 
-__all__ = ["Inception", "InceptionFeatures"]
-
 Image = Float[Array, "batch height width channels"]
 
 

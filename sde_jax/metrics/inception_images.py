@@ -7,8 +7,6 @@ import numpy as np
 
 from sde_jax.arrays import Array, Float
 
-__all__ = ["SIZE", "InceptionPreprocessing", "prepare", "resize"]
-
 SIZE = 299
 
 InceptionPreprocessing = Literal["tensorflow", "score_sde", "pytorch_fid", "clean_fid"]

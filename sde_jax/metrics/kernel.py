@@ -8,8 +8,6 @@ from jax.typing import ArrayLike
 
 from sde_jax.metrics.estimate import Estimate, as_features, check_dimensions, jackknife_stderr
 
-__all__ = ["kernel_distance"]
-
 TILE = 4096
 """Rows and columns of the kernel matrix held at once."""
 

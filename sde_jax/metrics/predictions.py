@@ -15,14 +15,6 @@ from sde_jax.metrics.estimate import (
     mean_estimate,
 )
 
-__all__ = [
-    "LabelDistance",
-    "Predicted",
-    "Predictions",
-    "expected_label_distance",
-    "compare_predictions",
-]
-
 
 class Predicted(NamedTuple):
     """Predictions of a classifier for one set of images."""

@@ -4,8 +4,6 @@ import numpy as np
 from jax.typing import ArrayLike
 from scipy.ndimage import gaussian_filter
 
-__all__ = ["psnr", "ssim"]
-
 WINDOW = 11
 DEVIATION = 1.5
 C1, C2 = 0.01**2, 0.03**2

@@ -15,8 +15,6 @@ from sde_jax.nets.embedding import positional_embedding
 from sde_jax.nets.resampling import downsample
 from sde_jax.validation import require, require_at_least
 
-__all__ = ["Classified", "Classifier", "ClassifierSpec"]
-
 
 class Classified(NamedTuple):
     """Outputs of a classifier, in float32."""

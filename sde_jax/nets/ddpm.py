@@ -7,8 +7,6 @@ from sde_jax.nets.ncsnpp import NCSNpp
 from sde_jax.nets.unet import UNetSpec
 from sde_jax.validation import require, require_at_least, require_positive
 
-__all__ = ["DDPM", "DDPMSpec"]
-
 GROUPS = 32
 
 

@@ -14,8 +14,6 @@ from sde_jax.nets.embedding import LabelEmbedding, positional_embedding
 from sde_jax.nets.spec import NetworkSpec
 from sde_jax.validation import require_at_least
 
-__all__ = ["MLP", "MLPSpec"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class MLPSpec(NetworkSpec):

@@ -27,8 +27,6 @@ from sde_jax.nets.resampling import Downsample, Upsample, downsample, upsample
 from sde_jax.nets.unet import UNetSpec, time_layers, unet_input
 from sde_jax.validation import require, require_at_least, require_positive
 
-__all__ = ["NCSNpp", "NCSNppSpec"]
-
 Block = Callable[..., Image]
 
 

@@ -15,8 +15,6 @@ from sde_jax.nets.spec import NetworkSpec
 from sde_jax.nets.unet import check_size
 from sde_jax.validation import require
 
-__all__ = ["PooledUNet", "PooledUNetSpec"]
-
 GROUPS = 8
 EMBEDDING = 100
 

@@ -16,8 +16,6 @@ from sde_jax.nets.embedding import LabelEmbedding
 from sde_jax.nets.spec import NetworkSpec
 from sde_jax.validation import require, require_at_least, require_choices
 
-__all__ = ["UNetSpec", "check_size", "time_layers", "unet_input"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class UNetSpec(NetworkSpec):

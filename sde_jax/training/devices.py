@@ -9,18 +9,6 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from sde_jax.arrays import PyTree
 
-__all__ = [
-    "AXIS",
-    "batch_sharding",
-    "data_mesh",
-    "on_each_device",
-    "pad_batch",
-    "replicate",
-    "replicated",
-    "shard_batch",
-    "state_sharding",
-]
-
 AXIS = "data"
 
 SMALL = 2**12

@@ -12,16 +12,6 @@ from sde_jax.arrays import Array, Float, Int, PRNGKeyArray, PyTree, strided_part
 from sde_jax.data.source import Batch
 from sde_jax.randomness import Seeds, example_seeds
 
-__all__ = [
-    "Learner",
-    "Losses",
-    "Metrics",
-    "TrainState",
-    "averaged",
-    "ema_decay_at",
-    "gradient_learner",
-]
-
 Metrics = Mapping[str, Float[Array, ""]]
 LossGradient = tuple[Float[Array, ""], PyTree]
 

@@ -29,8 +29,6 @@ from sde_jax.training.signals import StopRequest
 from sde_jax.training.start import Progress, run_keys, start
 from sde_jax.training.timer import Timer
 
-__all__ = ["TrainResult", "train"]
-
 DISPATCHES_AHEAD = 2
 
 

@@ -19,8 +19,6 @@ from tensorboardX.summary import scalar
 from sde_jax.reporting import report
 from sde_jax.training.run_directory import RunDirectory, parse_line
 
-__all__ = ["MetricsLog"]
-
 
 class MetricsLog:
     """``metrics.jsonl`` and TensorBoard's event file of a run, both cut back to ``step``.

@@ -11,8 +11,6 @@ import optax
 from sde_jax.arrays import Array, PyTree
 from sde_jax.validation import require, require_at_least, require_choices, require_positive
 
-__all__ = ["Adam"]
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Adam:

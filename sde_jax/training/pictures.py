@@ -10,8 +10,6 @@ from sde_jax.training.learner import TrainState
 from sde_jax.training.metrics_log import MetricsLog
 from sde_jax.training.run_directory import RunDirectory
 
-__all__ = ["Draw", "draw_picture"]
-
 
 class Draw(Protocol):
     """Draws a picture of samples of a state without changing it."""

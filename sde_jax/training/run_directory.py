@@ -16,8 +16,6 @@ from sde_jax.training.lock import LOCK, locked
 from sde_jax.training.processes import raise_on_all
 from sde_jax.training.versions import environment
 
-__all__ = ["RunDirectory", "normal"]
-
 
 class RunDirectory:
     """The files of one run.

@@ -12,8 +12,6 @@ from sde_jax.training.checkpoint import Checkpoints
 from sde_jax.training.devices import replicate, state_sharding
 from sde_jax.training.learner import Learner, TrainState
 
-__all__ = ["Progress", "RunKeys", "abstract_state", "run_keys", "start"]
-
 
 class RunKeys(NamedTuple):
     """The keys of a run, one for each use."""
