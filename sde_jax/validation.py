@@ -20,7 +20,7 @@ def require(spec: Any, fields: str, holds: bool, rule: str) -> None:
     """
     if not holds:
         names = fields.split()
-        values = ", ".join(f"{name}={getattr(spec, name)}" for name in names)
+        values = ", ".join(f"{name}={getattr(spec, name)!r}" for name in names)
         raise ValueError(f"`{names[0]}` must {rule}: got {values}.")
 
 

@@ -1,4 +1,4 @@
-"""What the training loop trains: anything that can be initialized, updated and evaluated."""
+"""The learner of the training loop: anything that can be initialized, updated and evaluated."""
 
 import dataclasses
 from collections.abc import Callable, Mapping

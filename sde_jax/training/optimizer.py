@@ -54,8 +54,9 @@ class Adam:
 
     def __post_init__(self) -> None:
         require_choices(self)
-        require_positive(self, "learning_rate", "adam_eps")
-        require(self, "learning_rate", self.learning_rate < math.inf, "be positive and finite")
+        require_positive(self, "adam_eps")
+        finite = 0 < self.learning_rate < math.inf
+        require(self, "learning_rate", finite, "be positive and finite")
         require_at_least(self, warmup_steps=0, clip_eps=0)
         clips = self.clip_norm is None or self.clip_norm > 0
         require(self, "clip_norm", clips, "be positive, or None for no clipping")

@@ -215,18 +215,18 @@ def test_specs_and_networks_are_values():
         (
             "embedding",
             "learned",
-            "`embedding` must be one of positional, fourier: got embedding=learned",
+            "`embedding` must be one of positional, fourier: got embedding='learned'",
         ),
         ("fourier_scale", 0.0, "`fourier_scale` must be positive: got fourier_scale=0.0"),
         ("classes", 0, "`classes` must be at least 1: got classes=0"),
         (
             "activation",
             "gelu",
-            "`activation` must be one of swish, elu, relu, lrelu: got activation=gelu",
+            "`activation` must be one of swish, elu, relu, lrelu: got activation='gelu'",
         ),
         ("sigma_min", 60.0, "`sigma_min` must be positive and below `sigma_max`: got sigma_min=60"),
         ("num_scales", 1, "`num_scales` must be at least 2: got num_scales=1"),
-        ("block", "resnet", "`block` must be one of biggan, ddpm: got block=resnet"),
+        ("block", "resnet", "`block` must be one of biggan, ddpm: got block='resnet'"),
         (
             "progressive_input",
             "output_skip",
@@ -237,7 +237,7 @@ def test_specs_and_networks_are_values():
             "input_skip",
             "`progressive_output` must be one of none, output_skip, residual: got prog",
         ),
-        ("combine", "product", "`combine` must be one of sum, cat: got combine=product"),
+        ("combine", "product", "`combine` must be one of sum, cat: got combine='product'"),
         ("init_scale", -1.0, "`init_scale` must be at least 0: got init_scale=-1.0"),
         (
             "resampling_filter",
@@ -260,7 +260,7 @@ def test_spec_errors_of_two_fields():
     ):
         DDPMSpec(channels=48)
     with pytest.raises(
-        ValueError, match="`attending_up` must be one of last, every: got attending_up=first"
+        ValueError, match="`attending_up` must be one of last, every: got attending_up='first'"
     ):
         DDPMSpec(attending_up="first")
     with pytest.raises(ValueError, match="`head_channels` must be at least 1: got head_channels=0"):
