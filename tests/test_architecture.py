@@ -22,18 +22,19 @@ LIBRARY = {
     "cache_folder": set(),
     "arguments": set(),
     "initialization": {"arrays"},
+    "validation": set(),
     "sde": {"arrays"},
     "operators": {"arrays"},
     "ode": {"arrays", "sde"},
     "score": {"arrays", "initialization", "operators", "sde"},
     "objectives": MATHEMATICS,
-    "sampling": MATHEMATICS | {"ode", "operators"},
+    "sampling": MATHEMATICS | {"ode", "operators", "validation"},
     "likelihood": MATHEMATICS | {"ode"},
-    "nets": {"arrays"},
+    "nets": {"arrays", "validation"},
     "data": {"arrays", "atomic", "cache_folder", "operators", "reporting"},
-    "metrics": {"arrays"},
+    "metrics": {"arrays", "validation"},
     "figures": {"arrays", "atomic"},
-    "training": {"arrays", "randomness", "atomic", "reporting", "data"},
+    "training": {"arrays", "randomness", "atomic", "reporting", "data", "validation"},
 }
 LIBRARY |= {"baselines": set(LIBRARY), "interop": set(LIBRARY)}
 APPLICATION = ("recipes", "runs", "evaluation", "editing", "api", "command_line")

@@ -1,7 +1,7 @@
 """``sde-jax import FILE``."""
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -97,6 +97,6 @@ def write_run(workdir: Path, named: Named[ScoreExperiment], state: TrainState) -
     with tempfile.TemporaryDirectory(dir=workdir.parent, prefix=f".{workdir.name}.") as folder:
         directory = RunDirectory.create(Path(folder) / "run", named.config())
         with Checkpoints(directory.checkpoints) as checkpoints:
-            checkpoints.save(step, state, Progress(step=step).to_notes())
+            checkpoints.save(step, state, asdict(Progress(step=step)))
             checkpoints.wait()
         directory.path.rename(workdir)
