@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from experiments.studies.drawn import features_of, kept_samples, seconds_per_image
 from experiments.studies.study import Results, Study
-from sde_jax.atomic import whole_file
+from sde_jax import figures
 from sde_jax.evaluation.comparison import newest
 from sde_jax.evaluation.features import classifier
 from sde_jax.evaluation.markdown import markdown_table
@@ -55,7 +55,7 @@ class Comparison(Study):
         """Returns findings of each model and of held-out data, with the times of the models."""
         network = classifier(runs / self.classifier)
         found: dict[str, Any] = {}
-        rows: dict[str, tuple[np.ndarray, list[np.ndarray]]] = {}
+        rows: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         for title, name in self.models:
             run, record = open_generative(runs / name, data_mesh()), newest(runs / name)
             found.setdefault(REAL, {"findings": findings(record, of=REAL)})
@@ -113,50 +113,18 @@ def timed(run: GenerativeRun) -> float:
     return seconds_per_image(draw, run.params, TIMED)
 
 
-def best_of_each(images: np.ndarray, logits: np.ndarray) -> list[np.ndarray]:
+def best_of_each(images: np.ndarray, logits: np.ndarray) -> np.ndarray:
     """Returns for each label the image with its largest logit; white where no image has it."""
-    labels, blank = logits.argmax(axis=1), np.ones_like(images[0])
-    best = []
-    for label in range(logits.shape[1]):
-        ours = np.flatnonzero(labels == label)
-        best.append(images[ours[logits[ours, label].argmax()]] if len(ours) else blank)
-    return best
+    own = np.where(logits == logits.max(axis=1, keepdims=True), logits, -np.inf)
+    known = np.isfinite(own.max(axis=0)).reshape(-1, *[1] * (images.ndim - 1))
+    return np.where(known, images[own.argmax(axis=0)], 1)
 
 
-def draw_images(rows: Mapping[str, tuple[np.ndarray, list[np.ndarray]]], path: Path) -> None:
+def draw_images(rows: Mapping[str, tuple[np.ndarray, np.ndarray]], path: Path) -> None:
     """Draws a row for each model: its first samples, and its best of each label."""
-    labels = len(next(iter(rows.values()))[1])
-    figure = Figure(figsize=(2.0 + 0.42 * (SHOWN + labels + 1), 0.75 + 0.44 * len(rows)))
-    left = 2.0 / figure.get_figwidth()
-    top = 1 - 0.65 / figure.get_figheight()
-    grid = figure.add_gridspec(
-        len(rows),
-        SHOWN + labels + 1,
-        left=left,
-        right=0.995,
-        top=top,
-        bottom=0.02,
-        wspace=0.06,
-        hspace=0.06,
-    )
-    for line, (title, (samples, best)) in enumerate(rows.items()):
-        for column, image in [*enumerate(samples), *enumerate(best, SHOWN + 1)]:
-            axes = figure.add_subplot(grid[line, column])
-            axes.imshow(
-                image if image.shape[-1] == 3 else image[..., 0], cmap="gray", vmin=0, vmax=1
-            )
-            axes.set(xticks=[], yticks=[])
-            axes.spines[:].set_visible(False)
-            if column == 0:
-                axes.set_ylabel(title, rotation=0, ha="right", va="center", fontsize=10)
-            if line == 0 and column > SHOWN:
-                axes.set_title(str(column - SHOWN - 1), fontsize=9)
-            if line == 0 and column in (0, SHOWN + 1):
-                above = "The first samples" if column == 0 else "The best of each label"
-                place = axes.get_position()
-                figure.text(place.x0, place.y1 + 0.3 / figure.get_figheight(), above, fontsize=11)
-    with whole_file(path) as file:
-        figure.savefig(file, format="png", dpi=150)
+    samples, best = (np.stack(images) for images in zip(*rows.values(), strict=True))
+    columns = {"The first samples": samples, "The best of each label, from 0": best}
+    figures.image_rows(columns, path, names=list(rows))
 
 
 def draw_numbers(models: Mapping[str, Mapping[str, Any]], path: Path) -> None:
@@ -186,5 +154,4 @@ def draw_numbers(models: Mapping[str, Mapping[str, Any]], path: Path) -> None:
         panel.set_title(WORDING[name].title, fontsize=9)
         panel.grid(axis="y", alpha=0.25)
         panel.spines[["top", "right"]].set_visible(False)
-    with whole_file(path) as file:
-        figure.savefig(file, format="png", dpi=150)
+    figures.save_figure(figure, path)

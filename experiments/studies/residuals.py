@@ -12,12 +12,12 @@ import numpy as np
 from experiments.studies.study import Report
 from sde_jax import figures
 from sde_jax.arrays import Array, Float, Int, Key, PRNGKeyArray, PyTree
-from sde_jax.evaluation.features import coordinates, extractor
-from sde_jax.evaluation.reference import gather, reference
+from sde_jax.evaluation.features import coordinates
+from sde_jax.evaluation.reference import reference
 from sde_jax.metrics import kernel_distance
 from sde_jax.recipes.denoiser_prior import DenoiserPrior
 from sde_jax.recipes.interfaces import Draw
-from sde_jax.runs.generation import concatenate, generate
+from sde_jax.runs.generation import draw_all
 from sde_jax.runs.trained_run import TrainedRun, open_run_of
 from sde_jax.sampling import BlindAscent, Samples
 from sde_jax.training import data_mesh
@@ -53,27 +53,23 @@ class Residuals(Report):
             "blind": ascent(run),
             "told": run.sample_fn(run.experiment.evaluation.sampling),
         }
-        drawn = {name: np.asarray(draw(run, use)) for name, use in uses.items()}
+        drawn = {
+            name: draw_all(use, run.params, count=COUNT, batch_size=COUNT).x
+            for name, use in uses.items()
+        }
+        drawn = {name: np.asarray(run.layout.scaling.to_unit(x)) for name, x in drawn.items()}
         figures.image_panel(
             {name: data[:SHOWN] for name, data in drawn.items()}, pictures / "residuals.png"
         )
-        network, mesh = coordinates(run.layout.shape), data_mesh()
-        known = reference(network, run.experiment.data, "train", batch_size=COUNT, mesh=mesh)
+        network = coordinates(run.layout.shape)
+        known = reference(network, run.experiment.data, "train", mesh=data_mesh())
 
         def distance(data: np.ndarray) -> dict[str, float]:
-            features = gather([extractor(network, mesh, COUNT)(data)], network.dimension)
-            found = kernel_distance(features.features, np.asarray(known.features))
+            found = kernel_distance(data.reshape(COUNT, -1), np.asarray(known.features))
             return {"value": float(found.value), "stderr": float(found.stderr)}
 
         distances = {name: distance(data) for name, data in drawn.items()}
         return {"kernel_distance": distances, "count": COUNT}
-
-
-def draw(run: TrainedRun[DenoiserPrior], use: Draw) -> Array:
-    """Returns samples in the data's unit."""
-    key, mesh = jax.random.key(0), data_mesh()
-    parts = generate(use, run.params, key=key, count=COUNT, batch_size=COUNT, mesh=mesh)
-    return run.layout.scaling.to_unit(jnp.asarray(concatenate(parts).x))
 
 
 def ascent(run: TrainedRun[DenoiserPrior]) -> Draw:

@@ -19,7 +19,7 @@ from sde_jax.metrics import (
     sliced_wasserstein_2,
     wasserstein_1,
 )
-from sde_jax.runs.generation import concatenate, generate
+from sde_jax.runs.generation import draw_all
 from sde_jax.runs.trained_run import ScoreRun, open_run
 from sde_jax.sampling import Samples
 from sde_jax.sde import LinearSDE
@@ -44,8 +44,9 @@ class RingQuality(Report):
     def measure(self, runs: Path, pictures: Path) -> dict[str, Any]:
         """Returns the distances; draws ``process.png`` and ``vector_field.png``."""
         run = open_run(runs / self.run, data_mesh())
-        data = held_out(run, COUNT)
-        samples = draw(run, COUNT)
+        data = next(run.source.batches(jax.random.key(0), "test", COUNT)).x
+        draw = run.sample_fn(run.experiment.sampling, frames=FRAMES)
+        samples = draw_all(draw, run.params, count=COUNT, batch_size=COUNT)
         draw_pictures(run, data, samples, pictures)
         key = jax.random.key(0)
         return {
@@ -79,25 +80,6 @@ def controls(key: PRNGKeyArray, data: Float[Array, "count 2"]) -> dict[str, Arra
     blob = data.mean(axis=0, keepdims=True) + noise @ root.T
     collapsed = data * jnp.where(data[:, :1] > 0, 1, -1)
     return {"fresh_data": fresh, "blob": blob, "collapsed": collapsed}
-
-
-def held_out(run: ScoreRun, count: int) -> Array:
-    """Returns the first points of the test split."""
-    return next(run.source.batches(jax.random.key(0), "test", count)).x
-
-
-def draw(run: ScoreRun, count: int) -> Samples:
-    """Returns samples with their trajectories."""
-    return concatenate(
-        generate(
-            run.sample_fn(run.experiment.sampling, frames=FRAMES),
-            run.params,
-            key=jax.random.key(0),
-            count=count,
-            batch_size=count,
-            mesh=data_mesh(),
-        )
-    )
 
 
 def noised(sde: LinearSDE, x0: Float[Array, "count 2"], t: float, seed: int) -> Array:

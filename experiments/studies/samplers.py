@@ -15,12 +15,13 @@ from matplotlib.figure import Figure
 
 from experiments.studies.drawn import features_of
 from experiments.studies.study import Results, Study
-from sde_jax.atomic import whole_file, write_json
+from sde_jax.atomic import write_json
 from sde_jax.evaluation.features import FeatureNetwork, classifier
 from sde_jax.evaluation.markdown import markdown_table
 from sde_jax.evaluation.reference import gather, reference
 from sde_jax.evaluation.task import TRAIN
 from sde_jax.evaluation.wording import with_error
+from sde_jax.figures import save_figure
 from sde_jax.metrics import FittedGaussian, frechet_distance, mean_estimate
 from sde_jax.recipes.sampler_settings import SAMPLERS, SamplerSettings
 from sde_jax.recipes.serialization import to_config
@@ -180,8 +181,7 @@ def draw_points(points: Sequence[Point], path: Path) -> None:
     panels[0].set_ylabel(EXCESS)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize=9)
-    with whole_file(path) as file:
-        figure.savefig(file, format="png", dpi=150)
+    save_figure(figure, path)
 
 
 def draw_lines(axes: Axes, lines: Mapping[str, list[Point]], field: str) -> None:
