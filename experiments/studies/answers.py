@@ -10,6 +10,7 @@ import numpy as np
 from experiments.studies.study import Report
 from sde_jax import figures
 from sde_jax.arrays import Float
+from sde_jax.data import TEST
 from sde_jax.metrics import mean_estimate
 from sde_jax.recipes.conditional import QUESTIONS, Conditional
 from sde_jax.runs.generation import draw_all
@@ -38,7 +39,7 @@ class Answers(Report):
         run = open_run_of(Conditional, runs / self.run, data_mesh())
         to_unit = run.layout.scaling.to_unit
         model, source = run.experiment.model(), run.source
-        x = next(source.batches(jax.random.key(0), "test", QUESTIONS, count=QUESTIONS)).x
+        x = next(source.batches(jax.random.key(0), TEST, QUESTIONS, count=QUESTIONS)).x
         questions = run.experiment.questions(source)
         regressed = jax.jit(lambda params, y: model.regress(params, y, x.shape[-1]))
         mean = np.asarray(to_unit(regressed(run.params, questions)))

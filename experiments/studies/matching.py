@@ -22,10 +22,10 @@ from experiments.studies.gradient_noise import (
 )
 from experiments.studies.matching_figures import draw_gradients, draw_samples
 from experiments.studies.study import Results, Study
+from sde_jax.data import TEST, TRAIN
 from sde_jax.evaluation.comparison import newest
 from sde_jax.evaluation.findings import plain
 from sde_jax.evaluation.markdown import markdown_table
-from sde_jax.evaluation.task import TEST, TRAIN
 from sde_jax.evaluation.wording import WORDING, with_error
 from sde_jax.metrics import Estimate
 from sde_jax.objectives import TimeSampler

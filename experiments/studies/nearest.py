@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from experiments.studies.drawn import features_of, kept_samples
+from experiments.studies.drawn import kept_samples
 from experiments.studies.study import Results, Study
 from sde_jax import figures
+from sde_jax.data import TEST, TRAIN
 from sde_jax.evaluation.comparison import newest
 from sde_jax.evaluation.examples import examples
-from sde_jax.evaluation.features import classifier
+from sde_jax.evaluation.features import classifier, features_of
 from sde_jax.evaluation.markdown import markdown_table
-from sde_jax.evaluation.task import TEST, TRAIN
 from sde_jax.evaluation.wording import WORDING, with_error
 from sde_jax.metrics import nearest_neighbours
 from sde_jax.runs.trained_run import open_generative
@@ -59,7 +59,9 @@ class NearestImages(Study):
         images = (samples, held_out, training)
         spaces = {
             "pixels": images,
-            "features": tuple(np.asarray(features_of(network, part).features) for part in images),
+            "features": tuple(
+                np.asarray(features_of(network, part, data_mesh()).features) for part in images
+            ),
         }
         shown, found = {"sample": samples[:SHOWN, None]}, {}
         for space, (of_samples, of_held_out, of_training) in spaces.items():

@@ -12,6 +12,7 @@ import numpy as np
 from experiments.studies.study import Report
 from sde_jax import figures
 from sde_jax.arrays import Array, Float, Int, Key, PRNGKeyArray, PyTree
+from sde_jax.data import TRAIN
 from sde_jax.evaluation.features import coordinates
 from sde_jax.evaluation.reference import reference
 from sde_jax.metrics import kernel_distance
@@ -62,7 +63,7 @@ class Residuals(Report):
             {name: data[:SHOWN] for name, data in drawn.items()}, pictures / "residuals.png"
         )
         network = coordinates(run.layout.shape)
-        known = reference(network, run.experiment.data, "train", mesh=data_mesh())
+        known = reference(network, run.experiment.data, TRAIN, mesh=data_mesh())
 
         def distance(data: np.ndarray) -> dict[str, float]:
             found = kernel_distance(data.reshape(COUNT, -1), np.asarray(known.features))

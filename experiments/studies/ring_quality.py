@@ -11,7 +11,7 @@ import numpy as np
 from experiments.studies.study import Report
 from sde_jax import figures
 from sde_jax.arrays import Array, Float, PRNGKeyArray, expand_like
-from sde_jax.data import Ring
+from sde_jax.data import TEST, Ring
 from sde_jax.metrics import (
     fit_gaussian,
     frechet_distance,
@@ -44,7 +44,7 @@ class RingQuality(Report):
     def measure(self, runs: Path, pictures: Path) -> dict[str, Any]:
         """Returns the distances; draws ``process.png`` and ``vector_field.png``."""
         run = open_run(runs / self.run, data_mesh())
-        data = next(run.source.batches(jax.random.key(0), "test", COUNT)).x
+        data = next(run.source.batches(jax.random.key(0), TEST, COUNT)).x
         draw = run.sample_fn(run.experiment.sampling, frames=FRAMES)
         samples = draw_all(draw, run.params, count=COUNT, batch_size=COUNT)
         draw_pictures(run, data, samples, pictures)

@@ -11,9 +11,9 @@ import numpy as np
 
 from experiments.studies.study import Results, Study
 from sde_jax import figures
+from sde_jax.data import TRAIN
 from sde_jax.evaluation.examples import examples
 from sde_jax.evaluation.markdown import markdown_table
-from sde_jax.evaluation.task import TRAIN
 from sde_jax.evaluation.wording import with_error
 from sde_jax.metrics import kernel_distance, mean_estimate
 from sde_jax.recipes.sampler_settings import SAMPLERS, SamplerName

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sde_jax.arrays import Array, Float, Key, PyTree
+from sde_jax.data import TRAIN
 from sde_jax.likelihood import (
     Hutchinson,
     LogLikelihoods,
@@ -36,7 +37,7 @@ def fixed_steps(run: ScoreRun, settings: LikelihoodSettings) -> Callable[[int], 
     even = even_times(sde, settings.t_min, PILOT_STEPS)
     pilot = MultistepLikelihood(times=even)
     key_data, key_probe = jax.random.split(jax.random.key(0))
-    batches = run.source.batches(key_data, "train", PILOT_EXAMPLES, count=PILOT_EXAMPLES)
+    batches = run.source.batches(key_data, TRAIN, PILOT_EXAMPLES, count=PILOT_EXAMPLES)
     x = jnp.asarray(next(batches).x)
     keys = jax.random.split(key_probe, len(x))
     bends = jax.jit(lambda score: pilot.integrand(keys, score, sde, x))(run.score)
