@@ -1,23 +1,21 @@
 """Compares models of the same data in one table and figure, in the features of one classifier."""
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from experiments.studies.drawn import kept_samples, seconds_per_image
 from experiments.studies.study import Results, Study
 from sde_jax import figures
-from sde_jax.evaluation.comparison import newest
+from sde_jax.evaluation.comparison import draw_values, newest
 from sde_jax.evaluation.features import classifier, features_of
 from sde_jax.evaluation.markdown import markdown_table
 from sde_jax.evaluation.wording import WORDING, with_error
 from sde_jax.runs.status import training_seconds
-from sde_jax.runs.trained_run import GenerativeRun, open_generative
+from sde_jax.runs.trained_run import open_generative
 from sde_jax.training.devices import data_mesh
 
 __all__ = ["Comparison"]
@@ -68,7 +66,7 @@ class Comparison(Study):
                 "findings": findings(record, of="run"),
                 "count": len(drawn.data),
                 "evaluations": drawn.nfe,
-                "seconds_per_image": timed(run),
+                "seconds_per_image": seconds_per_image(run, TIMED),
                 "training_minutes": training_seconds(run.directory) / 60,
                 "step": run.step,
             }
@@ -107,12 +105,6 @@ def findings(record: Mapping[str, Any], of: str) -> dict[str, dict[str, Any]]:
     return kept
 
 
-def timed(run: GenerativeRun) -> float:
-    """Returns the seconds of a sample in a batch."""
-    draw = run.sample_fn(run.experiment.evaluation.sampling)
-    return seconds_per_image(draw, run.params, TIMED)
-
-
 def best_of_each(images: np.ndarray, logits: np.ndarray) -> np.ndarray:
     """Returns for each label the image with its largest logit; white where no image has it."""
     own = np.where(logits == logits.max(axis=1, keepdims=True), logits, -np.inf)
@@ -129,29 +121,12 @@ def draw_images(rows: Mapping[str, tuple[np.ndarray, np.ndarray]], path: Path) -
 
 def draw_numbers(models: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     """Draws a panel for each metric: the models with errors, and a line for held-out data."""
-    shown = [name for name in METRICS if any(name in m["findings"] for m in models.values())]
-    columns = math.ceil(len(shown) / 2)
-    titles = [title for title in models if title != REAL]
-    size = (3.0 * columns + 1.2, 2 * (0.7 + 0.26 * len(titles)))
-    figure = Figure(figsize=size, layout="constrained")
-    figure.suptitle("Samples of each model, with standard errors", fontsize=11)
-    panels = figure.subplots(2, columns, sharey=True, squeeze=False).ravel()
-    for panel in panels[len(shown) :]:
-        panel.set_visible(False)
-    for panel, name in zip(panels, shown, strict=False):
-        for place, title in enumerate(titles):
-            finding = models[title]["findings"].get(name)
-            if finding is not None and finding["value"] is not None:
-                error = finding["stderr"] or np.nan
-                panel.errorbar(finding["value"], place, xerr=error, fmt="o", color="#2f6db3", ms=4)
-        real = models[REAL]["findings"].get(name)
-        if real is not None:
-            panel.axvline(real["value"], color="#d9722e", lw=1.2, ls="--", label=REAL)
-            panel.legend(frameon=False, fontsize=7, loc="best")
-        panel.set(yticks=range(len(titles)), ylim=(len(titles) - 0.5, -0.5))
-        panel.set_yticklabels(titles, fontsize=8)
-        panel.tick_params(axis="x", labelsize=8)
-        panel.set_title(WORDING[name].title, fontsize=9)
-        panel.grid(axis="y", alpha=0.25)
-        panel.spines[["top", "right"]].set_visible(False)
-    figures.save_figure(figure, path)
+    found = {title: model["findings"] for title, model in models.items() if title != REAL}
+    real = models[REAL]["findings"]
+    shown = [name for name in METRICS if any(name in of for of in (real, *found.values()))]
+    draw_values(
+        {WORDING[name].title: [of.get(name) for of in found.values()] for name in shown},
+        list(found),
+        path,
+        known={WORDING[name].title: real.get(name) for name in shown},
+    )
