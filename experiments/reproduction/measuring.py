@@ -13,8 +13,7 @@ from experiments.reproduction.result import Result
 from experiments.studies.study import Study
 from sde_jax.atomic import write_json
 from sde_jax.recipes import to_config
-from sde_jax.training.run_directory import normal
-from sde_jax.training.versions import environment
+from sde_jax.training import environment, normal
 
 __all__ = ["measured", "reproduce_study"]
 

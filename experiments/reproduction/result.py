@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from sde_jax.atomic import write_json
-from sde_jax.training.errors import RunError
+from sde_jax.training import RunError
 
 __all__ = ["Result", "computer", "revision"]
 

@@ -16,9 +16,7 @@ from sde_jax.runs.catalogue import find
 from sde_jax.runs.status import training_seconds
 from sde_jax.runs.trained_run import open_generative
 from sde_jax.runs.training import run
-from sde_jax.training import NotARunError, RunDirectory, RunError, data_mesh
-from sde_jax.training.checkpoint import saved_steps
-from sde_jax.training.run_directory import normal
+from sde_jax.training import NotARunError, RunDirectory, RunError, data_mesh, normal, saved_steps
 
 __all__ = ["reproduce_experiment"]
 

@@ -16,7 +16,7 @@ from sde_jax.evaluation.markdown import markdown_table
 from sde_jax.evaluation.wording import WORDING, with_error
 from sde_jax.runs.status import training_seconds
 from sde_jax.runs.trained_run import open_generative
-from sde_jax.training.devices import data_mesh
+from sde_jax.training import data_mesh
 
 __all__ = ["Comparison"]
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from sde_jax.evaluation.task import Drawn, usual_task
 from sde_jax.runs.generation import batch_drawer, example_keys
 from sde_jax.runs.trained_run import GenerativeRun
-from sde_jax.training.devices import data_mesh
+from sde_jax.training import data_mesh
 
 __all__ = ["kept_samples", "seconds_of", "seconds_per_image"]
 

@@ -17,8 +17,7 @@ from sde_jax.data import TRAIN, DataSource
 from sde_jax.metrics import Estimate, jackknife_stderr
 from sde_jax.objectives import SampledTimes, TimeSampler
 from sde_jax.randomness import Seeds, example_seeds
-from sde_jax.recipes.matching import Denoising, Implicit, Sliced
-from sde_jax.recipes.score import ScoreExperiment
+from sde_jax.recipes import Denoising, Implicit, ScoreExperiment, Sliced
 from sde_jax.sde import LinearSDE
 
 __all__ = ["FixedTime", "Gradient", "Matching", "estimate", "gradient_of", "gradients", "products"]

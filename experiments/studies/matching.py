@@ -30,8 +30,7 @@ from sde_jax.metrics import Estimate
 from sde_jax.objectives import TimeSampler
 from sde_jax.runs.status import training_seconds
 from sde_jax.runs.trained_run import ScoreRun, open_run
-from sde_jax.training.compiled import update_options
-from sde_jax.training.devices import data_mesh
+from sde_jax.training import data_mesh, update_options
 
 __all__ = ["MatchingComparison"]
 

@@ -16,8 +16,7 @@ from sde_jax.data import TRAIN
 from sde_jax.evaluation.features import coordinates
 from sde_jax.evaluation.reference import reference
 from sde_jax.metrics import kernel_distance
-from sde_jax.recipes.denoiser_prior import DenoiserPrior
-from sde_jax.recipes.interfaces import Draw
+from sde_jax.recipes import DenoiserPrior, Draw
 from sde_jax.runs.generation import draw_all
 from sde_jax.runs.trained_run import TrainedRun, open_run_of
 from sde_jax.sampling import BlindAscent, Samples

@@ -22,12 +22,11 @@ from sde_jax.evaluation.reference import gather, reference
 from sde_jax.evaluation.wording import with_error
 from sde_jax.figures import save_figure
 from sde_jax.metrics import FittedGaussian, frechet_distance, mean_estimate
-from sde_jax.recipes.sampler_settings import SAMPLERS, SamplerSettings
-from sde_jax.recipes.serialization import to_config
+from sde_jax.recipes import SAMPLERS, SamplerSettings, to_config
 from sde_jax.runs.generation import batch_drawer, concatenate, example_keys, is_valid
 from sde_jax.runs.trained_run import ScoreRun, open_run
 from sde_jax.sampling import Samples
-from sde_jax.training.devices import data_mesh
+from sde_jax.training import data_mesh
 
 __all__ = ["Samplers"]
 

@@ -16,10 +16,10 @@ from sde_jax.evaluation.examples import examples
 from sde_jax.evaluation.markdown import markdown_table
 from sde_jax.evaluation.wording import with_error
 from sde_jax.metrics import kernel_distance, mean_estimate
-from sde_jax.recipes.sampler_settings import SAMPLERS, SamplerName
+from sde_jax.recipes import SAMPLERS, SamplerName
 from sde_jax.runs.generation import draw_all
 from sde_jax.runs.trained_run import ScoreRun, open_run
-from sde_jax.training.devices import data_mesh
+from sde_jax.training import data_mesh
 
 __all__ = ["SideBySide"]
 
