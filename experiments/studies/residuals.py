@@ -53,11 +53,12 @@ class Residuals(Report):
             "blind": ascent(run),
             "told": run.sample_fn(run.experiment.evaluation.sampling),
         }
-        drawn = {
-            name: draw_all(use, run.params, count=COUNT, batch_size=COUNT).x
-            for name, use in uses.items()
-        }
-        drawn = {name: np.asarray(run.layout.scaling.to_unit(x)) for name, x in drawn.items()}
+
+        def draw(use: Draw) -> np.ndarray:
+            samples = draw_all(use, run.params, count=COUNT, batch_size=COUNT)
+            return np.asarray(run.layout.scaling.to_unit(samples.x))
+
+        drawn = {name: draw(use) for name, use in uses.items()}
         figures.image_panel(
             {name: data[:SHOWN] for name, data in drawn.items()}, pictures / "residuals.png"
         )

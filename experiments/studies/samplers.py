@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 from experiments.studies.study import Results, Study
 from sde_jax.atomic import write_json
 from sde_jax.data import TRAIN
-from sde_jax.evaluation.features import FeatureNetwork, classifier, features_of
+from sde_jax.evaluation.features import FeatureNetwork, classifier
 from sde_jax.evaluation.markdown import markdown_table
-from sde_jax.evaluation.reference import gather, reference
+from sde_jax.evaluation.reference import describe, reference
 from sde_jax.evaluation.wording import with_error
 from sde_jax.figures import save_figure
 from sde_jax.metrics import FittedGaussian, frechet_distance, mean_estimate
@@ -103,9 +103,9 @@ class Samplers(Study):
         samples, seconds = self._draw(run, settings)
         whole = is_valid(samples)
         images = np.asarray(run.layout.scaling.to_unit(samples.x[whole]))
-        seen = features_of(network, images, data_mesh())
+        seen = describe(network, images, data_mesh())
         assert seen.logits is not None, "a classifier has logits"
-        distance = frechet_distance(gather([seen], network.dimension).gaussian, training)
+        distance = frechet_distance(seen.gaussian, training)
         return {
             "sampler": settings.sampler,
             "options": settings.options(),
@@ -114,7 +114,7 @@ class Samplers(Study):
             "failed": int((~whole).sum()),
             "seconds_per_image": seconds,
             "excess": [distance.value - distance.bias, distance.stderr],
-            "mean_max_logit": list(mean_estimate(np.asarray(seen.logits).max(axis=1))[:2]),
+            "mean_max_logit": list(mean_estimate(seen.logits.max(axis=1))[:2]),
             "minutes": (time.monotonic() - started) / 60,
         }
 

@@ -25,7 +25,8 @@ def text_chart(
     """
     if not any(math.isfinite(y) for points in series.values() for _, y in points):
         return []
-    ends = [function(x for points in series.values() for x, _ in points) for function in (min, max)]
+    positions = [x for points in series.values() for x, _ in points]
+    ends = min(positions), max(positions)
     means = np.stack([column_means(points, *ends, width) for points in series.values()])
     low, high = float(np.nanmin(means)), float(np.nanmax(means))
     scale = np.log if low > 0 else np.asarray
