@@ -3,7 +3,6 @@
 import dataclasses
 from typing import NamedTuple
 
-import jax
 import numpy as np
 
 from benchmarks.row import BenchmarkOptions, Spread
@@ -12,7 +11,7 @@ from sde_jax.evaluation.features import FeatureNetwork, coordinates
 from sde_jax.evaluation.networks import MissingNetworkError, network
 from sde_jax.evaluation.reference import describe, reference
 from sde_jax.metrics import FittedGaussian, FrechetDistance, frechet_distance
-from sde_jax.runs.generation import concatenate, generate, is_valid
+from sde_jax.runs.generation import draw_all, is_valid
 from sde_jax.runs.trained_run import ScoreRun, open_run
 from sde_jax.sampling import Sampler
 from sde_jax.training import NotARunError, data_mesh
@@ -46,16 +45,8 @@ class TrainedModel(NamedTuple):
           AssertionError: if a sample is not finite or took another number of evaluations.
         """
         run = self.run
-        samples = concatenate(
-            generate(
-                run.experiment.sample_fn(run.layout, sampler, lambda: run.source),
-                run.params,
-                key=jax.random.key(0),
-                count=count,
-                batch_size=batch_size,
-                mesh=data_mesh(),
-            )
-        )
+        draw = run.experiment.sample_fn(run.layout, sampler, lambda: run.source)
+        samples = draw_all(draw, run.params, count=count, batch_size=batch_size)
         assert is_valid(samples).all(), "a sample is not finite"
         assert (samples.nfe == evaluations).all(), f"evaluations: {samples.nfe}"
         return samples.x

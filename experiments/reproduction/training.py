@@ -7,7 +7,7 @@ from typing import Any
 
 from experiments.reproduction.measuring import measured
 from experiments.reproduction.paths import Paths
-from experiments.reproduction.result import Result, computer, revision
+from experiments.reproduction.result import Result
 from experiments.studies.reports import report_of
 from sde_jax.evaluation.evaluation import evaluate
 from sde_jax.evaluation.task import usual_task
@@ -40,13 +40,8 @@ def reproduce_experiment(name: str, paths: Paths) -> Result:
         fields = ("weights", "samples", "sampling", "findings")
         results |= {field: record[field] for field in fields}
     first = json.loads((path / "versions.json").read_text())[0]
-    result = Result(
-        name=name,
-        results=results,
-        minutes=round(training_seconds(RunDirectory.open(path)) / 60, 2),
-        computer=computer(first),
-        commit=revision(first),
-    )
+    minutes = training_seconds(RunDirectory.open(path)) / 60
+    result = Result.found(name, results, minutes, first)
     report = report_of(named)
     if report is None:
         return result

@@ -1,7 +1,6 @@
 """Compares ways to match scores: samples, noise of gradients, time of a step."""
 
 import json
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.studies.drawn import kept_samples
+from experiments.studies.drawn import kept_samples, seconds_of
 from experiments.studies.gradient_noise import (
     FixedTime,
     estimate,
@@ -182,13 +181,6 @@ def timed_in_turn(runs: Mapping[str, ScoreRun], rounds: int) -> dict[str, dict[s
         title: {"seconds": quartiles(own), "times": quartiles(own / seconds[:, 0])}
         for title, own in zip(runs, seconds.T, strict=True)
     }
-
-
-def seconds_of(call: Any) -> float:
-    """Returns the seconds of one call."""
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started
 
 
 def quartiles(values: np.ndarray) -> dict[str, float]:

@@ -47,21 +47,17 @@ class NearestImages(Study):
 
     def measure(self, runs: Path, pictures: Path) -> dict[str, Any]:
         """Returns median distances to the nearest training image, and the evaluation's findings."""
-        run, network = (
-            open_generative(runs / self.run, data_mesh()),
-            classifier(runs / self.classifier),
-        )
+        mesh, network = data_mesh(), classifier(runs / self.classifier)
+        run = open_generative(runs / self.run, mesh)
         training, held_out = (
             np.concatenate([part.data for part in examples(run.source, split, count=count)])
             for split, count in ((TRAIN, None), (TEST, self.count))
         )
         samples = kept_samples(run).data[: self.count]
-        images = (samples, held_out, training)
+        images = [samples, held_out, training]
         spaces = {
             "pixels": images,
-            "features": tuple(
-                np.asarray(features_of(network, part, data_mesh()).features) for part in images
-            ),
+            "features": [np.asarray(features_of(network, x, mesh).features) for x in images],
         }
         shown, found = {"sample": samples[:SHOWN, None]}, {}
         for space, (of_samples, of_held_out, of_training) in spaces.items():

@@ -14,12 +14,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.studies.study import Results, Study
-from sde_jax.atomic import whole_file, write_json
+from sde_jax.atomic import write_json
 from sde_jax.data import TRAIN
-from sde_jax.evaluation.features import FeatureNetwork, classifier, features_of
+from sde_jax.evaluation.features import FeatureNetwork, classifier
 from sde_jax.evaluation.markdown import markdown_table
-from sde_jax.evaluation.reference import gather, reference
+from sde_jax.evaluation.reference import describe, reference
 from sde_jax.evaluation.wording import with_error
+from sde_jax.figures import save_figure
 from sde_jax.metrics import FittedGaussian, frechet_distance, mean_estimate
 from sde_jax.recipes import SAMPLERS, SamplerSettings, to_config
 from sde_jax.runs.generation import batch_drawer, concatenate, example_keys, is_valid
@@ -102,9 +103,9 @@ class Samplers(Study):
         samples, seconds = self._draw(run, settings)
         whole = is_valid(samples)
         images = np.asarray(run.layout.scaling.to_unit(samples.x[whole]))
-        seen = features_of(network, images, data_mesh())
+        seen = describe(network, images, data_mesh())
         assert seen.logits is not None, "a classifier has logits"
-        distance = frechet_distance(gather([seen], network.dimension).gaussian, training)
+        distance = frechet_distance(seen.gaussian, training)
         return {
             "sampler": settings.sampler,
             "options": settings.options(),
@@ -113,7 +114,7 @@ class Samplers(Study):
             "failed": int((~whole).sum()),
             "seconds_per_image": seconds,
             "excess": [distance.value - distance.bias, distance.stderr],
-            "mean_max_logit": list(mean_estimate(np.asarray(seen.logits).max(axis=1))[:2]),
+            "mean_max_logit": list(mean_estimate(seen.logits.max(axis=1))[:2]),
             "minutes": (time.monotonic() - started) / 60,
         }
 
@@ -179,8 +180,7 @@ def draw_points(points: Sequence[Point], path: Path) -> None:
     panels[0].set_ylabel(EXCESS)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize=9)
-    with whole_file(path) as file:
-        figure.savefig(file, format="png", dpi=150)
+    save_figure(figure, path)
 
 
 def draw_lines(axes: Axes, lines: Mapping[str, list[Point]], field: str) -> None:

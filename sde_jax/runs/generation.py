@@ -11,7 +11,7 @@ from tqdm import tqdm
 from sde_jax.arrays import Array, Key, PRNGKeyArray, PyTree
 from sde_jax.recipes.interfaces import Draw
 from sde_jax.sampling import Samples
-from sde_jax.training.devices import on_each_device, replicated
+from sde_jax.training.devices import data_mesh, on_each_device, replicated
 from sde_jax.training.processes import is_first
 
 
@@ -60,6 +60,14 @@ def generate(
             kept = min(batch_size, count - first)
             yield jax.tree.map(lambda array, kept=kept: array[:kept], jax.device_get(batch))
             progress.update(kept)
+
+
+def draw_all(draw: Draw, params: PyTree, *, count: int, batch_size: int, seed: int = 0) -> Samples:
+    """Draws samples 0 to ``count - 1`` on all devices: see `generate`."""
+    key, mesh = jax.random.key(seed), data_mesh()
+    return concatenate(
+        generate(draw, params, key=key, count=count, batch_size=batch_size, mesh=mesh)
+    )
 
 
 def concatenate(parts: Iterable[Samples]) -> Samples:
