@@ -7,12 +7,16 @@ import numpy as np
 
 from benchmarks.row import BenchmarkOptions, Spread
 from sde_jax.data import TRAIN, DataNotFoundError, TfdsImages
-from sde_jax.evaluation.features import FeatureNetwork, coordinates
-from sde_jax.evaluation.networks import MissingNetworkError, network
-from sde_jax.evaluation.reference import describe, reference
+from sde_jax.evaluation import (
+    FeatureNetwork,
+    MissingNetworkError,
+    compute_reference,
+    coordinates,
+    describe,
+    network,
+)
 from sde_jax.metrics import FittedGaussian, FrechetDistance, frechet_distance
-from sde_jax.runs.generation import draw_all, is_valid
-from sde_jax.runs.trained_run import ScoreRun, open_run
+from sde_jax.runs import ScoreRun, draw_all, is_valid, open_run
 from sde_jax.sampling import Sampler
 from sde_jax.training import NotARunError, data_mesh
 
@@ -73,7 +77,7 @@ def open_trained(options: BenchmarkOptions, name: str) -> TrainedModel:
     except MissingNetworkError:
         features = coordinates(run.layout.shape)
     try:
-        fitted = reference(features, data, TRAIN, mesh=data_mesh()).gaussian
+        fitted = compute_reference(features, data, TRAIN, mesh=data_mesh()).gaussian
     except DataNotFoundError as error:
         raise MissingRunError(f"--data-dir: {' '.join(str(error).split())}") from None
     return TrainedModel(run, features, dataclasses.replace(fitted, groups=()))

@@ -16,9 +16,8 @@ from experiments.reproduction.order import find_study, study_names
 from experiments.reproduction.result import Result
 from experiments.studies.reports import report_of
 from sde_jax.atomic import whole_file
-from sde_jax.evaluation.markdown import markdown_table
-from sde_jax.evaluation.wording import WORDING, with_error
-from sde_jax.runs.catalogue import find
+from sde_jax.evaluation import WORDING, markdown_table, with_error
+from sde_jax.runs import find
 
 __all__ = ["read_results", "rewrite_tables", "with_tables"]
 

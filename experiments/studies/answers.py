@@ -14,8 +14,7 @@ from sde_jax.data import TEST
 from sde_jax.metrics import mean_estimate
 from sde_jax.recipes import Conditional
 from sde_jax.recipes.conditional import QUESTIONS
-from sde_jax.runs.generation import draw_all
-from sde_jax.runs.trained_run import open_run_of
+from sde_jax.runs import draw_all, open_run_of
 from sde_jax.training import data_mesh
 
 __all__ = ["Answers"]

@@ -10,12 +10,16 @@ import numpy as np
 from experiments.studies.drawn import kept_samples, seconds_per_image
 from experiments.studies.study import Results, Study
 from sde_jax import figures
-from sde_jax.evaluation.comparison import draw_values, newest
-from sde_jax.evaluation.features import classifier, features_of
-from sde_jax.evaluation.markdown import markdown_table
-from sde_jax.evaluation.wording import WORDING, with_error
-from sde_jax.runs.status import training_seconds
-from sde_jax.runs.trained_run import open_generative
+from sde_jax.evaluation import (
+    WORDING,
+    classifier,
+    draw_values,
+    features_of,
+    markdown_table,
+    newest,
+    with_error,
+)
+from sde_jax.runs import open_generative, training_seconds
 from sde_jax.training import data_mesh
 
 __all__ = ["Comparison"]

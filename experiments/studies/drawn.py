@@ -6,9 +6,8 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from sde_jax.evaluation.task import Drawn, usual_task
-from sde_jax.runs.generation import batch_drawer, example_keys
-from sde_jax.runs.trained_run import GenerativeRun
+from sde_jax.evaluation import Drawn, usual_task
+from sde_jax.runs import GenerativeRun, batch_drawer, example_keys
 from sde_jax.training import data_mesh
 
 __all__ = ["kept_samples", "seconds_of", "seconds_per_image"]

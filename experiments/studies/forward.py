@@ -14,7 +14,7 @@ from experiments.studies.forward_pictures import View
 from experiments.studies.study import Results, Study
 from sde_jax.arrays import Array, Float
 from sde_jax.data import TEST, DataSpec
-from sde_jax.evaluation.markdown import markdown_table
+from sde_jax.evaluation import markdown_table
 from sde_jax.score import GaussianMixture
 from sde_jax.sde import VE, VP, CosineVP, LinearSDE, OrnsteinUhlenbeck, SubVP
 

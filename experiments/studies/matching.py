@@ -22,14 +22,10 @@ from experiments.studies.gradient_noise import (
 from experiments.studies.matching_figures import draw_gradients, draw_samples
 from experiments.studies.study import Results, Study
 from sde_jax.data import TEST, TRAIN
-from sde_jax.evaluation.comparison import newest
-from sde_jax.evaluation.findings import plain
-from sde_jax.evaluation.markdown import markdown_table
-from sde_jax.evaluation.wording import WORDING, with_error
+from sde_jax.evaluation import WORDING, markdown_table, newest, plain, with_error
 from sde_jax.metrics import Estimate
 from sde_jax.objectives import TimeSampler
-from sde_jax.runs.status import training_seconds
-from sde_jax.runs.trained_run import ScoreRun, open_run
+from sde_jax.runs import ScoreRun, open_run, training_seconds
 from sde_jax.training import data_mesh, update_options
 
 __all__ = ["MatchingComparison"]

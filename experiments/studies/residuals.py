@@ -13,12 +13,10 @@ from experiments.studies.study import Report
 from sde_jax import figures
 from sde_jax.arrays import Array, Float, Int, Key, PRNGKeyArray, PyTree
 from sde_jax.data import TRAIN
-from sde_jax.evaluation.features import coordinates
-from sde_jax.evaluation.reference import reference
+from sde_jax.evaluation import compute_reference, coordinates
 from sde_jax.metrics import kernel_distance
 from sde_jax.recipes import DenoiserPrior, Draw
-from sde_jax.runs.generation import draw_all
-from sde_jax.runs.trained_run import TrainedRun, open_run_of
+from sde_jax.runs import TrainedRun, draw_all, open_run_of
 from sde_jax.sampling import BlindAscent, Samples
 from sde_jax.training import data_mesh
 
@@ -63,7 +61,7 @@ class Residuals(Report):
             {name: data[:SHOWN] for name, data in drawn.items()}, pictures / "residuals.png"
         )
         network = coordinates(run.layout.shape)
-        known = reference(network, run.experiment.data, TRAIN, mesh=data_mesh())
+        known = compute_reference(network, run.experiment.data, TRAIN, mesh=data_mesh())
 
         def distance(data: np.ndarray) -> dict[str, float]:
             found = kernel_distance(data.reshape(COUNT, -1), np.asarray(known.features))

@@ -19,8 +19,7 @@ from sde_jax.metrics import (
     sliced_wasserstein_2,
     wasserstein_1,
 )
-from sde_jax.runs.generation import draw_all
-from sde_jax.runs.trained_run import ScoreRun, open_run
+from sde_jax.runs import ScoreRun, draw_all, open_run
 from sde_jax.sampling import Samples
 from sde_jax.training import data_mesh
 

@@ -16,15 +16,18 @@ from matplotlib.figure import Figure
 from experiments.studies.study import Results, Study
 from sde_jax.atomic import write_json
 from sde_jax.data import TRAIN
-from sde_jax.evaluation.features import FeatureNetwork, classifier
-from sde_jax.evaluation.markdown import markdown_table
-from sde_jax.evaluation.reference import describe, reference
-from sde_jax.evaluation.wording import with_error
+from sde_jax.evaluation import (
+    FeatureNetwork,
+    classifier,
+    compute_reference,
+    describe,
+    markdown_table,
+    with_error,
+)
 from sde_jax.figures import save_figure
 from sde_jax.metrics import FittedGaussian, frechet_distance, mean_estimate
 from sde_jax.recipes import SAMPLERS, SamplerSettings, to_config
-from sde_jax.runs.generation import batch_drawer, concatenate, example_keys, is_valid
-from sde_jax.runs.trained_run import ScoreRun, open_run
+from sde_jax.runs import ScoreRun, batch_drawer, concatenate, example_keys, is_valid, open_run
 from sde_jax.sampling import Samples
 from sde_jax.training import data_mesh
 
@@ -72,7 +75,9 @@ class Samplers(Study):
         The results of each setting are stored at once, so that a kill loses only one of them.
         """
         run, network = open_run(runs / self.run, data_mesh()), classifier(runs / self.classifier)
-        known = reference(network, run.experiment.data, TRAIN, source=run.source, mesh=data_mesh())
+        known = compute_reference(
+            network, run.experiment.data, TRAIN, source=run.source, mesh=data_mesh()
+        )
         kept = pictures.parent / f"settings-{self.run}-{run.step}.json"
         found: dict[str, Point] = json.loads(kept.read_text()) if kept.is_file() else {}
         budget = {"evaluations": self.evaluations, "least": self.least, "most": self.most}

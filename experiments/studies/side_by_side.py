@@ -12,13 +12,10 @@ import numpy as np
 from experiments.studies.study import Results, Study
 from sde_jax import figures
 from sde_jax.data import TRAIN
-from sde_jax.evaluation.examples import examples
-from sde_jax.evaluation.markdown import markdown_table
-from sde_jax.evaluation.wording import with_error
+from sde_jax.evaluation import markdown_table, read_examples, with_error
 from sde_jax.metrics import kernel_distance, mean_estimate
 from sde_jax.recipes import SAMPLERS, SamplerName
-from sde_jax.runs.generation import draw_all
-from sde_jax.runs.trained_run import ScoreRun, open_run
+from sde_jax.runs import ScoreRun, draw_all, open_run
 from sde_jax.training import data_mesh
 
 __all__ = ["SideBySide"]
@@ -53,7 +50,7 @@ class SideBySide(Study):
         rows = []
         for title, name in self.runs:
             run = open_run(runs / name, data_mesh())
-            parts = examples(run.source, TRAIN, count=REFERENCE)
+            parts = read_examples(run.source, TRAIN, count=REFERENCE)
             training = np.concatenate([part.data for part in parts])
             rows.append({"title": title, **looks(training)})
             grids = {}

@@ -20,7 +20,7 @@ from sde_jax.recipes import (
     Trainable,
 )
 from sde_jax.runs.trained_run import stored_experiment
-from sde_jax.runs.training import run as train_run
+from sde_jax.runs.training import train_experiment
 from sde_jax.sde import VP
 from sde_jax.training import (
     Adam,
@@ -59,7 +59,7 @@ def train(
       ValueError: if experiment, data and devices do not fit.
       RunError: if the directory holds another run, or is in use.
     """
-    train_run(Named(name, experiment), Path(workdir), resume=resume)
+    train_experiment(Named(name, experiment), Path(workdir), resume=resume)
     return open_run(workdir)
 
 
