@@ -21,7 +21,7 @@ def main(args: list[str]) -> dict[str, Any]:
     headlines |= {name: published_headline(name) for name in published_names()}
     studies = {one.name: one.headline for one in known if one.is_study}
     width = max(map(len, headlines | studies))
-    for title, lines in {"train NAME": headlines, "reproduce NAME": studies}.items():
+    for title, lines in {"train NAME": headlines, "python -m experiments NAME": studies}.items():
         print(f"{title}:")
         for name, line in lines.items():
             print(f"  {name:{width}}  {line}")
