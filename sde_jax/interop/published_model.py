@@ -3,11 +3,13 @@
 import dataclasses
 import difflib
 import json
+import math
+import typing
 from typing import Any, Literal, Self
 
+import typeguard
+
 from sde_jax.data.scaling import ImageScaling
-from sde_jax.interop.network_fields import NETWORK_FIELDS
-from sde_jax.interop.typed_fields import typed_fields
 from sde_jax.nets.ddpm import DDPMSpec
 from sde_jax.nets.ncsnpp import NCSNppSpec
 from sde_jax.score import (
@@ -23,7 +25,37 @@ from sde_jax.score import (
 )
 from sde_jax.sde import VE, VP, DDPMChain, LinearSDE, SubVP
 
-__all__ = ["PublishedModel"]
+__all__ = ["NETWORK_FIELDS", "PublishedModel"]
+
+NETWORK_FIELDS = {
+    "nf": "channels",
+    "ch_mult": "multipliers",
+    "num_res_blocks": "blocks_per_level",
+    "attn_resolutions": "attention_resolutions",
+    "nonlinearity": "activation",
+    "resamp_with_conv": "resample_with_convolution",
+    "embedding_type": "embedding",
+    "resblock_type": "block",
+    "progressive": "progressive_output",
+    "progressive_combine": "combine",
+} | {
+    name: name
+    for name in (
+        *("dropout", "conditional", "centered", "scale_by_sigma", "sigma_min", "sigma_max"),
+        *("num_scales", "fourier_scale", "progressive_input", "skip_rescale", "init_scale"),
+    )
+}
+"""Fields of `NCSNppSpec`, and mostly of `DDPMSpec`, by the names of the reference."""
+
+TYPES = {
+    bool: "true or false",
+    int: "an integer",
+    float: "a finite number",
+    tuple[int, ...]: "integers",
+    str | None: "text",
+    str: "text",
+}
+"""Descriptions of the types of fields, without those of choices."""
 
 POSITIVE = (
     *("image_size", "num_channels", "nf", "num_res_blocks", "num_scales", "fourier_scale"),
@@ -173,8 +205,8 @@ class PublishedModel:
     """Seed of all random numbers."""
 
     def __post_init__(self) -> None:
-        for field, value in typed_fields(self).items():
-            object.__setattr__(self, field, value)
+        for field, hint in typing.get_type_hints(type(self)).items():
+            self._convert(field, hint)
         for field in POSITIVE:
             self._require(getattr(self, field) > 0, field, "be positive")
         for field in NOT_NEGATIVE:
@@ -186,6 +218,22 @@ class PublishedModel:
         self._require(self.image_size % factor == 0, "image_size", rule)
         self._check_continuous()
         _ = self.score_model
+
+    def _convert(self, field: str, hint: Any) -> None:
+        """Makes lists tuples and integers floats; raises ValueError for another type than asked."""
+        value = getattr(self, field)
+        value = tuple(value) if isinstance(value, list) else value
+        everything = typeguard.CollectionCheckStrategy.ALL_ITEMS
+        try:
+            typeguard.check_type(value, hint, collection_check_strategy=everything)
+            items = value if isinstance(value, tuple) else (value,)
+            fits = all(isinstance(item, bool) == (hint is bool) for item in items)
+            fits = fits and (hint is not float or math.isfinite(value))
+        except typeguard.TypeCheckError:
+            fits = False
+        rule = TYPES.get(hint) or " or ".join(map(repr, typing.get_args(hint)))
+        self._require(fits, field, f"be {rule}")
+        object.__setattr__(self, field, float(value) if hint is float else value)
 
     def _require(self, holds: bool, field: str, rule: str) -> None:
         if not holds:

@@ -6,8 +6,7 @@ from typing import Any
 
 from sde_jax.data.folder import Folder
 from sde_jax.data.tfds import TfdsImages
-from sde_jax.interop.network_fields import NETWORK_FIELDS
-from sde_jax.interop.published_model import PublishedModel
+from sde_jax.interop.published_model import NETWORK_FIELDS, PublishedModel
 from sde_jax.objectives import DiscreteTimes, LikelihoodWeighting, NoiseWeighting, UniformTimes
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.matching import Denoising
