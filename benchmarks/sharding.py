@@ -16,7 +16,7 @@ from jax.sharding import AbstractMesh
 from benchmarks.ddpmpp import M
 from benchmarks.row import Asked, Row, Spread
 from sde_jax.arrays import PyTree
-from sde_jax.interop.score_sde import published
+from sde_jax.interop import published
 from sde_jax.recipes.published import published_experiment
 from sde_jax.recipes.score import ScoreExperiment
 from sde_jax.training import abstract_state

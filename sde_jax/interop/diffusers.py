@@ -52,7 +52,7 @@ INNER = {
 }
 """Names in diffusers of the layers inside our modules."""
 
-FORMER = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+FORMER = {**INNER["AttentionBlock"], "proj_attn": "to_out.0"}
 """Former and current names in diffusers of the layers of attention."""
 
 

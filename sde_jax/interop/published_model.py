@@ -3,13 +3,11 @@
 import dataclasses
 import difflib
 import json
-import math
 import typing
 from typing import Any, Literal, Self
 
-import typeguard
-
 from sde_jax.data.scaling import ImageScaling
+from sde_jax.interop.typed_fields import typed
 from sde_jax.nets.ddpm import DDPMSpec
 from sde_jax.nets.ncsnpp import NCSNppSpec
 from sde_jax.score import (
@@ -25,37 +23,21 @@ from sde_jax.score import (
 )
 from sde_jax.sde import VE, VP, DDPMChain, LinearSDE, SubVP
 
-__all__ = ["NETWORK_FIELDS", "PublishedModel"]
+__all__ = ["PUBLISHED_NAMES", "PublishedModel"]
 
-NETWORK_FIELDS = {
-    "nf": "channels",
-    "ch_mult": "multipliers",
-    "num_res_blocks": "blocks_per_level",
-    "attn_resolutions": "attention_resolutions",
-    "nonlinearity": "activation",
-    "resamp_with_conv": "resample_with_convolution",
-    "embedding_type": "embedding",
-    "resblock_type": "block",
-    "progressive": "progressive_output",
-    "progressive_combine": "combine",
-} | {
-    name: name
-    for name in (
-        *("dropout", "conditional", "centered", "scale_by_sigma", "sigma_min", "sigma_max"),
-        *("num_scales", "fourier_scale", "progressive_input", "skip_rescale", "init_scale"),
-    )
+PUBLISHED_NAMES = {
+    "channels": "nf",
+    "multipliers": "ch_mult",
+    "blocks_per_level": "num_res_blocks",
+    "attention_resolutions": "attn_resolutions",
+    "activation": "nonlinearity",
+    "resample_with_convolution": "resamp_with_conv",
+    "embedding": "embedding_type",
+    "block": "resblock_type",
+    "progressive_output": "progressive",
+    "combine": "progressive_combine",
 }
-"""Fields of `NCSNppSpec`, and mostly of `DDPMSpec`, by the names of the reference."""
-
-TYPES = {
-    bool: "true or false",
-    int: "an integer",
-    float: "a finite number",
-    tuple[int, ...]: "integers",
-    str | None: "text",
-    str: "text",
-}
-"""Descriptions of the types of fields, without those of choices."""
+"""Names in the reference of fields of `NCSNppSpec` and `DDPMSpec`, where they differ."""
 
 POSITIVE = (
     *("image_size", "num_channels", "nf", "num_res_blocks", "num_scales", "fourier_scale"),
@@ -105,9 +87,7 @@ class PublishedModel:
     attn_resolutions: tuple[int, ...] = (16,)
     """Image sizes with attention."""
     nonlinearity: Literal["swish", "elu", "relu", "lrelu"] = "swish"
-    """The activation."""
     normalization: Literal["GroupNorm"] = "GroupNorm"
-    """The normalization."""
     resamp_with_conv: bool = True
     """True if convolutions halve and double images, if no residual block does."""
     conditional: bool = True
@@ -119,7 +99,6 @@ class PublishedModel:
     fir: bool = False
     """True if images are filtered when they are halved and doubled."""
     fir_kernel: tuple[int, ...] = (1, 3, 3, 1)
-    """The filter."""
     skip_rescale: bool = True
     """True if sums of a block and its shortcut are divided by sqrt(2)."""
     resblock_type: Literal["biggan", "ddpm"] = "biggan"
@@ -150,7 +129,6 @@ class PublishedModel:
     """Decay of the running average of the parameters."""
 
     sde: Literal["vpsde", "subvpsde", "vesde"] = "vpsde"
-    """The process."""
     continuous: bool = True
     """True if training uses all times, not only those of a chain of N levels."""
     reduce_mean: bool = True
@@ -175,9 +153,7 @@ class PublishedModel:
     predictor: Literal["euler_maruyama", "reverse_diffusion", "ancestral_sampling", "none"] = (
         "euler_maruyama"
     )
-    """The predictor."""
     corrector: Literal["langevin", "ald", "none"] = "none"
-    """The corrector."""
     n_steps_each: int = 1
     """Steps of the corrector at each time."""
     snr: float = 0.16
@@ -188,7 +164,6 @@ class PublishedModel:
     """True if the predictor follows the probability flow."""
 
     optimizer: Literal["Adam"] = "Adam"
-    """The optimizer."""
     lr: float = 2e-4
     """Learning rate after the warm-up."""
     beta1: float = 0.9
@@ -206,7 +181,7 @@ class PublishedModel:
 
     def __post_init__(self) -> None:
         for field, hint in typing.get_type_hints(type(self)).items():
-            self._convert(field, hint)
+            object.__setattr__(self, field, typed(field, getattr(self, field), hint))
         for field in POSITIVE:
             self._require(getattr(self, field) > 0, field, "be positive")
         for field in NOT_NEGATIVE:
@@ -218,22 +193,6 @@ class PublishedModel:
         self._require(self.image_size % factor == 0, "image_size", rule)
         self._check_continuous()
         _ = self.score_model
-
-    def _convert(self, field: str, hint: Any) -> None:
-        """Makes lists tuples and integers floats; raises ValueError for another type than asked."""
-        value = getattr(self, field)
-        value = tuple(value) if isinstance(value, list) else value
-        everything = typeguard.CollectionCheckStrategy.ALL_ITEMS
-        try:
-            typeguard.check_type(value, hint, collection_check_strategy=everything)
-            items = value if isinstance(value, tuple) else (value,)
-            fits = all(isinstance(item, bool) == (hint is bool) for item in items)
-            fits = fits and (hint is not float or math.isfinite(value))
-        except typeguard.TypeCheckError:
-            fits = False
-        rule = TYPES.get(hint) or " or ".join(map(repr, typing.get_args(hint)))
-        self._require(fits, field, f"be {rule}")
-        object.__setattr__(self, field, float(value) if hint is float else value)
 
     def _require(self, holds: bool, field: str, rule: str) -> None:
         if not holds:
@@ -275,13 +234,13 @@ class PublishedModel:
     def network_spec(self) -> DDPMSpec | NCSNppSpec:
         """The network."""
         kind = DDPMSpec if self.name == "ddpm" else NCSNppSpec
-        known = {field.name for field in dataclasses.fields(kind)}
-        fields: dict[str, Any] = {
-            ours: getattr(self, theirs) for theirs, ours in NETWORK_FIELDS.items() if ours in known
+        own: dict[str, Any] = dataclasses.asdict(self)
+        own["resampling_filter"] = self.fir_kernel if self.fir else None
+        names = {
+            field.name: PUBLISHED_NAMES.get(field.name, field.name)
+            for field in dataclasses.fields(kind)
         }
-        if "resampling_filter" in known:
-            fields["resampling_filter"] = self.fir_kernel if self.fir else None
-        return kind(**fields)
+        return kind(**{ours: own[name] for ours, name in names.items() if name in own})
 
     @property
     def score_model(self) -> ScoreModel:

@@ -19,8 +19,7 @@ import jax.numpy as jnp
 from flax.traverse_util import flatten_dict
 
 from sde_jax.arrays import PyTree
-from sde_jax.interop.checkpoint import AdamMoments, PublishedState
-from sde_jax.interop.configurations import published, published_names
+from sde_jax.interop.checkpoint import PublishedState
 from sde_jax.interop.errors import CheckpointFileError
 from sde_jax.interop.flax_checkpoint import FlaxCheckpoint, read_flax_file
 from sde_jax.interop.gathering import Slot, gather
@@ -32,19 +31,7 @@ from sde_jax.interop.torch_checkpoint import TorchCheckpoint, torch_content
 from sde_jax.interop.torch_file import read_torch_file, write_torch_file
 from sde_jax.score import NetworkScore
 
-__all__ = [
-    "AdamMoments",
-    "CheckpointFileError",
-    "PublishedModel",
-    "PublishedState",
-    "load_checkpoint",
-    "load_weights",
-    "published",
-    "published_names",
-    "read_checkpoint",
-    "save_checkpoint",
-    "save_weights",
-]
+__all__ = ["load_checkpoint", "load_weights", "read_checkpoint", "save_checkpoint", "save_weights"]
 
 
 def load_checkpoint(
