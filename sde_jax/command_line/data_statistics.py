@@ -18,7 +18,7 @@ from sde_jax.data.source import DataSource, DataSpec
 from sde_jax.data.tfds import TfdsImages
 from sde_jax.evaluation.features import FeatureNetwork, classifier, coordinates, inception
 from sde_jax.evaluation.reference import cached_statistics, compute_reference
-from sde_jax.interop.score_sde import published_names
+from sde_jax.interop.configurations import published_names
 from sde_jax.interop.statistics_file import write_reference
 from sde_jax.metrics import InceptionPreprocessing
 from sde_jax.runs.catalogue import find, names

@@ -14,12 +14,9 @@ from sde_jax.arguments import UsageError
 from sde_jax.arrays import Array, PyTree
 from sde_jax.command_line.output import listed
 from sde_jax.command_line.parsing import parse
-from sde_jax.interop.score_sde import (
-    AdamMoments,
-    CheckpointFileError,
-    PublishedState,
-    read_checkpoint,
-)
+from sde_jax.interop.checkpoint import AdamMoments, PublishedState
+from sde_jax.interop.errors import CheckpointFileError
+from sde_jax.interop.score_sde import read_checkpoint
 from sde_jax.recipes.named import Named
 from sde_jax.recipes.score import ScoreExperiment
 from sde_jax.runs.catalogue import find_model, of_model

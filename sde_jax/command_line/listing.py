@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sde_jax.command_line.parsing import parse
-from sde_jax.interop.score_sde import published, published_names
+from sde_jax.interop.configurations import published, published_names
 from sde_jax.runs.catalogue import definitions
 
 

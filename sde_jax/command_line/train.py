@@ -11,7 +11,7 @@ import tyro
 from sde_jax.arguments import Switch, UsageError
 from sde_jax.command_line.parsing import parse
 from sde_jax.evaluation.accuracy import held_out_accuracy
-from sde_jax.interop.score_sde import published_names
+from sde_jax.interop.configurations import published_names
 from sde_jax.recipes import Trainable
 from sde_jax.runs.catalogue import find, names
 from sde_jax.runs.training import count_parameters, train_experiment

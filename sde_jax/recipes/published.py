@@ -6,8 +6,7 @@ from typing import Any
 
 from sde_jax.data.folder import Folder
 from sde_jax.data.tfds import TfdsImages
-from sde_jax.interop.network_fields import NETWORK_FIELDS
-from sde_jax.interop.published_model import PublishedModel
+from sde_jax.interop.published_model import PUBLISHED_NAMES, PublishedModel
 from sde_jax.objectives import DiscreteTimes, LikelihoodWeighting, NoiseWeighting, UniformTimes
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.matching import Denoising
@@ -118,7 +117,9 @@ def model_of(experiment: ScoreExperiment, shape: tuple[int, ...]) -> PublishedMo
 def network_fields(spec: Any) -> dict[str, Any]:
     """The fields of a published model that describe a network, as far as they do."""
     fields = dataclasses.asdict(spec)
-    common = {theirs: fields[ours] for theirs, ours in NETWORK_FIELDS.items() if ours in fields}
+    names = {ours: PUBLISHED_NAMES.get(ours, ours) for ours in fields}
+    known = {field.name for field in dataclasses.fields(PublishedModel)}
+    common = {name: fields[ours] for ours, name in names.items() if name in known}
     taps = fields.get("resampling_filter")
     filtering = {} if taps is None else {"fir": True, "fir_kernel": taps}
     return {"name": "ncsnpp" if "block" in fields else "ddpm"} | common | filtering

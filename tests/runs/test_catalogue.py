@@ -16,7 +16,7 @@ from in_process import refusal, run_command, succeed
 from experiments.reproduction.order import study_names
 from sde_jax.data.scaling import ImageScaling
 from sde_jax.data.source import Batch
-from sde_jax.interop.score_sde import published_names
+from sde_jax.interop.configurations import published_names
 from sde_jax.recipes import ConfigurationError, Named, Trainable
 from sde_jax.recipes.definition_file import import_file
 from sde_jax.runs import catalogue
