@@ -1,1 +1,1 @@
-"""Benchmarks: one script a question."""
+"""Benchmarks: each module compares the library with one peer or one reference."""

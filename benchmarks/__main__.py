@@ -1,4 +1,4 @@
-"""``python -m benchmarks [NAME ...]``: see ``--help``."""
+"""Command line: ``python -m benchmarks [NAME ...]``; see ``--help``."""
 
 import argparse
 import ast
@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import benchmarks
-from benchmarks.process import Broken, Environment, found
-from benchmarks.row import HEADINGS, Asked, Row
+from benchmarks.process import Environment, Failure, run_in_process
+from benchmarks.row import HEADINGS, BenchmarkOptions, Row
 
 
-def questions() -> dict[str, str]:
-    """The question of each benchmark, by its name; nothing is imported."""
+def descriptions() -> dict[str, str]:
+    """Returns the description of each benchmark by name, without importing it."""
     found = {}
     for module in pkgutil.iter_modules(benchmarks.__path__):
         tree = ast.parse((Path(benchmarks.__path__[0]) / f"{module.name}.py").read_text())
@@ -26,55 +26,55 @@ def questions() -> dict[str, str]:
     return found
 
 
-def line(cells: list[str] | tuple[str, ...]) -> str:
-    """A row of a Markdown table."""
+def table_line(cells: list[str] | tuple[str, ...]) -> str:
+    """Formats a row of a Markdown table."""
     return f"| {' | '.join(cells)} |"
 
 
 def parse(args: list[str]) -> argparse.Namespace:
-    """The command line."""
+    """Parses the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Measures ours beside its peers, and prints a table. `list` shows all names.",
+        description="Compares the library with its peers and prints a table; `list` prints names.",
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="benchmarks; all if none is named")
-    quick = "every row in some three minutes, seven with runs and data"
+    parser.add_argument("names", nargs="*", metavar="NAME", help="benchmarks (default: all)")
+    quick = "run small cases: about three minutes, seven with runs and data"
     parser.add_argument("--quick", action="store_true", help=quick)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all there is to FILE")
-    parser.add_argument("--runs", type=Path, help="a folder of runs, called like their experiments")
-    parser.add_argument("--data-dir", type=Path, help="where tensorflow_datasets keeps its data")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all results to FILE")
+    parser.add_argument("--runs", type=Path, help="folder of runs named after their experiments")
+    parser.add_argument("--data-dir", type=Path, help="folder of tensorflow_datasets")
     parsed = parser.parse_args(args)
-    unknown = set(parsed.names) - {*questions(), "list"}
+    unknown = set(parsed.names) - {*descriptions(), "list"}
     if unknown:
-        parser.error(f"no benchmark {min(unknown)!r}: there are {', '.join(questions())}.")
+        parser.error(f"no benchmark {min(unknown)!r}: choose from {', '.join(descriptions())}.")
     for folder in (parsed.runs, parsed.data_dir):
         if folder is not None and not folder.is_dir():
-            parser.error(f"there is no folder {folder}.")
+            parser.error(f"no folder {folder}: name an existing one.")
     return parsed
 
 
 def main(args: list[str]) -> int:
-    """Prints a table; returns 1 if a benchmark broke off."""
+    """Prints the table; returns 1 if a benchmark failed."""
     parsed = parse(args)
     if parsed.names == ["list"]:
-        for name, question in questions().items():
-            print(f"{name:20}{question}")
+        for name, description in descriptions().items():
+            print(f"{name:20}{description}")
         return 0
-    asked = Asked(quick=parsed.quick, runs=parsed.runs, data_dir=parsed.data_dir)
-    report: dict[str, Any] = {"quick": asked.quick, "rows": {}, "broken": {}}
+    options = BenchmarkOptions(quick=parsed.quick, runs=parsed.runs, data_dir=parsed.data_dir)
+    report: dict[str, Any] = {"quick": options.quick, "rows": {}, "failed": {}}
     report["load_average"] = os.getloadavg()[0]
     started = time.time()
-    print(line(HEADINGS), line(["---"] * len(HEADINGS)), sep="\n", flush=True)
-    for name in parsed.names or questions():
+    print(table_line(HEADINGS), table_line(["---"] * len(HEADINGS)), sep="\n", flush=True)
+    for name in parsed.names or descriptions():
         rows = report["rows"].setdefault(name, [])
-        for message in found(name, asked):
+        for message in run_in_process(name, options):
             match message:
                 case Row():
                     rows.append(asdict(message))
-                    print(line(message.cells()), flush=True)
-                case Broken(reason):
-                    report["broken"][name] = reason
-                    print(f"{name} broke off: {reason}", file=sys.stderr, flush=True)
+                    print(table_line(message.cells()), flush=True)
+                case Failure(reason):
+                    report["failed"][name] = reason
+                    print(f"{name} failed: {reason}", file=sys.stderr, flush=True)
                 case Environment(about):
                     report["environment"] = about
     report["minutes"] = (time.time() - started) / 60
@@ -83,11 +83,11 @@ def main(args: list[str]) -> int:
     print(f"\n{summary(report)}")
     if parsed.json:
         parsed.json.write_text(json.dumps(report, indent=2))
-    return 1 if report["broken"] else 0
+    return 1 if report["failed"] else 0
 
 
 def summary(report: dict[str, Any]) -> str:
-    """Device, versions, commit and minutes, in a line."""
+    """Returns device, versions, commit, minutes and load in one line."""
     here = report["environment"]
     packages = ", ".join(
         f"{name} {version or 'missing'}" for name, version in here["packages"].items()

@@ -1,10 +1,10 @@
-"""Does an evaluation cost more than in proportion to its images and to their pixels?
+"""Measures how the cost of an evaluation grows with the number and the size of its images.
 
     python -m benchmarks cost
 
-DDPM++ on batches of 1 to 64, and on images of 16 to 64 pixels a side that attend at one resolution
-(and in the middle, which is smaller), each against the smallest times the number of images or
-pixels. A ratio of 1 is linear.
+DDPM++ evaluates batches of 1 to 64 images, and images of 16 to 64 pixels a side with attention at
+one resolution and in the middle, which is smaller. Each case is compared with the smallest one
+times the number of images or pixels. A ratio of 1 is linear growth.
 """
 
 import dataclasses
@@ -12,104 +12,85 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import jax
-import numpy as np
 
-from benchmarks.ddpmpp import M, S, Size, compute_dtype, example, precise, timed
-from benchmarks.row import Asked, Row
-from benchmarks.timing import compiled, paired
+from benchmarks.ddpmpp import (
+    M,
+    S,
+    Size,
+    compile_evaluation,
+    compute_dtype,
+    example_inputs,
+    output_difference,
+)
+from benchmarks.row import BenchmarkOptions, Row
+from benchmarks.timing import CompiledProgram, time_pairs
 
 BATCHES = (1, 4, 16, 64)
 SIDES = (16, 32, 64)
 ATTENDING = 16
-"""Pixels a side where the images of `SIDES` attend."""
+"""Resolution of the attention in images of `SIDES`."""
 BATCH = 4
-"""Of the images of `SIDES`."""
+"""Number of images of `SIDES`."""
 AT_LEAST = 1 / 1.2
-TOLERANCE = {True: 1e-4, False: 5e-2}
-"""How far an image's output may depend on the others, in deviations, in float32 or in bfloat16."""
 
 
 class Evaluation(NamedTuple):
-    """One evaluation of a batch, compiled."""
+    """A compiled evaluation of a batch."""
 
     call: Callable[[], jax.Array]
     reversed_call: Callable[[], jax.Array]
-    """Of the images in reversed order."""
-    compile_seconds: float
-    peak_bytes: int | None
+    """Evaluates the images in reversed order."""
+    program: CompiledProgram
 
 
-def rows(asked: Asked) -> Iterator[Row]:
-    """Of batches, then of images; the largest alone if quick."""
-    size, repeats = (S, 5) if asked.quick else (M, 9)
+def rows(options: BenchmarkOptions) -> Iterator[Row]:
+    """Yields rows of batches, then of images; only the largest case if quick."""
+    size, repeats = (S, 5) if options.quick else (M, 9)
     batches, sides = (
-        (all_of[0], all_of[-1]) if asked.quick else all_of for all_of in (BATCHES, SIDES)
+        (sizes[0], sizes[-1]) if options.quick else sizes for sizes in (BATCHES, SIDES)
     )
     evaluations = {count: evaluation(size, count) for count in batches}
-    for count in batches[1:]:
-        yield row(
-            f"{size.name}, a batch of {count}",
-            f"{count} times a batch of {batches[0]}",
-            evaluations[count],
-            evaluations[batches[0]],
-            count // batches[0],
-            repeats,
-        )
+    case = f"{size.name}, a batch of {{}}"
+    yield from compare(evaluations, case, "{} times a batch of {}", 1, repeats)
     spec = dataclasses.replace(
         size.spec, multipliers=M.spec.multipliers, attention_resolutions=(ATTENDING,)
     )
     evaluations = {side: evaluation(Size(size.name, spec, side), BATCH) for side in sides}
-    for side in sides[1:]:
-        factor = (side // sides[0]) ** 2
-        yield row(
-            f"{size.name} in four levels that attends at {ATTENDING}, {BATCH} images of {side}^2",
-            f"{factor} times images of {sides[0]}^2",
-            evaluations[side],
-            evaluations[sides[0]],
-            factor,
-            repeats,
+    case = f"{size.name} in four levels that attends at {ATTENDING}, {BATCH} images of {{}}^2"
+    yield from compare(evaluations, case, "{} times images of {}^2", 2, repeats)
+
+
+def compare(
+    evaluations: dict[int, Evaluation], case: str, peer: str, power: int, repeats: int
+) -> Iterator[Row]:
+    """Compares larger evaluations with the first times the power of the ratio of their sizes."""
+    (first, small), *others = evaluations.items()
+    for number, large in others:
+        factor = (number // first) ** power
+        yield Row(
+            case=f"{case.format(number)}, {compute_dtype()}",
+            unit="ms",
+            peer=peer.format(factor, first),
+            **time_pairs(large.call, small.call, repeats=repeats).times(1000, 1000 * factor),
+            at_least=AT_LEAST,
+            checked=check_reversed(large),
+            **large.program.costs(),
         )
 
 
-def row(
-    case: str, peer: str, large: Evaluation, small: Evaluation, factor: int, repeats: int
-) -> Row:
-    """The large one beside the small one times ``factor``."""
-    pairs = paired(large.call, small.call, repeats=repeats)
-    return Row(
-        case=f"{case}, {compute_dtype()}",
-        unit="ms",
-        ours=pairs.ours.scaled(1000),
-        peer=peer,
-        theirs=pairs.theirs.scaled(1000 * factor),
-        ratio=pairs.ratio.scaled(factor),
-        at_least=AT_LEAST,
-        checked=same_in_reverse(large),
-        compile_seconds=large.compile_seconds,
-        peak_bytes=large.peak_bytes,
-    )
-
-
 def evaluation(size: Size, batch: int) -> Evaluation:
-    """DDPM++ on that many images."""
-    inputs, module = example(size, batch), timed(size)
+    """Compiles DDPM++ for a batch."""
+    inputs = example_inputs(size, batch)
     backwards = inputs._replace(x=inputs.x[::-1], time=inputs.time[::-1])
-    program = compiled(lambda p, x, time: module.apply({"params": p}, x, time), *inputs)
-    return Evaluation(
-        lambda: program.call(*inputs),
-        lambda: program.call(*backwards),
-        program.seconds,
-        program.peak_bytes,
-    )
+    program = compile_evaluation(size, inputs)
+    return Evaluation(lambda: program.call(*inputs), lambda: program.call(*backwards), program)
 
 
-def same_in_reverse(evaluation: Evaluation) -> str:
-    """That an image's output does not depend on its place among the others.
+def check_reversed(evaluation: Evaluation) -> str:
+    """Checks that an image's output does not depend on its place in the batch.
 
     Raises:
       AssertionError: if it does.
     """
-    output, other = (np.asarray(call()) for call in (evaluation.call, evaluation.reversed_call))
-    difference = float(np.abs(output - other[::-1]).max() / output.std())
-    assert difference < TOLERANCE[precise()], f"in reversed order they differ by {difference:.1e}"
+    difference = output_difference(evaluation.call(), evaluation.reversed_call()[::-1])
     return f"in reversed order the same but for {difference:.0e} of the deviation"

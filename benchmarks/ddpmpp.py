@@ -1,4 +1,4 @@
-"""The networks that are timed: DDPM++ in two sizes."""
+"""The timed networks: DDPM++ in two sizes, with random parameters."""
 
 import math
 from typing import Any, Literal, NamedTuple
@@ -8,27 +8,31 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.timing import CompiledProgram, compile_program
 from sde_jax.arrays import Array, PyTree
 from sde_jax.nets import NCSNppSpec
-from sde_jax.recipes.score import computing_in
-from sde_jax.training.learner import Learner, TrainState
+from sde_jax.training import Learner, TrainState
 
 __all__ = [
     "M",
     "Inputs",
     "S",
     "Size",
+    "compile_evaluation",
     "compute_dtype",
-    "drawn",
-    "example",
-    "first_state",
-    "precise",
-    "timed",
+    "example_inputs",
+    "initial_state",
+    "on_cpu",
+    "output_difference",
+    "random_parameters",
 ]
+
+OUTPUT_TOLERANCE = {"float32": 1e-4, "bfloat16": 5e-2}
+"""Largest difference of two equal computations, in standard deviations of the output."""
 
 
 class Size(NamedTuple):
-    """A network with the images that it is shown."""
+    """A network and the size of its images."""
 
     name: str
     spec: NCSNppSpec
@@ -36,7 +40,7 @@ class Size(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Of an image."""
+        """Shape of an image."""
         return (self.image, self.image, 3)
 
 
@@ -45,47 +49,54 @@ S = Size(
     NCSNppSpec(channels=64, multipliers=(1, 2), blocks_per_level=1, attention_resolutions=(8,)),
     16,
 )
-"""3.0 M parameters, 0.6 GFLOP for an image."""
+"""3.0 M parameters, 0.6 GFLOP per image."""
 M = Size("DDPM++ M", NCSNppSpec(channels=64, blocks_per_level=2), 32)
-"""9.9 M parameters, 3.6 GFLOP for an image."""
+"""9.9 M parameters, 3.6 GFLOP per image."""
 
 
 class Inputs(NamedTuple):
-    """What a network is shown."""
+    """Inputs of a network."""
 
     params: PyTree
     x: Array
     time: Array
 
 
-def precise() -> bool:
-    """Whether networks compute in float32: on a CPU, not on an accelerator."""
+def on_cpu() -> bool:
+    """Returns True on a CPU, where networks compute in float32."""
     return jax.default_backend() == "cpu"
 
 
 def compute_dtype() -> Literal["float32", "bfloat16"]:
-    """What networks are timed in."""
-    return "float32" if precise() else "bfloat16"
+    """Returns the type in which networks are timed."""
+    return "float32" if on_cpu() else "bfloat16"
 
 
-def timed(size: Size) -> nn.Module:
-    """The network as it is timed."""
-    return computing_in(size.spec.build(), compute_dtype())
+def timed_network(size: Size) -> nn.Module:
+    """Builds the network in the timed precision."""
+    return size.spec.build().clone(dtype=jnp.dtype(compute_dtype()))
 
 
-def example(size: Size, batch: int) -> Inputs:
-    """Parameters that matter to the output, and images of noise at all times."""
+def compile_evaluation(size: Size, inputs: Inputs) -> CompiledProgram:
+    """Compiles one evaluation of the network."""
+    network = timed_network(size)
+    return compile_program(lambda p, x, time: network.apply({"params": p}, x, time), *inputs)
+
+
+def example_inputs(size: Size, batch: int) -> Inputs:
+    """Returns random parameters, images of noise, and times over the whole range."""
     x = jax.random.normal(jax.random.key(0), (batch, *size.shape))
     time = jnp.linspace(1.0, 999.0, batch)
     init = size.spec.build().init
-    return Inputs(drawn(jax.eval_shape(init, jax.random.key(1), x, time)["params"]), x, time)
+    shapes = jax.eval_shape(init, jax.random.key(1), x, time)["params"]
+    return Inputs(random_parameters(shapes), x, time)
 
 
-def drawn(shapes: PyTree) -> PyTree:
-    """Parameters of these shapes, as of a network that has learned something.
+def random_parameters(shapes: PyTree) -> PyTree:
+    """Draws parameters of these shapes that resemble those of a trained network.
 
-    Kernels keep the size of what they are shown; none is zero, as many are at initialization. They
-    are drawn on the host, in a moment.
+    Kernels preserve the scale of their inputs; no parameter is zero, as many are at
+    initialization. NumPy draws them on the host, which takes a moment.
     """
     rng = np.random.default_rng(0)
 
@@ -98,8 +109,21 @@ def drawn(shapes: PyTree) -> PyTree:
     return jax.tree.map_with_path(draw, shapes)
 
 
-def first_state(learner: Learner, params: PyTree) -> TrainState:
-    """The state before the first step, with these parameters."""
+def initial_state(learner: Learner) -> TrainState:
+    """Returns the state before the first step, with random parameters."""
     shapes = jax.eval_shape(learner.init, jax.random.key(0))
     zeros = jax.tree.map(lambda leaf: jnp.asarray(np.zeros(leaf.shape, leaf.dtype)), shapes)
+    params = random_parameters(shapes.params)
     return zeros._replace(params=params, ema_params=jax.tree.map(jnp.array, params))
+
+
+def output_difference(output: Any, other: Any) -> float:
+    """Returns the largest difference of two outputs, in standard deviations of the first.
+
+    Raises:
+      AssertionError: if the difference exceeds rounding.
+    """
+    first, second = np.asarray(output), np.asarray(other)
+    difference = float(np.abs(first - second).max() / first.std())
+    assert difference < OUTPUT_TOLERANCE[compute_dtype()], f"outputs differ by {difference:.1e}"
+    return difference

@@ -1,18 +1,24 @@
-"""diffusers' DPM-Solver++ 2M on any score: `DPMSolverMultistepScheduler`, called from Python.
+"""Runs diffusers' DPM-Solver++ 2M, `DPMSolverMultistepScheduler`, on any score.
 
 Every linear SDE is VP in other coordinates: with r the noise_to_signal and y = x / alpha, the
-scheduler's state is ``y / sqrt(1 + r^2)``. It is told r, and not the rounded timestep.
+scheduler's state is ``y / sqrt(1 + r^2)``. The denoiser receives r itself, not a rounded timestep.
 """
 
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import torch
 from diffusers import DPMSolverMultistepScheduler
 
-__all__ = ["SPACINGS", "draw", "scheduler"]
+from sde_jax.sampling import draw_prior
+from sde_jax.score import Score, denoised
+from sde_jax.sde import LinearSDE
+
+__all__ = ["SPACINGS", "denoiser", "draw", "prior_noise", "scheduler"]
 
 SPACINGS: Mapping[str, Mapping[str, Any]] = {
     "by default": {},
@@ -21,14 +27,31 @@ SPACINGS: Mapping[str, Mapping[str, Any]] = {
     "exponential": {"use_exponential_sigmas": True},
     "lu": {"use_lu_lambdas": True},
 }
-"""Settings by their names; all but one end at no noise, in a posterior mean."""
+"""Settings by name. All but "timesteps, to sigma_min" end without noise, in a posterior mean."""
 
 
 def scheduler(levels: np.ndarray, **settings: Any) -> DPMSolverMultistepScheduler:
-    """The scheduler of a chain with these values of noise_to_signal, which rise."""
+    """Builds the scheduler of a chain with these increasing values of noise_to_signal."""
     squares = 1 / (1 + levels.astype(np.float64) ** 2)
     betas = 1 - squares / np.append(1.0, squares[:-1])
     return DPMSolverMultistepScheduler(trained_betas=betas.tolist(), **settings)
+
+
+def prior_noise(keys: jax.Array, sde: LinearSDE, shape: tuple[int, ...]) -> jax.Array:
+    """Returns the prior samples from which our samplers start, given the same keys."""
+    halves = jax.vmap(jax.random.split, out_axes=1)(keys)
+    return draw_prior(halves[0], sde, shape)
+
+
+def denoiser(score: Score, sde: LinearSDE) -> Callable[[Any, float], jax.Array]:
+    """Returns the posterior mean of x0, as a compiled function of y and r."""
+
+    @jax.jit
+    def denoise(y: jax.Array, level: float) -> jax.Array:
+        t = sde.time_of(jnp.asarray(level))
+        return denoised(score, sde, sde.alpha(t) * y, t)
+
+    return denoise
 
 
 def draw(
@@ -37,8 +60,7 @@ def draw(
     noise: np.ndarray,
     denoise: Callable[[np.ndarray, float], Any],
 ) -> np.ndarray:
-    """The last y from unit noise; ``denoise(y, r)`` is the posterior mean, asked ``evaluations``
-    times."""
+    """Returns the last y from unit noise, after ``evaluations`` calls of ``denoise(y, r)``."""
     scheduler.set_timesteps(evaluations)
     x = torch.from_numpy(noise.copy())
     for step, timestep in enumerate(scheduler.timesteps):

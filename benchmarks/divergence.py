@@ -1,7 +1,9 @@
-"""Is the divergence of the probability flow cheaper by forward or by reverse mode?
+"""Compares the cost of the probability flow's divergence in forward and in reverse mode.
 
-One evaluation of drift and ``v.J v`` for a batch of 8x8 images, each with its own probe; and of
-several probes at once beside as many evaluations of one.
+    python -m benchmarks divergence
+
+A call evaluates drift and ``v.J v`` for a batch of 8x8 images, each with its own probe. Several
+probes in one call are also compared with one call per probe.
 """
 
 import functools
@@ -11,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.row import Asked, Row
-from benchmarks.timing import compiled, paired
+from benchmarks.row import BenchmarkOptions, Row
+from benchmarks.timing import compile_program, time_pairs
 from experiments.digits import digits_vp
 from sde_jax.arrays import Array
 from sde_jax.score import NetworkScore
@@ -25,11 +27,11 @@ PROBES = 4
 
 Drift = Callable[[Array], Array]
 Mode = Callable[[Drift, Array, Array], tuple[Array, Array]]
-"""Drift of an image, and the quadratic form of each of several probes."""
+"""Returns the drift of an image and the quadratic form of each of several probes."""
 
 
 def perturbed_score() -> NetworkScore:
-    """The network of the digits with random weights: a new one's last layer is zero."""
+    """Builds the network of the digits with random weights; a new one's last layer is zero."""
     model = digits_vp().model()
     params = model.init(jax.random.key(0), SHAPE)
     noise = jax.random.split(jax.random.key(1), len(jax.tree.leaves(params)))
@@ -42,7 +44,7 @@ def perturbed_score() -> NetworkScore:
 
 
 def forward_mode(drift: Drift, x: Array, probes: Array) -> tuple[Array, Array]:
-    """By Jacobian-vector products, as `Likelihood` has them."""
+    """Computes Jacobian-vector products, as `Likelihood` does."""
 
     def push_forward(probe: Array) -> tuple[Array, Array]:
         velocity, product = jax.jvp(drift, (x,), (probe,))
@@ -52,19 +54,19 @@ def forward_mode(drift: Drift, x: Array, probes: Array) -> tuple[Array, Array]:
 
 
 def reverse_mode(drift: Drift, x: Array, probes: Array) -> tuple[Array, Array]:
-    """By vector-Jacobian products."""
+    """Computes vector-Jacobian products."""
     velocity, pull_back = jax.vjp(drift, x)
     return velocity, jax.vmap(lambda probe: jnp.vdot(probe, pull_back(probe)[0]))(probes)
 
 
 def linearized(drift: Drift, x: Array, probes: Array) -> tuple[Array, Array]:
-    """By the linear map that `jax.linearize` keeps."""
+    """Linearizes the drift once by `jax.linearize`."""
     velocity, push_forward = jax.linearize(drift, x)
     return velocity, jax.vmap(lambda probe: jnp.vdot(probe, push_forward(probe)))(probes)
 
 
 def evaluate(mode: Mode, score: NetworkScore, x: Array, probes: Array) -> tuple[Array, Array]:
-    """Drifts and quadratic forms of all images, each at a time of its own."""
+    """Returns drifts and quadratic forms of all images, each at its own time."""
 
     def one(t: Array, x: Array, probes: Array) -> tuple[Array, Array]:
         def drift(x: Array) -> Array:
@@ -75,23 +77,23 @@ def evaluate(mode: Mode, score: NetworkScore, x: Array, probes: Array) -> tuple[
     return jax.vmap(one)(jnp.linspace(0.1, 0.9, len(x)), x, probes)
 
 
-def rows(asked: Asked) -> Iterator[Row]:
-    """Forward mode beside the other two; and several probes beside as many of one."""
-    batch, repeats = (16, 5) if asked.quick else (128, 15)
+def rows(options: BenchmarkOptions) -> Iterator[Row]:
+    """Compares forward mode with the other two, and several probes with single ones."""
+    batch, repeats = (16, 5) if options.quick else (128, 15)
     score = perturbed_score()
     x = jax.random.normal(jax.random.key(2), (batch, *SHAPE))
     probes = jax.random.rademacher(jax.random.key(3), (batch, PROBES, *SHAPE), x.dtype)
 
     def program(mode: Mode, count: int) -> Callable[..., tuple[Array, Array]]:
         first = probes[:, :count]
-        call = compiled(functools.partial(evaluate, mode), score, x, first).call
+        call = compile_program(functools.partial(evaluate, mode), score, x, first).call
         return lambda some=first: call(score, x, some)
 
     one, many = program(forward_mode, 1), program(forward_mode, PROBES)
 
     def one_by_one() -> tuple[Array, Array]:
-        found = [one(probes[:, i : i + 1]) for i in range(PROBES)]
-        return found[0][0], jnp.concatenate([forms for _, forms in found], axis=1)
+        results = [one(probes[:, i : i + 1]) for i in range(PROBES)]
+        return results[0][0], jnp.concatenate([forms for _, forms in results], axis=1)
 
     for count, ours, peer, theirs in (
         (1, one, "one vjp", program(reverse_mode, 1)),
@@ -100,28 +102,25 @@ def rows(asked: Asked) -> Iterator[Row]:
         (PROBES, many, "one probe after the other", one_by_one),
     ):
         case = f"forward mode, {batch} images, probes of each: {count}"
-        yield beside(case, ours, peer, theirs, repeats)
+        yield compare(case, ours, peer, theirs, repeats)
 
 
-def beside(
+def compare(
     case: str,
     ours: Callable[[], tuple[Array, Array]],
     peer: str,
     theirs: Callable[[], tuple[Array, Array]],
     repeats: int,
 ) -> Row:
-    """The row of two that must agree."""
-    found, expected = map(jax.device_get, (ours(), theirs()))
-    for mine, other in zip(found, expected, strict=True):
-        np.testing.assert_allclose(mine, other, rtol=1e-3, atol=1e-3)
-    difference = np.abs(found[1] - expected[1]).max() / np.abs(expected[1]).max()
-    pairs = paired(ours, theirs, repeats=repeats)
+    """Compares two calls, whose results must agree."""
+    results, expected = map(jax.device_get, (ours(), theirs()))
+    for result, other in zip(results, expected, strict=True):
+        np.testing.assert_allclose(result, other, rtol=1e-3, atol=1e-3)
+    difference = np.abs(results[1] - expected[1]).max() / np.abs(expected[1]).max()
     return Row(
         case=case,
         unit="ms",
-        ours=pairs.ours.scaled(1e3),
         peer=peer,
-        theirs=pairs.theirs.scaled(1e3),
-        ratio=pairs.ratio,
+        **time_pairs(ours, theirs, repeats=repeats).times(1000),
         checked=f"quadratic forms agree to {difference:.0e} of the largest",
     )

@@ -1,11 +1,11 @@
-"""How far from the flow's end do a few evaluations of an exact score lead?
+"""Measures the error of few evaluations of an exact score at the end of the probability flow.
 
     python -m benchmarks few_steps
 
-The score is that of a mixture of 10 Gaussians in 64 dimensions, in float64. Every process has the
-same range of noise_to_signal, .0105 to 152, and starts from the same noise; the distance is the
-root mean square of a coordinate of x / alpha to a solve of 2000 steps, with its standard error over
-samples; that of a ratio is of pairs. The peer is diffusers' DPM-Solver++ 2M on VP.
+The score is that of a mixture of 10 Gaussians in 64 dimensions, in float64. Every process covers
+the same range of noise_to_signal, .0105 to 152, and starts from the same noise. The error is the
+root mean square, per coordinate of x / alpha, to a solve of 2000 steps, with its standard error
+over samples; ratios have standard errors of pairs. The peer is diffusers' DPM-Solver++ 2M on VP.
 """
 
 import math
@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.row import Asked, Row, Spread, not_installed
+from benchmarks.row import BenchmarkOptions, Row, Spread, not_installed
 from sde_jax.sampling import (
     DDIM,
     ExponentialAdams,
@@ -26,17 +26,18 @@ from sde_jax.sampling import (
     PredictorCorrector,
     Sampler,
     TimeGrid,
-    draw_prior,
 )
-from sde_jax.score import GaussianMixture, MixtureScore, denoised
+from sde_jax.score import GaussianMixture, MixtureScore
 from sde_jax.sde import VE, VP, CosineVP, LinearSDE, OrnsteinUhlenbeck, SubVP
 
 EVALUATIONS = (10, 20, 35)
 LEAST, MOST = 0.0105, 152.0
+"""Range of noise_to_signal."""
 DIMENSION = 64
+PEER = "diffusers' DPM-Solver++ 2M, VP"
 REFERENCE_STEPS = 2000
-SAME_SOLVE = 1e-4
-UNIT = "rms"
+SOLVER_TOLERANCE = 1e-4
+"""Largest root mean square between two reference solves."""
 
 PROCESSES: dict[str, LinearSDE] = {
     "VP": VP(),
@@ -60,19 +61,19 @@ METHODS: dict[str, Callable[[TimeGrid], Sampler]] = {
 }
 
 
-class Distances(NamedTuple):
-    """The mean square of each sample's coordinates."""
+class Errors(NamedTuple):
+    """Mean squared errors over the coordinates of each sample."""
 
     squares: np.ndarray
 
     @property
     def rms(self) -> Spread:
-        """The root of the mean, with its standard error."""
+        """Root of the mean, with its standard error."""
         value = math.sqrt(self.squares.mean())
         return Spread.of(value, self.squares.std(ddof=1) / len(self.squares) ** 0.5 / (2 * value))
 
-    def times_less_than(self, other: "Distances") -> Spread:
-        """The ratio to another's root mean square, with the standard error of pairs."""
+    def times_less_than(self, other: "Errors") -> Spread:
+        """Returns the other root mean square over this one, with the standard error of pairs."""
         ratio = math.sqrt(other.squares.mean() / self.squares.mean())
         shares = [squares / squares.mean() for squares in (other.squares, self.squares)]
         relative = (shares[0] - shares[1]).std(ddof=1) / 2 / len(self.squares) ** 0.5
@@ -80,98 +81,86 @@ class Distances(NamedTuple):
 
 
 class Reference(NamedTuple):
-    """Where the flow ends, from the same noise for all."""
+    """Exact ends of the flow, for the noise from which all methods start."""
 
     x: np.ndarray
     checked: str
 
-    def distances(self, x: np.ndarray) -> Distances:
-        """Of other ends."""
-        return Distances(((x - self.x) ** 2).mean(axis=1))
+    def errors(self, x: np.ndarray) -> Errors:
+        """Returns the errors of other ends."""
+        return Errors(((x - self.x) ** 2).mean(axis=1))
 
 
-def rows(asked: Asked) -> Iterator[Row]:
-    """UniPC-3 beside diffusers and on other processes; unless quick, all methods and grids, too."""
+def rows(options: BenchmarkOptions) -> Iterator[Row]:
+    """Compares UniPC-3 with diffusers and across processes; unless quick, every method too."""
     jax.config.update("jax_enable_x64", True)
-    spacings = ("by default", "exponential") if asked.quick else None
-    known = reference(64 if asked.quick else 1024)
-    others = ("sub-VP", "VE") if asked.quick else tuple(PROCESSES)[1:]
+    spacings = ("by default", "exponential") if options.quick else None
+    reference = solve_reference(64 if options.quick else 1024)
+    others = ("sub-VP", "VE") if options.quick else tuple(PROCESSES)[1:]
     for evaluations in EVALUATIONS:
-        ours = by_method("UniPC-3", "log-SNR", "VP", evaluations, known)
-        peers = diffusers_distances(evaluations, known, spacings)
-        yield from beside_diffusers(evaluations, ours, peers, known)
+        ours = method_errors("UniPC-3", "log-SNR", "VP", evaluations, reference)
+        peers = diffusers_errors(evaluations, reference, spacings)
+        yield from compare_with_diffusers(evaluations, ours, peers, reference)
         for process in others:
-            found = by_method("UniPC-3", "log-SNR", process, evaluations, known)
+            errors = method_errors("UniPC-3", "log-SNR", process, evaluations, reference)
             case = f"UniPC-3, log-SNR, {process}, {evaluations} evaluations"
-            yield row(case, found, "the same on VP", ours, known, at_least=1 / 1.1)
-        if not asked.quick:
-            yield from survey(evaluations, peers, known)
+            yield row(case, errors, "the same on VP", ours, reference, at_least=1 / 1.1)
+        if not options.quick:
+            yield from all_methods(evaluations, peers, reference)
 
 
-def beside_diffusers(
-    evaluations: int, ours: Distances, peers: Mapping[str, Distances] | str, known: Reference
+def compare_with_diffusers(
+    evaluations: int, ours: Errors, peers: Mapping[str, Errors] | str, reference: Reference
 ) -> Iterator[Row]:
-    """UniPC-3 and each spacing of diffusers; all but the default and the best are for knowledge."""
+    """Compares UniPC-3 with each spacing of diffusers; the default and the best have a target."""
     case = f"UniPC-3, log-SNR, VP, {evaluations} evaluations"
     if isinstance(peers, str):
-        peer = "diffusers' DPM-Solver++ 2M, VP"
-        yield row(case, ours, peer, None, known, missing=peers, at_least=1.0)
+        yield row(case, ours, PEER, peers, reference, at_least=1.0)
         return
     best = min(peers, key=lambda name: peers[name].rms.value)
     for name, theirs in peers.items():
         at_least = 1.0 if name in ("by default", best) else None
-        peer = f"diffusers' DPM-Solver++ 2M, VP, {name}"
-        yield row(case, ours, peer, theirs, known, at_least=at_least)
+        yield row(case, ours, f"{PEER}, {name}", theirs, reference, at_least=at_least)
 
 
-def survey(
-    evaluations: int, peers: Mapping[str, Distances] | str, known: Reference
+def all_methods(
+    evaluations: int, peers: Mapping[str, Errors] | str, reference: Reference
 ) -> Iterator[Row]:
-    """Every method on both grids, on VP."""
-    missing = peers if isinstance(peers, str) else ""
-    theirs = None if isinstance(peers, str) else peers["by default"]
-    peer = "diffusers' DPM-Solver++ 2M, VP, by default"
+    """Compares every method, on both grids and VP, with diffusers by default."""
+    theirs = peers if isinstance(peers, str) else peers["by default"]
     for method in METHODS:
         for grid in GRIDS:
             if (method, grid) != ("UniPC-3", "log-SNR"):
-                found = by_method(method, grid, "VP", evaluations, known)
+                errors = method_errors(method, grid, "VP", evaluations, reference)
                 case = f"{method}, {grid}, VP, {evaluations} evaluations"
-                yield row(case, found, peer, theirs, known, missing=missing)
+                yield row(case, errors, f"{PEER}, by default", theirs, reference)
 
 
 def row(
     case: str,
-    ours: Distances,
+    ours: Errors,
     peer: str,
-    theirs: Distances | None,
-    known: Reference,
-    *,
-    missing: str = "",
+    theirs: Errors | str,
+    reference: Reference,
     at_least: float | None = None,
 ) -> Row:
-    """Two distances."""
-    return Row(
-        case=case,
-        unit=UNIT,
-        ours=ours.rms,
-        peer=peer,
-        theirs=None if theirs is None else theirs.rms,
-        missing=missing,
-        ratio=None if theirs is None else ours.times_less_than(theirs),
-        at_least=at_least,
-        checked=known.checked,
-    )
+    """Compares two root mean square errors; ``theirs`` may be the reason why it is missing."""
+    row = {"case": case, "unit": "rms", "ours": ours.rms, "peer": peer, "at_least": at_least}
+    if isinstance(theirs, str):
+        return Row(**row, missing=theirs, checked=reference.checked)
+    ratio = ours.times_less_than(theirs)
+    return Row(**row, theirs=theirs.rms, ratio=ratio, checked=reference.checked)
 
 
 def adams(grid: TimeGrid, order: int, *, corrected: bool, falling: bool = False) -> Sampler:
-    """A multistep method that ends in the last state."""
+    """Builds a multistep method that returns the last state."""
     return ExponentialAdams(
         grid=grid, order=order, corrected=corrected, lower_order_final=falling, end="state"
     )
 
 
 def mixture() -> GaussianMixture:
-    """Ten Gaussians with deviations from .1 to .5 and means from -.5 to .5, of unequal weights."""
+    """Builds ten Gaussians: deviations .1 to .5, means -.5 to .5, and unequal weights."""
     rng = np.random.default_rng(0)
     weights = rng.dirichlet(np.full(10, 3.0))
     means = rng.uniform(-0.5, 0.5, (10, DIMENSION))
@@ -179,63 +168,55 @@ def mixture() -> GaussianMixture:
     return GaussianMixture(*(jnp.asarray(array) for array in (weights, means, variances)))
 
 
-def reference(count: int) -> Reference:
-    """By Heun's method, which UniPC-3 must confirm.
+def solve_reference(count: int) -> Reference:
+    """Solves the flow by Heun's method and checks it against UniPC-3.
 
     Raises:
-      AssertionError: unless it does.
+      AssertionError: if the two solves differ.
     """
     fine = GRIDS["log-SNR"](REFERENCE_STEPS)
-    x, other = (draw(METHODS[name](fine), PROCESSES["VP"], count) for name in ("Heun", "UniPC-3"))
-    apart = Reference(x, "").distances(other).rms.value
-    assert apart < SAME_SOLVE, f"two solves of the flow differ by {apart:.1e}"
-    return Reference(x, f"{count} samples; two solves in {REFERENCE_STEPS} steps: {apart:.0e}")
+    x, other = (ends(METHODS[name](fine), PROCESSES["VP"], count) for name in ("Heun", "UniPC-3"))
+    difference = Reference(x, "").errors(other).rms.value
+    assert difference < SOLVER_TOLERANCE, f"two solves of the flow differ by {difference:.1e}"
+    return Reference(x, f"{count} samples; two solves in {REFERENCE_STEPS} steps: {difference:.0e}")
 
 
-def by_method(
-    method: str, grid: str, process: str, evaluations: int, known: Reference
-) -> Distances:
-    """Of the ends of a method of ours."""
+def method_errors(
+    method: str, grid: str, process: str, evaluations: int, reference: Reference
+) -> Errors:
+    """Returns the errors of one of our methods."""
     steps = evaluations // 2 if method == "Heun" else evaluations
     sampler = METHODS[method](GRIDS[grid](steps))
-    return known.distances(draw(sampler, PROCESSES[process], len(known.x)))
+    return reference.errors(ends(sampler, PROCESSES[process], len(reference.x)))
 
 
-def draw(sampler: Sampler, sde: LinearSDE, count: int) -> np.ndarray:
-    """The last states over alpha, always from the same noise."""
+def ends(sampler: Sampler, sde: LinearSDE, count: int) -> np.ndarray:
+    """Returns the last states divided by alpha, always from the same noise."""
     keys = jax.random.split(jax.random.key(0), count)
     score, last = MixtureScore(mixture(), sde), sde.time_of(jnp.asarray(LEAST))
     run = jax.jit(lambda keys: sampler(keys, score, sde, (DIMENSION,)).x / sde.alpha(last))
     return np.asarray(run(keys))
 
 
-def diffusers_distances(
-    evaluations: int, known: Reference, spacings: Sequence[str] | None
-) -> dict[str, Distances] | str:
-    """Of diffusers' ends on VP, by its spacings (None: all), or what is missing."""
+def diffusers_errors(
+    evaluations: int, reference: Reference, spacings: Sequence[str] | None
+) -> dict[str, Errors] | str:
+    """Returns the errors of diffusers on VP by spacing (None: all), or the missing package."""
     try:
         from benchmarks import diffusers_peer
     except ModuleNotFoundError as error:
         return not_installed(error)
     sde = PROCESSES["VP"]
-    keys = jax.random.split(jax.random.key(0), len(known.x))
-    halves = jax.vmap(jax.random.split, out_axes=1)(keys)
-    noise = np.asarray(draw_prior(halves[0], sde, (DIMENSION,)))
+    keys = jax.random.split(jax.random.key(0), len(reference.x))
+    noise = np.asarray(diffusers_peer.prior_noise(keys, sde, (DIMENSION,)))
     levels = sde.noise_to_signal(jnp.linspace(sde.time_of(jnp.asarray(LEAST)), 1.0, 1000))
-    clean = jax.jit(posterior_mean)
-    denoised_ends = Reference(np.asarray(clean(known.x, LEAST)), known.checked)
-    found = {}
+    denoise = diffusers_peer.denoiser(MixtureScore(mixture(), sde), sde)
+    denoised_ends = Reference(np.asarray(denoise(reference.x, LEAST)), reference.checked)
+    errors = {}
     for name in spacings or diffusers_peer.SPACINGS:
         settings = diffusers_peer.SPACINGS[name]
         scheduler = diffusers_peer.scheduler(np.asarray(levels), **settings)
-        y = diffusers_peer.draw(scheduler, evaluations, noise, clean)
-        ends = known if scheduler.sigmas[-1] > 0 else denoised_ends
-        found[name] = ends.distances(y)
-    return found
-
-
-def posterior_mean(y: jax.Array, level: float) -> jax.Array:
-    """Of x / alpha with this noise_to_signal."""
-    sde = PROCESSES["VP"]
-    t = sde.time_of(jnp.asarray(level))
-    return denoised(MixtureScore(mixture(), sde), sde, sde.alpha(t) * y, t)
+        y = diffusers_peer.draw(scheduler, evaluations, noise, denoise)
+        exact = reference if scheduler.sigmas[-1] > 0 else denoised_ends
+        errors[name] = exact.errors(y)
+    return errors

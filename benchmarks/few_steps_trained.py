@@ -1,11 +1,12 @@
-"""How far from the training data are samples of trained networks in few evaluations?
+"""Measures the Fréchet distance of samples that trained networks draw in few evaluations.
 
     python -m benchmarks few_steps_trained --runs RUNS [--data-dir DIR]
 
-The Fréchet distance in features of the runs' classifier with its standard error over samples, of
-networks of digits and MNIST on VP, VE and sub-VP: UniPC and DPM-Solver++ 2M on log-SNR, the second
-also in equal steps of time, and diffusers' DPM-Solver++ 2M, by default, told the process' own
-noise. It stops falling near what the samples' number and the network allow.
+The distance to the training data uses features of the runs' classifier and has a standard error
+over samples. Networks of digits and MNIST on VP, VE and sub-VP are sampled by UniPC and
+DPM-Solver++ 2M on the log-SNR grid, by the latter also in equal steps of time, and by diffusers'
+DPM-Solver++ 2M with default settings and the noise levels of the process. The number of samples and
+the network limit how far the distance can fall.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,12 +16,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.row import Asked, Row, Spread, not_installed
-from benchmarks.trained import MissingRunError, Trained, error_of, opened
+from benchmarks.row import BenchmarkOptions, Row, Spread, not_installed
+from benchmarks.trained import MissingRunError, TrainedModel, as_spread, open_trained
 from sde_jax.metrics import FrechetDistance
 from sde_jax.runs.generation import example_keys
-from sde_jax.sampling import ExponentialAdams, LogSNRGrid, Sampler, UniformGrid, draw_prior
-from sde_jax.score import denoised
+from sde_jax.sampling import ExponentialAdams, LogSNRGrid, Sampler, UniformGrid
 from sde_jax.sde import LinearSDE
 
 DIGITS = ("digits_vp", "digits_ve", "digits_subvp")
@@ -38,37 +38,37 @@ METHODS: dict[str, Callable[[int, LinearSDE], Sampler]] = {
 }
 PEER = "diffusers' DPM-Solver++ 2M, by default"
 LEVELS = 1000
-"""Of the scheduler's chain."""
+"""Noise levels of the scheduler's chain."""
 
 
-def rows(asked: Asked) -> Iterator[Row]:
-    """Each run in 10, 20 and 35 evaluations; if quick, the digits in 10."""
+def rows(options: BenchmarkOptions) -> Iterator[Row]:
+    """Samples each run in 10, 20 and 35 evaluations; if quick, only the digits in 10."""
     for name in DIGITS + MNIST:
         try:
-            if asked.quick and name in MNIST:
+            if options.quick and name in MNIST:
                 raise MissingRunError("it takes longer than --quick allows")
-            trained = opened(asked, name)
+            trained = open_trained(options, name)
         except MissingRunError as error:
             case = f"{name}, Fréchet distance"
             yield Row(case=case, unit="", peer=PEER, missing=str(error), checked="")
             continue
-        count = 256 if asked.quick else 512 if name in MNIST else 2048
-        for evaluations in EVALUATIONS[:1] if asked.quick else EVALUATIONS:
-            yield from of_run(name, trained, evaluations, count)
+        count = 256 if options.quick else 512 if name in MNIST else 2048
+        for evaluations in EVALUATIONS[:1] if options.quick else EVALUATIONS:
+            yield from compare(name, trained, evaluations, count)
 
 
-def of_run(name: str, trained: Trained, evaluations: int, count: int) -> Iterator[Row]:
-    """The methods of ours beside the peer."""
+def compare(name: str, trained: TrainedModel, evaluations: int, count: int) -> Iterator[Row]:
+    """Compares our methods with the peer on one run."""
     batch = min(count, 512)
-    peer = by_diffusers(trained, evaluations, count, batch)
-    for method, sampler_of in METHODS.items():
-        sampler = sampler_of(evaluations - 1, trained.run.experiment.sde)
+    peer = diffusers_distance(trained, evaluations, count, batch)
+    for method, build in METHODS.items():
+        sampler = build(evaluations - 1, trained.run.experiment.sde)
         x = trained.draw(sampler, count=count, batch_size=batch, evaluations=evaluations)
         ours = trained.distance(x)
         row: dict[str, Any] = {
             "case": f"{name}, Fréchet distance in {evaluations} evaluations, {method}",
             "unit": "",
-            "ours": error_of(ours),
+            "ours": as_spread(ours),
             "peer": PEER,
             "checked": f"{count} images, all finite; {ours.bias:.2f} is perfect; "
             f"features: {trained.features.name}",
@@ -76,43 +76,38 @@ def of_run(name: str, trained: Trained, evaluations: int, count: int) -> Iterato
         if isinstance(peer, str):
             yield Row(**row, missing=peer)
         else:
-            yield Row(**row, theirs=error_of(peer), ratio=ratio(ours, peer))
+            yield Row(**row, theirs=as_spread(peer), ratio=distance_ratio(ours, peer))
 
 
 def last_time(sde: LinearSDE) -> float:
-    """Where log-SNR's grid ends."""
+    """Returns the last time of the log-SNR grid."""
     return float(LogSNRGrid(steps=1)(sde)[-1])
 
 
-def ratio(ours: FrechetDistance, theirs: FrechetDistance) -> Spread:
-    """Of two distances of independent errors."""
+def distance_ratio(ours: FrechetDistance, theirs: FrechetDistance) -> Spread:
+    """Returns the peer's distance over ours, whose errors are independent."""
     value = theirs.value / ours.value
     relative = np.hypot(ours.stderr / ours.value, theirs.stderr / theirs.value)
     return Spread.of(value, abs(value * relative))
 
 
-def by_diffusers(
-    trained: Trained, evaluations: int, count: int, batch: int
+def diffusers_distance(
+    trained: TrainedModel, evaluations: int, count: int, batch: int
 ) -> FrechetDistance | str:
-    """The distance of what diffusers' scheduler draws from the same noise, or what is missing."""
+    """Returns the distance of diffusers' samples from the same noise, or the missing package."""
     try:
         from benchmarks import diffusers_peer
     except ModuleNotFoundError as error:
         return not_installed(error)
-    sde, score = trained.run.experiment.sde, trained.run.score
+    run = trained.run
+    sde = run.experiment.sde
     levels = np.asarray(sde.noise_to_signal(jnp.linspace(last_time(sde), 1.0, LEVELS)))
     scheduler = diffusers_peer.scheduler(levels)
-
-    @jax.jit
-    def clean(y: jax.Array, level: float) -> jax.Array:
-        t = sde.time_of(jnp.asarray(level, jnp.float32))
-        return denoised(score, sde, sde.alpha(t) * y, t)
-
-    drawn = []
+    denoise = diffusers_peer.denoiser(run.score, sde)
+    parts = []
     for first in range(0, count, batch):
         keys = example_keys(jax.random.key(0), first, batch)
-        halves = jax.vmap(jax.random.split, out_axes=1)(keys)
-        prior = draw_prior(halves[0], sde, trained.run.layout.shape)
+        prior = diffusers_peer.prior_noise(keys, sde, run.layout.shape)
         noise = np.asarray(prior / sde.alpha(jnp.float32(1.0)) / np.hypot(1.0, levels[-1]))
-        drawn.append(diffusers_peer.draw(scheduler, evaluations, noise, clean))
-    return trained.distance(np.concatenate(drawn)[:count])
+        parts.append(diffusers_peer.draw(scheduler, evaluations, noise, denoise))
+    return trained.distance(np.concatenate(parts)[:count])

@@ -1,4 +1,4 @@
-"""The likelihood of images as score_sde has it: by scipy on the host."""
+"""Computes likelihoods as score_sde does: scipy solves the flow on the host."""
 
 import math
 from collections.abc import Callable
@@ -11,17 +11,17 @@ from sde_jax.arrays import Array, sum_except_batch
 from sde_jax.score import Score
 from sde_jax.sde import LinearSDE, probability_flow_drift
 
-__all__ = ["on_the_host"]
+__all__ = ["host_likelihood"]
 
 
-def on_the_host(
+def host_likelihood(
     score: Score, sde: LinearSDE, x: Array, probes: Array, t_min: float
 ) -> Callable[[float], tuple[np.ndarray, int]]:
-    """Nats of all of ``x``, and evaluations of each, for a tolerance.
+    """Returns a function from a tolerance to the nats of ``x`` and the evaluations of each image.
 
-    All images are one vector in float64, through which `scipy.integrate.solve_ivp` steps by RK45.
-    An evaluation asks the device twice, for the drift and for the gradient of its product with the
-    probe: three times the cost of the network.
+    All images form one float64 vector, which `scipy.integrate.solve_ivp` integrates by RK45. An
+    evaluation calls the device twice: for the drift, and for the gradient of its product with the
+    probe. Together they cost three evaluations of the network.
     """
     from scipy.integrate import solve_ivp
 

@@ -1,9 +1,12 @@
-"""How long does the likelihood of an image take beside scipy on the host, at equal error?
+"""Measures the time of an image's likelihood against scipy on the host, at equal error.
 
-Both have the same network, images, probes and start, t = 1e-5. Errors are those to a solve by ours
-at a tolerance of 3e-6, which one by the peer must confirm. Each is timed at the loosest tolerance
-that leaves a given error, of the network also at the one that score_sde has, 1e-5, beside ours at
-no larger an error; and so are fixed steps, in the fewest that do, which are placed once for a run.
+    python -m benchmarks likelihood --runs RUNS
+
+Both solvers use the same network, images, probes and start, t = 1e-5. Errors are differences from
+our solve at tolerance 3e-6, which a solve of the peer at that tolerance must confirm. Each solver
+is timed at its loosest tolerance within a given error. For the network, fixed steps, which are
+placed once for a run, are timed in their fewest steps within that error and within the error of
+score_sde's tolerance, 1e-5.
 """
 
 import dataclasses
@@ -18,42 +21,41 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.few_steps import mixture
-from benchmarks.host_likelihood import on_the_host
-from benchmarks.row import Asked, Row
-from benchmarks.timing import Compiled, compiled, paired
+from benchmarks.host_likelihood import host_likelihood
+from benchmarks.row import BenchmarkOptions, Row
+from benchmarks.timing import CompiledProgram, compile_program, time_pairs
 from experiments.digits import digits_vp
 from sde_jax.arrays import Array
 from sde_jax.likelihood import Likelihood, LogLikelihoods, bits_per_dimension
 from sde_jax.ode import AdaptiveSolver, Method
-from sde_jax.recipes.interfaces import Density
-from sde_jax.recipes.score import LikelihoodSettings
+from sde_jax.recipes import Density, LikelihoodSettings
 from sde_jax.runs.fixed_steps import fixed_steps
 from sde_jax.runs.trained_run import ScoreRun, open_run
 from sde_jax.score import MixtureScore, Score
-from sde_jax.training.devices import data_mesh
+from sde_jax.training import data_mesh
 
 __all__ = ["rows"]
 
 SDE, T_MIN = digits_vp().sde, Likelihood().t_min
 TOLERANCES = tuple(10 ** (-k / 4) for k in range(10, 21))
-"""From 3e-3 to 1e-5."""
+"""Tolerances that are tried, from 3e-3 to 1e-5."""
 PUBLISHED, TIGHT = 1e-5, 3e-6
 STEPS = (20, 25, 30, 35, 42, 50, 60, 70, 84, 100, 120, 140, 168, 200)
 COARSE = slice(None, None, 3)
-"""What --quick tries of both."""
+"""Part of the tolerances and steps that --quick tries."""
 ERROR = 1e-3
-"""Root mean square of the errors of images, in bits per dimension, at which methods are timed."""
+"""Root mean square error over images at which methods are timed, in bits per dimension."""
 AT_LEAST = {"cpu": 4.0, "gpu": 10.0}
 
 
-class Tuned(NamedTuple):
-    """A method as it is set, and its error, a root mean square in bits per dimension."""
+class TunedMethod(NamedTuple):
+    """A method with its setting and its root mean square error in bits per dimension."""
 
     solve: Callable[[], object]
     setting: str
     error: float
     nfe: float
-    program: Compiled | None
+    program: CompiledProgram | None
 
     def __str__(self) -> str:
         return f"{self.error:.1e} in {self.nfe:.0f} evaluations{self.setting}"
@@ -61,38 +63,38 @@ class Tuned(NamedTuple):
 
 @dataclass(frozen=True)
 class Images:
-    """Images whose likelihood is asked for, under a network."""
+    """Images whose likelihood is computed, and the score."""
 
     name: str
     score: Score
     x: Array
     method: Method
-    """The pair of ours that asks the fewest evaluations there."""
+    """Our Runge-Kutta pair with the fewest evaluations for this score."""
 
     @property
     def keys(self) -> Array:
-        """Of the probes."""
+        """Keys of the probes."""
         return jax.random.split(jax.random.key(1), len(self.x))
 
     @functools.cached_property
     def host(self) -> Callable[[float], tuple[np.ndarray, int]]:
-        """The peer, with the probes of ours."""
+        """The peer's solve, with our probes."""
         draw, dimension = Likelihood().divergence.vectors, self.x[0].size
         probes = jax.vmap(lambda key: draw(key, dimension))(self.keys).reshape(self.x.shape)
-        return on_the_host(self.score, SDE, self.x, probes, T_MIN)
+        return host_likelihood(self.score, SDE, self.x, probes, T_MIN)
 
     @functools.cached_property
     def reference(self) -> np.ndarray:
-        """Bits per dimension."""
+        """Bits per dimension by a tight solve."""
         run = dataclasses.replace(self, method="tsit5").program(TIGHT).call
-        found = self.bits(converged(run(self.score, self.keys, self.x)).nats)
-        difference = root_mean_square(found - self.bits(self.host(TIGHT)[0]))
+        bits = self.bits(check_converged(run(self.score, self.keys, self.x)).nats)
+        difference = root_mean_square(bits - self.bits(self.host(TIGHT)[0]))
         if not difference < ERROR / 2:
             raise ValueError(f"two tight solves of {self.name} differ by {difference:.1e} bits/dim")
-        return found
+        return bits
 
-    def program(self, tolerance: float) -> Compiled:
-        """Ours at this tolerance."""
+    def program(self, tolerance: float) -> CompiledProgram:
+        """Compiles our adaptive solver at this tolerance."""
         likelihood = Likelihood(
             solver=AdaptiveSolver(rtol=tolerance, atol=tolerance, method=self.method)
         )
@@ -100,121 +102,117 @@ class Images:
         def run(score: Score, keys: Array, x: Array) -> LogLikelihoods:
             return likelihood(keys, score, SDE, x)
 
-        return compiled(run, self.score, self.keys, self.x)
+        return compile_program(run, self.score, self.keys, self.x)
 
     def bits(self, nats: Array | np.ndarray) -> np.ndarray:
-        """Bits per dimension of the levels."""
+        """Converts nats to bits per dimension of the grey levels."""
         return np.asarray(bits_per_dimension(nats, self.x[0].size, math.log(2 / 17)))
 
-    def ours(self, tolerance: float) -> Tuned:
-        """`Likelihood` on the device, at this tolerance."""
+    def adaptive(self, tolerance: float) -> TunedMethod:
+        """Measures the error of our adaptive solver at this tolerance."""
         return self._tuned(self.program(tolerance), self.score, at(tolerance))
 
-    def in_steps(self, run: ScoreRun, density: Callable[[int], Density], steps: int) -> Tuned:
-        """Ours in fixed steps."""
-        program = compiled(density(steps), run.params, self.keys, self.x)
+    def fixed(self, run: ScoreRun, density: Callable[[int], Density], steps: int) -> TunedMethod:
+        """Measures the error of our solver in fixed steps."""
+        program = compile_program(density(steps), run.params, self.keys, self.x)
         return self._tuned(program, run.params, "")
 
-    def _tuned(self, program: Compiled, given: Any, setting: str) -> Tuned:
-        """A program of ours, of a score or parameters, keys and images."""
-        solve = functools.partial(program.call, given, self.keys, self.x)
-        result = converged(solve())
+    def _tuned(self, program: CompiledProgram, weights: Any, setting: str) -> TunedMethod:
+        """Runs one of our programs, on a score or its parameters, and measures its error."""
+        solve = functools.partial(program.call, weights, self.keys, self.x)
+        result = check_converged(solve())
         error = root_mean_square(self.bits(result.nats) - self.reference)
-        return Tuned(solve, setting, error, float(result.nfe.mean()), program)
+        return TunedMethod(solve, setting, error, float(result.nfe.mean()), program)
 
-    def theirs(self, tolerance: float) -> Tuned:
-        """The peer at this tolerance."""
+    def peer(self, tolerance: float) -> TunedMethod:
+        """Measures the error of the peer at this tolerance."""
         nats, nfe = self.host(tolerance)
         error = root_mean_square(self.bits(nats) - self.reference)
-        return Tuned(lambda: self.host(tolerance), at(tolerance), error, nfe, None)
+        return TunedMethod(lambda: self.host(tolerance), at(tolerance), error, nfe, None)
 
 
 def at(tolerance: float) -> str:
-    """What a table says of it."""
+    """Formats a tolerance for the table."""
     return f" at tolerance {tolerance:.0e}"
 
 
-def converged(result: LogLikelihoods) -> LogLikelihoods:
-    """The result, in which every solve has converged."""
+def check_converged(result: LogLikelihoods) -> LogLikelihoods:
+    """Returns the result, or raises ValueError if a solve did not converge."""
     if not result.converged.all():
         raise ValueError(f"{int((~result.converged).sum())} solves did not converge.")
     return result
 
 
-def root_mean_square(error: np.ndarray) -> float:
-    """Over the images."""
-    return math.sqrt((error**2).mean())
+def root_mean_square(errors: np.ndarray) -> float:
+    """Returns the root mean square over the images."""
+    return math.sqrt((errors**2).mean())
 
 
-def loosest(method: Callable[[Any], Tuned], settings: Iterable[Any], error: float) -> Tuned:
-    """The method with the first of the settings that leaves no larger an error."""
+def loosest(
+    method: Callable[[Any], TunedMethod], settings: Iterable[Any], error: float
+) -> TunedMethod:
+    """Returns the method with the first setting whose error does not exceed ``error``."""
     for setting in settings:
         tuned = method(setting)
         if tuned.error <= error:
             return tuned
-    raise ValueError(f"no setting leaves less than {error:.1e} bits/dim: {tuned}.")
+    raise ValueError(f"no setting has an error below {error:.1e} bits/dim: {tuned}.")
 
 
-def rows(asked: Asked) -> Iterator[Row]:
-    """At equal errors, of an exact score and of a trained network."""
-    count, repeats = (8, 1) if asked.quick else (64, 5)
+def rows(options: BenchmarkOptions) -> Iterator[Row]:
+    """Compares at equal error, with an exact score and with a trained network."""
+    count, repeats = (8, 1) if options.quick else (64, 5)
     batches = digits_vp().data.load().batches(jax.random.key(0), "test", count, count=count)
     x = jnp.asarray(next(batches).x)
     exact = MixtureScore(mixture(), SDE)
-    drawn = exact.mixture.sample(jax.random.key(2), count).reshape(x.shape)
-    yield from compared(Images(f"{count} points, exact score", exact, drawn, "tsit5"), repeats)
-    run = None if asked.runs is None else asked.runs / "digits_vp"
+    points = exact.mixture.sample(jax.random.key(2), count).reshape(x.shape)
+    yield from compare(Images(f"{count} points, exact score", exact, points, "tsit5"), repeats)
+    run = None if options.runs is None else options.runs / "digits_vp"
     name = f"{count} digits, trained"
     if run is not None and run.is_dir():
         trained = open_run(run, data_mesh())
-        yield from compared(Images(name, trained.score, x, "bosh3"), repeats, trained)
+        yield from compare(Images(name, trained.score, x, "bosh3"), repeats, trained)
     else:
         remedy = "no --runs with digits_vp; sde-jax train digits_vp"
         yield Row(case=name, unit="s/image", peer="scipy RK45", missing=remedy, checked="")
 
 
-def compared(images: Images, repeats: int, run: ScoreRun | None = None) -> Iterator[Row]:
-    """Ours beside the peer; of a network also in fixed steps, placed by training images."""
+def compare(images: Images, repeats: int, run: ScoreRun | None = None) -> Iterator[Row]:
+    """Compares with the peer; a trained run also in fixed steps, placed by its training images."""
     goal = f"errors below {ERROR:g} bits/dim"
     tried = COARSE if repeats == 1 else slice(None)
-    peer = loosest(images.theirs, TOLERANCES[tried], ERROR)
-    yield beside(images, goal, loosest(images.ours, TOLERANCES[tried], ERROR), peer, repeats)
+    peer = loosest(images.peer, TOLERANCES[tried], ERROR)
+    yield row(images, goal, loosest(images.adaptive, TOLERANCES[tried], ERROR), peer, repeats)
     if run is None:
         return
     backend = "cpu" if jax.default_backend() == "cpu" else "gpu"
     density = fixed_steps(run, LikelihoodSettings(t_min=T_MIN))
-    in_steps = functools.partial(images.in_steps, run, density)
+    fixed = functools.partial(images.fixed, run, density)
     cases = [(goal, ERROR, peer)]
     if repeats > 1:
-        published = images.theirs(PUBLISHED)
+        published = images.peer(PUBLISHED)
         name = f"the error of the peer's tolerance {PUBLISHED:g}"
         cases.append((name, published.error, published))
-    for what, error, theirs in cases:
-        ours = loosest(in_steps, STEPS[tried], error)
-        name = f"{what}, fixed steps"
-        yield beside(images, name, ours, theirs, repeats, AT_LEAST[backend])
+    for name, error, theirs in cases:
+        ours = loosest(fixed, STEPS[tried], error)
+        yield row(images, f"{name}, fixed steps", ours, theirs, repeats, AT_LEAST[backend])
 
 
-def beside(
+def row(
     images: Images,
-    what: str,
-    ours: Tuned,
-    theirs: Tuned,
+    name: str,
+    ours: TunedMethod,
+    theirs: TunedMethod,
     repeats: int,
     at_least: float | None = None,
 ) -> Row:
-    """One comparison."""
-    pairs = paired(ours.solve, theirs.solve, repeats=repeats, warm_up=0)
-    share = 1 / len(images.x)
+    """Times two tuned methods."""
     return Row(
-        case=f"{images.name}, {what}",
+        case=f"{images.name}, {name}",
         unit="s/image",
-        ours=pairs.ours.scaled(share),
         peer="scipy RK45 on the host, two passes",
-        theirs=pairs.theirs.scaled(share),
-        ratio=pairs.ratio,
+        **time_pairs(ours.solve, theirs.solve, repeats=repeats, warm_up=0).times(1 / len(images.x)),
         at_least=at_least,
         checked=f"rms error {ours}; the peer's {theirs}",
-        compile_seconds=ours.program and ours.program.seconds,
-        peak_bytes=ours.program and ours.program.peak_bytes,
+        **(ours.program.costs() if ours.program else {}),
     )

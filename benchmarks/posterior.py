@@ -1,10 +1,10 @@
-"""How far from the true posterior is each method, with an exact score?
+"""Measures the error of each conditional sampler against a known posterior, with an exact score.
 
     python -m benchmarks posterior
 
-Two coordinates of a Gaussian have unit variances and a correlation; the first is measured as 1 with
-noise of deviation .01. Figures are mean and deviation of the second by VP in 1000 ancestral steps,
-with standard errors over samples, beside the true ones.
+Two coordinates of a Gaussian have unit variances and a correlation. The first is measured as 1 with
+noise of deviation .01. The figures are mean and deviation of the second by VP in 1000 ancestral
+steps, with standard errors over samples, next to the true ones.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.row import Asked, Row, Spread
+from benchmarks.row import BenchmarkOptions, Row, Spread
 from sde_jax.operators import Mask
 from sde_jax.sampling import Ancestral, Constrained, KnownPixels, PredictorCorrector, UniformGrid
 from sde_jax.score import DDNM, DPS, GaussianMixture, MixtureScore, PiGDM
@@ -24,13 +24,14 @@ NOISE = 0.01
 STEPS = 1000
 KNOWN = jnp.asarray([[1.0, 0.0]])
 PLAIN = PredictorCorrector(grid=UniformGrid(steps=STEPS), predictor=Ancestral())
-FAR_FROM_KNOWN = 0.1
+TOLERANCE = 0.1
+"""Largest mean error of the measured coordinate, except for DPS."""
 
-Draw = Callable[[jax.Array, MixtureScore], jax.Array]
+SampleFunction = Callable[[jax.Array, MixtureScore], jax.Array]
 
 
-def guided(kind: type[PiGDM] | type[DDNM] | type[DPS], **settings: float) -> Draw:
-    """Samples by a guided score."""
+def guided(kind: type[PiGDM] | type[DDNM] | type[DPS], **settings: float) -> SampleFunction:
+    """Returns a function that draws samples with a guided score."""
 
     def draw(keys: jax.Array, score: MixtureScore) -> jax.Array:
         guidance = kind(
@@ -41,8 +42,8 @@ def guided(kind: type[PiGDM] | type[DDNM] | type[DPS], **settings: float) -> Dra
     return draw
 
 
-def replaced(repeats: int) -> Draw:
-    """Samples by replacement."""
+def replacement(repeats: int) -> SampleFunction:
+    """Returns a function that draws samples by replacement."""
 
     def draw(keys: jax.Array, score: MixtureScore) -> jax.Array:
         known = KnownPixels(data=jnp.broadcast_to(KNOWN, (len(keys), 2)), mask=KNOWN)
@@ -52,19 +53,19 @@ def replaced(repeats: int) -> Draw:
     return draw
 
 
-METHODS: dict[str, Draw] = {
-    "replacement": replaced(1),
-    "RePaint, 3 repetitions": replaced(3),
-    "RePaint, 10 repetitions": replaced(10),
+METHODS: dict[str, SampleFunction] = {
+    "replacement": replacement(1),
+    "RePaint, 3 repetitions": replacement(3),
+    "RePaint, 10 repetitions": replacement(10),
     "PiGDM": guided(PiGDM, noise=NOISE),
     "DDNM": guided(DDNM, noise=NOISE),
     "DPS": guided(DPS),
 }
 
 
-def rows(asked: Asked) -> Iterator[Row]:
-    """Mean and deviation by every method, for each correlation."""
-    count = 2_000 if asked.quick else 20_000
+def rows(options: BenchmarkOptions) -> Iterator[Row]:
+    """Yields mean and deviation by every method, for each correlation."""
+    count = 2_000 if options.quick else 20_000
     keys = jax.random.split(jax.random.key(0), count)
     for correlation in CORRELATIONS:
         covariance = jnp.asarray([[1.0, correlation], [correlation, 1.0]])
@@ -73,27 +74,24 @@ def rows(asked: Asked) -> Iterator[Row]:
         deviation = (1 - correlation * mean) ** 0.5
         for name, draw in METHODS.items():
             x = np.asarray(jax.jit(draw)(keys, MixtureScore(data, VP())), np.float64)
-            yield from compared(f"{name}, correlation {correlation:g}", x, mean, deviation)
+            yield from compare(f"{name}, correlation {correlation:g}", x, mean, deviation)
 
 
-def compared(case: str, x: np.ndarray, mean: float, deviation: float) -> Iterator[Row]:
-    """The second coordinate's mean and deviation beside the true ones."""
-    first = float(np.abs(x[:, 0] - 1).mean())
-    if not (first < FAR_FROM_KNOWN or case.startswith("DPS")):
-        raise ValueError(f"{case}: the first coordinate is {first:.3g} off what was measured.")
-    second, error = x[:, 1], x[:, 1].std() / len(x) ** 0.5
-    checked = f"{len(x):,} samples; the first coordinate is {first:.1e} off"
-    truths = {"mean": mean, "deviation": deviation}
-    found = {
-        "mean": Spread.of(second.mean(), error),
-        "deviation": Spread.of(second.std(), error / 2**0.5),
-    }
-    for name, truth in truths.items():
+def compare(case: str, x: np.ndarray, mean: float, deviation: float) -> Iterator[Row]:
+    """Compares mean and deviation of the second coordinate with the true ones."""
+    error = float(np.abs(x[:, 0] - 1).mean())
+    if not (error < TOLERANCE or case.startswith("DPS")):
+        raise ValueError(f"{case}: the first coordinate is {error:.3g} off its measurement.")
+    second, stderr = x[:, 1], x[:, 1].std() / len(x) ** 0.5
+    for name, estimate, truth in (
+        ("mean", Spread.of(second.mean(), stderr), mean),
+        ("deviation", Spread.of(second.std(), stderr / 2**0.5), deviation),
+    ):
         yield Row(
             case=f"{case}: {name}",
             unit="",
-            ours=found[name],
+            ours=estimate,
             peer="the true posterior",
             theirs=Spread.of(truth),
-            checked=checked,
+            checked=f"{len(x):,} samples; the first coordinate is {error:.1e} off",
         )

@@ -1,6 +1,7 @@
-"""A benchmark in a process of its own, in which nothing else has run."""
+"""Runs a benchmark in its own process, in which no other code has run."""
 
 import importlib
+import importlib.metadata
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -10,51 +11,54 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.row import Asked, Row
-from sde_jax.training import versions
+from benchmarks.row import BenchmarkOptions, Row
+from sde_jax import training
 
-__all__ = ["Broken", "Environment", "found"]
+__all__ = ["Environment", "Failure", "run_in_process"]
 
 PEERS = ("scipy", "torch", "diffusers")
 
 
 class Environment(NamedTuple):
-    """Where a benchmark runs: as `sde_jax.training.versions` says it, with peers and processor."""
+    """The environment of a benchmark: `sde_jax.training.environment`, peers and processor."""
 
     about: dict[str, Any]
 
 
-class Broken(NamedTuple):
-    """Why a benchmark has no more rows."""
+class Failure(NamedTuple):
+    """The reason why a benchmark stopped early."""
 
     reason: str
 
 
-def measure(name: str, asked: Asked, pipe: multiprocessing.connection.Connection) -> None:
-    """Sends where it runs, each row of a benchmark, and at last why there are no more, if so."""
+def send_rows(
+    name: str, options: BenchmarkOptions, pipe: multiprocessing.connection.Connection
+) -> None:
+    """Sends the environment, each row of a benchmark, and a `Failure` if it raises."""
     try:
         pipe.send(Environment(environment()))
-        for row in importlib.import_module(f"benchmarks.{name}").rows(asked):
+        for row in importlib.import_module(f"benchmarks.{name}").rows(options):
             pipe.send(row)
     except Exception as error:
         traceback.print_exc()
-        pipe.send(Broken(f"{type(error).__name__}: {error}"))
+        pipe.send(Failure(f"{type(error).__name__}: {error}"))
 
 
 def environment() -> dict[str, Any]:
-    """Versions, commit and devices, those of the peers included, and the processor."""
-    here = versions.environment()
-    here["packages"] |= {name: versions.package_version(name) for name in PEERS}
+    """Returns versions, including those of the peers, commit, devices and processor."""
+    here = training.environment()
+    installed = {found.name: found.version for found in importlib.metadata.distributions()}
+    here["packages"] |= {name: installed.get(name) for name in PEERS}
     lines = Path("/proc/cpuinfo").read_text().splitlines() if sys.platform == "linux" else []
     names = {line.partition(": ")[2] for line in lines if line.startswith("model name")}
     return {**here, "processor": ", ".join(names), "cores": os.cpu_count()}
 
 
-def found(name: str, asked: Asked) -> Iterator[Environment | Row | Broken]:
-    """What `measure` sends from a process of its own, in which nothing else has run."""
+def run_in_process(name: str, options: BenchmarkOptions) -> Iterator[Environment | Row | Failure]:
+    """Yields the messages of `send_rows`, which runs in a new process."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=measure, args=(name, asked, sender))
+    process = context.Process(target=send_rows, args=(name, options, sender))
     process.start()
     sender.close()
     try:
@@ -63,4 +67,4 @@ def found(name: str, asked: Asked) -> Iterator[Environment | Row | Broken]:
     except EOFError:
         process.join()
     if process.exitcode:
-        yield Broken(f"its process ended with {process.exitcode}")
+        yield Failure(f"its process exited with code {process.exitcode}")

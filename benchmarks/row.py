@@ -1,4 +1,4 @@
-"""What a benchmark finds: a figure of ours beside that of a peer."""
+"""Rows of the table: one comparison of the library with a peer."""
 
 import math
 import statistics
@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Asked", "Row", "Spread", "not_installed", "spread"]
+__all__ = ["BenchmarkOptions", "Row", "Spread", "not_installed", "spread"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What a benchmark is asked for."""
+class BenchmarkOptions:
+    """Options that every benchmark receives."""
 
     quick: bool = False
-    """Few repeats of small cases, of which all benchmarks together take minutes."""
+    """Run few repeats of small cases; all benchmarks together then take minutes."""
     runs: Path | None = None
-    """A folder of trained runs, each called like its experiment."""
+    """Folder of trained runs, each named after its experiment."""
     data_dir: Path | None = None
-    """Where tensorflow_datasets keeps prepared data sets."""
+    """Folder where tensorflow_datasets keeps prepared data sets."""
 
 
 class Spread(NamedTuple):
-    """A median with its quartiles, or a value with its standard error on both sides."""
+    """A median with its quartiles, or a value plus and minus its standard error."""
 
     value: float
     low: float
@@ -31,16 +31,16 @@ class Spread(NamedTuple):
 
     @classmethod
     def of(cls, value: float, stderr: float = 0.0) -> "Spread":
-        """A value with its standard error."""
+        """Returns a value plus and minus its standard error."""
         return cls(value, value - stderr, value + stderr)
 
     def scaled(self, factor: float) -> "Spread":
-        """In other units, of which ``factor`` make one."""
+        """Returns the spread with all three numbers multiplied by ``factor``."""
         return Spread(*(factor * value for value in self))
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Median and quartiles of repeats."""
+    """Returns the median and quartiles of repeats."""
     if len(values) == 1:
         return Spread(values[0], values[0], values[0])
     low, _, high = statistics.quantiles(values, n=4, method="inclusive")
@@ -52,64 +52,65 @@ class Row:
     """One comparison.
 
     Raises:
-      ValueError: unless there is either a figure of the peer or why there is none.
+      ValueError: unless the row has either both figures or the reason why one is missing.
     """
 
     case: str
-    """What was measured, with its sizes and precision."""
+    """The measured task, with its sizes and precision."""
     unit: str
-    """Of both figures."""
+    """Unit of both figures."""
     ours: Spread | None = None
-    """None where something is missing that our own figure needs."""
+    """Figure of the library; None where an input of the measurement is missing."""
     peer: str
-    """What it is compared with."""
+    """Name of the peer."""
     theirs: Spread | None = None
+    """Figure of the peer."""
     missing: str = ""
-    """Why a figure is not there, and what would bring it."""
+    """Reason for a missing figure, with the remedy."""
     ratio: Spread | None = None
-    """How many times better ours is; of timings, the median of the ratios of pairs."""
+    """Factor by which the library is better; for timings, the median of ratios of pairs."""
     at_least: float | None = None
-    """What the ratio ought to be."""
+    """Target of the ratio."""
     checked: str
-    """What showed that ours is right, with the figure that showed it."""
+    """Correctness check of our result, with its number."""
     compile_seconds: float | None = None
-    """What compiling ours took, which its timings do not hold."""
+    """Compile time of our program; timings exclude it."""
     peak_bytes: int | None = None
-    """What XLA says that ours takes: arguments, results and all in between."""
+    """Memory that XLA plans for our program: arguments, results and temporaries."""
 
     def __post_init__(self) -> None:
         if bool(self.missing) == (self.ours is not None and self.theirs is not None):
             raise ValueError(
-                "a row has both figures, or it says in `missing` why not: got "
+                "a row needs either both figures or a reason in `missing`: got "
                 f"ours={self.ours}, theirs={self.theirs}, missing={self.missing!r}."
             )
 
     @property
     def reached(self) -> bool | None:
-        """Whether the ratio is what it ought to be; None where nothing is asked or known."""
+        """True if the ratio reaches its target; None without a target or a ratio."""
         if self.ratio is None or self.at_least is None:
             return None
         return self.ratio.value >= self.at_least
 
     def cells(self) -> list[str]:
-        """Its cells in a table of `HEADINGS`."""
-        wanted = "" if self.at_least is None else f"{self.at_least:.3g}"
+        """Returns the cells under `HEADINGS`."""
+        target = "" if self.at_least is None else f"{self.at_least:.3g}"
         verdict = {None: "", True: "reached", False: "**missed**"}[self.reached]
         return [
             self.case,
-            figure(self.ours, self.unit),
+            format_spread(self.ours, self.unit),
             self.peer,
-            figure(self.theirs, self.unit) or f"missing: {self.missing}",
-            figure(self.ratio, ""),
-            f"{wanted} {verdict}".strip(),
-            "" if self.compile_seconds is None else f"{number(self.compile_seconds)} s",
-            "" if self.peak_bytes is None else f"{number(self.peak_bytes / 2**20)} MiB",
+            format_spread(self.theirs, self.unit) or f"missing: {self.missing}",
+            format_spread(self.ratio, ""),
+            f"{target} {verdict}".strip(),
+            "" if self.compile_seconds is None else f"{format_number(self.compile_seconds)} s",
+            "" if self.peak_bytes is None else f"{format_number(self.peak_bytes / 2**20)} MiB",
             self.checked,
         ]
 
 
 def not_installed(error: ModuleNotFoundError) -> str:
-    """What a row says in ``missing`` of a peer that cannot be imported."""
+    """Returns the reason in ``missing`` for a peer that cannot be imported."""
     return f"no {error.name}: pip install -e '.[benchmark]'"
 
 
@@ -119,17 +120,17 @@ HEADINGS = (
 )
 
 
-def figure(value: Spread | None, unit: str) -> str:
-    """A spread to three digits, its ends in brackets where they can be told apart."""
-    if value is None:
+def format_spread(spread: Spread | None, unit: str) -> str:
+    """Formats a spread to three digits, with its ends in brackets if they differ visibly."""
+    if spread is None:
         return ""
-    apart = value.high - value.low > 5e-3 * abs(value.value)
-    ends = f" ({number(value.low)} to {number(value.high)})" if apart else ""
-    return f"{number(value.value)}{ends} {unit}".strip()
+    distinct = spread.high - spread.low > 5e-3 * abs(spread.value)
+    ends = f" ({format_number(spread.low)} to {format_number(spread.high)})" if distinct else ""
+    return f"{format_number(spread.value)}{ends} {unit}".strip()
 
 
-def number(value: float) -> str:
-    """Three digits, or all of those before the point, without a power of ten where it can be."""
+def format_number(value: float) -> str:
+    """Formats a number to three digits, and without an exponent where that is readable."""
     if not math.isfinite(value) or value == 0:
         return f"{value:g}"
     if not 1e-4 <= abs(value) < 1e7:

@@ -1,12 +1,12 @@
-"""How much sooner do few evaluations lead to the same Fréchet distance as 2000?
+"""Measures the speedup of few evaluations over 2000 at equal Fréchet distance.
 
     python -m benchmarks sampling --runs RUNS
 
-Trained digits by UniPC in the fewest steps whose Fréchet distance is not above that of the peer by
-more than the errors of both, against predictor and corrector of Song et al. 2021 in 1000 steps of
-reverse diffusion and Langevin dynamics (snr .16): a Python loop around the compiled score, as in
-score_sde_pytorch, and the same compiled as a whole. Features are those of `digits_classifier`, or
-pixels where there is no such run in RUNS.
+UniPC samples trained digits in the fewest steps whose Fréchet distance does not exceed the peer's
+by more than the errors of both. The peer is the predictor and corrector of Song et al. 2021, 1000
+steps of reverse diffusion and Langevin dynamics (snr .16): a Python loop around the compiled score,
+as in score_sde_pytorch, and the same compiled as a whole. Features are those of
+`digits_classifier`, or pixels where RUNS lacks that run.
 """
 
 import math
@@ -17,9 +17,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.row import Asked, Row, spread
-from benchmarks.timing import compiled, seconds
-from benchmarks.trained import MissingRunError, Trained, opened, with_error
+from benchmarks.row import BenchmarkOptions, Row
+from benchmarks.timing import CompiledProgram, PairedTimes, compile_program, time_call
+from benchmarks.trained import MissingRunError, TrainedModel, format_distance, open_trained
 from sde_jax.metrics import FrechetDistance
 from sde_jax.runs.generation import example_keys
 from sde_jax.sampling import (
@@ -36,54 +36,61 @@ from sde_jax.sde import VP, DDPMChain
 
 RUN = "digits_vp"
 STEPS, END, SNR = 1000, 1e-3, 0.16
-"""Of the peer: from time 1 to END."""
-FEW = (4, 5, 6, 7, 8, 9, 11, 14, 19, 24, 29, 34, 39, 49)
-"""Steps of ours that are tried, in this order."""
-SAME = 5.0
-"""Errors that the distances of one sampler, written twice, may lie apart."""
+"""Steps of the peer, from time 1 to END."""
+CANDIDATE_STEPS = (4, 5, 6, 7, 8, 9, 11, 14, 19, 24, 29, 34, 39, 49)
+"""Steps of our sampler, tried in this order."""
+EQUAL = 5.0
+"""Standard errors by which the two implementations of the peer may differ."""
 
-Draw = Callable[[int], Any]
-"""Draws a batch by its number."""
+DrawBatch = Callable[[int], Any]
+"""Draws a batch, given its number."""
 
 
-class Drawn(NamedTuple):
-    """Batches of samples: what they took and what they are worth."""
+class TimedSamples(NamedTuple):
+    """Seconds of each batch of samples, and the Fréchet distance of all."""
 
     seconds: list[float]
     distance: FrechetDistance
 
 
-class Ours(NamedTuple):
-    """What the fewest steps drew, and their program."""
+class SamplerProgram(NamedTuple):
+    """A sampler compiled for one batch size."""
 
-    drawn: Drawn
+    draw: DrawBatch
+    program: CompiledProgram
+
+
+class FewestSteps(NamedTuple):
+    """Our sampler in the fewest steps that match the peer."""
+
+    samples: TimedSamples
     steps: int
-    compile_seconds: float
-    peak_bytes: int | None
+    program: CompiledProgram
 
 
-def rows(asked: Asked) -> Iterator[Row]:
-    """Against the Python loop and, unless quick, against the same compiled."""
+def rows(options: BenchmarkOptions) -> Iterator[Row]:
+    """Compares with the Python loop and, unless quick, with the same peer compiled."""
     try:
-        trained = opened(asked, RUN)
+        trained = open_trained(options, RUN)
     except MissingRunError as error:
-        yield Row(**described("in a Python loop", 40.0), missing=str(error), checked="")
+        yield Row(**row_fields("in a Python loop", 40.0), missing=str(error), checked="")
         return
-    batch, batches = (128, 1) if asked.quick else (256, 4)
-    loop = drawn(trained, python_loop(trained, batch), batches)
-    ours = fewest(trained, loop.distance, batch, batches)
+    batch, batches = (128, 1) if options.quick else (256, 4)
+    loop = time_batches(trained, python_loop(trained, batch), batches)
+    ours = fewest_steps(trained, loop.distance, batch, batches)
     yield row("in a Python loop", 40.0, ours, loop, batch)
-    if not asked.quick:
-        program = of_sampler(trained, published(), batch)
-        whole = drawn(trained, program.draw, batches)
-        apart = abs(whole.distance.value - loop.distance.value)
+    if not options.quick:
+        peer = compile_sampler(trained, peer_sampler(), batch)
+        whole = time_batches(trained, peer.draw, batches)
+        difference = abs(whole.distance.value - loop.distance.value)
         error = math.hypot(whole.distance.stderr, loop.distance.stderr)
-        assert apart < SAME * error, f"one sampler, two distances: {loop} and {whole}"
-        yield row("compiled", None, fewest(trained, whole.distance, batch, batches), whole, batch)
+        assert difference < EQUAL * error, f"one sampler, two distances: {loop} and {whole}"
+        ours = fewest_steps(trained, whole.distance, batch, batches)
+        yield row("compiled", None, ours, whole, batch)
 
 
-def described(peer: str, at_least: float | None) -> dict[str, Any]:
-    """What a row says in any case."""
+def row_fields(peer: str, at_least: float | None) -> dict[str, Any]:
+    """Returns the fields of a row that need no run."""
     return {
         "case": f"{RUN}, to the same Fréchet distance, float32",
         "unit": "ms/image",
@@ -92,48 +99,40 @@ def described(peer: str, at_least: float | None) -> dict[str, Any]:
     }
 
 
-def row(peer: str, at_least: float | None, ours: Ours, theirs: Drawn, batch: int) -> Row:
-    """A comparison, batch by batch."""
-    mine, others, factor = ours.drawn.seconds, theirs.seconds, 1000 / batch
+def row(
+    peer: str, at_least: float | None, ours: FewestSteps, theirs: TimedSamples, batch: int
+) -> Row:
+    """Compares the times of the batches in pairs."""
+    seconds = ours.samples.seconds
     return Row(
-        **described(peer, at_least),
-        ours=spread(mine).scaled(factor),
-        theirs=spread(others).scaled(factor),
-        ratio=spread([other / own for own, other in zip(mine, others, strict=True)]),
-        checked=f"{batch * len(mine)} images: Fréchet distance {with_error(ours.drawn.distance)} "
-        f"in {ours.steps + 1} evaluations, {with_error(theirs.distance)} in {2 * STEPS}",
-        compile_seconds=ours.compile_seconds,
-        peak_bytes=ours.peak_bytes,
+        **row_fields(peer, at_least),
+        **PairedTimes.of(seconds, theirs.seconds).times(1000 / batch),
+        checked=f"{batch * len(seconds)} images: "
+        f"Fréchet distance {format_distance(ours.samples.distance)} "
+        f"in {ours.steps + 1} evaluations, {format_distance(theirs.distance)} in {2 * STEPS}",
+        **ours.program.costs(),
     )
 
 
-def drawn(trained: Trained, draw: Draw, batches: int) -> Drawn:
-    """That many batches."""
+def time_batches(trained: TrainedModel, draw: DrawBatch, batches: int) -> TimedSamples:
+    """Draws batches, and returns their times and their Fréchet distance."""
     times, images = [], []
     for number in range(batches):
 
         def call(number: int = number) -> None:
             images.append(np.asarray(draw(number)))
 
-        times.append(seconds(call))
+        times.append(time_call(call))
     x = np.concatenate(images)
     assert np.isfinite(x).all(), "a sample is not finite"
-    return Drawn(times, trained.distance(x))
+    return TimedSamples(times, trained.distance(x))
 
 
-class Program(NamedTuple):
-    """A sampler, compiled for one batch."""
-
-    draw: Draw
-    compile_seconds: float
-    peak_bytes: int | None
-
-
-def of_sampler(trained: Trained, sampler: Sampler, batch: int) -> Program:
-    """A sampler of ours, after one batch that does not count."""
+def compile_sampler(trained: TrainedModel, sampler: Sampler, batch: int) -> SamplerProgram:
+    """Compiles one of our samplers and draws one untimed batch."""
     run, key = trained.run, jax.random.key(0)
     score, shape, sde = run.score, run.layout.shape, run.experiment.sde
-    program = compiled(
+    program = compile_program(
         lambda score, keys: sampler(keys, score, sde, shape).x, score, example_keys(key, 0, batch)
     )
 
@@ -141,27 +140,30 @@ def of_sampler(trained: Trained, sampler: Sampler, batch: int) -> Program:
         return program.call(score, example_keys(key, number * batch, batch))
 
     draw(0)
-    return Program(draw, program.seconds, program.peak_bytes)
+    return SamplerProgram(draw, program)
 
 
-def fewest(trained: Trained, peer: FrechetDistance, batch: int, batches: int) -> Ours:
-    """UniPC in the fewest steps whose distance is not above the peer's by more than the errors.
+def fewest_steps(
+    trained: TrainedModel, peer: FrechetDistance, batch: int, batches: int
+) -> FewestSteps:
+    """Finds the fewest steps of UniPC whose distance matches the peer's up to the errors of both.
 
     Raises:
-      AssertionError: if none of `FEW` is enough.
+      AssertionError: if none of `CANDIDATE_STEPS` is enough.
     """
-    for steps in FEW:
+    for steps in CANDIDATE_STEPS:
         sampler = ExponentialAdams(grid=LogSNRGrid(steps=steps))
-        program = of_sampler(trained, sampler, batch)
-        found = drawn(trained, program.draw, batches)
-        error = math.hypot(found.distance.stderr, peer.stderr)
-        if found.distance.value <= peer.value + error:
-            return Ours(found, steps, program.compile_seconds, program.peak_bytes)
-    raise AssertionError(f"{FEW[-1]} steps are not enough: {with_error(found.distance)}")
+        draw, program = compile_sampler(trained, sampler, batch)
+        samples = time_batches(trained, draw, batches)
+        error = math.hypot(samples.distance.stderr, peer.stderr)
+        if samples.distance.value <= peer.value + error:
+            return FewestSteps(samples, steps, program)
+    distance = format_distance(samples.distance)
+    raise AssertionError(f"{CANDIDATE_STEPS[-1]} steps are not enough: {distance}")
 
 
-def published() -> PredictorCorrector:
-    """The peer as the library has it."""
+def peer_sampler() -> PredictorCorrector:
+    """Builds the peer from the library's samplers."""
     chain = DDPMChain(levels=STEPS)
     return PredictorCorrector(
         grid=PublishedGrid(steps=STEPS, t_min=END),
@@ -171,16 +173,17 @@ def published() -> PredictorCorrector:
     )
 
 
-def python_loop(trained: Trained, batch: int) -> Draw:
-    """The peer as score_sde_pytorch has it: each operation by itself, the score compiled."""
-    sde, shape = trained.run.experiment.sde, (batch, *trained.run.layout.shape)
+def python_loop(trained: TrainedModel, batch: int) -> DrawBatch:
+    """Builds the peer as in score_sde_pytorch: single operations and a compiled score."""
+    run = trained.run
+    sde, shape = run.experiment.sde, (batch, *run.layout.shape)
     assert isinstance(sde, VP)
     betas = np.linspace(sde.beta_min / STEPS, sde.beta_max / STEPS, STEPS)
-    like = jnp.zeros(shape), jnp.float32(1.0)
-    program = compiled(lambda score, x, t: score(x, t), trained.run.score, *like)
+    inputs = jnp.zeros(shape), jnp.float32(1.0)
+    program = compile_program(lambda score, x, t: score(x, t), run.score, *inputs)
 
     def score(x: np.ndarray, t: np.float32) -> np.ndarray:
-        return np.asarray(program.call(trained.run.score, x, t))
+        return np.asarray(program.call(run.score, x, t))
 
     def norm(x: np.ndarray) -> float:
         return float(np.sqrt((x.reshape(batch, -1) ** 2).sum(axis=1)).mean())

@@ -1,10 +1,10 @@
-"""What do models without a network reach on the held-out digits, in bits per dimension?
+"""Measures bits per dimension of the held-out digits under models without a network.
 
     python -m benchmarks.simple_models
 
-Independent pixels are histograms of the 17 grey levels, with one count added to each; mixtures of
-Gaussians with full covariances see uniformly dequantized data, as score models do. Prints rows of
-the table in README.md.
+Independent pixels are histograms of the 17 grey levels, with one count added to each. Mixtures of
+Gaussians with full covariances are fitted to uniformly dequantized data, as score models are. The
+command prints rows of the table in README.md.
 """
 
 import math
@@ -16,18 +16,18 @@ from sde_jax.data import Digits
 
 LEVELS = 17
 WIDENING = 0.1
-"""Added to the variances of a mixture, in squared grey levels."""
+"""Variance added to those of a mixture, in squared grey levels."""
 
 
 def independent_pixels(train: np.ndarray, test: np.ndarray) -> float:
-    """Bits per dimension of ``test`` under the histograms of each pixel of ``train``."""
+    """Returns bits per dimension of ``test`` under histograms of each pixel of ``train``."""
     counts = 1 + np.stack([np.bincount(pixel, minlength=LEVELS) for pixel in train.T])
     probabilities = counts / counts.sum(axis=1, keepdims=True)
     return float(-np.log2(probabilities[np.arange(train.shape[1]), test]).mean())
 
 
 def gaussian_mixture(train: np.ndarray, test: np.ndarray, components: int) -> float:
-    """Bits per dimension of ``test`` under a mixture fitted to ``train``."""
+    """Returns bits per dimension of ``test`` under a mixture fitted to ``train``."""
     rng = np.random.default_rng(0)
     train, test = (levels + rng.uniform(size=levels.shape) for levels in (train, test))
     mixture = GaussianMixture(components, reg_covar=WIDENING, random_state=0).fit(train)

@@ -1,7 +1,9 @@
-"""How long does a command take to its first training step, the second time?
+"""Measures the time from a command to its first training step, with and without compiled programs.
 
-The command line trains in a process of its own, with an empty cache of compiled programs and then
-with what the first left there. The clock runs from the command until the first step is in its log.
+    python -m benchmarks start [--data-dir DIR]
+
+The command line trains in its own process, first with an empty cache of compiled programs, then
+with the cache that the first start filled. The clock stops when the first step is in the log.
 """
 
 import dataclasses
@@ -15,67 +17,66 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.row import Asked, Row, Spread, spread
+from benchmarks.row import BenchmarkOptions, Row, Spread, spread
 from sde_jax.runs.catalogue import find
 
 LIMIT = 10.0
-"""Seconds that the digits may take."""
+"""Longest permitted start of the digits, in seconds."""
 FULL_SIZE = "vp/cifar10_ddpmpp_continuous"
 BATCH = 8
-"""Of the full-size network, so that what is measured on a CPU is the start."""
+"""Batch size of the full-size network; small, so that the start dominates on a CPU."""
 
 
-def rows(asked: Asked) -> Iterator[Row]:
-    """The digits against the limit, and a full-size network against its own first start."""
-    repeats = 1 if asked.quick else 3
-    with tempfile.TemporaryDirectory() as folder:
-        first, again = starts(Path(folder), "digits_vp", repeats=repeats)
-        yield Row(
-            case="digits_vp, second start",
-            unit="s",
-            ours=again,
-            peer=f"a limit; the first start took {first:.1f} s",
-            theirs=Spread.of(LIMIT),
-            ratio=Spread(*(LIMIT / seconds for seconds in again)),
-            at_least=1.0,
-            checked="the first loss is the same",
-        )
-    comparison = {"case": f"{FULL_SIZE}, batch {BATCH}", "unit": "s", "peer": "its first start"}
+def rows(options: BenchmarkOptions) -> Iterator[Row]:
+    """Compares the digits with the limit, and a full-size network with its own first start."""
     checked = "the first loss is the same"
-    if asked.quick or asked.data_dir is None:
-        why = "left out of --quick" if asked.quick else "CIFAR-10: name its folder by --data-dir"
+    first, again = time_starts("digits_vp", repeats=1 if options.quick else 3)
+    yield Row(
+        case="digits_vp, second start",
+        unit="s",
+        ours=again,
+        peer=f"a limit; the first start took {first:.1f} s",
+        theirs=Spread.of(LIMIT),
+        ratio=Spread(*(LIMIT / seconds for seconds in again)),
+        at_least=1.0,
+        checked=checked,
+    )
+    comparison = {"case": f"{FULL_SIZE}, batch {BATCH}", "unit": "s", "peer": "its first start"}
+    if options.quick or options.data_dir is None:
+        why = "left out of --quick" if options.quick else "CIFAR-10: name its folder by --data-dir"
         yield Row(**comparison, missing=why, checked="")
         return
-    dataclasses.replace(find(FULL_SIZE).experiment.data, data_dir=str(asked.data_dir)).load()
-    options = ("--data.data-dir", str(asked.data_dir), "--training.batch-size", str(BATCH))
-    with tempfile.TemporaryDirectory() as folder:
-        first, again = starts(Path(folder), FULL_SIZE, *options, repeats=1)
-    ratio = Spread.of(first / again.value)
+    data_dir = str(options.data_dir)
+    dataclasses.replace(find(FULL_SIZE).experiment.data, data_dir=data_dir).load()
+    arguments = ("--data.data-dir", data_dir, "--training.batch-size", str(BATCH))
+    first, again = time_starts(FULL_SIZE, *arguments, repeats=1)
     yield Row(
         **comparison,
         ours=again,
         theirs=Spread.of(first),
-        ratio=ratio,
+        ratio=Spread.of(first / again.value),
         at_least=5.0,
         checked=checked,
     )
 
 
-def starts(folder: Path, name: str, *options: str, repeats: int) -> tuple[float, Spread]:
-    """Seconds of a start with nothing compiled, and of ``repeats`` that find it compiled."""
-    seconds, losses = zip(*(start(folder, name, *options) for _ in range(1 + repeats)), strict=True)
+def time_starts(name: str, *arguments: str, repeats: int) -> tuple[float, Spread]:
+    """Returns seconds of a start without compiled programs, and of ``repeats`` that find them."""
+    with tempfile.TemporaryDirectory() as folder:
+        starts = [time_start(Path(folder), name, *arguments) for _ in range(1 + repeats)]
+    seconds, losses = zip(*starts, strict=True)
     if len(set(losses)) > 1:
         raise AssertionError(f"{name} starts with different losses: {losses}")
     return seconds[0], spread(seconds[1:])
 
 
-def start(folder: Path, name: str, *options: str) -> tuple[float, float]:
-    """Seconds to the first step, and its loss."""
+def time_start(folder: Path, name: str, *arguments: str) -> tuple[float, float]:
+    """Returns the seconds to the first step, and its loss."""
     run = folder / "run"
     shutil.rmtree(run, ignore_errors=True)
-    arguments = ("train", name, "--workdir", str(run), *options)
+    command = (sys.executable, "-m", "sde_jax", "train", name, "--workdir", str(run))
     settings = ("--training.log-every", "1", "--training.eval-every", "0")
-    # Not by XDG_CACHE_HOME, where decoded images are, too: they are no part of a start.
+    # XDG_CACHE_HOME would also move decoded images, which are not part of a start.
     environment = {
         **os.environ,
         "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
@@ -83,7 +84,7 @@ def start(folder: Path, name: str, *options: str) -> tuple[float, float]:
     }
     started = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-m", "sde_jax", *arguments, *settings],
+        [*command, *arguments, *settings],
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -92,7 +93,7 @@ def start(folder: Path, name: str, *options: str) -> tuple[float, float]:
     try:
         while not (line := first_line(run / "metrics.jsonl")):
             if process.poll() is not None:
-                raise RuntimeError(f"train {name} ended: {process.communicate()[1][-500:]}")
+                raise RuntimeError(f"train {name} failed: {process.communicate()[1][-500:]}")
             time.sleep(0.02)
         return time.perf_counter() - started, json.loads(line)["loss"]
     finally:
@@ -101,7 +102,7 @@ def start(folder: Path, name: str, *options: str) -> tuple[float, float]:
 
 
 def first_line(path: Path) -> str:
-    """A file's first line; none before it is whole."""
+    """Returns the first line of a file, or an empty string until it is complete."""
     text = path.read_text() if path.is_file() else ""
     line, newline, _ = text.partition("\n")
     return line if newline else ""

@@ -1,82 +1,108 @@
-"""Times of compiled programs, and of two things in turn."""
+"""Compiled programs, and wall-clock times of calls."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 
 from benchmarks.row import Spread, spread
 
-__all__ = ["Compiled", "Pairs", "compiled", "fastest", "paired", "per_second", "seconds"]
+__all__ = [
+    "CompiledProgram",
+    "PairedTimes",
+    "compile_program",
+    "fastest",
+    "per_second",
+    "time_call",
+    "time_pairs",
+]
 
 
-class Compiled(NamedTuple):
-    """A program of XLA, and what it takes."""
+class CompiledProgram(NamedTuple):
+    """A program compiled by XLA, with its costs."""
 
     call: Callable[..., Any]
-    seconds: float
-    """To trace and to compile it."""
+    compile_seconds: float
+    """Seconds to trace and compile the program."""
     peak_bytes: int | None
-    """Arguments, results and all in between; None where XLA does not say."""
+    """Bytes of arguments, results and temporaries; None where XLA does not report them."""
+
+    def costs(self) -> dict[str, Any]:
+        """Returns the costs as fields of a row."""
+        return {"compile_seconds": self.compile_seconds, "peak_bytes": self.peak_bytes}
 
 
-class Pairs(NamedTuple):
-    """Two things that were timed in turn, again and again."""
+class PairedTimes(NamedTuple):
+    """Times of two calls that alternate."""
 
     ours: Spread
-    """Seconds."""
+    """Seconds of our call."""
     theirs: Spread
-    """Seconds."""
+    """Seconds of the peer's call."""
     ratio: Spread
-    """Theirs over ours, of each pair."""
+    """Ratio of the peer's time to ours, over the pairs."""
+
+    @classmethod
+    def of(cls, ours: Sequence[float], theirs: Sequence[float]) -> "PairedTimes":
+        """Summarizes the seconds of each pair."""
+        ratios = [other / own for own, other in zip(ours, theirs, strict=True)]
+        return cls(spread(ours), spread(theirs), spread(ratios))
+
+    def times(self, factor: float, peer_factor: float | None = None) -> dict[str, Any]:
+        """Returns both times, multiplied by their factors, as fields of a row."""
+        other = factor if peer_factor is None else peer_factor
+        ours, theirs = self.ours.scaled(factor), self.theirs.scaled(other)
+        return {"ours": ours, "theirs": theirs, "ratio": self.ratio.scaled(other / factor)}
+
+    def rates(self, count: float, peer_count: float | None = None) -> dict[str, Any]:
+        """Returns both rates, of calls that process ``count`` items, as fields of a row."""
+        other = count if peer_count is None else peer_count
+        ours, theirs = per_second(self.ours, count), per_second(self.theirs, other)
+        return {"ours": ours, "theirs": theirs, "ratio": self.ratio.scaled(count / other)}
 
 
-def compiled(function: Callable[..., Any], *args: Any, **options: Any) -> Compiled:
-    """``jax.jit(function, **options)``, compiled for these arguments."""
+def compile_program(function: Callable[..., Any], *args: Any, **options: Any) -> CompiledProgram:
+    """Compiles ``jax.jit(function, **options)`` for these arguments."""
     started = time.perf_counter()
     program = jax.jit(function, **options).lower(*args).compile()
     took = time.perf_counter() - started
     memory = program.memory_analysis()
     if memory is None:
-        return Compiled(program, took, None)
+        return CompiledProgram(program, took, None)
     sizes = (
         memory.argument_size_in_bytes,
         memory.output_size_in_bytes,
         memory.temp_size_in_bytes,
         -memory.alias_size_in_bytes,
     )
-    return Compiled(program, took, sum(sizes))
+    return CompiledProgram(program, took, sum(sizes))
 
 
-def seconds(function: Callable[[], Any]) -> float:
-    """What one call takes, until all of its results are there."""
+def time_call(function: Callable[[], Any]) -> float:
+    """Returns the seconds of one call, until all of its results are computed."""
     started = time.perf_counter()
     jax.block_until_ready(function())
     return time.perf_counter() - started
 
 
-def per_second(times: Spread, count: int) -> Spread:
-    """How many of ``count`` things are done in a second, of the seconds that all of them take."""
+def per_second(times: Spread, count: float) -> Spread:
+    """Returns the rate of a call that processes ``count`` items in these times."""
     return Spread(count / times.value, count / times.high, count / times.low)
 
 
 def fastest(calls: Mapping[str, Callable[[], Any]]) -> str:
-    """The name of the call that takes the least time, after one of each that does not count."""
+    """Returns the name of the fastest call; the first call of each is not timed."""
     for call in calls.values():
-        seconds(call)
-    return min(calls, key=lambda name: min(seconds(calls[name]) for _ in range(3)))
+        time_call(call)
+    return min(calls, key=lambda name: min(time_call(calls[name]) for _ in range(3)))
 
 
-def paired(
+def time_pairs(
     ours: Callable[[], Any], theirs: Callable[[], Any], *, repeats: int, warm_up: int = 1
-) -> Pairs:
-    """Times both in turn, after ``warm_up`` calls of each that do not count."""
+) -> PairedTimes:
+    """Times two calls in alternation, after ``warm_up`` untimed calls of each."""
     for _ in range(warm_up):
-        seconds(ours), seconds(theirs)
-    times = [(seconds(ours), seconds(theirs)) for _ in range(repeats)]
-    return Pairs(
-        spread([mine for mine, _ in times]),
-        spread([other for _, other in times]),
-        spread([other / mine for mine, other in times]),
-    )
+        time_call(ours), time_call(theirs)
+    pairs = [(time_call(ours), time_call(theirs)) for _ in range(repeats)]
+    return PairedTimes.of(*zip(*pairs, strict=True))

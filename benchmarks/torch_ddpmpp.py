@@ -1,7 +1,7 @@
-"""DDPM++ in PyTorch, with our weights: the peer of `NCSNpp`.
+"""DDPM++ in PyTorch with our weights: the peer of `NCSNpp`.
 
-The layers of a class are in one list each, in the order of our numbers, so that our ResidualBlock_3
-is ``ResidualBlock.3`` here. Images are ``[batch, channels, height, width]``.
+The layers of each class form one list in our order, so that our ResidualBlock_3 is
+``ResidualBlock.3`` here. Images are ``[batch, channels, height, width]``.
 """
 
 import math
@@ -21,22 +21,22 @@ __all__ = ["TorchDDPMpp", "weights_of"]
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
-    """A quarter of the channels as groups, 32 at most."""
+    """Builds a group normalization with a quarter of the channels as groups, at most 32."""
     return nn.GroupNorm(min(channels // 4, 32), channels, eps=1e-6)
 
 
 def halved(x: Tensor) -> Tensor:
-    """The means of two by two pixels."""
+    """Averages two by two pixels."""
     return F.avg_pool2d(x, 2)
 
 
 def doubled(x: Tensor) -> Tensor:
-    """Every pixel four times."""
+    """Repeats every pixel two by two times."""
     return F.interpolate(x, scale_factor=2, mode="nearest")
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions, between which the time is added; it may halve or double the image."""
+    """Two convolutions with the time embedding added between them, and optional resampling."""
 
     def __init__(
         self, width: int, features: int, embedding: int, dropout: float, resample: Any = None
@@ -62,7 +62,7 @@ class ResidualBlock(nn.Module):
 
 
 class AttentionBlock(nn.Module):
-    """Attention of every pixel to every pixel, in one head."""
+    """Self-attention over all pixels, with one head."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -77,10 +77,10 @@ class AttentionBlock(nn.Module):
 
 
 class TorchDDPMpp(nn.Module):
-    """The network of a spec that is the default one but for its sizes and dropout.
+    """The network of a spec that differs from the default only in sizes and dropout.
 
     Raises:
-      ValueError: if the spec is of another kind of network.
+      ValueError: if the spec differs in another field.
     """
 
     def __init__(self, spec: NCSNppSpec, size: int, channels: int) -> None:
@@ -88,7 +88,9 @@ class TorchDDPMpp(nn.Module):
         sizes = ("channels", "multipliers", "blocks_per_level", "attention_resolutions", "dropout")
         plain = NCSNppSpec(**{name: getattr(spec, name) for name in sizes})
         if spec != plain:
-            raise ValueError(f"the spec must be DDPM++'s but for {', '.join(sizes)}: got {spec}.")
+            raise ValueError(
+                f"the spec must be DDPM++'s except for {', '.join(sizes)}: got {spec}."
+            )
         self.spec, self.size = spec, size
         self.Dense = nn.ModuleList(
             [nn.Linear(inputs * spec.channels, 4 * spec.channels) for inputs in (1, 4)]
@@ -158,7 +160,7 @@ class TorchDDPMpp(nn.Module):
 
 
 def positional(time: Tensor, width: int) -> Tensor:
-    """Sines, then cosines, of frequencies from 1 to 1e-4."""
+    """Returns sines, then cosines, of frequencies from 1 to 1e-4."""
     half = width // 2
     exponents = torch.arange(half, device=time.device, dtype=torch.float32) / (half - 1)
     angle = time[:, None] * torch.exp(-math.log(10_000.0) * exponents)[None]
@@ -166,7 +168,7 @@ def positional(time: Tensor, width: int) -> Tensor:
 
 
 def weights_of(params: PyTree, network: TorchDDPMpp) -> dict[str, Tensor]:
-    """Our parameters as the state that the network loads."""
+    """Converts our parameters to a state dict of the network."""
     state, expected = {}, network.state_dict()
     for path, leaf in jax.tree.leaves_with_path(params):
         *modules, kind = (entry.key for entry in path)

@@ -1,4 +1,4 @@
-"""What PyTorch is asked to do beside us: one evaluation of DDPM++, and one step of its training."""
+"""PyTorch as a peer: an evaluation and a training step of DDPM++."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -26,18 +26,18 @@ class Variant(NamedTuple):
     compiled: bool = False
 
     def network(self, size: Size, params: Any, *, training: bool) -> TorchDDPMpp:
-        """The network with our parameters."""
+        """Builds the network with our parameters."""
         network = TorchDDPMpp(size.spec, size.image, size.shape[-1])
         network.load_state_dict(weights_of(params, network))
         return network.to(self.device, memory_format=self.memory).train(training)
 
     def images(self, x: Any) -> Tensor:
-        """Our images in PyTorch's order of axes."""
+        """Converts our images to PyTorch's order of axes."""
         tensor = torch.from_numpy(np.array(x)).permute(0, 3, 1, 2)
         return tensor.to(self.device).contiguous(memory_format=self.memory)
 
     def call(self, network: TorchDDPMpp) -> Callable[[Tensor, Tensor], Tensor]:
-        """The network in this variant's precision, compiled if it is to be."""
+        """Returns the network in this variant's precision, compiled if the variant asks for it."""
         runner = torch.compile(network) if self.compiled else network
 
         def call(x: Tensor, time: Tensor) -> Tensor:
@@ -47,13 +47,13 @@ class Variant(NamedTuple):
         return call
 
     def wait(self) -> None:
-        """Until the device has done all that it was told."""
+        """Waits until the device has finished."""
         if self.device == "cuda":
             torch.cuda.synchronize()
 
 
 def variants() -> Iterator[Variant]:
-    """On a GPU the fastest there is, compiled bfloat16; on a CPU float32 in both layouts."""
+    """Yields compiled bfloat16, the fastest, on a GPU, and float32 in both layouts on a CPU."""
     if torch.cuda.is_available():
         yield Variant(
             "PyTorch, bfloat16, channels-last, compiled", "cuda", torch.channels_last, True, True
@@ -64,7 +64,7 @@ def variants() -> Iterator[Variant]:
 
 
 def evaluation(variant: Variant, size: Size, inputs: Inputs) -> Callable[[], Tensor]:
-    """One evaluation, which returns images in our order of axes."""
+    """Returns a function that evaluates once; its result has our order of axes."""
     call = variant.call(variant.network(size, inputs.params, training=False))
     x = variant.images(inputs.x)
     time = torch.from_numpy(np.array(inputs.time)).to(variant.device)
@@ -79,20 +79,20 @@ def evaluation(variant: Variant, size: Size, inputs: Inputs) -> Callable[[], Ten
 
 
 def loss(call: Callable[[Tensor, Tensor], Tensor], x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
-    """The mean squared error of the noise that DDPM++ predicts on VP."""
+    """Returns the mean squared error of the noise that DDPM++ predicts on VP."""
     sde = VP()
     integral = t * sde.beta_min + t**2 / 2 * (sde.beta_max - sde.beta_min)
     alpha, sigma = torch.exp(-integral / 2), torch.sqrt(-torch.expm1(-integral))
-    shown = alpha[:, None, None, None] * x0 + sigma[:, None, None, None] * noise
-    return F.mse_loss(call(shown, 999 * t), noise)
+    xt = alpha[:, None, None, None] * x0 + sigma[:, None, None, None] * noise
+    return F.mse_loss(call(xt, 999 * t), noise)
 
 
 def gradient_difference(
     size: Size, gradient: Any, params: Any, x0: Any, t: Any, noise: Any
 ) -> float:
-    """How far our gradient is from PyTorch's, as a share of its norm; in float32, without dropout.
+    """Returns the distance of our gradient from PyTorch's, relative to the norm of the latter.
 
-    At given times and noise, so that nothing is random.
+    Both are computed in float32, without dropout, at given times and noise.
     """
     variant = next(variants())._replace(autocast=False, compiled=False)
     network = variant.network(size, params, training=False)
@@ -105,7 +105,7 @@ def gradient_difference(
 
 
 def training_step(variant: Variant, size: Size, params: Any, x0: Any) -> Callable[[], Tensor]:
-    """Forward, backward, clipping, Adam and the running average, on one batch again and again."""
+    """Returns a step on a fixed batch: forward, backward, clipping, Adam, running average."""
     network = variant.network(size, params, training=True)
     call, images = variant.call(network), variant.images(x0)
     parameters = list(network.parameters())

@@ -1,4 +1,4 @@
-"""Trained runs, and how far what they draw is from their training data."""
+"""Trained runs, and the Fréchet distance of their samples to their training data."""
 
 import dataclasses
 from typing import NamedTuple
@@ -6,50 +6,44 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from benchmarks.row import Asked, Spread
-from sde_jax.data import DataNotFoundError, TfdsImages
-from sde_jax.evaluation.features import FeatureNetwork, coordinates, extractor
+from benchmarks.row import BenchmarkOptions, Spread
+from sde_jax.data import TRAIN, DataNotFoundError, TfdsImages
+from sde_jax.evaluation.features import FeatureNetwork, coordinates
 from sde_jax.evaluation.networks import MissingNetworkError, network
-from sde_jax.evaluation.reference import gather, reference
+from sde_jax.evaluation.reference import describe, reference
 from sde_jax.metrics import FittedGaussian, FrechetDistance, frechet_distance
 from sde_jax.runs.generation import concatenate, generate, is_valid
 from sde_jax.runs.trained_run import ScoreRun, open_run
 from sde_jax.sampling import Sampler
-from sde_jax.training.devices import data_mesh
-from sde_jax.training.errors import NotARunError
+from sde_jax.training import NotARunError, data_mesh
 
-__all__ = ["MissingRunError", "Trained", "error_of", "opened", "with_error"]
-
-EXTRACTED = 256
-"""Images at once that features are taken of."""
+__all__ = ["MissingRunError", "TrainedModel", "as_spread", "format_distance", "open_trained"]
 
 
 class MissingRunError(ValueError):
-    """A trained run is not there; the message says what would bring it."""
+    """A trained run or its data do not exist; the message names the remedy."""
 
 
-class Trained(NamedTuple):
-    """A run, and the Gaussian of its training data's features, which is taken as exact."""
+class TrainedModel(NamedTuple):
+    """A run, and the Gaussian fitted to the features of its training data, taken as exact."""
 
     run: ScoreRun
     features: FeatureNetwork
-    known: FittedGaussian
+    training_data: FittedGaussian
 
     def distance(self, x: np.ndarray) -> FrechetDistance:
-        """Of samples in model coordinates, with the standard error over other samples."""
+        """Returns the distance of samples in model coordinates, with its standard error."""
         data = np.asarray(self.run.layout.scaling.to_unit(x))
-        extract = extractor(self.features, data_mesh(), EXTRACTED)
-        starts = range(0, len(data), EXTRACTED)
-        batches = (extract(data[first : first + EXTRACTED]) for first in starts)
-        return frechet_distance(gather(batches, self.features.dimension).gaussian, self.known)
+        features = describe(self.features, data, data_mesh())
+        return frechet_distance(features.gaussian, self.training_data)
 
     def draw(
         self, sampler: Sampler, *, count: int, batch_size: int, evaluations: int
     ) -> np.ndarray:
-        """Samples in model coordinates.
+        """Draws samples in model coordinates.
 
         Raises:
-          AssertionError: if one is not finite, or took another number of evaluations.
+          AssertionError: if a sample is not finite or took another number of evaluations.
         """
         run = self.run
         samples = concatenate(
@@ -67,38 +61,38 @@ class Trained(NamedTuple):
         return samples.x
 
 
-def opened(asked: Asked, name: str) -> Trained:
-    """The run of that name, with the features of its classifier or, without one, its pixels.
+def open_trained(options: BenchmarkOptions, name: str) -> TrainedModel:
+    """Opens a run by name; its features are those of its classifier or, without one, its pixels.
 
     Raises:
-      MissingRunError: if it is not there, or its data are not.
+      MissingRunError: if the run or its data do not exist.
     """
     remedy = f"sde-jax train {name} --workdir RUNS/{name}"
-    if asked.runs is None:
+    if options.runs is None:
         raise MissingRunError(f"--runs RUNS, after {remedy}")
     try:
-        run = open_run(asked.runs / name, data_mesh())
+        run = open_run(options.runs / name, data_mesh())
     except NotARunError:
-        raise MissingRunError(f"no run {asked.runs / name}: {remedy}") from None
+        raise MissingRunError(f"no run {options.runs / name}: {remedy}") from None
     data = run.experiment.data
-    if asked.data_dir is not None and isinstance(data, TfdsImages):
-        data = dataclasses.replace(data, data_dir=str(asked.data_dir))
+    if options.data_dir is not None and isinstance(data, TfdsImages):
+        data = dataclasses.replace(data, data_dir=str(options.data_dir))
     try:
         features = network("classifier", run.experiment.evaluation, run)
     except MissingNetworkError:
         features = coordinates(run.layout.shape)
     try:
-        known = reference(features, data, "train", batch_size=EXTRACTED, mesh=data_mesh()).gaussian
+        fitted = reference(features, data, TRAIN, mesh=data_mesh()).gaussian
     except DataNotFoundError as error:
         raise MissingRunError(f"--data-dir: {' '.join(str(error).split())}") from None
-    return Trained(run, features, dataclasses.replace(known, groups=()))
+    return TrainedModel(run, features, dataclasses.replace(fitted, groups=()))
 
 
-def error_of(distance: FrechetDistance) -> Spread:
-    """The distance with its standard error."""
+def as_spread(distance: FrechetDistance) -> Spread:
+    """Returns the distance plus and minus its standard error."""
     return Spread.of(distance.value, distance.stderr)
 
 
-def with_error(distance: FrechetDistance) -> str:
-    """The same in words."""
+def format_distance(distance: FrechetDistance) -> str:
+    """Formats the distance with its standard error."""
     return f"{distance.value:.2f} ± {distance.stderr:.2f}"

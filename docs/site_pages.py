@@ -24,6 +24,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
+def on_page_markdown(markdown: str, **_: object) -> str:
+    """Points links of these pages to pages of docs/, which is the root of the site."""
+    return markdown.replace("](../docs/", "](../")
+
+
 def on_page_content(text: str, **_: object) -> str:
     """Renders formulas, which browsers show without a script."""
 

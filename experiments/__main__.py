@@ -1,4 +1,4 @@
-"""``python -m experiments``: trains, measures and draws experiments and studies."""
+"""``python -m experiments``: reproduces experiments and studies."""
 
 import sys
 from collections.abc import Sequence
@@ -21,24 +21,24 @@ from sde_jax.command_line.parsing import parse
 from sde_jax.recipes import Generative
 from sde_jax.reporting import report
 from sde_jax.runs.catalogue import find, names
-from sde_jax.training.processes import join_processes
+from sde_jax.training import join_processes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reproduce:
-    """Trains and measures the named experiments and studies, with the runs that these need, and
-    rewrites the tables of experiments/README.md from the results. After a kill, the same command
-    continues."""
+    """Trains and measures experiments and studies, with the runs that they need, and rewrites the
+    tables of experiments/README.md. After a kill, the same command continues."""
 
-    names: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="NAME")] = ()
-    """Experiments and studies, as `sde-jax list` shows them; without a name, all that fit on the
-    machine, in the order of the tables."""
+    names: Annotated[
+        tuple[str, ...], tyro.conf.Positional, option("NAME", "all that fit on the machine")
+    ] = ()
+    """Any number of experiments and studies that `sde-jax list` shows."""
     runs: Path = Path("runs")
-    """Folder of the runs, each under the name of its experiment."""
+    """Folder of the runs; the run of an experiment is the subfolder of its name."""
     data_dir: Annotated[Path | None, option("FOLDER", "~/tensorflow_datasets")] = None
-    """Folder of the data of tensorflow_datasets."""
+    """Folder of prepared data sets of tensorflow_datasets."""
     out: Path = Path(__file__).parent
-    """Folder of README.md, results and pictures, which are replaced."""
+    """Folder whose README.md, results/ and pictures/ are rewritten."""
 
 
 def main(args: list[str]) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def main(args: list[str]) -> dict[str, Any]:
             raise UsageError(f"no experiment or study {name!r}: `sde-jax list` shows them.")
     join_processes()
     if jax.process_count() > 1:
-        raise UsageError("experiments are reproduced in one process, on all its devices.")
+        raise UsageError("`python -m experiments` needs one process: it uses all its devices.")
     paths = Paths(runs=options.runs, out=options.out, data_dir=options.data_dir)
     done: dict[str, Result] = {}
     for name in options.names or fitting(jax.default_backend()):
@@ -59,12 +59,12 @@ def main(args: list[str]) -> dict[str, Any]:
 
 
 def fitting(backend: str) -> Sequence[str]:
-    """Returns the names that can be run to the end on a backend."""
+    """Returns the names that a backend can run to the end, in the order of the tables."""
     return [name for name in ORDER if backend != "cpu" or name not in FULL_SIZE]
 
 
 def needed_by(name: str) -> Sequence[str]:
-    """Returns the runs of a study, or the classifier that evaluates an experiment."""
+    """Returns the runs that a study measures, or the classifier that evaluates an experiment."""
     if name in study_names():
         return find_study(name).trained
     experiment = find(name).experiment
@@ -77,7 +77,7 @@ def needed_by(name: str) -> Sequence[str]:
 
 
 def reproduce(name: str, paths: Paths, done: dict[str, Result]) -> Result:
-    """Reproduces a name, after those it needs, and rewrites the tables; each name once."""
+    """Reproduces a name after those that it needs, unless ``done`` has it; rewrites the tables."""
     if name in done:
         return done[name]
     before = {needed: reproduce(needed, paths, done) for needed in needed_by(name)}

@@ -1,1 +1,1 @@
-"""Experiments and studies, from training to the rows of the tables."""
+"""Trains and measures experiments and studies, and renders their tables."""

@@ -1,4 +1,4 @@
-"""Table of everything that the evaluation of a run found."""
+"""Table of all findings of an evaluation."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,7 +13,7 @@ Finding = Mapping[str, Any]
 
 
 def findings_table(result: Result) -> Iterator[str]:
-    """Yields a table: columns for samples and held-out data, in the features of each network.
+    """Yields a row for each metric, with columns for samples and held-out data in each network.
 
     The value expected of two sets of these sizes from one distribution is in brackets.
     """

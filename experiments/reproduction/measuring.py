@@ -1,4 +1,4 @@
-"""Measures a study, from its runs to its results."""
+"""Measures studies."""
 
 import json
 import shutil
@@ -13,19 +13,18 @@ from experiments.reproduction.result import Result, computer, revision
 from experiments.studies.study import Study
 from sde_jax.atomic import write_json
 from sde_jax.recipes import to_config
-from sde_jax.training.run_directory import normal
-from sde_jax.training.versions import environment
+from sde_jax.training import environment, normal
 
 __all__ = ["measured", "reproduce_study"]
 
 
 def reproduce_study(name: str, paths: Paths, trained: Mapping[str, Result]) -> Result:
-    """Measures the study of a name and copies its pictures.
+    """Measures a study and copies its pictures.
 
     Args:
-      name: the study's.
-      paths: the folders; that of the runs holds the runs of the study.
-      trained: the result of each of its runs.
+      name: Name of the study.
+      paths: Folders; ``paths.runs`` holds the runs that the study measures.
+      trained: Result of each of these runs, by name.
     """
     folder = paths.runs / name
     study = paths.with_data(find_study(name))
@@ -40,7 +39,7 @@ def reproduce_study(name: str, paths: Paths, trained: Mapping[str, Result]) -> R
 def measured(
     study: Study, name: str, runs: Path, record: Path, trained: Mapping[str, Result]
 ) -> Result:
-    """Measures a study, unless ``record`` holds its result for the same runs.
+    """Returns the result of a study, from ``record`` if it is of the same runs.
 
     The pictures go into the folder ``pictures`` beside ``record``.
     """
@@ -66,7 +65,7 @@ def measured(
 
 
 def recorded(path: Path, identity: dict[str, Any]) -> Result | None:
-    """Returns the stored result, if it was measured for the same identity."""
+    """Returns the stored result if it has the same identity, else None."""
     try:
         stored = json.loads(path.read_text())
         return Result.from_json(stored["result"]) if stored["identity"] == identity else None

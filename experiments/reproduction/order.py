@@ -1,4 +1,4 @@
-"""All experiments and studies of the tables, in the order in which one learns the field."""
+"""Names of the experiments and studies of experiments/README.md, in its order."""
 
 from experiments.studies.study import Study
 from sde_jax.runs.catalogue import definitions
@@ -10,7 +10,7 @@ FULL_SIZE = (
     *("mnist_conditional", "mnist_full_comparison", "cifar10_vp", "cifar10_subvp", "cifar10_ve"),
     *("flowers_vp", "flowers_colour", "flowers_samplers"),
 )
-"""Names that take days of CPU cores: without a GPU they run only when named."""
+"""Names that take days on CPU cores. Without a GPU they run only when they are named."""
 
 ORDER = (
     *("digits_forward", "forward"),
@@ -34,6 +34,6 @@ def study_names() -> list[str]:
 
 
 def find_study(name: str) -> Study:
-    """Builds the study of a name of `study_names`."""
+    """Builds the study of one of `study_names`."""
     (definition,) = (one for one in definitions() if one.is_study and one.name == name)
     return definition.value()

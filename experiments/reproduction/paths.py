@@ -13,11 +13,11 @@ class Paths:
     """Folders that a reproduction reads and writes."""
 
     runs: Path
-    """Folder of runs and studies, each in a folder of its name."""
+    """Folder of runs and studies; each has the subfolder of its name."""
     out: Path
-    """Folder of README.md, whose tables are rewritten, results/ and pictures/."""
+    """Folder whose README.md, results/ and pictures/ are rewritten."""
     data_dir: Path | None
-    """Folder of the data of tensorflow_datasets; None: its default."""
+    """Folder of prepared data sets of tensorflow_datasets; None stands for its default."""
 
     def with_data(self, spec: Spec) -> Spec:
         """Returns an experiment or a study that reads its data from `data_dir`."""

@@ -1,4 +1,4 @@
-"""Results of an experiment or a study, with the computer and the commit: the rows of tables."""
+"""Result of an experiment or a study, with the computer and the commit."""
 
 import dataclasses
 import json
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from sde_jax.atomic import write_json
-from sde_jax.training.errors import RunError
+from sde_jax.training import RunError
 
 __all__ = ["Result", "computer", "revision"]
 
@@ -19,19 +19,19 @@ Environment = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """The results of a name, plain values for JSON."""
+    """Result of an experiment or a study, as plain values for JSON."""
 
     name: str
     results: Mapping[str, Any]
     minutes: float
-    """Minutes of training, evaluations and saving included, or of measuring a study."""
+    """Minutes of training, with evaluations and saving, or of measuring a study."""
     computer: str
     commit: str
-    """Commit at which it was trained or, for a study, measured."""
+    """Commit of the training or, for a study, of the measurement."""
 
     @property
     def command(self) -> str:
-        """The command that reproduces it."""
+        """Returns the command that reproduces it."""
         return f"python -m experiments {self.name}"
 
     def write(self, folder: Path) -> None:
@@ -40,7 +40,7 @@ class Result:
         write_json(folder / f"{self.name}.json", self.to_json())
 
     def to_json(self) -> dict[str, Any]:
-        """Returns its fields and the command."""
+        """Returns the fields and the command."""
         return {"command": self.command, **dataclasses.asdict(self)}
 
     @classmethod
@@ -53,7 +53,7 @@ class Result:
         """Reads the file that `write` wrote.
 
         Raises:
-          RunError: if it holds something else.
+          RunError: if the file holds something else.
         """
         try:
             return cls.from_json(json.loads(path.read_text()))
@@ -71,6 +71,6 @@ def computer(environment: Environment) -> str:
 
 
 def revision(environment: Environment) -> str:
-    """Returns the abbreviated commit, with a plus if files had been changed."""
+    """Returns the abbreviated commit, with a plus sign if the working tree was dirty."""
     git = environment["git"]
     return "unknown" if git is None else git["revision"][:7] + "+" * git["dirty"]

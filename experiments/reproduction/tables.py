@@ -1,8 +1,10 @@
-"""Tables of a page, between markers, rendered from results.
+"""Renders the tables of a page from results.
 
-The table of a study, or one with a row for each of several experiments, stands between the lines
-``<!-- reproduced: NAME ... -->`` and ``<!-- end -->``. After ``<!-- findings: NAME -->`` stands
-everything that the evaluation of an experiment found, after ``<!-- report: NAME -->`` its report.
+A table lies between two markers. The second is ``<!-- end -->``. The first says what is shown::
+
+    <!-- reproduced: NAME ... -->   the table of a study, or a row for each of the experiments
+    <!-- findings: NAME -->         all findings of the evaluation of an experiment
+    <!-- report: NAME -->           the report of an experiment
 """
 
 import re
@@ -66,7 +68,7 @@ def with_tables(text: str, known: Mapping[str, Result]) -> str:
 
 
 def table_of(names: Sequence[str], known: Mapping[str, Result]) -> Iterator[str]:
-    """Yields the lines of the tables of studies, and of one table of all experiments."""
+    """Yields the lines of the table of each study, and of one table of all experiments."""
     studies = [name for name in study_names() if name in names]
     for name in names:
         if name not in studies:
@@ -98,7 +100,7 @@ DETAILS: Mapping[str, Callable[[Result], Iterator[str]]] = {
 def details_of(
     names: Sequence[str], known: Mapping[str, Result], table: Callable[[Result], Iterator[str]]
 ) -> Iterator[str]:
-    """Yields the lines of the tables that show more of a run than a row."""
+    """Yields the lines of the tables of findings or of reports."""
     for name in names:
         if name in known:
             yield from table(known[name])
@@ -115,7 +117,7 @@ def caption(result: Result) -> str:
 
 
 def table_of_rows(rows: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
-    """Yields a row for each experiment; empty columns are left out."""
+    """Yields a row for each experiment, without empty columns."""
     titles = [title for title in COLUMNS if any(title in row for row in rows.values())] or [""]
 
     def cells(row: Mapping[str, str]) -> list[str]:
@@ -131,12 +133,12 @@ def table_of_rows(rows: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
 COLUMNS = (
     "accuracy",
     *(WORDING[metric].title for metric in SHOWN),
-    *("evaluations", "minutes of training", "on", "commit"),
+    *("evaluations", "minutes of training", "computer", "commit"),
 )
 
 
 def row_of(result: Result | None) -> dict[str, str]:
-    """Returns the cells of an experiment by the titles of their columns; none without a result."""
+    """Returns the cells of an experiment by column title; empty without a result."""
     if result is None:
         return {}
     results, row = result.results, {}
@@ -150,7 +152,7 @@ def row_of(result: Result | None) -> dict[str, str]:
     if "samples" in results:
         row["evaluations"] = f"{results['samples']['nfe']:,.0f}"
     row["minutes of training"] = minutes(result.minutes)
-    return row | {"on": result.computer, "commit": result.commit}
+    return row | {"computer": result.computer, "commit": result.commit}
 
 
 def finding_of(results: Mapping[str, Any], metric: str) -> Mapping[str, Any] | None:

@@ -1,14 +1,13 @@
-"""Trains an experiment and measures it."""
+"""Trains and measures experiments."""
 
 import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
-from experiments.reproduction.found import computer, revision
 from experiments.reproduction.measuring import measured
 from experiments.reproduction.paths import Paths
-from experiments.reproduction.result import Result
+from experiments.reproduction.result import Result, computer, revision
 from experiments.studies.reports import report_of
 from sde_jax.evaluation.evaluation import evaluate
 from sde_jax.evaluation.task import usual_task
@@ -17,18 +16,16 @@ from sde_jax.runs.catalogue import find
 from sde_jax.runs.status import training_seconds
 from sde_jax.runs.trained_run import open_generative
 from sde_jax.runs.training import run
-from sde_jax.training import NotARunError, RunDirectory, RunError, data_mesh
-from sde_jax.training.checkpoint import saved_steps
-from sde_jax.training.run_directory import normal
+from sde_jax.training import NotARunError, RunDirectory, RunError, data_mesh, normal, saved_steps
 
 __all__ = ["reproduce_experiment"]
 
 
 def reproduce_experiment(name: str, paths: Paths) -> Result:
-    """Trains and measures the experiment of a name, as far as it is not done yet.
+    """Trains an experiment, unless its run is finished, and measures it.
 
     Raises:
-      RunError: if a signal stopped its training, or another experiment is in its folder.
+      RunError: if a signal stopped the training, or the folder holds another experiment.
     """
     named = find(name)
     named = dataclasses.replace(named, experiment=paths.with_data(named.experiment))
@@ -58,7 +55,7 @@ def reproduce_experiment(name: str, paths: Paths) -> Result:
 
 
 def is_finished(path: Path, named: Named[Trainable]) -> bool:
-    """Returns whether ``path`` holds the run of this very experiment, trained to its end."""
+    """Returns whether ``path`` holds a finished run of exactly this experiment."""
     try:
         stored = RunDirectory.open(path)
     except NotARunError:

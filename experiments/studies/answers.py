@@ -11,8 +11,10 @@ import numpy as np
 from experiments.studies.study import Report
 from sde_jax import figures
 from sde_jax.arrays import Array, Float
+from sde_jax.data import TEST
 from sde_jax.metrics import mean_estimate
-from sde_jax.recipes.conditional import QUESTIONS, Conditional
+from sde_jax.recipes import Conditional
+from sde_jax.recipes.conditional import QUESTIONS
 from sde_jax.runs.generation import concatenate, generate
 from sde_jax.runs.trained_run import TrainedRun, open_run_of
 from sde_jax.training import data_mesh
@@ -39,7 +41,7 @@ class Answers(Report):
         run = open_run_of(Conditional, runs / self.run, data_mesh())
         to_unit = run.layout.scaling.to_unit
         model, source = run.experiment.model(), run.source
-        x = next(source.batches(jax.random.key(0), "test", QUESTIONS, count=QUESTIONS)).x
+        x = next(source.batches(jax.random.key(0), TEST, QUESTIONS, count=QUESTIONS)).x
         questions = run.experiment.questions(source)
         regressed = jax.jit(lambda params, y: model.regress(params, y, x.shape[-1]))
         mean = np.asarray(to_unit(regressed(run.params, questions)))

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.studies.drawn import features_of, kept_samples, seconds_per_image
+from experiments.studies.drawn import kept_samples, seconds_per_image
 from experiments.studies.study import Results, Study
 from sde_jax.atomic import whole_file
 from sde_jax.evaluation.comparison import newest
-from sde_jax.evaluation.features import classifier
+from sde_jax.evaluation.features import classifier, features_of
 from sde_jax.evaluation.markdown import markdown_table
 from sde_jax.evaluation.wording import WORDING, with_error
 from sde_jax.runs.status import training_seconds
 from sde_jax.runs.trained_run import GenerativeRun, open_generative
-from sde_jax.training.devices import data_mesh
+from sde_jax.training import data_mesh
 
 __all__ = ["Comparison"]
 
@@ -60,7 +60,7 @@ class Comparison(Study):
             run, record = open_generative(runs / name, data_mesh()), newest(runs / name)
             found.setdefault(REAL, {"findings": findings(record, of=REAL)})
             drawn = kept_samples(run)
-            logits = features_of(network, drawn.data).logits
+            logits = features_of(network, drawn.data, data_mesh()).logits
             assert logits is not None, "a classifier has logits"
             rows[title] = drawn.data[:SHOWN], best_of_each(drawn.data, np.asarray(logits))
             found[title] = {

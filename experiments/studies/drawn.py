@@ -1,38 +1,23 @@
-"""Samples of a run as its evaluation stores them, their features and their cost."""
+"""Samples of a run as its evaluation stores them, and their cost."""
 
 import time
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from sde_jax.arrays import PyTree
-from sde_jax.evaluation.features import Extracted, FeatureNetwork, extractor
-from sde_jax.evaluation.task import BATCH_SIZE, Drawn, usual_task
-from sde_jax.recipes.interfaces import Draw
+from sde_jax.evaluation.task import Drawn, usual_task
+from sde_jax.recipes import Draw
 from sde_jax.runs.generation import batch_drawer, example_keys
 from sde_jax.runs.trained_run import GenerativeRun
-from sde_jax.training.devices import data_mesh
+from sde_jax.training import data_mesh
 
-__all__ = ["kept_samples", "seconds_per_image", "features_of"]
+__all__ = ["kept_samples", "seconds_per_image"]
 
 
 def kept_samples(run: GenerativeRun) -> Drawn:
     """Returns the samples of the run's usual evaluation."""
     return usual_task(run, data_mesh()).samples()
-
-
-def features_of(network: FeatureNetwork, images: np.ndarray) -> Extracted:
-    """Returns features and, for classifiers, logits of images in their own unit."""
-    extract = extractor(network, data_mesh(), BATCH_SIZE)
-    parts = [
-        extract(images[first : first + BATCH_SIZE]) for first in range(0, len(images), BATCH_SIZE)
-    ]
-    logits = [part.logits for part in parts if part.logits is not None]
-    return Extracted(
-        np.concatenate([part.features for part in parts]),
-        np.concatenate(logits) if logits else None,
-    )
 
 
 def seconds_per_image(draw: Draw, params: PyTree, count: int) -> float:

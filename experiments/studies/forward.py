@@ -13,7 +13,7 @@ from experiments.studies import forward_pictures
 from experiments.studies.forward_pictures import View
 from experiments.studies.study import Results, Study
 from sde_jax.arrays import Array, Float
-from sde_jax.data import DataSpec
+from sde_jax.data import TEST, DataSpec
 from sde_jax.evaluation.markdown import markdown_table
 from sde_jax.score import GaussianMixture
 from sde_jax.sde import VE, VP, CosineVP, LinearSDE, OrnsteinUhlenbeck, SubVP
@@ -68,7 +68,7 @@ class Forward(Study):
           its ``alpha``, ``sigma``, their ``noise_to_signal`` and the signal's share of the image's
           variance, ``alpha^2 v / (alpha^2 v + sigma^2)`` for pixels of variance v.
         """
-        test = self.data.load().batches(jax.random.key(0), "test", PLACE + 1, count=PLACE + 1)
+        test = self.data.load().batches(jax.random.key(0), TEST, PLACE + 1, count=PLACE + 1)
         x0 = next(test).x[PLACE]
         steps = np.linspace(0, 1, self.frames).tolist()
         names = {"forward": "forward.png", "animation": "forward.gif"}

@@ -13,12 +13,11 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from sde_jax.arrays import Array, Float, PyTree
-from sde_jax.data import DataSource
+from sde_jax.data import TRAIN, DataSource
 from sde_jax.metrics import Estimate, jackknife_stderr
 from sde_jax.objectives import SampledTimes, TimeSampler
 from sde_jax.randomness import Seeds, example_seeds
-from sde_jax.recipes.matching import Denoising, Implicit, Sliced
-from sde_jax.recipes.score import ScoreExperiment
+from sde_jax.recipes import Denoising, Implicit, ScoreExperiment, Sliced
 from sde_jax.sde import LinearSDE
 
 __all__ = ["FixedTime", "Gradient", "Matching", "estimate", "gradient_of", "gradients", "products"]
@@ -85,7 +84,7 @@ def gradients(
         for number in range(draws):
             key = jax.random.fold_in(jax.random.key(0), number)
             key_data, key_example = jax.random.split(key)
-            x0 = next(source.stream(key_data, "train", batch_size)).x
+            x0 = next(source.stream(key_data, TRAIN, batch_size)).x
             seeds_time, seeds_loss = example_seeds(key_example, batch_size).split()
             yield jax.device_get(gradient(params, seeds_loss, x0, times(seeds_time, sde)))
 

@@ -22,17 +22,16 @@ from experiments.studies.gradient_noise import (
 )
 from experiments.studies.matching_figures import draw_gradients, draw_samples
 from experiments.studies.study import Results, Study
+from sde_jax.data import TEST, TRAIN
 from sde_jax.evaluation.comparison import newest
 from sde_jax.evaluation.findings import plain
 from sde_jax.evaluation.markdown import markdown_table
-from sde_jax.evaluation.task import TEST, TRAIN
 from sde_jax.evaluation.wording import WORDING, with_error
 from sde_jax.metrics import Estimate
 from sde_jax.objectives import TimeSampler
 from sde_jax.runs.status import training_seconds
 from sde_jax.runs.trained_run import ScoreRun, open_run
-from sde_jax.training.compiled import update_options
-from sde_jax.training.devices import data_mesh
+from sde_jax.training import data_mesh, update_options
 
 __all__ = ["MatchingComparison"]
 
@@ -103,9 +102,9 @@ class MatchingComparison(Study):
         methods = results["methods"]
         names = [name for each in methods.values() for name in shown_quality(each)]
         columns = list(dict.fromkeys(names))
-        costs = ["variance of the gradient", "its signal to noise", "time of a step", "steps"]
+        costs = ["gradient variance", "gradient signal-to-noise", "step time", "steps"]
         yield from markdown_table(
-            ["", *columns, *costs, "seconds of training"],
+            ["", *columns, *costs, "training seconds"],
             (
                 [title, *(shown_quality(each).get(name, "") for name in columns), *costs_of(each)]
                 for title, each in methods.items()

@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from experiments.studies.drawn import features_of, kept_samples
+from experiments.studies.drawn import kept_samples
 from experiments.studies.study import Results, Study
 from sde_jax import figures
+from sde_jax.data import TEST, TRAIN
 from sde_jax.evaluation.comparison import newest
 from sde_jax.evaluation.examples import examples
-from sde_jax.evaluation.features import classifier
+from sde_jax.evaluation.features import classifier, features_of
 from sde_jax.evaluation.markdown import markdown_table
-from sde_jax.evaluation.task import TEST, TRAIN
 from sde_jax.evaluation.wording import WORDING, with_error
 from sde_jax.metrics import nearest_neighbours
 from sde_jax.runs.trained_run import open_generative
-from sde_jax.training.devices import data_mesh
+from sde_jax.training import data_mesh
 
 __all__ = ["NearestImages"]
 
@@ -59,7 +59,9 @@ class NearestImages(Study):
         images = (samples, held_out, training)
         spaces = {
             "pixels": images,
-            "features": tuple(np.asarray(features_of(network, part).features) for part in images),
+            "features": tuple(
+                np.asarray(features_of(network, part, data_mesh()).features) for part in images
+            ),
         }
         shown, found = {"sample": samples[:SHOWN, None]}, {}
         for space, (of_samples, of_held_out, of_training) in spaces.items():
@@ -77,7 +79,7 @@ class NearestImages(Study):
 
     def table(self, results: Results) -> Iterator[str]:
         """Yields a row for each space of distances."""
-        head = ["distances in", "median of samples", "of held-out images"]
+        head = ["distance in", "median of samples", "median of held-out images"]
         head += [WORDING[metric].title for metric in METRICS]
         by = {(f["features"], f["metric"]): f for f in results["findings"]}
         rows = []

@@ -12,11 +12,11 @@ import numpy as np
 from experiments.studies.study import Report
 from sde_jax import figures
 from sde_jax.arrays import Array, Float, Int, Key, PRNGKeyArray, PyTree
-from sde_jax.evaluation.features import coordinates, extractor
-from sde_jax.evaluation.reference import gather, reference
+from sde_jax.data import TRAIN
+from sde_jax.evaluation.features import coordinates
+from sde_jax.evaluation.reference import describe, reference
 from sde_jax.metrics import kernel_distance
-from sde_jax.recipes.denoiser_prior import DenoiserPrior
-from sde_jax.recipes.interfaces import Draw
+from sde_jax.recipes import DenoiserPrior, Draw
 from sde_jax.runs.generation import concatenate, generate
 from sde_jax.runs.trained_run import TrainedRun, open_run_of
 from sde_jax.sampling import BlindAscent, Samples
@@ -58,11 +58,11 @@ class Residuals(Report):
             {name: data[:SHOWN] for name, data in drawn.items()}, pictures / "residuals.png"
         )
         network, mesh = coordinates(run.layout.shape), data_mesh()
-        known = reference(network, run.experiment.data, "train", batch_size=COUNT, mesh=mesh)
+        known = reference(network, run.experiment.data, TRAIN, batch_size=COUNT, mesh=mesh)
 
         def distance(data: np.ndarray) -> dict[str, float]:
-            features = gather([extractor(network, mesh, COUNT)(data)], network.dimension)
-            found = kernel_distance(features.features, np.asarray(known.features))
+            features = describe(network, data, mesh, COUNT).features
+            found = kernel_distance(features, np.asarray(known.features))
             return {"value": float(found.value), "stderr": float(found.stderr)}
 
         distances = {name: distance(data) for name, data in drawn.items()}

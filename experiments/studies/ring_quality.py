@@ -11,7 +11,7 @@ import numpy as np
 from experiments.studies.study import Report
 from sde_jax import figures
 from sde_jax.arrays import Array, Float, PRNGKeyArray, expand_like
-from sde_jax.data import Ring
+from sde_jax.data import TEST, Ring
 from sde_jax.metrics import (
     fit_gaussian,
     frechet_distance,
@@ -83,7 +83,7 @@ def controls(key: PRNGKeyArray, data: Float[Array, "count 2"]) -> dict[str, Arra
 
 def held_out(run: ScoreRun, count: int) -> Array:
     """Returns the first points of the test split."""
-    return next(run.source.batches(jax.random.key(0), "test", count)).x
+    return next(run.source.batches(jax.random.key(0), TEST, count)).x
 
 
 def draw(run: ScoreRun, count: int) -> Samples:

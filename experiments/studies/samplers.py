@@ -13,21 +13,19 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.studies.drawn import features_of
 from experiments.studies.study import Results, Study
 from sde_jax.atomic import whole_file, write_json
-from sde_jax.evaluation.features import FeatureNetwork, classifier
+from sde_jax.data import TRAIN
+from sde_jax.evaluation.features import FeatureNetwork, classifier, features_of
 from sde_jax.evaluation.markdown import markdown_table
 from sde_jax.evaluation.reference import gather, reference
-from sde_jax.evaluation.task import TRAIN
 from sde_jax.evaluation.wording import with_error
 from sde_jax.metrics import FittedGaussian, frechet_distance, mean_estimate
-from sde_jax.recipes.sampler_settings import SAMPLERS, SamplerSettings
-from sde_jax.recipes.serialization import to_config
+from sde_jax.recipes import SAMPLERS, SamplerSettings, to_config
 from sde_jax.runs.generation import batch_drawer, concatenate, example_keys, is_valid
 from sde_jax.runs.trained_run import ScoreRun, open_run
 from sde_jax.sampling import Samples
-from sde_jax.training.devices import data_mesh
+from sde_jax.training import data_mesh
 
 __all__ = ["Samplers"]
 
@@ -35,7 +33,7 @@ Point = Mapping[str, Any]
 
 BATCH_SIZE = 64
 MARKERS = "osD^v<>Pp*hXd8H"
-EXCESS = "Fréchet distance above that of as many data"
+EXCESS = "excess Fréchet distance"
 LINEAR = 10.0
 """Distance below which the scale is linear, and above which it is logarithmic."""
 
@@ -88,7 +86,7 @@ class Samplers(Study):
 
     def table(self, results: Results) -> Iterator[str]:
         """Yields a row for each setting."""
-        head = ["sampler", "set to", "evaluations", "seconds per image", EXCESS]
+        head = ["sampler", "settings", "evaluations", "seconds per image", EXCESS]
         head += ["mean max logit", "samples"]
         yield from markdown_table(head, map(cells, results["points"]))
 
@@ -103,7 +101,8 @@ class Samplers(Study):
         started = time.monotonic()
         samples, seconds = self._draw(run, settings)
         whole = is_valid(samples)
-        seen = features_of(network, np.asarray(run.layout.scaling.to_unit(samples.x[whole])))
+        images = np.asarray(run.layout.scaling.to_unit(samples.x[whole]))
+        seen = features_of(network, images, data_mesh())
         assert seen.logits is not None, "a classifier has logits"
         distance = frechet_distance(gather([seen], network.dimension).gaussian, training)
         return {
@@ -114,7 +113,7 @@ class Samplers(Study):
             "failed": int((~whole).sum()),
             "seconds_per_image": seconds,
             "excess": [distance.value - distance.bias, distance.stderr],
-            "mean_max_logit": list(mean_estimate(seen.logits.max(axis=1))[:2]),
+            "mean_max_logit": list(mean_estimate(np.asarray(seen.logits).max(axis=1))[:2]),
             "minutes": (time.monotonic() - started) / 60,
         }
 
@@ -177,7 +176,7 @@ def draw_points(points: Sequence[Point], path: Path) -> None:
         axes.grid(alpha=0.25, which="both")
         axes.spines[["top", "right"]].set_visible(False)
     figure.suptitle("One trained model, every sampler: distances with standard errors", fontsize=12)
-    panels[0].set_ylabel("Fréchet distance, above that of as many data")
+    panels[0].set_ylabel(EXCESS)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize=9)
     with whole_file(path) as file:

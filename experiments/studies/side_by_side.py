@@ -12,15 +12,15 @@ import numpy as np
 
 from experiments.studies.study import Results, Study
 from sde_jax import figures
+from sde_jax.data import TRAIN
 from sde_jax.evaluation.examples import examples
 from sde_jax.evaluation.markdown import markdown_table
-from sde_jax.evaluation.task import TRAIN
 from sde_jax.evaluation.wording import with_error
 from sde_jax.metrics import kernel_distance, mean_estimate
-from sde_jax.recipes.sampler_settings import SAMPLERS, SamplerName
+from sde_jax.recipes import SAMPLERS, SamplerName
 from sde_jax.runs.generation import concatenate, generate
 from sde_jax.runs.trained_run import ScoreRun, open_run
-from sde_jax.training.devices import data_mesh
+from sde_jax.training import data_mesh
 
 __all__ = ["SideBySide"]
 
@@ -75,7 +75,7 @@ class SideBySide(Study):
 
     def table(self, results: Results) -> Iterator[str]:
         """Yields a row for the training images and for each sampler of each run."""
-        head = ["", "images", "kernel distance", "difference of neighbours", "at an end"]
+        head = ["", "images", "kernel distance", "neighbour difference", "share of extreme values"]
         yield from markdown_table(
             [*head, "evaluations", "seconds per image"], map(cells, results["rows"])
         )

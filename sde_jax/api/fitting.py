@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from sde_jax.api.run import Run, open_run
-from sde_jax.data import ArrayFile, ArraySource, DataSource, held_out_splits
+from sde_jax.data import TRAIN, ArrayFile, ArraySource, DataSource, held_out_splits
 from sde_jax.nets import NCSNppSpec
 from sde_jax.recipes import (
     EvaluationSettings,
@@ -107,7 +107,7 @@ def fit(images: np.ndarray, *, workdir: str | Path, minutes: float = 3.0) -> Run
             )
     else:
         RunDirectory.check_free(workdir)
-        experiment = _default_experiment(data, len(splits["train"]))
+        experiment = _default_experiment(data, len(splits[TRAIN]))
         experiment = _sized(experiment, splits, started + 60 * minutes)
         named = Named(NAME, experiment)
         RunDirectory.create(workdir, named.config())
@@ -204,7 +204,7 @@ def _seconds(experiment: ScoreExperiment, source: DataSource) -> tuple[float, fl
     state = replicate(learner.init(keys.init), mesh)
     per_call = training.resolved_steps_per_call(mesh)
     updates = Updates(learner, mesh, keys.update, state, per_call)
-    batches = source.stream(keys.data, "train", training.batch_size, sharding=batch_sharding(mesh))
+    batches = source.stream(keys.data, TRAIN, training.batch_size, sharding=batch_sharding(mesh))
     times = [time.perf_counter()]
     for _ in range(1 + TIMED_CALLS):
         state, _ = updates(state, batches, per_call)

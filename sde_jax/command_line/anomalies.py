@@ -15,8 +15,7 @@ import tyro
 from sde_jax.arguments import UsageError, check_counts, check_seed, option
 from sde_jax.command_line.output import checked_output, writable
 from sde_jax.command_line.parsing import parse
-from sde_jax.data.array_source import ArraySource
-from sde_jax.data.scaling import ImageScaling
+from sde_jax.data import TEST, ArraySource, ImageScaling
 from sde_jax.evaluation import anomaly_figure
 from sde_jax.evaluation.anomaly_sets import NOISE, PHOTOGRAPHS, levels_of
 from sde_jax.evaluation.wording import WORDING
@@ -26,8 +25,6 @@ from sde_jax.runs.measurement import concatenate, measure, summarize
 from sde_jax.runs.trained_run import GenerativeRun, open_generative
 from sde_jax.training.devices import data_mesh
 from sde_jax.training.processes import is_first, join_processes, raise_on_all
-
-SPLIT = "test"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,10 +114,10 @@ def images_of(run: GenerativeRun, options: Anomalies) -> list[np.ndarray]:
     shape, scaling = run.layout
     if not isinstance(scaling, ImageScaling):
         raise UsageError("the run's data are points: anomalies are asked for among images.")
-    if SPLIT not in run.source.sizes:
+    if TEST not in run.source.sizes:
         raise UsageError("none of the run's data is held out: they have no split test.")
     batches = run.source.batches(
-        jax.random.key(options.seed), SPLIT, options.batch_size, count=options.count
+        jax.random.key(options.seed), TEST, options.batch_size, count=options.count
     )
     own = [np.asarray(scaling.to_levels(batch.x)).astype(np.uint8) for batch in batches]
     others = [
@@ -143,8 +140,8 @@ def measure_all(
         measure(
             density,
             run.params,
-            ArraySource({SPLIT: np.concatenate(images)}, scaling=scaling),
-            SPLIT,
+            ArraySource({TEST: np.concatenate(images)}, scaling=scaling),
+            TEST,
             key=jax.random.key(options.seed),
             count=None,
             batch_size=options.batch_size,

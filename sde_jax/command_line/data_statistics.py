@@ -11,6 +11,7 @@ import tyro
 from sde_jax.arguments import Switch, UsageError, check_counts, option
 from sde_jax.command_line.output import checked_output
 from sde_jax.command_line.parsing import parse
+from sde_jax.data import TEST, TRAIN
 from sde_jax.data.errors import DataNotFoundError
 from sde_jax.data.named import spec_of
 from sde_jax.data.source import DataSource, DataSpec
@@ -35,7 +36,7 @@ class Statistics:
     source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
     """An experiment, a published model, a run directory, a folder or a zip of pictures, or the name
     of a set of tensorflow_datasets."""
-    split: str = "train"
+    split: str = TRAIN
     """train or test; of a set of tensorflow_datasets also one of its own, or a part of one."""
     count: Annotated[int | None, option("INT", "all")] = None
     """Examples, the first ones of the split."""
@@ -128,8 +129,8 @@ def data_of(options: Statistics) -> tuple[DataSpec, str]:
             option_name = f"--{name.replace('_', '-')}"
             raise UsageError(f"{option_name} does not apply to the data of {options.source}.")
     data = dataclasses.replace(data, **given)
-    if isinstance(data, TfdsImages) and options.split not in ("train", "test"):
-        return dataclasses.replace(data, test_split=options.split), "test"
+    if isinstance(data, TfdsImages) and options.split not in (TRAIN, TEST):
+        return dataclasses.replace(data, test_split=options.split), TEST
     return data, options.split
 
 

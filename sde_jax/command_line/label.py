@@ -11,7 +11,7 @@ import tyro
 from sde_jax.arguments import UsageError, check_counts
 from sde_jax.command_line.output import writable
 from sde_jax.command_line.parsing import parse
-from sde_jax.evaluation.features import classifier, extractor
+from sde_jax.evaluation.features import classifier, features_of
 from sde_jax.evaluation.labelled_folder import LISTING, check_folder, write_labelled
 from sde_jax.training.devices import data_mesh
 
@@ -42,14 +42,10 @@ def main(args: list[str]) -> dict[str, Any]:
     finite = np.isfinite(samples).reshape(len(samples), -1).all(axis=1)
     if not finite.any():
         raise UsageError(f"{options.samples} holds no finite sample to label.")
-    extract = extractor(classifier(options.classifier), data_mesh(), options.batch_size)
+    network = classifier(options.classifier)
     writable(options.folder / LISTING)
     images = samples[finite]
-    starts = range(0, len(images), options.batch_size)
-    logits: list[Any] = [
-        extract(images[first : first + options.batch_size]).logits for first in starts
-    ]
-    scores = np.concatenate(logits)
+    scores = np.asarray(features_of(network, images, data_mesh(), options.batch_size).logits)
     numbered = zip(np.flatnonzero(finite).tolist(), images, strict=True)
     counts = write_labelled(options.folder, numbered, scores.argmax(axis=1), scores.shape[1])
     return {

@@ -15,6 +15,7 @@ from sde_jax.atomic import write_whole
 from sde_jax.command_line.opening import open_first
 from sde_jax.command_line.output import checked_output
 from sde_jax.command_line.parsing import parse
+from sde_jax.data import TEST
 from sde_jax.recipes.score import LikelihoodSettings, ScoreExperiment
 from sde_jax.runs.fixed_steps import (
     CHECKED,
@@ -37,7 +38,7 @@ class Likelihoods:
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The run directory."""
-    split: str = "test"
+    split: str = TEST
     """The split to measure: test or train."""
     count: Annotated[int | None, option("INT", "all")] = None
     """Examples to measure, the first ones of the split."""

@@ -12,7 +12,16 @@ from sde_jax.data.preprocessing import Preprocessing
 from sde_jax.data.row_source import RowSource
 from sde_jax.data.rows import DeviceRows
 from sde_jax.data.scaling import ImageScaling, PointScaling, Scaling
-from sde_jax.data.source import ENDLESS, Batch, DataSource, DataSpec, Layout, check_request
+from sde_jax.data.source import (
+    ENDLESS,
+    TEST,
+    TRAIN,
+    Batch,
+    DataSource,
+    DataSpec,
+    Layout,
+    check_request,
+)
 from sde_jax.data.storage import Storage
 from sde_jax.data.stored_images import StoredImages
 from sde_jax.data.synthetic import (
@@ -26,6 +35,8 @@ from sde_jax.data.tfds import TfdsImages
 
 __all__ = [
     "ENDLESS",
+    "TEST",
+    "TRAIN",
     "ArrayFile",
     "ArraySource",
     "Batch",

@@ -12,7 +12,7 @@ from sde_jax.atomic import whole_file
 from sde_jax.data.array_source import ArraySource
 from sde_jax.data.errors import DataNotFoundError
 from sde_jax.data.scaling import ImageScaling
-from sde_jax.data.source import DataSpec, Layout
+from sde_jax.data.source import TEST, TRAIN, DataSpec, Layout
 
 __all__ = ["ArrayFile", "held_out_splits"]
 
@@ -35,13 +35,13 @@ class ArrayFile(DataSpec):
     @classmethod
     def of(cls, splits: Mapping[str, np.ndarray], path: Path) -> Self:
         """Describes the file ``path`` of these splits, which `write` writes."""
-        shape = splits["train"].shape[1:]
+        shape = splits[TRAIN].shape[1:]
         return cls(path=str(path.resolve()), shape=shape, sha256=digest(splits))
 
     def write(self, splits: Mapping[str, np.ndarray]) -> None:
         """Writes the file."""
         with whole_file(Path(self.path)) as file:
-            np.savez(file, train=splits["train"], test=splits["test"])
+            np.savez(file, train=splits[TRAIN], test=splits[TEST])
 
     def layout(self) -> Layout:
         """Returns shape and scaling; the file is not read."""
@@ -63,10 +63,10 @@ class ArrayFile(DataSpec):
         """
         try:
             with np.load(self.path) as file:
-                images = {split: file[split] for split in ("train", "test")}
+                images = {split: file[split] for split in (TRAIN, TEST)}
         except (OSError, ValueError, KeyError) as error:
             raise DataNotFoundError(
-                f"{self.path} cannot be read: {error}. Correct `data.path`."
+                f"{self.path} cannot be read: {error}. Correct `data.path` of the configuration."
             ) from None
         if digest(images) != self.sha256:
             raise DataNotFoundError(
@@ -79,12 +79,12 @@ def held_out_splits(images: np.ndarray) -> dict[str, np.ndarray]:
     """Splits images into ``train`` and ``test``: a random tenth, at most 10,000, is held out."""
     order = np.random.default_rng(0).permutation(len(images))
     held_out = min(max(round(HELD_OUT_SHARE * len(images)), 1), MOST_HELD_OUT)
-    return {"train": images[order[held_out:]], "test": images[order[:held_out]]}
+    return {TRAIN: images[order[held_out:]], TEST: images[order[:held_out]]}
 
 
 def digest(splits: Mapping[str, np.ndarray]) -> str:
     """Returns the SHA-256 of the images of both splits."""
     hashed = hashlib.sha256()
-    for split in ("train", "test"):
+    for split in (TRAIN, TEST):
         hashed.update(np.ascontiguousarray(splits[split]).tobytes())
     return hashed.hexdigest()

@@ -6,7 +6,7 @@ import numpy as np
 
 from sde_jax.data.array_source import ArraySource
 from sde_jax.data.scaling import ImageScaling
-from sde_jax.data.source import DataSpec
+from sde_jax.data.source import TEST, TRAIN, DataSpec
 
 __all__ = ["Digits"]
 
@@ -34,7 +34,7 @@ class Digits(DataSpec):
         images, labels = digits.images[..., None].astype(np.uint8), digits.target
         if self.coloured:
             images = np.rint(images * colours(len(images))[:, None, None]).astype(np.uint8)
-        splits = {"train": slice(TRAIN_SIZE), "test": slice(TRAIN_SIZE, None)}
+        splits = {TRAIN: slice(TRAIN_SIZE), TEST: slice(TRAIN_SIZE, None)}
         return ArraySource(
             {split: images[part] for split, part in splits.items()},
             {split: labels[part] for split, part in splits.items()},

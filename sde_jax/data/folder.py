@@ -12,6 +12,7 @@ from sde_jax.data.encoded_records import EncodedRecords, dimensions
 from sde_jax.data.errors import BrokenImageError, DataNotFoundError, MixedSizesError
 from sde_jax.data.picture_files import PictureFiles, classes_of, open_files
 from sde_jax.data.preprocessing import Preprocessing
+from sde_jax.data.source import TEST, TRAIN
 from sde_jax.data.stored_images import StoredImages
 
 __all__ = ["Folder", "FolderRecords"]
@@ -125,7 +126,7 @@ class Folder(StoredImages):
     def _splits(self, files: PictureFiles) -> dict[str, list[str]]:
         names = files.pictures
         if self.held_out == 0:
-            return {"train": names}
+            return {TRAIN: names}
         if len(names) == 1:
             raise DataNotFoundError(
                 f"{files.path} has one picture, {names[0]}, which cannot be trained on and held "
@@ -134,8 +135,8 @@ class Folder(StoredImages):
         count = min(max(1, round(self.held_out * len(names))), len(names) - 1)
         test = set(sorted(names, key=_hash)[:count])
         return {
-            "train": [name for name in names if name not in test],
-            "test": [name for name in names if name in test],
+            TRAIN: [name for name in names if name not in test],
+            TEST: [name for name in names if name in test],
         }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from sde_jax.data.encoded_records import EncodedRecords
 from sde_jax.data.errors import DataNotFoundError
 from sde_jax.data.folder import Folder
+from sde_jax.data.source import TRAIN
 from sde_jax.data.stored_images import StoredImages
 from sde_jax.data.tfds import TfdsImages
 
@@ -29,7 +30,7 @@ def spec_of(source: str, data_dir: str | None, fields: Mapping[str, Any]) -> Sto
 def all_records(spec: StoredImages) -> Mapping[str, EncodedRecords]:
     """Returns all images of the source, by its own splits."""
     if not isinstance(spec, TfdsImages):
-        return {"pictures": spec.records()["train"]}
+        return {"pictures": spec.records()[TRAIN]}
     try:
         splits = spec.available_splits()
     except DataNotFoundError as error:
@@ -37,6 +38,6 @@ def all_records(spec: StoredImages) -> Mapping[str, EncodedRecords]:
             f"{spec.name} is no folder or zip, and as a prepared set: {error}"
         ) from None
     return {
-        split: dataclasses.replace(spec, train_split=split, test_split=split).records()["train"]
+        split: dataclasses.replace(spec, train_split=split, test_split=split).records()[TRAIN]
         for split in splits
     }

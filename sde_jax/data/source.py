@@ -10,7 +10,19 @@ from jax.sharding import NamedSharding
 from sde_jax.arrays import Array, Float, Int, PRNGKeyArray
 from sde_jax.data.scaling import Scaling
 
-__all__ = ["ENDLESS", "Batch", "DataSource", "DataSpec", "Layout", "check_request"]
+__all__ = [
+    "ENDLESS",
+    "TEST",
+    "TRAIN",
+    "Batch",
+    "DataSource",
+    "DataSpec",
+    "Layout",
+    "check_request",
+]
+
+TRAIN, TEST = "train", "test"
+"""The splits of data: training examples and held-out examples."""
 
 ENDLESS = 2**31 - 1
 """The size of a split that has no end."""

@@ -11,7 +11,7 @@ from sde_jax.arrays import Array, Float, PRNGKeyArray
 from sde_jax.data.row_source import RowSource
 from sde_jax.data.rows import EmptyRows
 from sde_jax.data.scaling import PointScaling
-from sde_jax.data.source import ENDLESS, Batch, DataSpec
+from sde_jax.data.source import ENDLESS, TEST, TRAIN, Batch, DataSpec
 
 __all__ = ["Checkerboard", "Distribution", "GaussianMixture", "Ring", "SwissRoll"]
 
@@ -46,14 +46,14 @@ class Distribution(DataSpec):
         """
         return RowSource(
             {
-                "train": EmptyRows(ENDLESS, classes=self.classes),
-                "test": EmptyRows(TEST_SIZE, classes=self.classes),
+                TRAIN: EmptyRows(ENDLESS, classes=self.classes),
+                TEST: EmptyRows(TEST_SIZE, classes=self.classes),
             },
             self,
             self,
             shape=(2,),
             scaling=PointScaling(),
-            fixed_keys={"test": jax.random.key(TEST_SEED, impl="threefry2x32")},
+            fixed_keys={TEST: jax.random.key(TEST_SEED, impl="threefry2x32")},
         )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from sde_jax.data.encoded_records import EncodedRecords, Reopened
 from sde_jax.data.errors import DataNotFoundError, MixedSizesError
 from sde_jax.data.preprocessing import Preprocessing
+from sde_jax.data.source import TEST, TRAIN
 from sde_jax.data.stored_images import StoredImages
 
 __all__ = ["TfdsImages", "TfdsRecords"]
@@ -137,7 +138,7 @@ class TfdsImages(StoredImages):
                 preprocessing=self._preprocessing(channels),
                 size=None if height is None or width is None else (height, width),
             )
-            for split, spelled in (("train", self.train_split), ("test", self.test_split))
+            for split, spelled in ((TRAIN, self.train_split), (TEST, self.test_split))
         }
 
     def available_splits(self) -> list[str]:

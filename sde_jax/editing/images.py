@@ -10,6 +10,7 @@ import PIL.Image
 
 from sde_jax.arguments import UsageError
 from sde_jax.arrays import Array, Float
+from sde_jax.data import TEST
 from sde_jax.data.picture_files import open_files
 from sde_jax.data.preprocessing import Preprocessing
 from sde_jax.data.scaling import ImageScaling
@@ -33,7 +34,7 @@ def image_scaling(run: ScoreRun) -> ImageScaling:
 
 def held_out(run: ScoreRun, count: int) -> Images:
     """Returns the first images of the run's own test split in model coordinates."""
-    batch = next(run.source.batches(jax.random.key(0), "test", count, count=count))
+    batch = next(run.source.batches(jax.random.key(0), TEST, count, count=count))
     scaling = image_scaling(run)
     return scaling.from_unit(scaling.to_unit(batch.x))
 

@@ -11,7 +11,7 @@ from sde_jax.arrays import Array, Int, Key, PyTree
 from sde_jax.editing.images import image_scaling
 from sde_jax.editing.options import EditOptions
 from sde_jax.editing.prepared import Prepared, chosen, estimate
-from sde_jax.evaluation.features import classifier, extractor
+from sde_jax.evaluation.features import classifier, features_of
 from sde_jax.evaluation.networks import MissingNetworkError, classifier_run
 from sde_jax.nets import Condition
 from sde_jax.recipes.noisy_classification import NoisyClassification
@@ -20,8 +20,6 @@ from sde_jax.runs.trained_run import ScoreRun, TrainedRun, open_run_of
 from sde_jax.sampling import Samples, draw_each
 from sde_jax.score import ClassifierFreeGuidance, LikelihoodGuidance, NetworkScore, Score
 from sde_jax.training.devices import data_mesh
-
-BATCH_SIZE = 256
 
 
 def of_classes(run: ScoreRun, options: EditOptions) -> Prepared:
@@ -118,9 +116,8 @@ def agreement(run: ScoreRun, answers: np.ndarray, labels: np.ndarray) -> dict[st
         named = classifier_run(run.experiment.evaluation.classifier, run.directory.path)
     except MissingNetworkError:
         return {}
-    extract = extractor(classifier(named), data_mesh(), BATCH_SIZE)
     images = answers.reshape(-1, *answers.shape[2:])
-    parts = [images[first : first + BATCH_SIZE] for first in range(0, len(images), BATCH_SIZE)]
-    logits: list[Any] = [extract(part)[1] for part in parts]
-    predicted = np.concatenate(logits).argmax(axis=1).reshape(answers.shape[:2])
+    logits = features_of(classifier(named), images, data_mesh()).logits
+    assert logits is not None, "a classifier has logits"
+    predicted = np.asarray(logits).argmax(axis=1).reshape(answers.shape[:2])
     return {"agreement": estimate((predicted == labels[:, None]).astype(float))}

@@ -1,1 +1,1 @@
-"""What it takes to measure a run."""
+"""Measurement of trained runs: samples, metrics, likelihoods, and their reports."""

@@ -8,7 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from sde_jax.arrays import Array, Float, Key, PyTree, expand_like
-from sde_jax.evaluation.features import extractor, of_classifier
+from sde_jax.data import TEST
+from sde_jax.evaluation.examples import examples
+from sde_jax.evaluation.features import features_of, of_classifier
 from sde_jax.metrics import mean_estimate
 from sde_jax.recipes import Classification, NoisyClassification
 from sde_jax.runs.generation import example_keys, whole_batches
@@ -45,15 +47,10 @@ def held_out_accuracy(path: Path) -> dict[str, Any]:
 
 def accuracy(run: TrainedRun[Classification]) -> dict[str, Any]:
     """Returns the accuracy of the averaged parameters on images without noise."""
-    extract, scaling = extractor(of_classifier(run), data_mesh(), BATCH_SIZE), run.source.scaling
-    right = np.concatenate(
-        [
-            np.asarray(extract(scaling.to_unit(batch.x)).logits).argmax(axis=1)
-            == np.asarray(batch.label)
-            for batch in run.source.batches(jax.random.key(0), "test", BATCH_SIZE)
-        ]
-    )
-    return share_of(right)
+    parts = list(examples(run.source, TEST))
+    images, labels = (np.concatenate(rows) for rows in zip(*parts, strict=True))
+    logits = np.asarray(features_of(of_classifier(run), images, data_mesh()).logits)
+    return share_of(logits.argmax(axis=1) == labels)
 
 
 def accuracy_by_noise(run: TrainedRun[NoisyClassification]) -> dict[str, Any]:
@@ -63,7 +60,7 @@ def accuracy_by_noise(run: TrainedRun[NoisyClassification]) -> dict[str, Any]:
     [0, 1] are left out.
     """
     model, mesh = run.experiment.model(), data_mesh()
-    size = whole_batches(BATCH_SIZE, run.source.sizes["test"], mesh)
+    size = whole_batches(BATCH_SIZE, run.source.sizes[TEST], mesh)
     key_data, key_noise = jax.random.split(jax.random.key(0))
 
     def predictions(
@@ -77,7 +74,7 @@ def accuracy_by_noise(run: TrainedRun[NoisyClassification]) -> dict[str, Any]:
     compiled = jax.jit(on_each_device(predictions, mesh), out_shardings=replicated(mesh))
     right: dict[float, list[np.ndarray]] = {level: [] for level in reached(model.sde)}
     first = 0
-    for batch in run.source.batches(key_data, "test", size):
+    for batch in run.source.batches(key_data, TEST, size):
         x0, keys = shard_batch(batch.x, mesh, size), example_keys(key_noise, first, size)
         for level, parts in right.items():
             shared = run.params, model.sde.time_of(jnp.asarray(level))

@@ -1,4 +1,4 @@
-"""How far apart the likelihoods of several sets are, in one picture."""
+"""A figure of the likelihoods of several sets."""
 
 import math
 from collections.abc import Mapping
@@ -16,20 +16,20 @@ from sde_jax.metrics import roc_area, roc_curve
 BINS = 40
 LONGEST_NAME = 24
 WIDE = 8
-"""Ratio of the largest to the smallest number from which an axis is logarithmic."""
+"""Ratio of the largest to the smallest number above which an axis is logarithmic."""
 
 
 def draw(
     own: np.ndarray, others: Mapping[str, np.ndarray], path: Path, *, title: str, unit: str
 ) -> None:
-    """Draws histograms of all sets and, of each of ``others``, the ROC curve against ``own``.
+    """Draws histograms of all sets, and the ROC curve of each other set against ``own``.
 
     Args:
       own: bits per dimension of held-out images.
-      others: those of each other set, by its name.
+      others: bits per dimension of each other set, by its name.
       path: the .png file.
-      title: what was measured.
-      unit: what the numbers are.
+      title: title of the figure.
+      unit: label of the numbers.
     """
     figure = Figure(figsize=(9.2, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1.35, 1))
@@ -44,12 +44,12 @@ def draw(
 
 
 def short(name: str) -> str:
-    """The end of a long name."""
+    """Returns the end of a long name."""
     return name if len(name) <= LONGEST_NAME else f"...{name[3 - LONGEST_NAME :]}"
 
 
 def draw_histograms(axes: Axes, sets: Mapping[str, np.ndarray], unit: str) -> None:
-    """The share of each set in common bins, on a logarithmic axis where they are far apart."""
+    """Draws the shares of each set in common bins, on a logarithmic axis if the range is wide."""
     everything = np.concatenate(list(sets.values()))
     low, high = everything.min(), everything.max()
     spread = low > 0 and high > WIDE * low
@@ -72,7 +72,7 @@ def draw_histograms(axes: Axes, sets: Mapping[str, np.ndarray], unit: str) -> No
 
 
 def draw_curves(axes: Axes, own: np.ndarray, others: Mapping[str, np.ndarray]) -> None:
-    """Of the sets against ``own``, in the colours of their histograms."""
+    """Draws the ROC curves of the other sets in the colours of their histograms."""
     axes.plot([0, 1], [0, 1], color="0.6", lw=1, ls="--")
     for (name, bits), colour in zip(others.items(), COLOURS[1:], strict=False):
         curve, area = roc_curve(bits, own), roc_area(bits, own)
@@ -85,9 +85,9 @@ def draw_curves(axes: Axes, own: np.ndarray, others: Mapping[str, np.ndarray]) -
             label=f"{short(name)}: AUC {with_error(area.value, known)}",
         )
     axes.set(
-        title="Anomalies, by their bits",
-        xlabel="share of held-out images called anomalies",
-        ylabel="share of anomalies found",
+        title="Detection of anomalies",
+        xlabel="false positive rate (held-out images)",
+        ylabel="true positive rate (anomalies)",
         aspect="equal",
         xlim=(-0.02, 1.02),
         ylim=(-0.02, 1.02),

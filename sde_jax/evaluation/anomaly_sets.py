@@ -1,14 +1,14 @@
-"""Images that are none of a data set, in its size, channels and grey levels."""
+"""Images from outside a data set, with its size, channels and grey levels."""
 
 import numpy as np
 import PIL.Image
 
 from sde_jax.arguments import UsageError
-from sde_jax.data import BrokenImageError, ImageScaling, Preprocessing
+from sde_jax.data import TEST, BrokenImageError, ImageScaling, Preprocessing
 from sde_jax.data.named import all_records, spec_of
 
 NOISE, PHOTOGRAPHS = "noise", "photographs"
-"""The sets that are always there."""
+"""Names of the built-in sets."""
 
 Shape = tuple[int, ...]
 """Height, width and channels."""
@@ -17,10 +17,10 @@ Shape = tuple[int, ...]
 def levels_of(
     against: str, data_dir: str | None, shape: Shape, scaling: ImageScaling, count: int, seed: int
 ) -> np.ndarray:
-    """``count`` images of the set ``against``, or as many as it has: uint8 of ``scaling``'s levels.
+    """Returns up to ``count`` images of the set ``against``, as uint8 levels of ``scaling``.
 
     Raises:
-      UsageError: if there is no such set, or it cannot be brought to ``shape``.
+      UsageError: if there is no such set, or its images cannot be converted to ``shape``.
     """
     rng = np.random.default_rng(seed)
     if against == NOISE:
@@ -33,10 +33,10 @@ def levels_of(
 
 
 def crops(shape: Shape, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Squares at random places of the two photographs that come with scikit-learn, in turn.
+    """Returns random crops of the two photographs of scikit-learn, in turn.
 
     Raises:
-      UsageError: if these are too small.
+      UsageError: if the photographs are too small.
     """
     from sklearn.datasets import load_sample_images
 
@@ -60,18 +60,18 @@ def crops(shape: Shape, count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def stored(source: str, data_dir: str | None, shape: Shape, count: int) -> np.ndarray:
-    """Images of a folder, a zip or a prepared set, evenly spread over its split ``test``, or the
-    first where there is none; those that are broken are left out.
+    """Returns images of a folder, a zip or a prepared set, without broken ones. They are evenly
+    spread over the split ``test``, or over the first split if there is no such split.
 
     Raises:
-      UsageError: if it is not there, none can be read, or they have other channels.
+      UsageError: if the set does not exist, no image can be read, or the channels differ.
     """
     height, width, channels = shape
     if height != width:
-        raise UsageError(f"other images are made square: those of the run are {height}x{width}.")
+        raise UsageError(f"images of a set are made square: those of the run are {height}x{width}.")
     fields = {"image_size": height, "fit": "crop", "grey": channels == 1}
     splits = all_records(spec_of(source, data_dir, fields))
-    records = splits.get("test", next(iter(splits.values())))
+    records = splits.get(TEST, next(iter(splits.values())))
     indices = np.linspace(0, len(records) - 1, min(count, len(records))).round().astype(int)
     read = records.read(indices.tolist())
     whole = [image for image in read if not isinstance(image, BrokenImageError)]

@@ -1,8 +1,8 @@
-"""Networks whose features metrics compare, with all that makes two sets of features comparable."""
+"""Feature networks of metrics, and the features of examples."""
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -11,45 +11,46 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
+from tqdm import tqdm
 
 from sde_jax.arrays import Array, Float, PyTree
-from sde_jax.interop.inception import load_inception, weights_sha256
+from sde_jax.interop import load_inception, weights_sha256
 from sde_jax.metrics import InceptionFeatures, InceptionPreprocessing
 from sde_jax.recipes.classification import Classification
 from sde_jax.runs.generation import whole_batches
 from sde_jax.runs.trained_run import TrainedRun, open_run_of
-from sde_jax.training.devices import data_mesh, on_each_device, replicated, shard_batch
+from sde_jax.training import data_mesh, is_first, on_each_device, replicated, shard_batch
 
 PRECISION = "highest"
-"""Of the classifier's products."""
+"""Precision of the classifier's products."""
 
 Data = Float[Array | np.ndarray, "batch *shape"]
 
 
 class Extracted(NamedTuple):
-    """What a feature network says of examples."""
+    """Outputs of a feature network for examples."""
 
     features: Float[Array | np.ndarray, "batch dimension"]
     logits: Float[Array | np.ndarray, "batch classes"] | None
-    """Of its classes, if it classifies."""
+    """Logits of the network's classes; None if it does not classify."""
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureNetwork:
-    """A map from data, in their own unit (`Scaling.to_unit`), to features."""
+    """A map from data in their own unit (`Scaling.to_unit`) to features."""
 
     name: str
     """coordinates, classifier or inception."""
     identity: Mapping[str, str]
-    """All that its features hang on: hash of the weights, preprocessing, precision."""
+    """Everything the features depend on: hash of the weights, preprocessing, precision."""
     dimension: int
     params: PyTree
     extract: Callable[[PyTree, Data], Extracted]
-    """Of the parameters and the data; not compiled."""
+    """Computes the outputs from parameters and data; not compiled."""
 
 
 def coordinates(shape: tuple[int, ...]) -> FeatureNetwork:
-    """The data themselves as features: for points in the plane, and for small images."""
+    """Returns the network whose features are the data, for points and small images."""
 
     def extract(params: PyTree, data: Data) -> Extracted:
         return Extracted(data.reshape(len(data), -1), None)
@@ -58,10 +59,10 @@ def coordinates(shape: tuple[int, ...]) -> FeatureNetwork:
 
 
 def inception(preprocessing: InceptionPreprocessing = "tensorflow") -> FeatureNetwork:
-    """The last features of the published Inception, and the logits of the Inception Score.
+    """Returns the published Inception: its last features and the logits of the Inception Score.
 
     Raises:
-      CheckpointFileError: if its weights are not in the cache, in a line that says how to get them.
+      CheckpointFileError: if its weights are not in the cache; the message says how to get them.
     """
     params = load_inception()
     network = InceptionFeatures(preprocessing=preprocessing)
@@ -79,17 +80,17 @@ def inception(preprocessing: InceptionPreprocessing = "tensorflow") -> FeatureNe
 
 
 def classifier(path: Path) -> FeatureNetwork:
-    """The last hidden layer of the trained classifier of the run in ``path``, and its logits.
+    """Returns the trained classifier of a run: its last hidden layer and its logits.
 
     Raises:
-      WrongKindError: if it is no classifier's run.
-      NotARunError: and as `open_run_of`.
+      WrongKindError: if the run is not that of a classifier.
+      NotARunError: as `open_run_of`.
     """
     return of_classifier(open_run_of(Classification, path, data_mesh()))
 
 
 def of_classifier(run: TrainedRun[Classification]) -> FeatureNetwork:
-    """What `classifier` makes of an open run; examples of another shape are a ValueError."""
+    """Returns the network of an open run; it raises ValueError for examples of another shape."""
     spec, shape, params = run.experiment.network, run.layout.shape, run.state.ema_params
     network = dataclasses.replace(spec.build(), precision=PRECISION)
 
@@ -106,9 +107,9 @@ def of_classifier(run: TrainedRun[Classification]) -> FeatureNetwork:
 
 
 def extractor(network: FeatureNetwork, mesh: Mesh, batch_size: int) -> Callable[[Data], Extracted]:
-    """``network`` compiled for batches of up to about ``batch_size``, spread over the devices.
+    """Compiles a network for batches of up to about ``batch_size``, sharded over the devices.
 
-    What comes out is in numpy arrays, a row for each example that went in.
+    The outputs are numpy arrays with one row for each example.
     """
     size = whole_batches(batch_size, batch_size, mesh)
     compiled = jax.jit(on_each_device(network.extract, mesh), out_shardings=replicated(mesh))
@@ -118,3 +119,42 @@ def extractor(network: FeatureNetwork, mesh: Mesh, batch_size: int) -> Callable[
         return jax.tree.map(lambda array: np.asarray(array)[: len(data)], outputs)
 
     return extract
+
+
+def extract_batches(
+    network: FeatureNetwork,
+    batches: Iterable[np.ndarray],
+    mesh: Mesh,
+    batch_size: int,
+    *,
+    total: int | None = None,
+) -> Iterator[Extracted]:
+    """Yields the features of each batch of up to ``batch_size`` examples, with a progress bar.
+
+    Args:
+      network: the feature network.
+      batches: data in their own unit.
+      mesh: the devices.
+      batch_size: size of the compiled batch.
+      total: number of examples, if it is known.
+    """
+    extract = extractor(network, mesh, batch_size)
+    shown = {"unit": " examples", "desc": f"{network.name} features", "disable": not is_first()}
+    with tqdm(total=total, **shown) as progress:
+        for batch in batches:
+            yield extract(batch)
+            progress.update(len(batch))
+
+
+def in_batches(data: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
+    """Yields the data in batches, the last one partial."""
+    return (data[first : first + batch_size] for first in range(0, len(data), batch_size))
+
+
+def features_of(
+    network: FeatureNetwork, data: np.ndarray, mesh: Mesh, batch_size: int = 256
+) -> Extracted:
+    """Returns the features of all examples."""
+    batches = in_batches(data, batch_size)
+    parts = extract_batches(network, batches, mesh, batch_size, total=len(data))
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)

@@ -1,4 +1,4 @@
-"""What metrics find of a set of examples, each a number with its error."""
+"""Findings: the results of metrics, each a number with its error."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sde_jax.evaluation.reference import Gathered
-from sde_jax.interop.statistics_file import Reference
+from sde_jax.interop import Reference
 from sde_jax.metrics import (
     Closeness,
     Predictions,
@@ -20,41 +20,41 @@ from sde_jax.recipes.evaluation_settings import MetricName
 from sde_jax.recipes.interfaces import Measured
 from sde_jax.runs.measurement import summarize
 
-__all__ = ["Finding", "Subject", "of_closeness", "of_features", "of_likelihoods", "of_predictions"]
+__all__ = [
+    "Finding",
+    "Subject",
+    "of_closeness",
+    "of_features",
+    "of_likelihoods",
+    "of_predictions",
+    "plain",
+]
 
 Subject = Literal["run", "held-out data"]
-"""Held-out data, measured like samples of the run, are what these are judged by."""
+"""The samples of a run, or held-out data, which are measured in the same way."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """A measured number."""
+    """The result of a metric."""
 
     metric: str
     features: str | None
-    """The feature network; None where there is none."""
+    """Name of the feature network; None for likelihoods."""
     of: Subject
     value: float
     stderr: float
-    """NaN where it is unknown."""
+    """Standard error; NaN if it is unknown."""
     counts: tuple[int | None, ...]
-    """Images used of each set; None where it is not known."""
+    """Number of examples of each set; None if it is unknown."""
     expected: float | None = None
-    """What two sets of these sizes of one distribution would have; None where that is not known."""
+    """Expected value for two sets of these sizes of one distribution; None if it is unknown."""
     details: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
-        """All of it; NaN is null."""
-        return {
-            "metric": self.metric,
-            "features": self.features,
-            "of": self.of,
-            "value": plain(self.value),
-            "stderr": plain(self.stderr),
-            "counts": list(self.counts),
-            "expected": plain(self.expected),
-            **{name: plain(value) for name, value in self.details.items()},
-        }
+        """Returns all fields and details; None stands for NaN."""
+        fields = {name: value for name, value in vars(self).items() if name != "details"}
+        return {name: plain(value) for name, value in {**fields, **self.details}.items()}
 
 
 def found(
@@ -66,7 +66,7 @@ def found(
     expected: float | None = None,
     **details: Any,
 ) -> Finding:
-    """The finding of what has a value, its error and its counts."""
+    """Returns the finding of an estimate with ``value``, ``stderr`` and ``counts``."""
     return Finding(
         metric=metric,
         features=network,
@@ -82,14 +82,14 @@ def found(
 def of_features(
     metric: MetricName, network: str, subject: Subject, measured: Gathered, reference: Reference
 ) -> Iterator[Finding]:
-    """What a metric of features finds; nothing where it does not apply to them.
+    """Yields the findings of a metric of features; none if it does not apply to them.
 
     Args:
-      metric: which.
-      network: the name of the feature network.
-      subject: whose ``measured`` is.
-      measured: samples, or held-out data in their place.
-      reference: what they are compared with.
+      metric: name of the metric.
+      network: name of the feature network.
+      subject: the subject of ``measured``.
+      measured: features of samples or of held-out data.
+      reference: features of training data.
     """
     x, y = measured.features, reference.features
     if metric == "frechet":
@@ -102,47 +102,46 @@ def of_features(
     elif metric == "inception-score" and network == "inception" and measured.logits is not None:
         score = inception_score(measured.logits)
         yield found("inception_score", network, subject, score, split_scores=score.split_scores)
-    elif y is None:
-        return
-    elif metric == "kernel":
+    elif metric == "kernel" and y is not None:
         yield found("kernel_distance", network, subject, kernel_distance(x, y), expected=0.0)
-    elif metric == "precision-recall":
-        for name, estimate in precision_recall(x, y)._asdict().items():
+    elif metric in NEIGHBOURHOODS and y is not None:
+        for name, estimate in NEIGHBOURHOODS[metric](x, y)._asdict().items():
             yield found(name, network, subject, estimate)
-    elif metric == "density-coverage":
-        for name, estimate in density_coverage(x, y)._asdict().items():
-            yield found(name, network, subject, estimate)
+
+
+NEIGHBOURHOODS: Mapping[str, Any] = {
+    "precision-recall": precision_recall,
+    "density-coverage": density_coverage,
+}
 
 
 def of_predictions(network: str, subject: Subject, predicted: Predictions) -> Iterator[Finding]:
-    """What a classifier's predictions say."""
-    generated, real, distance = predicted.generated, predicted.real, predicted.label_distance
+    """Yields the findings of a classifier's predictions."""
+    generated, distance = predicted.generated, predicted.label_distance
     yield found("mean_max_logit", network, subject, generated.mean_max_logit)
     unsure = generated.unsure_share
     yield found("unsure_share", network, subject, unsure, threshold=predicted.threshold)
     yield found("label_entropy", network, subject, generated.entropy)
-    shares = [share.value for share in generated.label_shares]
-    real_shares = [share.value for share in real.label_shares]
     yield found(
         "label_distance",
         network,
         subject,
         distance,
         expected=distance.expected,
-        shares=shares,
-        real_shares=real_shares,
+        shares=[share.value for share in generated.label_shares],
+        real_shares=[share.value for share in predicted.real.label_shares],
     )
 
 
 def of_closeness(network: str, closeness: Closeness) -> Iterator[Finding]:
-    """Whether samples are closer to training data than held-out data are."""
+    """Yields the findings of distances to training data, against held-out data."""
     test = {"z": closeness.z, "p_value": closeness.p_value}
     yield found("closer", network, "run", closeness.closer, expected=0.5, **test)
     yield found("near", network, "run", closeness.near, expected=closeness.near_expected)
 
 
 def of_likelihoods(metric: str, measured: Measured, dimensions: int) -> Finding:
-    """Bits per dimension of held-out data, as ``metric``."""
+    """Returns the finding ``metric`` of the bits per dimension of held-out data."""
     summary = summarize(measured, dimensions)
     value, stderr = (summary.pop(name) for name in ("bits_per_dim", "stderr"))
     return Finding(
@@ -157,7 +156,7 @@ def of_likelihoods(metric: str, measured: Measured, dimensions: int) -> Finding:
 
 
 def plain(value: Any) -> Any:
-    """``value`` for JSON, which has no NaN and no numpy."""
+    """Converts a value for JSON: numpy scalars to Python numbers, and NaN to None."""
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     value = getattr(value, "item", lambda: value)()

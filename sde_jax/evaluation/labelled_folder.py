@@ -1,4 +1,4 @@
-"""Images as PNG files in a folder for each label, for other people's data."""
+"""Images as PNG files in a folder for each label."""
 
 import json
 from collections.abc import Iterable
@@ -13,14 +13,14 @@ from sde_jax.evaluation.levels import eight_bit
 __all__ = ["LISTING", "check_folder", "write_labelled"]
 
 LISTING = "dataset.json"
-"""The labels again, in EDM's form: folders are numbered by those that are there."""
+"""A list of all files and labels in the format of EDM."""
 
 
 def check_folder(folder: Path, shape: tuple[int, ...]) -> None:
-    """Refuses a folder that is not empty, and data that are no images.
+    """Checks that a folder is new or empty, and that the data are images.
 
     Raises:
-      ValueError: if it is, or they are not.
+      ValueError: if it is not, or they are not.
     """
     if len(shape) != 3 or shape[2] not in (1, 3):
         raise ValueError(f"a labelled folder takes images: these data have the shape {shape}.")
@@ -31,19 +31,19 @@ def check_folder(folder: Path, shape: tuple[int, ...]) -> None:
 def write_labelled(
     folder: Path, images: Iterable[tuple[int, np.ndarray]], labels: np.ndarray, classes: int
 ) -> dict[str, int]:
-    """Writes each image to LABEL/NUMBER.png, with 8 bits by rounding, and all labels to a listing.
+    """Writes each image to LABEL/NUMBER.png in 8 bits, and all labels to a listing.
 
     Args:
-      folder: one that `check_folder` accepts; it is made.
-      images: numbers and images, in [0, 1], ``[height, width, 1 or 3]``.
-      labels: of each.
-      classes: how many labels there are; all their folders' names are of one length.
+      folder: a folder that `check_folder` accepts; it is created if needed.
+      images: numbers and images in [0, 1], ``[height, width, 1 or 3]``.
+      labels: the label of each image.
+      classes: number of labels; the names of all folders have equal length.
 
     Returns:
-      How many images there are of each label.
+      The number of images of each label.
 
     Raises:
-      OSError: if one cannot be written.
+      OSError: if a file cannot be written.
     """
     width = len(str(classes - 1))
     listing: list[tuple[str, int]] = []

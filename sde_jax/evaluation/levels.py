@@ -1,15 +1,15 @@
-"""Data on disk: images as whole numbers, by rounding."""
+"""Storage of images as integers."""
 
 import jax.numpy as jnp
 import numpy as np
 
-from sde_jax.data.scaling import ImageScaling, Scaling
+from sde_jax.data import ImageScaling, Scaling
 
 __all__ = ["eight_bit", "from_levels", "to_levels"]
 
 
 def to_levels(data: np.ndarray, scaling: Scaling) -> np.ndarray:
-    """Images in [0, 1] as the nearest of their levels, in the smallest type; points as they are."""
+    """Rounds images in [0, 1] to levels of the smallest integer type; points stay the same."""
     if not isinstance(scaling, ImageScaling):
         return np.asarray(data, np.float32)
     top = scaling.levels - 1
@@ -17,12 +17,12 @@ def to_levels(data: np.ndarray, scaling: Scaling) -> np.ndarray:
 
 
 def from_levels(levels: np.ndarray, scaling: Scaling) -> np.ndarray:
-    """What `Scaling.to_unit` gave: the inverse of `to_levels`, to the last bit."""
+    """Inverts `to_levels`, with the exact values of `Scaling.to_unit`."""
     if not isinstance(scaling, ImageScaling):
         return levels
     return np.asarray(scaling.to_unit(scaling.dequantize(jnp.asarray(levels), jnp.float32(0.5))))
 
 
 def eight_bit(data: np.ndarray) -> np.ndarray:
-    """Images in [0, 1] as the nearest levels from 0 to 255."""
+    """Rounds images in [0, 1] to levels from 0 to 255."""
     return np.rint(255 * np.clip(np.float64(data), 0, 1)).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Tables in Markdown."""
+"""Markdown tables."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -6,6 +6,6 @@ __all__ = ["markdown_table"]
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """The lines of a table, whose first column names the rows."""
+    """Yields the lines of a table whose first column names the rows."""
     for cells in (head, ["---"] * len(head), *rows):
         yield f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"

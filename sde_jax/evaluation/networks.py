@@ -1,30 +1,30 @@
-"""Which feature networks are at hand."""
+"""Selection of the feature networks of an evaluation."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from sde_jax.evaluation.features import FeatureNetwork, classifier, coordinates, inception
-from sde_jax.interop.errors import CheckpointFileError
+from sde_jax.interop import CheckpointFileError
 from sde_jax.recipes.evaluation_settings import EvaluationSettings, FeatureName
 from sde_jax.runs.trained_run import GenerativeRun
 
-__all__ = ["Networks", "available", "classifier_run"]
+__all__ = ["MissingNetworkError", "Networks", "available", "classifier_run", "network"]
 
 
 class Networks(NamedTuple):
-    """Feature networks that are at hand, and of the others how to get them."""
+    """The available feature networks, and instructions to get the missing ones."""
 
     found: list[FeatureNetwork]
     missing: Mapping[str, str]
-    """A line for each that is not at hand."""
+    """One line for each missing network."""
 
 
 def available(settings: EvaluationSettings, run: GenerativeRun) -> Networks:
-    """The networks that an evaluation of ``run`` asks for.
+    """Returns the networks of the settings.
 
     Raises:
-      ValueError, RunError: if one does not fit the data, or cannot be read.
+      ValueError, RunError: if a network does not fit the data, or cannot be read.
     """
     found: list[FeatureNetwork] = []
     missing: dict[str, str] = {}
@@ -37,14 +37,14 @@ def available(settings: EvaluationSettings, run: GenerativeRun) -> Networks:
 
 
 class MissingNetworkError(ValueError):
-    """A feature network is not at hand; the message says how to get it."""
+    """A feature network is missing; the message says how to get it."""
 
 
 def network(name: FeatureName, settings: EvaluationSettings, run: GenerativeRun) -> FeatureNetwork:
-    """A network by its name.
+    """Returns a network by its name.
 
     Raises:
-      CheckpointFileError, MissingNetworkError: if it is not at hand.
+      CheckpointFileError, MissingNetworkError: if it is missing.
     """
     if name == "coordinates":
         return coordinates(run.layout.shape)
@@ -54,17 +54,17 @@ def network(name: FeatureName, settings: EvaluationSettings, run: GenerativeRun)
 
 
 def classifier_run(named: str | None, run: Path) -> Path:
-    """The folder of the classifier's run.
+    """Returns the folder of the classifier's run.
 
     Raises:
-      MissingNetworkError: if none is named, or there is none of this name.
+      MissingNetworkError: if ``named`` is None, or there is no such run.
     """
     if named is None:
-        raise MissingNetworkError("no classifier is named: --classifier RUN names one.")
+        raise MissingNetworkError("no classifier is named: name its run with --classifier RUN.")
     for path in (Path(named).expanduser(), run.resolve().parent / named):
         if path.is_dir():
             return path
     raise MissingNetworkError(
-        f"there is no run {named}, nor one beside {run}: `train` makes one of a classifier, such "
-        "as digits_classifier, and --classifier RUN names it."
+        f"there is no run {named}, nor one beside {run}: train a classifier, such as "
+        "digits_classifier, and name its run with --classifier RUN."
     )

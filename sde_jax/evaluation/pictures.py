@@ -1,4 +1,4 @@
-"""The pictures of an evaluation, in files beside its record."""
+"""The pictures of an evaluation, in its folder."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from sde_jax import figures
+from sde_jax.data import TEST, TRAIN
 from sde_jax.evaluation.examples import examples
-from sde_jax.evaluation.task import TEST, TRAIN, Drawn, Task
-from sde_jax.figures import draw_picture
+from sde_jax.evaluation.task import Drawn, Task
 from sde_jax.metrics import Nearest, Predictions
 from sde_jax.recipes.interfaces import Measured
 
@@ -23,14 +23,14 @@ __all__ = [
 
 SHOWN = 100
 ACROSS = 12
-"""Samples in a row."""
+"""Number of samples in a row."""
 CLOSEST = 8
-"""Samples that are shown beside training images."""
+"""Number of samples that are shown beside training images."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A file in the folder of an evaluation, and what it shows."""
+    """A file in the folder of an evaluation, with its title and caption."""
 
     file: str
     title: str
@@ -38,36 +38,36 @@ class Picture:
 
 
 def draw_samples(task: Task, drawn: Drawn) -> Picture:
-    """The first samples, in order: none is chosen."""
+    """Draws the first samples, without selection."""
     shown = drawn.data if drawn.data.ndim == 2 else drawn.data[:SHOWN]
-    draw_picture(shown, "samples", task.folder / "samples.png")
-    caption = f"The first {len(shown):,} of {task.settings.count:,}, in their order."
+    figures.draw_picture(shown, "samples", task.folder / "samples.png")
+    caption = f"The first {len(shown):,} of {task.settings.count:,} samples, not selected."
     return Picture(file="samples.png", title="Samples", caption=caption)
 
 
-def draw_bits(task: Task, measured: Measured) -> Picture | None:
-    """How bits per dimension are distributed; none if no solve converged."""
+def draw_bits(task: Task, measured: Measured) -> list[Picture]:
+    """Draws the distribution of bits per dimension; returns no picture if no solve converged."""
     bits = measured.bits_per_dim[measured.converged]
     if not len(bits):
-        return None
+        return []
     values = {f"{TEST} split": np.asarray(bits)}
     figures.histogram(values, task.folder / "bits.png", xlabel="bits per dimension")
-    caption = f"Of {len(bits):,} examples of the {TEST} split, one by one."
-    return Picture(file="bits.png", title="Bits per dimension", caption=caption)
+    caption = f"Bits per dimension of {len(bits):,} single examples of the {TEST} split."
+    return [Picture(file="bits.png", title="Bits per dimension", caption=caption)]
 
 
-def draw_training(task: Task) -> Picture | None:
-    """The training curve, if there is one."""
+def draw_training(task: Task) -> list[Picture]:
+    """Draws the training curve; returns no picture if no loss is logged."""
     lines = task.run.directory.read_metrics()
     if not any("loss" in line for line in lines):
-        return None
+        return []
     series = {"loss": "training", "held_out_loss": "held out"}
     figures.curves(lines, task.folder / "training.png", series=series)
-    return Picture(file="training.png", title="Training", caption="Losses by the step of training.")
+    return [Picture(file="training.png", title="Training", caption="Losses by training step.")]
 
 
 def draw_neighbours(task: Task, network: str, drawn: Drawn, nearest: Nearest) -> Picture:
-    """The samples closest to training images, beside these."""
+    """Draws the samples that are closest to training images beside their neighbours."""
     rows = nearest.closest(CLOSEST)
     indices = nearest.indices[rows]
     images = dict.fromkeys(indices.ravel().tolist(), drawn.data[0])
@@ -82,22 +82,22 @@ def draw_neighbours(task: Task, network: str, drawn: Drawn, nearest: Nearest) ->
     figures.image_rows(columns, task.folder / file)
     return Picture(
         file=file,
-        title=f"Nearest training images, by {network}",
-        caption=f"The {len(rows)} samples that are closest to training images, and these.",
+        title=f"Nearest training images ({network})",
+        caption=f"The {len(rows)} samples closest to training images, with their neighbours.",
     )
 
 
 def draw_predictions(task: Task, drawn: Drawn, predicted: Predictions) -> Iterator[Picture]:
-    """The surest sample of each label, and the least sure ones."""
+    """Draws the most confident sample of each label, and the samples of the least confidence."""
     best = predicted.generated.best
     blank = np.ones_like(drawn.data[0])
     surest = [blank if index is None else drawn.data[index] for index in best]
     figures.image_grid(np.stack(surest), task.folder / "surest.png", columns=len(surest))
     yield Picture(
         file="surest.png",
-        title="The surest sample of each label",
-        caption="By the classifier's logit of the label, in the order of labels; blank where there "
-        "is none.",
+        title="The most confident sample of each label",
+        caption="The sample with the largest logit of each label, in the order of labels. Labels "
+        "without a sample are blank.",
     )
     unsure = predicted.generated.unsure[: 3 * ACROSS]
     if len(unsure):
@@ -105,5 +105,5 @@ def draw_predictions(task: Task, drawn: Drawn, predicted: Predictions) -> Iterat
         yield Picture(
             file="unsure.png",
             title="Samples that the classifier is unsure of",
-            caption=f"The {len(unsure)} least sure of {len(predicted.generated.unsure):,}.",
+            caption=f"The {len(unsure)} least confident of {len(predicted.generated.unsure):,}.",
         )

@@ -1,4 +1,4 @@
-"""Rows that take long to make, kept in files, so that a kill loses but the last of them."""
+"""Storage of slowly computed rows in pieces: a kill loses only the last piece."""
 
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -9,25 +9,25 @@ import numpy as np
 
 from sde_jax.atomic import whole_file
 
-__all__ = ["Columns", "kept"]
+__all__ = ["Columns", "load_or_compute"]
 
 Columns = Mapping[str, np.ndarray]
-"""Arrays of one row for each example."""
+"""Arrays with one row for each example."""
 
 
-def kept(folder: Path, make: Callable[[int], Iterator[Columns]]) -> Columns:
-    """The columns of all rows, of which ``folder`` keeps each piece as soon as it is made.
+def load_or_compute(folder: Path, compute: Callable[[int], Iterator[Columns]]) -> Columns:
+    """Returns the columns of all rows: reads stored pieces, then computes and stores the others.
 
     Args:
-      folder: of this kind of rows made in this way alone; a piece is named by its first row.
-      make: the pieces from the row of this number on, none empty.
+      folder: the folder of these rows alone; the name of a piece is the number of its first row.
+      compute: yields pieces, none empty, from the row of a given number on.
 
     Raises:
       OSError: if a piece cannot be written.
     """
     pieces = list(_read(folder))
     rows = sum(map(_rows, pieces))
-    for piece in make(rows):
+    for piece in compute(rows):
         folder.mkdir(parents=True, exist_ok=True)
         arrays: dict[str, Any] = dict(piece)
         with whole_file(_path(folder, rows)) as file:
@@ -38,7 +38,7 @@ def kept(folder: Path, make: Callable[[int], Iterator[Columns]]) -> Columns:
 
 
 def _read(folder: Path) -> Iterator[Columns]:
-    """The pieces that are there, up to the first that is missing or cannot be read."""
+    """Yields the stored pieces up to the first that is missing or damaged."""
     rows = 0
     while _path(folder, rows).is_file():
         try:

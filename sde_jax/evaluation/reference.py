@@ -1,21 +1,20 @@
-"""Statistics of a split of data under a feature network: from the cache, a file, or the data."""
+"""Statistics of a split under a feature network, from the cache, a file, or the data."""
 
 import fcntl
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jax.sharding import Mesh
-from tqdm import tqdm
 
 from sde_jax.cache_folder import cache_folder
 from sde_jax.data import ENDLESS, DataSource, DataSpec, StoredImages, check_request
-from sde_jax.evaluation.examples import Examples, examples, examples_sha256
-from sde_jax.evaluation.features import Extracted, FeatureNetwork, extractor
-from sde_jax.interop.statistics_file import (
+from sde_jax.evaluation.examples import examples, examples_sha256
+from sde_jax.evaluation.features import Extracted, FeatureNetwork, extract_batches, in_batches
+from sde_jax.interop import (
     KEPT,
     Identity,
     Reference,
@@ -26,15 +25,15 @@ from sde_jax.interop.statistics_file import (
 from sde_jax.metrics import FittedGaussian, StreamingMoments, fit_gaussian
 from sde_jax.recipes.serialization import to_config
 from sde_jax.reporting import report
-from sde_jax.training.processes import first_error, is_first, raise_on_all
+from sde_jax.training import first_error, is_first, raise_on_all
 
 NOT_OF_THE_IMAGES = frozenset(
     {"type", "storage", "data_dir", "path", "flip", "dequantize", "centered"}
 )
-"""Fields of data that say where they are kept, or what training does with them."""
+"""Fields of data that say where they are stored, or how training transforms them."""
 
 HASHED = 256
-"""Stored images whose levels are hashed; their files are told apart by their fingerprint."""
+"""Number of stored images whose levels are hashed; a fingerprint distinguishes their files."""
 
 
 def reference(
@@ -47,22 +46,23 @@ def reference(
     batch_size: int = 256,
     mesh: Mesh,
 ) -> Reference:
-    """The statistics of the first ``count`` examples (None: all) of ``split``, computed only once.
+    """Returns the statistics of the first ``count`` examples (None: all) of a split, and caches
+    them.
 
-    Every process must call this, and gets the same; the first one writes.
+    Every process must call this function. All processes return the same, and the first one writes.
 
     Args:
-      network: what the features are of.
-      data: which data.
+      network: the feature network.
+      data: the data.
       split: train or test.
-      count: examples at most.
-      source: ``data`` loaded, where they are already.
-      batch_size: examples at once, about.
+      count: the largest number of examples.
+      source: ``data``, if they are already loaded.
+      batch_size: number of examples in a batch, about.
       mesh: the devices.
 
     Raises:
-      ValueError: if there is no such split, or it has no end and ``count`` is not stated, or there
-        are fewer than two examples.
+      ValueError: if there is no such split, ``count`` is None for an endless split, or there are
+        fewer than two examples.
     """
     source = data.load() if source is None else source
     used = examples_used(source, split, count)
@@ -72,8 +72,14 @@ def reference(
     if first_error(None if found else "there are none") is None and found is not None:
         return found
     labels: list[np.ndarray] = []
-    batches = examples(source, split, count=used, batch_size=batch_size)
-    extracted = _extracted(batches, extractor(network, mesh, batch_size), labels, used)
+
+    def batches() -> Iterator[np.ndarray]:
+        for part in examples(source, split, count=used, batch_size=batch_size):
+            if part.labels is not None:
+                labels.append(part.labels)
+            yield part.data
+
+    extracted = extract_batches(network, batches(), mesh, batch_size, total=used)
     gathered = gather(extracted, network.dimension)
     computed = Reference(identity, *gathered, np.concatenate(labels) if labels else None)
     raise_on_all(lambda: _cache(path, computed) if is_first() else None)
@@ -89,13 +95,13 @@ def read_statistics(
     count: int | None = None,
     source: DataSource | None = None,
 ) -> Reference:
-    """The statistics in a file, which must be those that `reference` would compute.
+    """Reads the statistics of a file, which must be those that `reference` would compute.
 
-    Of published ones (score_sde's, EDM's) nothing is known but the features' dimension.
+    Of published statistics (of score_sde and EDM) only the dimension of the features is checked.
 
     Raises:
-      StatisticsFileError: if they are of something else, or as `read_reference`.
-      OSError: if there is no such file.
+      StatisticsFileError: if they are other statistics, or as `read_reference`.
+      OSError: if the file does not exist.
     """
     found = read_reference(path)
     if "published" in found.identity:
@@ -109,7 +115,7 @@ def read_statistics(
 
 
 def check_identity(path: Path, found: Identity, expected: Identity) -> None:
-    """Refuses statistics of something else, and names the first field that differs."""
+    """Raises StatisticsFileError that names the first field that differs."""
     for field, value in expected.items():
         if found.get(field) != value:
             raise StatisticsFileError(
@@ -119,14 +125,14 @@ def check_identity(path: Path, found: Identity, expected: Identity) -> None:
 
 
 def examples_used(source: DataSource, split: str, count: int | None) -> int:
-    """How many examples there are of the ``count`` that are asked for (None: all).
+    """Returns the number of examples of a split, ``count`` at most (None: all).
 
     Raises:
       ValueError: as `reference`.
     """
     size = check_request(source.sizes, split, 1)
     if count is None and size == ENDLESS:
-        raise ValueError(f"`count` must be stated: there is no end to examples of split {split!r}")
+        raise ValueError(f"`count` must be stated: split {split!r} is endless")
     used = size if count is None else min(count, size)
     if used < 2:
         raise ValueError(f"`count` must be at least 2, for a covariance: got {used}")
@@ -136,9 +142,9 @@ def examples_used(source: DataSource, split: str, count: int | None) -> int:
 def identity_of(
     network: FeatureNetwork, data: DataSpec, source: DataSource, split: str, count: int
 ) -> Identity:
-    """All that the statistics of the first ``count`` examples hang on, each in a field of its own.
+    """Returns everything that the statistics of the first ``count`` examples depend on, by field.
 
-    Where data are kept is no part of it.
+    The location of the data is left out.
     """
     hashed = min(count, HASHED) if isinstance(data, StoredImages) else count
     return {
@@ -155,7 +161,7 @@ def identity_of(
 
 
 def cached_statistics(identity: Identity, data: DataSpec, split: str) -> Path:
-    """Where these statistics are kept; the name changes with the files of stored images, too."""
+    """Returns the path of statistics in the cache; it depends on the files of stored images."""
     files = data.records()[split].fingerprint if isinstance(data, StoredImages) else ""
     text = json.dumps([dict(identity), files])
     name = f"{identity['data']}-{split}-{identity['features']}".lower()
@@ -164,7 +170,7 @@ def cached_statistics(identity: Identity, data: DataSpec, split: str) -> Path:
 
 
 class Gathered(NamedTuple):
-    """Of features that came in batches: see `Reference`."""
+    """Statistics of features that came in batches, as in `Reference`."""
 
     gaussian: FittedGaussian
     features: np.ndarray
@@ -172,7 +178,7 @@ class Gathered(NamedTuple):
 
 
 def gather(batches: Iterable[Extracted], dimension: int) -> Gathered:
-    """Moments of all rows, and the first rows; every process has all batches."""
+    """Returns the moments of all rows, and the first rows. Every process has all batches."""
     stream = StreamingMoments(dimension)
     features: list[np.ndarray] = []
     logits: list[np.ndarray] = []
@@ -188,23 +194,17 @@ def gather(batches: Iterable[Extracted], dimension: int) -> Gathered:
     return Gathered(fit_gaussian(*stream.result()), np.concatenate(features), kept_logits)
 
 
-def _extracted(
-    batches: Iterable[Examples],
-    extract: Callable[[np.ndarray], Extracted],
-    labels: list[np.ndarray],
-    count: int,
-) -> Iterator[Extracted]:
-    """The features of batches, whose labels are added to ``labels``, while a bar moves."""
-    with tqdm(total=count, unit=" examples", desc="statistics", disable=not is_first()) as progress:
-        for data, of_batch in batches:
-            if of_batch is not None:
-                labels.append(of_batch)
-            yield extract(data)
-            progress.update(len(data))
+def describe(
+    network: FeatureNetwork, data: np.ndarray, mesh: Mesh, batch_size: int = 256
+) -> Gathered:
+    """Returns the statistics of samples in their own unit."""
+    batches = in_batches(data, batch_size)
+    extracted = extract_batches(network, batches, mesh, batch_size, total=len(data))
+    return gather(extracted, network.dimension)
 
 
 def _cache(path: Path, computed: Reference) -> None:
-    """Writes while no other program writes the same."""
+    """Writes the statistics under a lock."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -212,7 +212,7 @@ def _cache(path: Path, computed: Reference) -> None:
 
 
 def _cached(path: Path, identity: Identity) -> Reference | None:
-    """What is cached; a damaged file is as none, and said."""
+    """Returns the cached statistics; None, with a warning, if the file is damaged."""
     try:
         found = read_reference(path)
         check_identity(path, found.identity, identity)
@@ -225,7 +225,7 @@ def _cached(path: Path, identity: Identity) -> Reference | None:
 
 
 def _deciding_fields(data: DataSpec) -> dict[str, str | int | float | None]:
-    """The fields of data that change the examples of a split; splits are told by themselves."""
+    """Returns the fields of data that change the examples, without the names of splits."""
     fields: dict[str, str | int | float | None] = {}
     for name, value in to_config(data).items():
         if name not in NOT_OF_THE_IMAGES and not name.endswith("_split"):

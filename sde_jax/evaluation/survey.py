@@ -1,11 +1,11 @@
-"""What is in a set of images, found by looking at every one."""
+"""A survey of all images of a data set."""
 
 import collections
 import concurrent.futures
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -13,51 +13,51 @@ from tqdm import tqdm
 from sde_jax.data import BrokenImageError, EncodedRecords
 from sde_jax.metrics import largest_distance
 
+__all__ = ["Survey", "survey"]
+
 BULK = 64
-"""Images that a thread reads at once."""
+"""Number of images that a thread reads at once."""
 
 KEPT_IMAGES = 4096
 KEPT_BYTES = 2**28
-"""What is kept at most for the largest distance, drawn at random."""
+"""Limits of the random examples that the largest distance is computed from."""
 
 Size = tuple[int, int]
 
 
 class Look(NamedTuple):
-    """What is kept of some images that were read."""
+    """Summary of the images that a thread read."""
 
-    indices: list[int]
-    """Those that are whole."""
+    whole: int
+    """Number of whole images."""
     sizes: list[Size]
-    """Of each of them, as it is stored."""
+    """Stored size of each whole image."""
+    labels: np.ndarray
+    """Class of each whole image; empty for images without classes."""
     levels: np.ndarray
-    """Of each channel, how often each level occurs."""
+    """Number of pixels by channel and level."""
     kept: np.ndarray
-    """Those of them that were drawn."""
+    """The images that were drawn at random."""
     broken: list[str]
+    """Message for each broken image."""
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What was found; levels and distances are of preprocessed images."""
+    """Summary of all images; levels and distances are those of preprocessed images."""
 
     counts: dict[str, int]
-    """Whole images by split."""
+    """Number of whole images by split."""
     broken: list[str]
-    """What is wrong with the others."""
+    """Message for each broken image."""
     sizes: collections.Counter[Size]
-    """Images of each stored height and width."""
+    """Number of images by stored height and width."""
     levels: np.ndarray
-    """Of each channel, how often each of 256 levels occurs."""
+    """Number of pixels by channel and level, ``[channels, 256]``."""
     classes: collections.Counter[int] | None
-    """Images of each class, where there are classes."""
+    """Number of images by class; None for images without classes."""
     examples: np.ndarray
-    """Images drawn at random, all of them where they are few: uint8 [count, height, width, c]."""
-
-    @property
-    def whole(self) -> int:
-        """Images that can be read."""
-        return sum(self.counts.values())
+    """Random images, or all images of a small set: uint8 ``[count, height, width, channels]``."""
 
     @property
     def range(self) -> tuple[int, int]:
@@ -67,90 +67,82 @@ class Survey:
 
     @property
     def mean(self) -> np.ndarray:
-        """Of the levels of each channel."""
+        """Mean level of each channel."""
         return np.average(np.tile(np.arange(256), (len(self.levels), 1)), 1, self.levels)
 
     @property
     def deviation(self) -> np.ndarray:
-        """Of the levels of each channel."""
+        """Standard deviation of the levels of each channel."""
         squares = (np.arange(256) - self.mean[:, None]) ** 2
         return np.sqrt(np.average(squares, 1, self.levels))
 
     def largest_distance(self) -> float:
-        """Between two of the examples, in [-1, 1]."""
+        """Returns the largest distance between two examples in [-1, 1]."""
         return largest_distance(self.examples.reshape(len(self.examples), -1)) * 2 / 255
 
 
 def survey(records: Mapping[str, EncodedRecords]) -> Survey:
-    """Reads all images, several at once.
+    """Reads all images in several threads.
 
     Raises:
-      ValueError: if none can be read.
+      ValueError: if no image can be read.
     """
     total = sum(map(len, records.values()))
-    height, width, channels = next(iter(records.values())).shape
-    kept = min(total, KEPT_IMAGES, max(2, KEPT_BYTES // (height * width * channels)))
-    drawn = np.zeros(total, bool)
-    drawn[np.random.default_rng(0).permutation(total)[:kept]] = True
+    drawn = drawn_examples(total, next(iter(records.values())).shape)
     ends = np.cumsum([len(of_split) for of_split in records.values()])
-    draws = dict(zip(records, np.split(drawn, ends[:-1]), strict=True))
-    looks = {split: looks_at(of_split, draws[split]) for split, of_split in records.items()}
+    looks: dict[str, list[Look]] = {}
     with tqdm(total=total, unit=" images", desc="look") as progress:
-        found = {split: list(counted(some, progress)) for split, some in looks.items()}
-    everything = [look for of_split in found.values() for look in of_split]
-    if not any(look.indices for look in everything):
-        raise ValueError(f"none of the {total} images can be read: {everything[0].broken[0]}")
+        for split, of_split in zip(records, np.split(drawn, ends[:-1]), strict=True):
+            looks[split] = []
+            for look in looks_at(records[split], of_split):
+                looks[split].append(look)
+                progress.update(look.whole + len(look.broken))
+    every = [look for of_split in looks.values() for look in of_split]
+    broken = [message for look in every for message in look.broken]
+    if not any(look.whole for look in every):
+        raise ValueError(f"none of the {total} images can be read: {broken[0]}")
+    labelled = all(of_split.labels is not None for of_split in records.values())
     return Survey(
-        counts={split: sum(len(look.indices) for look in some) for split, some in found.items()},
-        broken=[message for look in everything for message in look.broken],
-        sizes=collections.Counter(size for look in everything for size in look.sizes),
-        levels=np.sum([look.levels for look in everything], axis=0),
-        classes=classes(records, found),
-        examples=np.concatenate([look.kept for look in everything]),
+        counts={split: sum(look.whole for look in some) for split, some in looks.items()},
+        broken=broken,
+        sizes=collections.Counter(size for look in every for size in look.sizes),
+        levels=np.sum([look.levels for look in every], axis=0),
+        classes=collections.Counter(c for look in every for c in look.labels.tolist())
+        if labelled
+        else None,
+        examples=np.concatenate([look.kept for look in every]),
     )
 
 
-def counted(looks: Iterator[Look], progress: Any) -> Iterator[Look]:
-    """The same, while the bar moves."""
-    for look in looks:
-        progress.update(len(look.indices) + len(look.broken))
-        yield look
+def drawn_examples(total: int, shape: tuple[int, int, int]) -> np.ndarray:
+    """Returns a mask of ``total`` images that marks random examples."""
+    kept = min(total, KEPT_IMAGES, max(2, KEPT_BYTES // int(np.prod(shape))))
+    drawn = np.zeros(total, bool)
+    drawn[np.random.default_rng(0).permutation(total)[:kept]] = True
+    return drawn
 
 
 def looks_at(records: EncodedRecords, drawn: np.ndarray) -> Iterator[Look]:
-    """All images of a split, in order, ``BULK`` at a time."""
+    """Yields summaries of all images of a split, in order, ``BULK`` at a time."""
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         starts = range(0, len(records), BULK)
         yield from pool.map(lambda first: look_at(records, drawn, first), starts)
 
 
 def look_at(records: EncodedRecords, drawn: np.ndarray, first: int) -> Look:
-    """The images from ``first`` on."""
+    """Returns the summary of ``BULK`` images from ``first`` on."""
     asked = range(first, min(first + BULK, len(records)))
     read = dict(zip(asked, records.read(asked), strict=True))
     images = {i: image for i, image in read.items() if not isinstance(image, BrokenImageError)}
-    sizes = records.stored_sizes(list(images))
-    channels = records.shape[2]
+    whole = list(images)
+    sizes = records.stored_sizes(whole)
     stacked = np.array(list(images.values()), np.uint8).reshape(-1, *records.shape)
+    channels = range(records.shape[2])
     return Look(
-        indices=list(images),
+        whole=len(whole),
         sizes=[size for size in sizes if not isinstance(size, BrokenImageError)],
-        levels=np.stack(
-            [np.bincount(stacked[..., c].ravel(), minlength=256) for c in range(channels)]
-        ),
-        kept=stacked[[bool(drawn[i]) for i in images]],
+        labels=np.empty(0, int) if records.labels is None else records.labels[whole],
+        levels=np.stack([np.bincount(stacked[..., c].ravel(), minlength=256) for c in channels]),
+        kept=stacked[drawn[whole]],
         broken=[str(image) for image in read.values() if isinstance(image, BrokenImageError)],
     )
-
-
-def classes(
-    records: Mapping[str, EncodedRecords], found: Mapping[str, list[Look]]
-) -> collections.Counter[int] | None:
-    """Whole images of each class."""
-    counter: collections.Counter[int] = collections.Counter()
-    for split, of_split in records.items():
-        if of_split.labels is None:
-            return None
-        for look in found[split]:
-            counter.update(of_split.labels[look.indices].tolist())
-    return counter

@@ -1,4 +1,4 @@
-"""What an evaluation makes of a run, and the folder that keeps it."""
+"""Samples and likelihoods of a run for an evaluation, stored in a folder."""
 
 import hashlib
 import json
@@ -12,20 +12,18 @@ import numpy as np
 from jax.sharding import Mesh
 
 from sde_jax.atomic import write_json
+from sde_jax.data import TEST
 from sde_jax.evaluation.levels import from_levels, to_levels
-from sde_jax.evaluation.pieces import Columns, kept
+from sde_jax.evaluation.pieces import Columns, load_or_compute
 from sde_jax.recipes.evaluation_settings import LEAST, EvaluationSettings
 from sde_jax.recipes.interfaces import Measured
 from sde_jax.recipes.serialization import to_config
 from sde_jax.runs.generation import generate, is_valid
 from sde_jax.runs.measurement import measure
 from sde_jax.runs.trained_run import GenerativeRun
-from sde_jax.training.fingerprint import checksum
+from sde_jax.training import checksum
 
-__all__ = ["TEST", "TRAIN", "Drawn", "Task", "usual_task"]
-
-TRAIN, TEST = "train", "test"
-"""What samples are compared with, as in published numbers, and what is held out."""
+__all__ = ["BATCH_SIZE", "SEED", "Drawn", "Task", "usual_task"]
 
 SEED, BATCH_SIZE = 0, 256
 
@@ -35,16 +33,16 @@ class Drawn:
     """Samples of a run."""
 
     data: np.ndarray
-    """Those that are samples, in the data's unit."""
+    """Valid samples in the data's unit."""
     nfe: float
-    """Network evaluations of a sample, on average."""
+    """Mean number of network evaluations of a sample."""
     failed: list[int]
-    """Numbers of those whose solver gave up or that are not finite."""
+    """Numbers of the samples whose solver failed or that are not finite."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """Samples and likelihoods of a run, made piece by piece: the same ones, killed or not."""
+    """Samples and likelihoods of a run, stored piece by piece: a killed task resumes exactly."""
 
     run: GenerativeRun
     settings: EvaluationSettings
@@ -55,7 +53,7 @@ class Task:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """All that samples and likelihoods are a function of."""
+        """Everything that samples and likelihoods depend on."""
         settings, data = self.settings, to_config(self.run.experiment.data)
         return {
             "experiment": self.run.named.name,
@@ -71,28 +69,28 @@ class Task:
 
     @property
     def folder(self) -> Path:
-        """The folder in the run whose name holds the hash of the identity."""
+        """The folder in the run, named by a hash of the identity."""
         digest = hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()
         name = f"at{self.run.step}-count{self.settings.count}-seed{self.seed}-{digest[:12]}"
         return self.run.directory.path / "evaluations" / name
 
     def prepare(self) -> None:
-        """Makes the folder, with the identity in it.
+        """Creates the folder and writes the identity into it.
 
         Raises:
-          OSError: if it cannot be written.
+          OSError: if the folder cannot be written.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.folder / "identity.json", self.identity)
 
     def samples(self) -> Drawn:
-        """The samples: those that are kept, and then the others.
+        """Returns the samples: reads the stored ones and draws the others.
 
         Raises:
-          ValueError: if too few of them are samples.
+          ValueError: if too few samples are valid.
         """
         scaling = self.run.layout.scaling
-        columns = kept(self.folder / "samples", self._sample_pieces)
+        columns = load_or_compute(self.folder / "samples", self._sample_pieces)
         whole = columns["usable"]
         if whole.sum() < LEAST:
             raise ValueError(
@@ -106,8 +104,8 @@ class Task:
         )
 
     def likelihoods(self) -> Measured:
-        """The likelihoods of the test split."""
-        columns = kept(self.folder / "likelihoods", self._likelihood_pieces)
+        """Returns the likelihoods of the test split."""
+        columns = load_or_compute(self.folder / "likelihoods", self._likelihood_pieces)
         return Measured(**columns)
 
     def _sample_pieces(self, start: int) -> Iterator[Columns]:
@@ -143,7 +141,7 @@ class Task:
 
 
 def usual_task(run: GenerativeRun, mesh: Mesh) -> Task:
-    """What `evaluate RUN` makes of a run without further options."""
+    """Returns the task of `evaluate RUN` without options."""
     return Task(
         run=run,
         settings=run.experiment.evaluation,

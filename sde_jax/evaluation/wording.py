@@ -1,13 +1,14 @@
-"""How findings are called and written for people."""
+"""Names and numbers of findings as text."""
 
 import math
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-__all__ = ["WORDING", "Wording", "with_error"]
+__all__ = ["WORDING", "Wording", "notes", "with_error"]
 
 
 class Wording(NamedTuple):
-    """A metric in words."""
+    """Title and explanation of a metric."""
 
     title: str
     meaning: str
@@ -15,24 +16,25 @@ class Wording(NamedTuple):
 
 WORDING = {
     "frechet_distance": Wording(
-        "Fréchet distance", "of the Gaussians fitted to the features; lower is better"
+        "Fréchet distance", "between Gaussians fitted to the features; lower is better"
     ),
     "kernel_distance": Wording(
-        "Kernel distance", "squared, without bias (KID): zero for data; lower is better"
+        "Kernel distance", "squared and unbiased (KID); zero for real data; lower is better"
     ),
     "precision": Wording("Precision", "share of samples near training data"),
     "recall": Wording("Recall", "share of training data near samples"),
-    "density": Wording("Density", "training data around a sample, against what they have"),
-    "coverage": Wording("Coverage", "share of training data with a sample near"),
+    "density": Wording("Density", "training data around a sample; one for real data"),
+    "coverage": Wording("Coverage", "share of training data with a sample nearby"),
     "inception_score": Wording("Inception Score", "clear and varied labels; higher is better"),
     "mean_max_logit": Wording(
-        "Mean max logit", "how sure the classifier is; that of data is right"
+        "Mean max logit", "confidence of the classifier; should equal that of real data"
     ),
-    "label_entropy": Wording("Entropy of labels", "in nats, of the labels predicted"),
+    "label_entropy": Wording("Entropy of labels", "entropy of the predicted labels, in nats"),
     "label_distance": Wording(
-        "Distance of labels", "total variation from the labels of training data; lower is better"
+        "Distance of labels",
+        "total variation distance from the labels of training data; lower is better",
     ),
-    "unsure_share": Wording("Unsure", "share that the classifier is not sure of"),
+    "unsure_share": Wording("Unsure", "share that the classifier is unsure of"),
     "closer": Wording(
         "Closer to training data",
         "probability that a sample is closer to its nearest training example than a held-out "
@@ -43,19 +45,19 @@ WORDING = {
         "share of samples nearer than the nearest hundredth of held-out examples",
     ),
     "bits_per_dim": Wording(
-        "Bits per dimension", "of the test split, by an exact density; lower is better"
+        "Bits per dimension", "exact density of the test split; lower is better"
     ),
     "bits_per_dim_bound": Wording(
-        "Bits per dimension, at most", "of the test split, by a bound; lower is better"
+        "Bits per dimension, at most", "upper bound for the test split; lower is better"
     ),
 }
-"""By the names in the record, in the order of tables."""
+"""Wordings by the names in the record, in the order of tables."""
 
 DECIMALS = 6
 
 
 def with_error(value: float | None, stderr: float | None, sign: str = "±") -> str:
-    """A number with its standard error, to two digits of the error where it is known."""
+    """Formats a number with its standard error, rounded to two digits of a known error."""
     if value is None:
         return "none"
     if not stderr:
@@ -69,3 +71,19 @@ def with_error(value: float | None, stderr: float | None, sign: str = "±") -> s
         return f"{value:.{DECIMALS}g} {sign} {stderr:.1e}"
     scale = 10.0**-exponent
     return f"({value * scale:.{places}f} {sign} {stderr * scale:.{places}f})e{exponent}"
+
+
+def notes(finding: Mapping[str, Any]) -> list[str]:
+    """Returns notes on a finding: its expected value, number of examples, test, ranks, failures."""
+    counts = " and ".join("unknown" if n is None else f"{n:,}" for n in finding["counts"])
+    found = [f"{counts} examples"]
+    if finding["expected"] is not None:
+        found.insert(0, f"{finding['expected']:.3g} expected for equal distributions")
+    if finding.get("z") is not None:
+        found.append(f"z = {finding['z']:.1f}, p = {finding['p_value']:.2g}")
+    if finding.get("rank_deficient"):
+        ranks = " and ".join(map(str, finding["ranks"]))
+        found.append(f"ranks {ranks} of {finding['dimension']}")
+    if finding.get("failed"):
+        found.append(f"{len(finding['failed'])} failed")
+    return found

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from sde_jax.arrays import Array, Float, Int, Key, PyTree
 from sde_jax.baselines.conditional import ConditionalDiffusion
 from sde_jax.data.degradation import Degradation, Grey, Half, Smaller
-from sde_jax.data.source import DataSource, DataSpec, Layout
+from sde_jax.data.source import TEST, DataSource, DataSpec, Layout
 from sde_jax.nets import UNetSpec
 from sde_jax.objectives import DenoisingScoreMatching
 from sde_jax.recipes.evaluation_settings import MEASURABLE, EvaluationSettings
@@ -102,5 +102,5 @@ class Conditional(Generative):
 
     def questions(self, source: DataSource) -> Float[Array, "count height width channels"]:
         """What is left of the first held-out images."""
-        first = next(source.batches(jax.random.key(0), "test", QUESTIONS, count=QUESTIONS))
+        first = next(source.batches(jax.random.key(0), TEST, QUESTIONS, count=QUESTIONS))
         return jnp.asarray(self.task.build()(first.x))

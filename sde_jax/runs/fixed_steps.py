@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sde_jax.arrays import Array, Float, Key, PyTree
-from sde_jax.evaluation.task import TRAIN
+from sde_jax.data import TRAIN
 from sde_jax.likelihood import (
     Hutchinson,
     LogLikelihoods,

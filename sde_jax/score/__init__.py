@@ -44,7 +44,6 @@ __all__ = [
     "DenoiserScore",
     "DescendingIndex",
     "EDMPrediction",
-    "FlowSolution",
     "FunctionNetwork",
     "GaussianMixture",
     "LikelihoodGuidance",

@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from sde_jax.arrays import Array, Bool, PRNGKeyArray
-from sde_jax.data.source import Batch, DataSource
+from sde_jax.data import TEST, Batch, DataSource
 from sde_jax.training.devices import batch_sharding, replicate, replicated, shard_batch
 from sde_jax.training.learner import Learner, Metrics, TrainState
 from sde_jax.training.settings import Training
@@ -135,7 +135,7 @@ class HeldOut:
         losses: list[tuple[Array, int]] = []
         batches = self._source.batches(
             self._key_data,
-            "test",
+            TEST,
             self._batch_size,
             count=self._count,
             sharding=batch_sharding(self._mesh),

@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 from tqdm import tqdm
 
-from sde_jax.data.source import DataSource
+from sde_jax.data import TRAIN, DataSource
 from sde_jax.reporting import report
 from sde_jax.training.checkpoint import Checkpoints
 from sde_jax.training.compiled import Dispatched, HeldOut, Updates
@@ -159,7 +159,7 @@ class Loop:
         self.held_out = HeldOut(learner, source, mesh, keys.evaluation, training)
         self.batches = source.stream(
             keys.data,
-            "train",
+            TRAIN,
             training.batch_size,
             start=done.step,
             sharding=batch_sharding(mesh),

@@ -4,7 +4,7 @@ import dataclasses
 
 from jax.sharding import Mesh
 
-from sde_jax.data.source import DataSource
+from sde_jax.data import TEST, DataSource
 
 __all__ = ["Training"]
 
@@ -92,7 +92,7 @@ class Training:
     def check_data(self, source: DataSource) -> None:
         """Raises ValueError if the settings do not fit the data."""
         self._require(
-            self.eval_every == 0 or source.sizes.get("test", 0) > 0,
+            self.eval_every == 0 or source.sizes.get(TEST, 0) > 0,
             "eval_every",
             "be 0 for data without held-out examples (split `test`)",
         )

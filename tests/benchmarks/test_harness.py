@@ -1,4 +1,4 @@
-"""The table: its command line, its processes, its figures."""
+"""Tests of the command line, the processes and the rows of the table."""
 
 import importlib
 import json
@@ -10,8 +10,17 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks import process
-from benchmarks.process import Broken, Environment
-from benchmarks.row import HEADINGS, Asked, Row, Spread, figure, not_installed, number, spread
+from benchmarks.process import Environment, Failure
+from benchmarks.row import (
+    HEADINGS,
+    BenchmarkOptions,
+    Row,
+    Spread,
+    format_number,
+    format_spread,
+    not_installed,
+    spread,
+)
 
 ABOUT = {
     "python": "3.12",
@@ -30,64 +39,66 @@ def a_row(**fields):
     return Row(**{**texts, **figures, **fields})
 
 
-def measuring(monkeypatch, messages):
-    """Lets every benchmark send these messages, and keeps what was asked for."""
-    asked_for = []
+def replace_benchmarks(monkeypatch, messages):
+    """Makes every benchmark send these messages; returns the list of their calls."""
+    calls = []
 
-    def found(name, asked):
-        asked_for.append((name, asked))
+    def run_in_process(name, options):
+        calls.append((name, options))
         yield from messages
 
-    monkeypatch.setattr(command, "found", found)
-    return asked_for
+    monkeypatch.setattr(command, "run_in_process", run_in_process)
+    return calls
 
 
 def cells_of(line):
     return [cell.strip() for cell in line.strip().strip("|").split("|")]
 
 
-def test_every_benchmark_is_a_question_that_can_be_imported():
-    questions = command.questions()
-    assert {"few_steps", "network", "sampling", "cost", "sharding"} <= set(questions)
-    for name, question in questions.items():
-        assert question.endswith("?"), name
+def test_every_benchmark_has_a_description_and_can_be_imported():
+    descriptions = command.descriptions()
+    assert {"few_steps", "network", "sampling", "cost", "sharding"} <= set(descriptions)
+    for name, description in descriptions.items():
+        assert re.match(r"(Measures|Compares) .*\.$", description), name
         assert callable(importlib.import_module(f"benchmarks.{name}").rows)
 
 
-def test_list_prints_each_name_with_its_question(capsys):
+def test_list_prints_each_name_with_its_description(capsys):
     assert command.main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == list(command.questions())
-    assert all(" " in line and line.endswith("?") for line in lines)
+    assert [line.split()[0] for line in lines] == list(command.descriptions())
+    assert all(" " in line and line.endswith(".") for line in lines)
 
 
 @pytest.mark.parametrize(
     ("args", "message"),
-    [(["nothing"], "no benchmark 'nothing': there are"), (["--runs", "/no/where"], "no folder")],
+    [(["nothing"], "no benchmark 'nothing': choose from"), (["--runs", "/no/where"], "no folder")],
 )
-def test_what_is_not_there_is_refused_before_anything_runs(args, message, capsys, monkeypatch):
-    asked_for = measuring(monkeypatch, [])
+def test_unknown_names_and_folders_are_refused_before_anything_runs(
+    args, message, capsys, monkeypatch
+):
+    calls = replace_benchmarks(monkeypatch, [])
     with pytest.raises(SystemExit, match="2"):
         command.main(args)
     assert message in capsys.readouterr().err
-    assert not asked_for
+    assert not calls
 
 
 def test_table_has_a_cell_for_each_heading(monkeypatch, capsys, tmp_path):
     row = a_row(at_least=2.0, compile_seconds=12.34, peak_bytes=3 * 2**20)
-    asked_for = measuring(monkeypatch, [Environment(ABOUT), row])
+    calls = replace_benchmarks(monkeypatch, [Environment(ABOUT), row])
     assert command.main(["cost", "--quick", "--runs", str(tmp_path)]) == 0
-    assert asked_for == [("cost", Asked(quick=True, runs=tmp_path))]
+    assert calls == [("cost", BenchmarkOptions(quick=True, runs=tmp_path))]
     heading, rule, line, _, summary = capsys.readouterr().out.splitlines()
     assert cells_of(heading) == list(HEADINGS)
     assert set(rule) <= set("-| ")
-    found = dict(zip(HEADINGS, cells_of(line), strict=True))
-    assert found["ours"] == "2.00 (1.50 to 2.50) s"
-    assert found["peer's"] == "3.00 s"
-    assert found["at least"] == "2 **missed**"
-    assert found["to compile"] == "12.3 s"
-    assert found["memory"] == "3.00 MiB"
-    assert found["checked"] == "4 is even"
+    cells = dict(zip(HEADINGS, cells_of(line), strict=True))
+    assert cells["ours"] == "2.00 (1.50 to 2.50) s"
+    assert cells["peer's"] == "3.00 s"
+    assert cells["at least"] == "2 **missed**"
+    assert cells["to compile"] == "12.3 s"
+    assert cells["memory"] == "3.00 MiB"
+    assert cells["checked"] == "4 is even"
     for part in (
         "2 x abacus",
         "3 cores of beads",
@@ -99,32 +110,34 @@ def test_table_has_a_cell_for_each_heading(monkeypatch, capsys, tmp_path):
         assert part in summary
 
 
-def test_file_holds_all_that_the_table_shows(monkeypatch, tmp_path):
+def test_json_file_holds_every_field_of_a_row(monkeypatch, tmp_path):
     row = a_row(at_least=1.0)
-    measuring(monkeypatch, [Environment(ABOUT), row])
+    replace_benchmarks(monkeypatch, [Environment(ABOUT), row])
     file = tmp_path / "report.json"
     assert command.main(["cost", "--json", str(file)]) == 0
     report = json.loads(file.read_text())
     assert report["environment"] == ABOUT
-    assert report["broken"] == {}
+    assert report["failed"] == {}
     (stored,) = report["rows"]["cost"]
     for name in ("ours", "theirs", "ratio"):
         stored[name] = Spread(*stored[name])
     assert Row(**stored) == row
 
 
-def test_benchmark_that_breaks_off_keeps_its_rows_and_fails(monkeypatch, capsys, tmp_path):
-    measuring(monkeypatch, [Environment(ABOUT), a_row(), Broken("AssertionError: 4 is odd")])
+def test_failed_benchmark_keeps_its_rows_and_returns_one(monkeypatch, capsys, tmp_path):
+    replace_benchmarks(
+        monkeypatch, [Environment(ABOUT), a_row(), Failure("AssertionError: 4 is odd")]
+    )
     file = tmp_path / "report.json"
     assert command.main(["cost", "network", "--json", str(file)]) == 1
     report = json.loads(file.read_text())
-    assert set(report["broken"]) == {"cost", "network"}
+    assert set(report["failed"]) == {"cost", "network"}
     assert all(len(rows) == 1 for rows in report["rows"].values())
-    assert "cost broke off: AssertionError: 4 is odd" in capsys.readouterr().err
+    assert "cost failed: AssertionError: 4 is odd" in capsys.readouterr().err
 
 
 class Pipe:
-    """Keeps what is sent."""
+    """Records the messages that are sent."""
 
     def __init__(self):
         self.sent = []
@@ -134,30 +147,30 @@ class Pipe:
 
 
 def test_failing_check_ends_a_benchmark_after_its_rows(monkeypatch, capsys):
-    def rows(asked):
+    def rows(options):
         yield a_row()
-        assert asked.quick, "4 is odd"
+        assert options.quick, "4 is odd"
 
     monkeypatch.setitem(sys.modules, "benchmarks.planted", types.SimpleNamespace(rows=rows))
     pipe, quick = Pipe(), Pipe()
-    process.measure("planted", Asked(), pipe)
-    environment, row, broken = pipe.sent
+    process.send_rows("planted", BenchmarkOptions(), pipe)
+    environment, row, failure = pipe.sent
     assert environment.about["cores"] >= 1
     assert {"jax", "torch", "scipy", "diffusers"} <= set(environment.about["packages"])
     assert row == a_row()
-    assert broken.reason.startswith("AssertionError: 4 is odd")
+    assert failure.reason.startswith("AssertionError: 4 is odd")
     assert "4 is odd" in capsys.readouterr().err
-    process.measure("planted", Asked(quick=True), quick)
+    process.send_rows("planted", BenchmarkOptions(quick=True), quick)
     assert [type(message) for message in quick.sent] == [Environment, Row]
     nobody = Pipe()
-    process.measure("no_such", Asked(), nobody)
+    process.send_rows("no_such", BenchmarkOptions(), nobody)
     assert "no_such" in nobody.sent[-1].reason
 
 
 def test_benchmark_runs_in_a_process_of_its_own():
-    first, *others = process.found("sharding", Asked(quick=True))
+    first, *others = process.run_in_process("sharding", BenchmarkOptions(quick=True))
     assert isinstance(first, Environment)
-    # The tests have eight devices by a flag that a new process has, too; counting needs none.
+    # The tests force eight devices by a flag that the new process inherits; counting needs none.
     assert len(others) == 3
     for row in others:
         assert row.peak_bytes is None
@@ -184,10 +197,10 @@ def test_missing_peer_is_named_with_its_remedy():
     assert missing == "no no_such_peer: pip install -e '.[benchmark]'"
     row = a_row(theirs=None, ratio=None, missing=missing, at_least=1.0)
     assert row.reached is None
-    found = dict(zip(HEADINGS, row.cells(), strict=True))
-    assert found["peer's"] == f"missing: {missing}"
-    assert found["ours"] == "2.00 (1.50 to 2.50) s"
-    assert found["at least"] == "1"
+    cells = dict(zip(HEADINGS, row.cells(), strict=True))
+    assert cells["peer's"] == f"missing: {missing}"
+    assert cells["ours"] == "2.00 (1.50 to 2.50) s"
+    assert cells["at least"] == "1"
 
 
 @pytest.mark.parametrize(("value", "reached"), [(0.69, False), (0.7, True), (0.71, True)])
@@ -212,14 +225,14 @@ def test_ratio_is_judged_by_its_value(value, reached):
     ],
 )
 def test_numbers_have_three_digits(value, text):
-    assert number(value) == text
+    assert format_number(value) == text
 
 
 def test_ends_are_shown_where_they_can_be_told_apart():
-    assert figure(Spread(1.0, 0.9999, 1.0001), "s") == "1.00 s"
-    assert figure(Spread(1.0, 0.9, 1.2), "s") == "1.00 (0.900 to 1.20) s"
-    assert figure(Spread.of(4.0, 0.5).scaled(2), "") == "8.00 (7.00 to 9.00)"
-    assert figure(None, "s") == ""
+    assert format_spread(Spread(1.0, 0.9999, 1.0001), "s") == "1.00 s"
+    assert format_spread(Spread(1.0, 0.9, 1.2), "s") == "1.00 (0.900 to 1.20) s"
+    assert format_spread(Spread.of(4.0, 0.5).scaled(2), "") == "8.00 (7.00 to 9.00)"
+    assert format_spread(None, "s") == ""
 
 
 def test_spread_is_of_the_median_and_quartiles():
@@ -230,4 +243,4 @@ def test_spread_is_of_the_median_and_quartiles():
 def test_readme_names_every_benchmark():
     text = (command.Path(command.benchmarks.__path__[0]) / "README.md").read_text()
     named = set(re.findall(r"`(?:python -m benchmarks )?(\w+)", text))
-    assert set(command.questions()) <= named
+    assert set(command.descriptions()) <= named

@@ -1,4 +1,4 @@
-"""The PyTorch network, where PyTorch is installed (the extra `benchmark`)."""
+"""Tests of the PyTorch network, if PyTorch is installed (the extra `benchmark`)."""
 
 import dataclasses
 import warnings
@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks.ddpmpp import Size, example
-from sde_jax.nets.ncsnpp import NCSNppSpec
+from benchmarks.ddpmpp import Size, example_inputs
+from sde_jax.nets import NCSNppSpec
 
 with warnings.catch_warnings(action="ignore"):
     torch = pytest.importorskip("torch")
@@ -25,14 +25,14 @@ TINY = Size("tiny", SPEC, 8)
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """Threads of other tests would make PyTorch's wait for each other."""
+    """Limits PyTorch to one thread; those of other tests would make its threads wait."""
     torch.set_num_threads(1)
 
 
 @pytest.mark.parametrize("attention", [(), (8, 4)])
-def test_network_of_our_weights_says_what_ours_says(attention):
+def test_network_with_our_weights_has_our_outputs(attention):
     size = TINY._replace(spec=dataclasses.replace(SPEC, attention_resolutions=attention))
-    inputs = example(size, 3)
+    inputs = example_inputs(size, 3)
     ours = size.spec.build().apply({"params": inputs.params}, inputs.x, inputs.time)
     for variant in torch_peer.variants():
         theirs = torch_peer.evaluation(variant, size, inputs)()
@@ -40,7 +40,7 @@ def test_network_of_our_weights_says_what_ours_says(attention):
 
 
 def test_every_weight_is_ours():
-    params = example(TINY, 1).params
+    params = example_inputs(TINY, 1).params
     peer = TorchDDPMpp(SPEC, 8, 3)
     weights = weights_of(params, peer)
     assert set(weights) == set(peer.state_dict())
@@ -53,8 +53,8 @@ def test_another_network_is_refused():
 
 
 def test_gradients_agree_and_a_wrong_one_does_not():
-    assert "differ" in network.same_gradient(TINY)
-    params, noise, _ = example(TINY, 4)
+    assert "differ" in network.check_gradient(TINY)
+    params, noise, _ = example_inputs(TINY, 4)
     zero = jax.tree.map(jnp.zeros_like, params)
     t = jnp.linspace(0.1, 0.9, 4)
     found = torch_peer.gradient_difference(TINY, zero, params, noise, t, noise)
@@ -62,8 +62,8 @@ def test_gradients_agree_and_a_wrong_one_does_not():
 
 
 def test_training_step_lowers_the_loss():
-    x0 = network.images(TINY, 8).x
-    params = example(TINY, 1).params
+    x0 = network.noise_images(TINY, 8).x
+    params = example_inputs(TINY, 1).params
     (variant, *_) = torch_peer.variants()
     torch.manual_seed(0)
     step = torch_peer.training_step(variant, TINY, params, x0)

@@ -151,7 +151,7 @@ def test_the_report_has_every_number_and_needs_nothing(evaluated):
         assert html.escape(with_error(found["value"], found["stderr"])) in text, found
         assert WORDING[found["metric"]].title in text
         if found["metric"] == "frechet_distance":
-            assert f"{found['expected']:.3g} expected of one distribution" in text
+            assert f"{found['expected']:.3g} expected for equal distributions" in text
     assert not re.search(r"<script|<link|@import|url\(", text)
     links = re.findall(r'(?:src|href)\s*=\s*"([^"]*)', text)
     assert len(links) == len(record["pictures"])
@@ -178,7 +178,7 @@ def test_copies_are_looked_for_in_the_data_s_own_coordinates_too(evaluated, tmp_
         for features in ("classifier", "coordinates")
         for metric in ("closer", "near")
     }
-    assert "In the data&#x27;s own coordinates" in Path(results["report"]).read_text()
+    assert "<h2>Data coordinates</h2>" in Path(results["report"]).read_text()
 
 
 @pytest.mark.parametrize(

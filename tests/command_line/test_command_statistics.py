@@ -46,7 +46,7 @@ def test_statistics_of_a_runs_data(ring_run):
     found = succeed(*STATISTICS, ring_run, *PLAIN, "--split", "test", "--count", 50)
     assert (found["data"], found["count"], found["features.dimension"]) == ("Ring", 50, 2)
     line = refusal(*STATISTICS, ring_run, *PLAIN)
-    assert "`count` must be stated: there is no end to examples of split 'train'" in line
+    assert "`count` must be stated: split 'train' is endless" in line
 
 
 def test_statistics_of_pictures(pictures):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sde_jax.evaluation.pieces import kept
+from sde_jax.evaluation.pieces import load_or_compute
 
 
 def maker(made, *, total=10, size=4, killed_at=None):
@@ -27,19 +27,19 @@ def check(columns):
 def test_a_kill_costs_only_the_piece_in_the_making(tmp_path, size):
     made = []
     with pytest.raises(KeyboardInterrupt):
-        kept(tmp_path, maker(made, killed_at=8))
+        load_or_compute(tmp_path, maker(made, killed_at=8))
     assert made == list(range(8))
-    check(kept(tmp_path, maker(made, size=size)))
+    check(load_or_compute(tmp_path, maker(made, size=size)))
     assert made == list(range(10))
-    check(kept(tmp_path, maker(made)))
+    check(load_or_compute(tmp_path, maker(made)))
     assert made == list(range(10))
 
 
 def test_a_damaged_piece_is_made_again(tmp_path):
     made = []
-    check(kept(tmp_path, maker(made)))
+    check(load_or_compute(tmp_path, maker(made)))
     second = tmp_path / "00000004.npz"
     second.write_bytes(second.read_bytes()[:100])
     del made[:]
-    check(kept(tmp_path, maker(made)))
+    check(load_or_compute(tmp_path, maker(made)))
     assert made == list(range(4, 10))

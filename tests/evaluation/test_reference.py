@@ -211,7 +211,7 @@ def test_published_statistics_must_be_of_inception_and_of_its_dimension(tmp_path
 
 def test_points_are_drawn_without_end():
     network = coordinates((2,))
-    with pytest.raises(ValueError, match="`count` must be stated: there is no end to .*'train'"):
+    with pytest.raises(ValueError, match="`count` must be stated: split 'train' is endless"):
         of(network, Ring(), "train")
     found = of(network, Ring(), "test")
     assert found.gaussian.count == 10_000

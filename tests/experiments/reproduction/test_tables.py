@@ -40,8 +40,8 @@ def test_a_row_holds_the_first_network_s_numbers_and_only_the_run_s():
 a
 <!-- reproduced: digits_vp mnist_vp -->
 
-| experiment | Bits per dimension | Fréchet distance | evaluations | minutes of training | on | \
-commit |
+| experiment | Bits per dimension | Fréchet distance | evaluations | minutes of training | \
+computer | commit |
 | --- | --- | --- | --- | --- | --- | --- |
 | `digits_vp` | 1.904 ± 0.017 | 12.30 ± 0.46 | 1,051 | 3.0 | 2 CPU cores, jax 0.0 | abc1234 |
 | `mnist_vp` | not yet run |  |  |  |  |  |
