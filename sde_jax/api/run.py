@@ -132,7 +132,7 @@ class Run:
         Args:
           key: fixes the samples.
           count: number of samples.
-          frames: number of states to record of each sample of the first batch.
+          frames: number of states to record after the first one, for samples of the first batch.
           batch_size: number of samples drawn at once.
           **settings: fields of `SamplerSettings` that differ from the experiment's, such as
             ``sampler="unipc", steps=20``.

@@ -1,4 +1,4 @@
-"""A generative adversarial network as an experiment."""
+"""The recipe of a generative adversarial network."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,28 +19,28 @@ from sde_jax.training.settings import Training
 
 @dataclass(frozen=True, kw_only=True)
 class AdversarialNetworks(Generative):
-    """A generator of a data set and its discriminator."""
+    """A generator of images and its discriminator."""
 
     kind: ClassVar[str] = "GAN"
     data: DataSpec
     network: DCGANSpec
     latent_dimension: int = 100
-    """Numbers that an image is generated from."""
+    """Dimension of the latent that an image is generated from."""
     loss: AdversarialLoss = AdversarialLoss()
     optimizer: Adam
-    """The generator's."""
+    """The optimizer of the generator."""
     discriminator_optimizer: Adam
     discriminator_steps: int = 1
-    """Steps of the discriminator in each update, each with its part of the batch."""
+    """Steps of the discriminator in each update, each on its own part of the batch."""
     ema_decay: float
-    """Decay of the running average of the parameters, which is what is sampled."""
+    """Decay of the running average of the parameters. The average is sampled."""
     training: Training
     sampling: None = None
     likelihood: None = None
     evaluation: EvaluationSettings = EvaluationSettings(sampling=None, metrics=MEASURABLE)
 
     def model(self) -> GAN:
-        """Both networks."""
+        """Builds the model, which has both networks."""
         return GAN(
             generator=self.network.build_generator(),
             discriminator=self.network.build_discriminator(),
@@ -48,7 +48,7 @@ class AdversarialNetworks(Generative):
         )
 
     def learner(self, shape: tuple[int, ...]) -> Learner:
-        """What the training loop trains, for images of ``shape``."""
+        """Builds the learner for images of ``shape``."""
         training = self.training
         if training.accumulate > 1:
             raise ValueError(f"`accumulate` must be 1 for a GAN: got {training.accumulate}.")
@@ -72,5 +72,5 @@ class AdversarialNetworks(Generative):
     def sample_fn(
         self, layout: Layout, sampler: Sampler | None, source: Callable[[], DataSource]
     ) -> Draw:
-        """What generates."""
+        """Returns the sampler, which is the generator."""
         return direct_sampler(self.model(), layout.shape)

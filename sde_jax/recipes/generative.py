@@ -1,4 +1,4 @@
-"""Experiments whose runs samples are drawn from and, where there is a density, are measured by."""
+"""Recipes of generative models: they have samples and, in most cases, a density."""
 
 import abc
 from collections.abc import Callable
@@ -19,49 +19,54 @@ from sde_jax.training.settings import Training
 
 
 class Generative(Trainable):
-    """A model of how data are distributed."""
+    """A model of the distribution of data."""
 
     kind = "generative model"
     bits: ClassVar[str] = "bits_per_dim"
-    """What an evaluation calls its bits per dimension, which are no others' of another name."""
+    """Name of its bits per dimension in an evaluation. Only values of one name are comparable."""
 
     sampling: SamplerSettings | None
-    """How `sample` draws, unless told otherwise; None where there is but one way."""
+    """Defaults of `sample`; None for models with a sampler of their own."""
     likelihood: Any
-    """How `likelihood` measures, unless told otherwise; None where nothing can be set."""
+    """Defaults of `likelihood`; None where nothing can be set."""
     evaluation: EvaluationSettings
 
     @property
     def process(self) -> LinearSDE | None:
-        """What samples come about by, if they do so in the data's own coordinates."""
+        """The process that sampling reverses in the data's own coordinates, if there is one."""
         return None
 
     @abc.abstractmethod
     def sample_fn(
         self, layout: Layout, sampler: Sampler | None, source: Callable[[], DataSource]
     ) -> Draw:
-        """What draws samples; not compiled.
+        """Returns the function that draws samples, not compiled.
 
         Args:
-          layout: of the data.
-          sampler: where ``sampling`` is not None, how.
-          source: reads the data, for those who draw from something that is given.
+          layout: shape and scaling of the data.
+          sampler: the sampler; None where ``sampling`` is None.
+          source: reads the data, for models whose samples are conditioned on examples.
         """
 
     def density(self, layout: Layout, settings: Any) -> Density | None:
-        """What measures by ``settings``, such as ``likelihood``; None if there is no density."""
+        """Returns the function that measures densities, not compiled; None if there is none.
+
+        Args:
+          layout: shape and scaling of the data.
+          settings: the settings, such as ``likelihood``.
+        """
         return None
 
 
 class HasSample(Protocol):
-    """A model that is drawn from in but one way."""
+    """A model with a sampler of its own."""
 
     def sample(self, params: PyTree, keys: Key[Array, "batch"], shape: tuple[int, ...]) -> Samples:
-        """One sample of ``shape`` for each key."""
+        """Draws a sample of ``shape`` for each key."""
 
 
 def direct_sampler(model: HasSample, shape: tuple[int, ...]) -> Draw:
-    """What draws from it."""
+    """Returns the function that draws samples of ``shape`` from a model."""
 
     def draw(params: PyTree, keys: Key[Array, "batch"], index: Int[Array, "batch"]) -> Samples:
         return model.sample(params, keys, shape)
@@ -70,10 +75,10 @@ def direct_sampler(model: HasSample, shape: tuple[int, ...]) -> Draw:
 
 
 class HasLosses(Protocol):
-    """A model that is trained by the gradient of losses; see `sde_jax.training.learner.Losses`."""
+    """A model that is trained by the gradient of its losses; see `sde_jax.training.Losses`."""
 
     def init(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> PyTree:
-        """Initial parameters, for examples of ``shape``."""
+        """Returns initial parameters for examples of ``shape``."""
 
     def losses(
         self,

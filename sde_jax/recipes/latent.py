@@ -1,4 +1,4 @@
-"""Latent diffusion as an experiment: a score model of the latents of an autoencoder."""
+"""The recipe of latent diffusion: a score model of the latents of an autoencoder."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,33 +28,33 @@ from sde_jax.training.settings import Training
 
 @dataclass(frozen=True, kw_only=True)
 class LatentScoreModel(Generative):
-    """An autoencoder of a data set, and a score model of its latents."""
+    """An autoencoder of images and a score model of its latents."""
 
     kind: ClassVar[str] = "latent score model"
     bits: ClassVar[str] = "bits_per_dim_bound"
     data: DataSpec
     autoencoder: AutoencoderSpec
     output: OutputName = "gaussian"
-    """What a decoded image says of pixels: gaussian, with one learned deviation, or bernoulli,
-    black or white, whose likelihood is one of data with two grey levels only."""
+    """Distribution of pixels given the latent: gaussian, with one learned deviation, or bernoulli,
+    for black and white. Only data of two grey levels have a bernoulli likelihood."""
     beta: float = 1.0
-    """Weight of the autoencoder's divergence."""
+    """Weight of the divergence in the loss of the autoencoder."""
     sde: LinearSDE
     network: UNetSpec
-    """Of the score; its images are latents."""
+    """Network of the score, a function of latents."""
     optimizer: Adam
     ema_decay: float
-    """Decay of the running average of the parameters, which is what is sampled and measured."""
+    """Decay of the running average of the parameters. The average is sampled and measured."""
     training: Training
     sampling: SamplerSettings = SamplerSettings()
     likelihood: LikelihoodSettings = LikelihoodSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
 
     def model(self, shape: tuple[int, ...]) -> LatentDiffusion:
-        """The model of examples of ``shape``.
+        """Builds the model of examples of ``shape``.
 
         Raises:
-          ValueError: if they do not fit.
+          ValueError: if the shape does not fit the networks.
         """
         autoencoder = VAE(
             encoder=self.autoencoder.encoder(),
@@ -68,13 +68,13 @@ class LatentScoreModel(Generative):
         )
 
     def learner(self, shape: tuple[int, ...]) -> Learner:
-        """What the training loop trains, for images of ``shape``: both networks."""
+        """Builds the learner of both networks for images of ``shape``."""
         return learner_of(self.model(shape), shape, self.optimizer, self.ema_decay, self.training)
 
     def sample_fn(
         self, layout: Layout, sampler: Sampler | None, source: Callable[[], DataSource]
     ) -> Draw:
-        """What decodes the latents that the sampler draws."""
+        """Returns the sampler, which decodes sampled latents."""
         model = self.model(layout.shape)
         assert sampler is not None
 
@@ -84,7 +84,7 @@ class LatentScoreModel(Generative):
         return draw
 
     def density(self, layout: Layout, settings: LikelihoodSettings) -> Density | None:
-        """The bound at one latent; None where the output is no density of the data."""
+        """Returns the bound from one latent; None where the output is not a density of the data."""
         model, likelihood = self.model(layout.shape), settings.build()
         if not output_of(self.output, layout.scaling).is_density:
             return None

@@ -73,7 +73,8 @@ def test_samples_of_images_are_those_of_the_command(on_images, tmp_path):
 
 def test_states_on_the_way_are_recorded(on_points):
     samples = on_points.sample(jax.random.key(0), 2, frames=3)
-    assert samples.trajectory.shape == (2, 3, 2)
+    assert samples.trajectory_times[0, 0] == 1
+    assert samples.trajectory.shape == (2, 4, 2)
     np.testing.assert_allclose(samples.trajectory[:, -1], samples.x, rtol=1e-6)
 
 
@@ -124,8 +125,10 @@ def test_the_same_call_again_compiles_nothing(on_points, monkeypatch):
 
 
 def test_an_evaluation_is_that_of_the_command(on_points, ring_copy):
-    settings = {"count": 40, "likelihood_count": 4, "features": ("coordinates",)}
-    flags = ["--count", 40, "--likelihood-count", 4, "--features", "coordinates"]
+    flags = ["--count", 30, "--likelihood-count", 4, "--features", "coordinates"]
+    flags += ["--metrics", "frechet", "likelihood"]
+    settings = {"count": 30, "likelihood_count": 4, "features": ("coordinates",)}
+    settings["metrics"] = ("frechet", "likelihood")
     results = succeed("evaluate", ring_copy, *flags)["results"]
     record = sde_jax.open_run(ring_copy).evaluate(**settings)
     found = {f["metric"]: f["value"] for f in record["findings"] if f["of"] == "run"}
