@@ -14,13 +14,12 @@ from sde_jax.data.source import TEST, DataSource, DataSpec, Layout
 from sde_jax.nets import UNetSpec
 from sde_jax.objectives import DenoisingScoreMatching
 from sde_jax.recipes.evaluation_settings import MEASURABLE, EvaluationSettings
-from sde_jax.recipes.generative import Generative, learner_of
+from sde_jax.recipes.generative import Generative
 from sde_jax.recipes.interfaces import Draw
 from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.sampling import Sampler, Samples
 from sde_jax.score import ScoreModel
 from sde_jax.sde import LinearSDE
-from sde_jax.training.learner import Learner
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
 
@@ -83,10 +82,6 @@ class Conditional(Generative):
         return ConditionalDiffusion(
             objective=DenoisingScoreMatching(model=score), given=self.task.build()
         )
-
-    def learner(self, shape: tuple[int, ...]) -> Learner:
-        """Builds the learner of both networks for images of ``shape``."""
-        return learner_of(self.model(), shape, self.optimizer, self.ema_decay, self.training)
 
     def sample_fn(
         self, layout: Layout, sampler: Sampler | None, source: Callable[[], DataSource]

@@ -10,14 +10,13 @@ from sde_jax.nets import NetworkSpec
 from sde_jax.objectives import DenoiserRegression
 from sde_jax.randomness import Seeds
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
-from sde_jax.recipes.generative import Generative, learner_of
+from sde_jax.recipes.generative import Generative
 from sde_jax.recipes.interfaces import Density, Draw
 from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.recipes.score import LikelihoodSettings, flow_density, score_sampler
 from sde_jax.sampling import Sampler
 from sde_jax.score import BlindDenoiserScore, DenoiserScore
 from sde_jax.sde import VE
-from sde_jax.training.learner import Learner
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
 
@@ -88,10 +87,6 @@ class DenoiserPrior(Generative):
             for told in (True, False)
         )
         return BothDenoisers(told, blind)
-
-    def learner(self, shape: tuple[int, ...]) -> Learner:
-        """Builds the learner of both denoisers for examples of ``shape``."""
-        return learner_of(self.model(), shape, self.optimizer, self.ema_decay, self.training)
 
     def score(self, params: PyTree) -> DenoiserScore:
         """Returns the score of the denoiser with the noise level as input, by Tweedie's formula."""

@@ -1,16 +1,13 @@
 """The recipe of a normalizing flow."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
 from sde_jax.baselines.coupling_flow import CouplingFlow, CouplingFlowSpec
-from sde_jax.data.source import DataSource, DataSpec, Layout
+from sde_jax.data.source import DataSpec, Layout
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
-from sde_jax.recipes.generative import Generative, direct_sampler, learner_of
-from sde_jax.recipes.interfaces import Density, Draw
-from sde_jax.sampling import Sampler
-from sde_jax.training.learner import Learner
+from sde_jax.recipes.generative import Generative
+from sde_jax.recipes.interfaces import Density
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
 
@@ -34,16 +31,6 @@ class NormalizingFlow(Generative):
     def model(self) -> CouplingFlow:
         """Builds the flow."""
         return CouplingFlow(flow=self.network.build())
-
-    def learner(self, shape: tuple[int, ...]) -> Learner:
-        """Builds the learner for examples of ``shape``."""
-        return learner_of(self.model(), shape, self.optimizer, self.ema_decay, self.training)
-
-    def sample_fn(
-        self, layout: Layout, sampler: Sampler | None, source: Callable[[], DataSource]
-    ) -> Draw:
-        """Returns the sampler, which inverts the flow."""
-        return direct_sampler(self.model(), layout.shape)
 
     def density(self, layout: Layout, settings: None) -> Density:
         """Returns the exact density."""

@@ -1,17 +1,14 @@
 """The recipe of a generative adversarial network."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
 from sde_jax.baselines.adversarial_loss import AdversarialLoss
 from sde_jax.baselines.dcgan import DCGANSpec
 from sde_jax.baselines.gan import GAN, gan_learner
-from sde_jax.data.source import DataSource, DataSpec, Layout
+from sde_jax.data.source import DataSpec
 from sde_jax.recipes.evaluation_settings import MEASURABLE, EvaluationSettings
-from sde_jax.recipes.generative import Generative, direct_sampler
-from sde_jax.recipes.interfaces import Draw
-from sde_jax.sampling import Sampler
+from sde_jax.recipes.generative import Generative
 from sde_jax.training.learner import Learner
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
@@ -68,9 +65,3 @@ class AdversarialNetworks(Generative):
             discriminator_steps=self.discriminator_steps,
             ema_decay=self.ema_decay,
         )
-
-    def sample_fn(
-        self, layout: Layout, sampler: Sampler | None, source: Callable[[], DataSource]
-    ) -> Draw:
-        """Returns the sampler, which is the generator."""
-        return direct_sampler(self.model(), layout.shape)

@@ -15,63 +15,6 @@ from sde_jax.sampling import Sampler, Samples
 from sde_jax.sde import LinearSDE
 from sde_jax.training.learner import Learner, gradient_learner
 from sde_jax.training.optimizer import Adam
-from sde_jax.training.settings import Training
-
-
-class Generative(Trainable):
-    """A model of the distribution of data."""
-
-    kind = "generative model"
-    bits: ClassVar[str] = "bits_per_dim"
-    """Name of its bits per dimension in an evaluation. Only values of one name are comparable."""
-
-    sampling: SamplerSettings | None
-    """Defaults of `sample`; None for models with a sampler of their own."""
-    likelihood: Any
-    """Defaults of `likelihood`; None where nothing can be set."""
-    evaluation: EvaluationSettings
-
-    @property
-    def process(self) -> LinearSDE | None:
-        """The process that sampling reverses in the data's own coordinates, if there is one."""
-        return None
-
-    @abc.abstractmethod
-    def sample_fn(
-        self, layout: Layout, sampler: Sampler | None, source: Callable[[], DataSource]
-    ) -> Draw:
-        """Returns the function that draws samples, not compiled.
-
-        Args:
-          layout: shape and scaling of the data.
-          sampler: the sampler; None where ``sampling`` is None.
-          source: reads the data, for models whose samples are conditioned on examples.
-        """
-
-    def density(self, layout: Layout, settings: Any) -> Density | None:
-        """Returns the function that measures densities, not compiled; None if there is none.
-
-        Args:
-          layout: shape and scaling of the data.
-          settings: the settings, such as ``likelihood``.
-        """
-        return None
-
-
-class HasSample(Protocol):
-    """A model with a sampler of its own."""
-
-    def sample(self, params: PyTree, keys: Key[Array, "batch"], shape: tuple[int, ...]) -> Samples:
-        """Draws a sample of ``shape`` for each key."""
-
-
-def direct_sampler(model: HasSample, shape: tuple[int, ...]) -> Draw:
-    """Returns the function that draws samples of ``shape`` from a model."""
-
-    def draw(params: PyTree, keys: Key[Array, "batch"], index: Int[Array, "batch"]) -> Samples:
-        return model.sample(params, keys, shape)
-
-    return draw
 
 
 class HasLosses(Protocol):
@@ -91,20 +34,80 @@ class HasLosses(Protocol):
         """Returns the loss of each example."""
 
 
-def learner_of(
-    model: HasLosses, shape: tuple[int, ...], optimizer: Adam, ema_decay: float, training: Training
-) -> Learner:
-    """Builds the learner of a model of examples of ``shape``."""
+class HasSample(Protocol):
+    """A model with a sampler of its own."""
 
-    def losses(
-        params: PyTree, seeds: Seeds, batch: Batch, *, deterministic: bool
-    ) -> Float[Array, "batch"]:
-        return model.losses(params, seeds, batch.x, deterministic=deterministic)
+    def sample(self, params: PyTree, keys: Key[Array, "batch"], shape: tuple[int, ...]) -> Samples:
+        """Draws a sample of ``shape`` for each key."""
 
-    return gradient_learner(
-        lambda key: model.init(key, shape),
-        losses,
-        optimizer.build(training.steps),
-        ema_decay=ema_decay,
-        accumulate=training.accumulate,
-    )
+
+class Generative(Trainable):
+    """A model of the distribution of data."""
+
+    kind = "generative model"
+    bits: ClassVar[str] = "bits_per_dim"
+    """Name of its bits per dimension in an evaluation. Only values of one name are comparable."""
+
+    optimizer: Adam
+    ema_decay: float
+    sampling: SamplerSettings | None
+    """Defaults of `sample`; None for models with a sampler of their own."""
+    likelihood: Any
+    """Defaults of `likelihood`; None where nothing can be set."""
+    evaluation: EvaluationSettings
+
+    @property
+    def process(self) -> LinearSDE | None:
+        """The process that sampling reverses in the data's own coordinates, if there is one."""
+        return None
+
+    @abc.abstractmethod
+    def model(self) -> Any:
+        """Builds the model."""
+
+    def learner(self, shape: tuple[int, ...]) -> Learner:
+        """Builds the learner for examples of ``shape``, by default that of a model with losses.
+
+        Raises:
+          ValueError: if the shape does not fit.
+        """
+        model: HasLosses = self.model()
+
+        def losses(
+            params: PyTree, seeds: Seeds, batch: Batch, *, deterministic: bool
+        ) -> Float[Array, "batch"]:
+            return model.losses(params, seeds, batch.x, deterministic=deterministic)
+
+        return gradient_learner(
+            lambda key: model.init(key, shape),
+            losses,
+            self.optimizer.build(self.training.steps),
+            ema_decay=self.ema_decay,
+            accumulate=self.training.accumulate,
+        )
+
+    def sample_fn(
+        self, layout: Layout, sampler: Sampler | None, source: Callable[[], DataSource]
+    ) -> Draw:
+        """Returns the function that draws samples, by default that of the model; not compiled.
+
+        Args:
+          layout: shape and scaling of the data.
+          sampler: the sampler; None where ``sampling`` is None.
+          source: reads the data, for models whose samples are conditioned on examples.
+        """
+        model: HasSample = self.model()
+
+        def draw(params: PyTree, keys: Key[Array, "batch"], index: Int[Array, "batch"]) -> Samples:
+            return model.sample(params, keys, layout.shape)
+
+        return draw
+
+    def density(self, layout: Layout, settings: Any) -> Density | None:
+        """Returns the function that measures densities, not compiled; None if there is none.
+
+        Args:
+          layout: shape and scaling of the data.
+          settings: the settings, such as ``likelihood``.
+        """
+        return None

@@ -13,7 +13,7 @@ from sde_jax.likelihood import LogLikelihoods
 from sde_jax.nets import UNetSpec
 from sde_jax.objectives import DenoisingScoreMatching
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
-from sde_jax.recipes.generative import Generative, learner_of
+from sde_jax.recipes.generative import Generative
 from sde_jax.recipes.interfaces import Density, Draw
 from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.recipes.score import LikelihoodSettings
@@ -21,7 +21,6 @@ from sde_jax.recipes.vae import OutputName, output_of
 from sde_jax.sampling import Sampler, Samples
 from sde_jax.score import ScoreModel
 from sde_jax.sde import LinearSDE
-from sde_jax.training.learner import Learner
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
 
@@ -50,16 +49,17 @@ class LatentScoreModel(Generative):
     likelihood: LikelihoodSettings = LikelihoodSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
 
-    def model(self, shape: tuple[int, ...]) -> LatentDiffusion:
-        """Builds the model of examples of ``shape``.
+    def model(self) -> LatentDiffusion:
+        """Builds the model, which has both networks.
 
         Raises:
-          ValueError: if the shape does not fit the networks.
+          ValueError: if the shape of the data does not fit the networks.
         """
+        layout = self.data.layout()
         autoencoder = VAE(
             encoder=self.autoencoder.encoder(),
-            decoder=self.autoencoder.decoder(shape),
-            output=output_of(self.output, self.data.layout().scaling),
+            decoder=self.autoencoder.decoder(layout.shape),
+            output=output_of(self.output, layout.scaling),
             beta=self.beta,
         )
         score = ScoreModel(network=self.network.build(), sde=self.sde)
@@ -67,15 +67,11 @@ class LatentScoreModel(Generative):
             autoencoder=autoencoder, objective=DenoisingScoreMatching(model=score)
         )
 
-    def learner(self, shape: tuple[int, ...]) -> Learner:
-        """Builds the learner of both networks for images of ``shape``."""
-        return learner_of(self.model(shape), shape, self.optimizer, self.ema_decay, self.training)
-
     def sample_fn(
         self, layout: Layout, sampler: Sampler | None, source: Callable[[], DataSource]
     ) -> Draw:
         """Returns the sampler, which decodes sampled latents."""
-        model = self.model(layout.shape)
+        model = self.model()
         assert sampler is not None
 
         def draw(params: PyTree, keys: Key[Array, "batch"], index: Int[Array, "batch"]) -> Samples:
@@ -85,7 +81,7 @@ class LatentScoreModel(Generative):
 
     def density(self, layout: Layout, settings: LikelihoodSettings) -> Density | None:
         """Returns the bound from one latent; None where the output is not a density of the data."""
-        model, likelihood = self.model(layout.shape), settings.build()
+        model, likelihood = self.model(), settings.build()
         if not output_of(self.output, layout.scaling).is_density:
             return None
 

@@ -1,6 +1,5 @@
 """The recipe of a variational autoencoder."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -8,12 +7,10 @@ from sde_jax.baselines.autoencoder import AutoencoderSpec
 from sde_jax.baselines.output import BernoulliOutput, GaussianOutput, OutputDistribution
 from sde_jax.baselines.vae import VAE
 from sde_jax.data.scaling import ImageScaling, Scaling
-from sde_jax.data.source import DataSource, DataSpec, Layout
+from sde_jax.data.source import DataSpec, Layout
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
-from sde_jax.recipes.generative import Generative, direct_sampler, learner_of
-from sde_jax.recipes.interfaces import Density, Draw
-from sde_jax.sampling import Sampler
-from sde_jax.training.learner import Learner
+from sde_jax.recipes.generative import Generative
+from sde_jax.recipes.interfaces import Density
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
 
@@ -55,33 +52,24 @@ class VariationalAutoencoder(Generative):
     likelihood: BoundSettings = BoundSettings()
     evaluation: EvaluationSettings = EvaluationSettings(sampling=None)
 
-    def model(self, shape: tuple[int, ...], importance_samples: int = 1) -> VAE:
-        """Builds the model of examples of ``shape``.
+    def model(self, importance_samples: int = 1) -> VAE:
+        """Builds the model.
 
         Raises:
-          ValueError: if the shape does not fit the networks.
+          ValueError: if the shape of the data does not fit the networks.
         """
+        layout = self.data.layout()
         return VAE(
             encoder=self.network.encoder(),
-            decoder=self.network.decoder(shape),
-            output=output_of(self.output, self.data.layout().scaling),
+            decoder=self.network.decoder(layout.shape),
+            output=output_of(self.output, layout.scaling),
             beta=self.beta,
             importance_samples=importance_samples,
         )
 
-    def learner(self, shape: tuple[int, ...]) -> Learner:
-        """Builds the learner for images of ``shape``."""
-        return learner_of(self.model(shape), shape, self.optimizer, self.ema_decay, self.training)
-
-    def sample_fn(
-        self, layout: Layout, sampler: Sampler | None, source: Callable[[], DataSource]
-    ) -> Draw:
-        """Returns the sampler, which decodes latents of the prior without the noise of pixels."""
-        return direct_sampler(self.model(layout.shape), layout.shape)
-
     def density(self, layout: Layout, settings: BoundSettings) -> Density | None:
         """Returns the importance weighted bound; None where the output is not a density."""
-        model = self.model(layout.shape, settings.importance_samples)
+        model = self.model(settings.importance_samples)
         return model.log_likelihoods if model.output.is_density else None
 
 

@@ -50,8 +50,8 @@ def by_function():
 
     def network(params, x, time, condition=0.0):
         first, second = params["first"], params["second"]
-        hidden = jnp.tanh(with_time(x, time) @ first["kernel"] + first["bias"])
-        return hidden @ second["kernel"] + second["bias"] + condition
+        hidden = jnp.tanh(with_time(x, time) @ first["kernel"] + first["bias"][None])
+        return hidden @ second["kernel"] + second["bias"][None] + condition
 
     return FunctionNetwork(network), weights()
 
