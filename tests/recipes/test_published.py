@@ -160,7 +160,7 @@ def test_our_own_runs_are_described_in_published_terms_where_they_can_be(
     theirs = load_checkpoint(results["out"], model)
     np.testing.assert_array_equal(theirs(x, 0.3), score(x, 0.3))
     line = refusal("export", ring_run, "--format", "score-sde", "--out", tmp_path / "r.pth")
-    assert "--format score-sde does not apply to ring: only networks for images" in line
+    assert "--format score-sde does not apply to ring: published networks are of" in line
 
 
 def test_what_cannot_be_imported_leaves_nothing(tmp_path, runs):
