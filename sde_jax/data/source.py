@@ -21,8 +21,11 @@ __all__ = [
     "check_request",
 ]
 
-TRAIN, TEST = "train", "test"
-"""The splits of data: training examples and held-out examples."""
+TRAIN = "train"
+"""The split of training examples."""
+
+TEST = "test"
+"""The split of held-out examples."""
 
 ENDLESS = 2**31 - 1
 """The size of a split that has no end."""

@@ -35,10 +35,13 @@ __all__ = [
 ]
 
 PUBLISHED_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+"""SHA-256 of the published file of Inception weights."""
+
 PUBLISHED_URL = (
     "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
     "pt_inception-2015-12-05-6726825d.pth"
 )
+"""Address of the published file of Inception weights."""
 
 VARIANCE_OFFSET = 1e-3
 """Added to the variance of every normalization."""

@@ -32,6 +32,7 @@ PIECE = 4096
 """Rows of published features that are added at a time."""
 
 Identity: TypeAlias = Mapping[str, str | int | float | None]
+"""What statistics depend on, by name: data, features, preprocessing, split and counts."""
 
 
 class StatisticsFileError(ValueError):

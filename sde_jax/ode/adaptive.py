@@ -33,6 +33,8 @@ class FlowSolution(NamedTuple):
 
 
 Method = Literal["bosh3", "dopri5", "tsit5"]
+"""Embedded Runge-Kutta pairs of order 3, 5 and 5: Bogacki-Shampine, Dormand-Prince, Tsitouras."""
+
 # With the evaluations of each step, whose last stage is the first of the next step.
 _METHODS: dict[str, tuple[type[diffrax.AbstractERK], int]] = {
     "bosh3": (diffrax.Bosh3, 3),

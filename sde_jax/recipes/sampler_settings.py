@@ -48,6 +48,8 @@ SamplerName = Literal[
     "sra1",
     "gotta-go-fast",
 ]
+"""Names of the samplers in `SAMPLERS`."""
+
 GridName = Literal["uniform", "log-snr", "karras"]
 
 GRIDS: Mapping[GridName, Callable[..., TimeGrid]] = {

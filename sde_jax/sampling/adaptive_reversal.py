@@ -16,6 +16,7 @@ from sde_jax.sde import LinearSDE
 from sde_jax.validation import require_choices, require_positive
 
 StochasticMethod = Literal["shark", "sra1", "heun"]
+"""Stochastic Runge-Kutta methods of diffrax: ShARK, SRA1 and Heun."""
 
 # First and smallest step, as fractions of the interval in log noise; smaller steps fail the solve.
 _FIRST_STEP = 0.01

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from sde_jax.arrays import Array, Float
 
 Time = Float[Array, "*batch"]
+"""Times in [0, 1], of any shape: 0 is the data, 1 the prior."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from sde_jax.arrays import PyTree
 
 AXIS = "data"
+"""Name of the only axis of the mesh: batches are spread over it."""
 
 SMALL = 2**12
 """Arrays with fewer elements are replicated: sharding them saves nothing and costs a message."""

@@ -13,6 +13,8 @@ from sde_jax.data.source import Batch
 from sde_jax.randomness import Seeds, example_seeds
 
 Metrics = Mapping[str, Float[Array, ""]]
+"""Scalars of one update by name, such as the loss."""
+
 LossGradient = tuple[Float[Array, ""], PyTree]
 
 

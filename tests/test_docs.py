@@ -1,0 +1,357 @@
+"""What README, CONTRIBUTING and the pages of docs/ say, they do."""
+
+import ast
+import configparser
+import dataclasses
+import importlib
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import jax
+import numpy as np
+import PIL.Image
+import pytest
+from in_process import CLASSIFIER, outcome_of, run_command, succeed
+
+import sde_jax
+from sde_jax.api import fitting
+from sde_jax.sde import LinearSDE
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r'^```(\w+)(?: title="([^"\n]+)")?\n(.*?)^```', re.DOTALL | re.MULTILINE)
+BLOCKS = {
+    str(path.relative_to(ROOT)): BLOCK.findall(path.read_text())
+    for path in PAGES
+    if BLOCK.search(path.read_text())
+}
+FACES = ["sde_jax", *re.findall(r"- (sde_jax\.\w+): api/", (ROOT / "mkdocs.yml").read_text())]
+FILES = {title: text for blocks in BLOCKS.values() for _, title, text in blocks if title}
+LINES = list(
+    dict.fromkeys(
+        line.partition("  #")[0].strip()
+        for blocks in BLOCKS.values()
+        for language, _, text in blocks
+        if language == "sh"
+        for line in text.replace("\\\n", "").splitlines()
+    )
+)
+TINY = ("--training.steps", 2, "--training.batch-size", 16, "--training.eval-examples", 16)
+SMALL = ("--network.channels", 8, "--network.multipliers", 1)
+
+pytestmark = pytest.mark.filterwarnings("ignore:the covariances of")
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory):
+    """A folder with what the pages take for granted: definitions, pictures, a home."""
+    folder = tmp_path_factory.mktemp("workshop")
+    (folder / "experiments").symlink_to(ROOT / "experiments")
+    for name, text in FILES.items():
+        (folder / name).write_text(text)
+    draw = np.random.default_rng(0)
+    for path in ("home/pictures", "pictures"):
+        (folder / path).mkdir(parents=True)
+        for index in range(12):
+            grey = draw.integers(0, 256, (8, 8), np.uint8)
+            PIL.Image.fromarray(grey).save(folder / path / f"{index}.png")
+    PIL.Image.fromarray(np.uint8([[255] * 8] * 3 + [[0] * 8] * 5)).save(folder / "mask.png")
+    return folder
+
+
+@pytest.fixture
+def inside(workshop, monkeypatch):
+    """Works in that folder, with `fit` of a small network."""
+    whole = fitting._default_experiment
+
+    def small(*args):
+        experiment = whole(*args)
+        network = dataclasses.replace(
+            experiment.network, channels=8, multipliers=(1,), attention_resolutions=()
+        )
+        training = dataclasses.replace(experiment.training, batch_size=16)
+        return dataclasses.replace(experiment, network=network, training=training)
+
+    monkeypatch.setattr(fitting, "_default_experiment", small)
+    monkeypatch.setattr(fitting, "LEAST_STEPS", 10)
+    monkeypatch.setattr(fitting, "UPDATES_SHARE", 1000)
+    monkeypatch.setenv("HOME", str(workshop / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(workshop / "home/.cache"))
+    monkeypatch.chdir(workshop)
+    return workshop
+
+
+@pytest.fixture(scope="module")
+def runs(workshop):
+    """The runs that the pages take for granted, in that folder."""
+    folder = workshop / "runs"
+    succeed("train", "quickstart", "--workdir", folder / "digits", *SMALL, *TINY)
+    succeed("sample", folder / "digits", "--sampler", "unipc", "--steps", 2, "--count", 4)
+    succeed("train", "digits_classifier", "--workdir", folder / "digits_classifier", *CLASSIFIER)
+
+
+def mixture_was_drawn(names, out):
+    # The mixture's mean is 0.3 * (-1, 0.5) + 0.7 * (1, 0), that of 1000 has an error of .03.
+    assert names["samples"].x.mean(axis=0) == pytest.approx([0.4, 0.15], abs=0.15)
+    assert "501" in out
+
+
+def halves_are_as_far_apart_as_the_finite_sample_bias(names, out):
+    # 64 dimensions, 1000 images each: 64 * 69 / 2000, of which a draw is off by .06.
+    assert names["distance"].bias == pytest.approx(2.21, rel=0.1)
+    assert names["distance"].value == pytest.approx(2.21, abs=0.25)
+
+
+def lopsided_gaussian_was_drawn(names, out):
+    # Of 10,000, with errors of .004 and .003.
+    assert names["samples"].x.mean() == pytest.approx(0.7, abs=0.02)
+    assert names["samples"].x.std() == pytest.approx(0.4, abs=0.015)
+    assert "21" in out
+
+
+def trained_network_draws_the_gaussian(names, out):
+    assert names["samples"].x.mean() == pytest.approx(0.7, abs=0.05)
+    assert names["samples"].x.std() == pytest.approx(0.4, abs=0.05)
+
+
+def a_measurement_guides_as_far_as_its_method_can(names, out):
+    # The exact recursion of PiGDM, of 10,000 samples, not the posterior's .900 and .436.
+    assert names["samples"].x.mean(axis=0) == pytest.approx([1.0, 0.854], abs=0.025)
+    assert names["samples"].x.std(axis=0) == pytest.approx([0.01, 0.463], abs=0.025)
+
+
+def density_is_the_exact_one(names, out):
+    exact = -0.5 * np.array([1.0, 0.0]) - np.log(0.4 * np.sqrt(2 * np.pi))
+    # The mean of p_1 is .0046, and that of the prior 0.
+    assert names["result"].nats == pytest.approx(exact, abs=0.01)
+
+
+def coefficients_belong_together(names, out):
+    sde = names["sde"]
+    assert isinstance(sde, LinearSDE)
+    assert np.asarray(names["change"]) == pytest.approx(np.asarray(names["expected"]), abs=1e-5)
+    assert sde.time_of(sde.noise_to_signal(np.float32(0.3))) == pytest.approx(0.3, rel=1e-5)
+
+
+def run_was_fitted(names, out):
+    assert names["samples"].x.shape == (16, 8, 8, 1)
+    assert names["bits"].bits_per_dim.shape == (16,)
+    assert 0 < names["bits"].bits_per_dim.mean() < 20
+    assert names["run"].step >= 10
+
+
+CHECKS = {
+    "predictor=EulerMaruyama())": mixture_was_drawn,
+    "StreamingMoments": halves_are_as_far_apart_as_the_finite_sample_bias,
+    "DenoiserScore(denoise": lopsided_gaussian_was_drawn,
+    "draw = jax.jit": lopsided_gaussian_was_drawn,
+    "optax.adam": trained_network_draws_the_gaussian,
+    "PiGDM(\n": a_measurement_guides_as_far_as_its_method_can,
+    "ExactTrace())": density_is_the_exact_one,
+    "abs(change - expected)": coefficients_belong_together,
+    "sde_jax.fit": run_was_fitted,
+}
+
+
+@pytest.mark.parametrize("page", [p for p, b in BLOCKS.items() if any(x[0] == "python" for x in b)])
+def test_python_of_a_page_runs_from_top_to_bottom(inside, page, capsys):
+    names: dict = {"__name__": "page"}
+    for language, _, text in BLOCKS[page]:
+        if language == "python":
+            with jax.numpy_rank_promotion("allow"):
+                exec(compile(text, page, "exec"), names)
+            out = capsys.readouterr().out
+            for mark, check in CHECKS.items():
+                if mark in text:
+                    check(names, out)
+
+
+def test_every_check_is_of_a_block():
+    text = "".join(text for blocks in BLOCKS.values() for _, _, text in blocks)
+    assert [mark for mark in CHECKS if mark not in text] == []
+
+
+@pytest.mark.parametrize(("file", "name"), [("my.py", "stripes"), ("plain.py", "plain")])
+def test_own_experiment_builds_a_learner(inside, file, name):
+    names: dict = {"__name__": "page"}
+    exec(FILES[file], names)
+    experiment = names[name]()
+    source = experiment.data.load()
+    experiment.check_data(source)
+    state = jax.eval_shape(experiment.learner(source.shape).init, jax.random.key(0))
+    assert jax.tree.leaves(state.params)
+
+
+REFUSED = {
+    "import checkpoint_8.pth": "checkpoint_8.pth",
+    "runs/ddpmpp": "runs/ddpmpp",
+    "weights inception": "pt_inception",
+    "data statistics cifar10_vp": "cifar10",
+    "data statistics ~/pictures": "Inception weights",
+}
+"""Lines that need what no test has, and what the refusal names."""
+
+USED = {
+    "runs/stripes": (*SMALL, "--training.batch-size", 16, "--training.eval-examples", 16),
+    "runs/plain": TINY[2:],
+    "runs/labels": (*SMALL, *TINY),
+    "runs/noisy": ("--network.channels", 4, "--network.features", 6, *TINY),
+}
+"""Runs that later lines use, with what makes their training short."""
+
+BRIEF = {
+    "sample": ("--count", 4),
+    "likelihood": ("--count", 4),
+    "evaluate": ("--count", 40, "--likelihood-count", 8, "--sampling.steps", 3),
+    "anomalies": ("--count", 4),
+    "edit": ("--count", 2),
+}
+
+
+def options_of(words):
+    """What is added to a line to make it brief."""
+    if words[0] != "train":
+        steps = () if "--steps" in words or words[0] != "edit" else ("--steps", 3)
+        images = ("--images", 1) if {"--demo", "--input"} & set(words) else ()
+        return (*BRIEF.get(words[0], ()), *steps, *images)
+    used = [options for run, options in USED.items() if run in words and "--resume" not in words]
+    return used[0] if used else ("--dry-run",)
+
+
+@pytest.mark.parametrize("line", [line for line in LINES if line.startswith("sde-jax ")])
+def test_line_of_the_tool_does_what_it_says(runs, inside, line):
+    if "compare" in line and not Path("runs/quickstart").exists():
+        shutil.copytree("runs/digits", "runs/quickstart")
+    drawn = next(Path("runs/digits/samples").glob("*.npz")).stem
+    words = [str(Path(word).expanduser()) if word[0] == "~" else word for word in shlex.split(line)]
+    words = [word.replace("NAME", drawn) for word in words[1:]]
+    outcome = run_command(*words, *options_of(words))
+    wanted = [name for start, name in REFUSED.items() if start in line and words[0] != "train"]
+    if wanted:
+        (message,) = outcome.messages
+        assert outcome.code == 2 and message.startswith("error: ") and wanted[0] in message
+    else:
+        assert outcome.code == 0, outcome.stderr
+        assert outcome.stdout
+
+
+def test_benchmarks_are_asked_as_the_pages_say(monkeypatch):
+    from benchmarks.__main__ import main, parse
+
+    lines = [shlex.split(line)[3:] for line in LINES if line.startswith("python -m benchmarks")]
+    assert [parse(words).quick for words in lines] == [words == ["--quick"] for words in lines]
+    assert "likelihood" in outcome_of(main, ["list"]).stdout
+
+
+def test_other_lines_install_what_there_is():
+    known = (
+        "python3 -m venv",
+        "pip install",
+        "pre-commit install",
+        "source",
+        "tfds build",
+        "for i",
+    )
+    tested = ("sde-jax", "python -m benchmarks")
+    assert [line for line in LINES if not line.startswith(known + tested)] == []
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    extras = {
+        extra
+        for line in LINES
+        for names in re.findall(r"\[([\w,]+)\]", line)
+        for extra in names.split(",")
+    }
+    assert extras and extras <= set(setup["options.extras_require"])
+
+
+def test_continuous_integration_runs_the_test_command_of_the_readme():
+    commands = [line for line in LINES if line.startswith("python3 -m venv") and "pytest" in line]
+    assert len(commands) == 1
+    assert commands[0] in (ROOT / ".ci" / "run").read_text()
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_files_that_it_points_to_are_there(page):
+    for path in re.findall(r"\]\((?!http)([^)]+)\)", (ROOT / page).read_text()):
+        name, _, heading = path.partition("#")
+        assert (ROOT / name).is_file(), path
+        titles = re.findall(r"^#+ (.+)$", (ROOT / name).read_text(), re.M) if heading else []
+        slugs = [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
+        assert not heading or heading in slugs, path
+
+
+def documented_constants():
+    """Every module-level name of the package that a string follows."""
+    found = set()
+    for path in (ROOT / "sde_jax").rglob("*.py"):
+        body = ast.parse(path.read_text()).body
+        for node, after in zip(body, body[1:], strict=False):
+            if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+                targets = getattr(node, "targets", [getattr(node, "target", None)])
+                found |= {getattr(target, "id", None) for target in targets}
+    return found
+
+
+def test_public_names_have_docstrings():
+    constants = documented_constants()
+    missing = []
+    for face in FACES:
+        module = importlib.import_module(face)
+        assert module.__doc__
+        for name in module.__all__:
+            value = getattr(module, name)
+            written = callable(value) and value.__doc__ and not value.__doc__.startswith(f"{name}(")
+            if not written and name not in constants and name != "__version__":
+                missing.append(f"{face}.{name}")
+    assert missing == []
+
+
+def test_every_face_has_a_page():
+    packages = {path.parent.name for path in (ROOT / "sde_jax").glob("*/__init__.py")}
+    inner = {"api", "command_line", "editing", "evaluation", "runs"}
+    assert {f"sde_jax.{package}" for package in packages - inner} == set(FACES) - {"sde_jax"}
+    for face in FACES:
+        page = (ROOT / "docs/api" / f"{face.removeprefix('sde_jax.')}.md").read_text()
+        assert f"::: {face}" in page
+    assert [name for name in sde_jax.__all__ if name not in page_of_the_package()] == []
+
+
+def page_of_the_package():
+    return (ROOT / "docs/api/sde_jax.md").read_text()
+
+
+def strings_of_the_package():
+    """Every text of the package, with a ``*`` for what is filled in."""
+    for path in (ROOT / "sde_jax").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                parts = (getattr(part, "value", None) for part in node.values)
+                yield "".join(part if isinstance(part, str) else "*" for part in parts)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+def test_error_messages_are_those_of_the_code():
+    texts = list(strings_of_the_package())
+    messages = re.findall(r"^\*\*`(.+)`\*\*$", (ROOT / "docs/faq.md").read_text(), re.M)
+    assert len(messages) > 9
+    for message in messages:
+        pattern = re.escape(message.removesuffix("...").strip())
+        pattern = re.sub(r"'?\b(NAME|RUN|FILE|WHAT|N)\b'?", r"\\*", pattern.replace(r"\ ", " "))
+        assert any(re.search(pattern, text) for text in texts), message
+
+
+def test_functions_of_the_walks_are_there():
+    walks = (ROOT / "CONTRIBUTING.md").read_text().partition("## Walks")[2]
+    paths = re.findall(r"`([a-z_]+(?:\.\w+)+)`", walks)
+    paths = [path for path in paths if path.split(".")[0] not in ("sde_jax", "config", "learner")]
+    assert len(paths) > 12
+    for path in paths:
+        found = sde_jax
+        for part in path.split("."):
+            if not hasattr(found, part):
+                importlib.import_module(f"{found.__name__}.{part}")
+            found = getattr(found, part)
