@@ -12,8 +12,7 @@ from sde_jax import figures
 from sde_jax.arrays import Float
 from sde_jax.data import TEST
 from sde_jax.metrics import mean_estimate
-from sde_jax.recipes import Conditional
-from sde_jax.recipes.conditional import QUESTIONS
+from sde_jax.recipes import QUESTIONS, Conditional
 from sde_jax.runs import draw_all, open_run_of
 from sde_jax.training import data_mesh
 
