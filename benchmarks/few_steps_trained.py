@@ -19,7 +19,7 @@ import numpy as np
 from benchmarks.row import BenchmarkOptions, Row, Spread, not_installed
 from benchmarks.trained import MissingRunError, TrainedModel, as_spread, open_trained
 from sde_jax.metrics import FrechetDistance
-from sde_jax.runs.generation import example_keys
+from sde_jax.runs import example_keys
 from sde_jax.sampling import ExponentialAdams, LogSNRGrid, Sampler, UniformGrid
 from sde_jax.sde import LinearSDE
 

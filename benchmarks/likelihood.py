@@ -29,8 +29,7 @@ from sde_jax.arrays import Array
 from sde_jax.likelihood import Likelihood, LogLikelihoods, bits_per_dimension
 from sde_jax.ode import AdaptiveSolver, Method
 from sde_jax.recipes import Density, LikelihoodSettings
-from sde_jax.runs.fixed_steps import fixed_steps
-from sde_jax.runs.trained_run import ScoreRun, open_run
+from sde_jax.runs import ScoreRun, fixed_steps, open_run
 from sde_jax.score import MixtureScore, Score
 from sde_jax.training import data_mesh
 

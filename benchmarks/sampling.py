@@ -21,7 +21,7 @@ from benchmarks.row import BenchmarkOptions, Row
 from benchmarks.timing import CompiledProgram, PairedTimes, compile_program, time_call
 from benchmarks.trained import MissingRunError, TrainedModel, format_distance, open_trained
 from sde_jax.metrics import FrechetDistance
-from sde_jax.runs.generation import example_keys
+from sde_jax.runs import example_keys
 from sde_jax.sampling import (
     BatchNormStep,
     ExponentialAdams,

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.row import BenchmarkOptions, Row, Spread, spread
-from sde_jax.runs.catalogue import find
+from sde_jax.runs import find
 
 LIMIT = 10.0
 """Longest permitted start of the digits, in seconds."""

@@ -3,17 +3,20 @@
 import dataclasses
 from typing import NamedTuple
 
-import jax
 import numpy as np
 
 from benchmarks.row import BenchmarkOptions, Spread
 from sde_jax.data import TRAIN, DataNotFoundError, TfdsImages
-from sde_jax.evaluation.features import FeatureNetwork, coordinates
-from sde_jax.evaluation.networks import MissingNetworkError, network
-from sde_jax.evaluation.reference import describe, reference
+from sde_jax.evaluation import (
+    FeatureNetwork,
+    MissingNetworkError,
+    compute_reference,
+    coordinates,
+    describe,
+    network,
+)
 from sde_jax.metrics import FittedGaussian, FrechetDistance, frechet_distance
-from sde_jax.runs.generation import concatenate, generate, is_valid
-from sde_jax.runs.trained_run import ScoreRun, open_run
+from sde_jax.runs import ScoreRun, draw_all, is_valid, open_run
 from sde_jax.sampling import Sampler
 from sde_jax.training import NotARunError, data_mesh
 
@@ -46,16 +49,8 @@ class TrainedModel(NamedTuple):
           AssertionError: if a sample is not finite or took another number of evaluations.
         """
         run = self.run
-        samples = concatenate(
-            generate(
-                run.experiment.sample_fn(run.layout, sampler, lambda: run.source),
-                run.params,
-                key=jax.random.key(0),
-                count=count,
-                batch_size=batch_size,
-                mesh=data_mesh(),
-            )
-        )
+        draw = run.experiment.sample_fn(run.layout, sampler, lambda: run.source)
+        samples = draw_all(draw, run.params, count=count, batch_size=batch_size)
         assert is_valid(samples).all(), "a sample is not finite"
         assert (samples.nfe == evaluations).all(), f"evaluations: {samples.nfe}"
         return samples.x
@@ -82,7 +77,7 @@ def open_trained(options: BenchmarkOptions, name: str) -> TrainedModel:
     except MissingNetworkError:
         features = coordinates(run.layout.shape)
     try:
-        fitted = reference(features, data, TRAIN, mesh=data_mesh()).gaussian
+        fitted = compute_reference(features, data, TRAIN, mesh=data_mesh()).gaussian
     except DataNotFoundError as error:
         raise MissingRunError(f"--data-dir: {' '.join(str(error).split())}") from None
     return TrainedModel(run, features, dataclasses.replace(fitted, groups=()))

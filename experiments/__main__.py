@@ -20,7 +20,7 @@ from sde_jax.command_line.main import run
 from sde_jax.command_line.parsing import parse
 from sde_jax.recipes import Generative
 from sde_jax.reporting import report
-from sde_jax.runs.catalogue import find, names
+from sde_jax.runs import find, names
 from sde_jax.training import join_processes
 
 

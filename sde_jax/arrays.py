@@ -10,10 +10,13 @@ from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 __all__ = [
     "Array",
     "Bool",
+    "Examples",
     "Float",
     "Int",
     "Key",
+    "Keys",
     "PRNGKeyArray",
+    "PerExample",
     "PyTree",
     "expand_like",
     "pytree",
@@ -22,6 +25,9 @@ __all__ = [
 ]
 
 PyTree = Any
+Examples = Float[Array, "batch *shape"]
+PerExample = Float[Array, "batch"]
+Keys = Key[Array, "batch"]
 Kind = TypeVar("Kind", bound=type)
 
 

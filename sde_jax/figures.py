@@ -8,6 +8,7 @@ import math
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import jax.numpy as jnp
 import matplotlib
@@ -30,11 +31,13 @@ __all__ = [
     "image_panel",
     "image_rows",
     "point_frames",
+    "save_figure",
     "trajectory",
     "vector_field",
 ]
 
 Images = Float[Array | np.ndarray, "count height width channels"]
+FilePath = str | os.PathLike[str]
 Points = Float[Array | np.ndarray, "count 2"]
 
 COLOURS = ("#2f6db3", "#d9722e", "#3a9a5b", "#8a5ab5", "#7f7f7f")
@@ -45,7 +48,7 @@ PANEL_FONT_SIZE = 24
 FRAME_FONT_SIZE = 14
 
 
-def image_grid(images: Images, path: str | os.PathLike[str], *, columns: int | None = None) -> None:
+def image_grid(images: Images, path: FilePath, *, columns: int | None = None) -> None:
     """Draws ``images`` with values in [0, 1], row by row, in a grid that is square by default.
 
     Small images are enlarged by an integer factor, without smoothing, to at most 64 pixels. Values
@@ -57,9 +60,7 @@ def image_grid(images: Images, path: str | os.PathLike[str], *, columns: int | N
     _save_image(_tiled(images, columns), path)
 
 
-def image_panel(
-    grids: Mapping[str, Images], path: str | os.PathLike[str], *, columns: int | None = None
-) -> None:
+def image_panel(grids: Mapping[str, Images], path: FilePath, *, columns: int | None = None) -> None:
     """Draws several grids side by side, each as `image_grid` does, under their titles."""
     blocks = [(title, _tiled(images, columns)) for title, images in grids.items()]
     _save_image(_side_by_side(blocks, gap=2 * MARGIN_PIXELS, font_size=PANEL_FONT_SIZE), path)
@@ -67,19 +68,21 @@ def image_panel(
 
 def image_rows(
     columns: Mapping[str, Float[Array | np.ndarray, "count k height width channels"]],
-    path: str | os.PathLike[str],
+    path: FilePath,
+    *,
+    names: Sequence[str] = (),
 ) -> None:
-    """Draws one row per example: for each title, the k images of that example."""
+    """Draws one row per example: its name, if it has one, and for each title its k images."""
     blocks = [
         (title, _tiled(images.reshape(-1, *images.shape[2:]), images.shape[1]))
         for title, images in columns.items()
     ]
+    if names:
+        blocks.insert(0, ("", _named(names, blocks[0][1].height)))
     _save_image(_side_by_side(blocks, gap=MARGIN_PIXELS, font_size=FRAME_FONT_SIZE), path)
 
 
-def trajectory(
-    frames: Sequence[Images], times: Sequence[float], path: str | os.PathLike[str]
-) -> None:
+def trajectory(frames: Sequence[Images], times: Sequence[float], path: FilePath) -> None:
     """Draws the states of samples over time: one column per time, one row per sample."""
     blocks = [
         (f"t = {time:.2f}", _tiled(images, 1)) for time, images in zip(times, frames, strict=True)
@@ -89,7 +92,7 @@ def trajectory(
 
 def curves(
     metrics: Iterable[Mapping[str, float]],
-    path: str | os.PathLike[str],
+    path: FilePath,
     *,
     series: Mapping[str, str],
     ylabel: str = "loss",
@@ -122,12 +125,12 @@ def curves(
     axes.grid(alpha=0.25)
     if drawn:
         axes.legend(frameon=False)
-    _save_figure(figure, path)
+    save_figure(figure, path)
 
 
 def histogram(
     values: Mapping[str, Float[np.ndarray, "count"]],
-    path: str | os.PathLike[str],
+    path: FilePath,
     *,
     xlabel: str,
     bins: int = 50,
@@ -141,12 +144,10 @@ def histogram(
         axes.hist(numbers, edges, density=True, color=colour, histtype="step", lw=1.6, label=label)
     axes.set(xlabel=xlabel, ylabel="density")
     axes.legend(frameon=False)
-    _save_figure(figure, path)
+    save_figure(figure, path)
 
 
-def point_frames(
-    rows: Mapping[str, Sequence[tuple[float, Points]]], path: str | os.PathLike[str]
-) -> None:
+def point_frames(rows: Mapping[str, Sequence[tuple[float, Points]]], path: FilePath) -> None:
     """Plots points in the plane: one row per process, one panel per time.
 
     Args:
@@ -163,13 +164,13 @@ def point_frames(
         for axes, (time, points) in zip(panels, frames, strict=False):
             _scatter(axes, points, colour, extent, title=f"t = {time:.2f}")
         panels[0].set_ylabel(name)
-    _save_figure(figure, path)
+    save_figure(figure, path)
 
 
 def vector_field(
     score: Callable[[Float[Array, "cells 2"], Float[Array, ""]], Float[Array, "cells 2"]],
     frames: Sequence[tuple[float, Points]],
-    path: str | os.PathLike[str],
+    path: FilePath,
 ) -> None:
     """Plots a score as arrows over points at the same time, one panel per time.
 
@@ -196,7 +197,7 @@ def vector_field(
             *cells.T, *unit, length, norm=norm, cmap="viridis", width=0.006, scale=24, pivot="mid"
         )
     figure.colorbar(arrows, ax=panels, label="length of the score", pad=0.01)
-    _save_figure(figure, path)
+    save_figure(figure, path)
 
 
 def _tiled(images: Images, columns: int | None) -> PIL.Image.Image:
@@ -223,8 +224,7 @@ def _side_by_side(
     blocks: Sequence[tuple[str, PIL.Image.Image]], *, gap: int, font_size: int
 ) -> PIL.Image.Image:
     """Arranges the blocks from left to right, each centred under its title."""
-    font_file = pathlib.Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
-    font = PIL.ImageFont.truetype(font_file, font_size)
+    font = _font(font_size)
     widths = [max(block.width, math.ceil(font.getlength(title))) for title, block in blocks]
     top = MARGIN_PIXELS + 2 * font_size
     size = (
@@ -242,6 +242,22 @@ def _side_by_side(
     return canvas
 
 
+def _named(names: Sequence[str], height: int) -> PIL.Image.Image:
+    """Writes names below one another, in rows that share the height equally."""
+    font, row = _font(FRAME_FONT_SIZE), height / len(names)
+    width = math.ceil(max(map(font.getlength, names)))
+    canvas = PIL.Image.new("RGB", (width, height), "white")
+    draw = PIL.ImageDraw.Draw(canvas)
+    for place, name in enumerate(names):
+        draw.text((width, (place + 0.5) * row), name, fill="black", font=font, anchor="rm")
+    return canvas
+
+
+def _font(size: int) -> PIL.ImageFont.FreeTypeFont:
+    file = pathlib.Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+    return PIL.ImageFont.truetype(file, size)
+
+
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots()
@@ -256,22 +272,23 @@ def _scatter(axes: Axes, points: Points, colour: str, extent: float, *, title: s
 
 
 def _extent(frames: Iterable[Points]) -> float:
-    """Returns half the side of a square with 99.9% of the finite coordinates, 1 if there are
-    none."""
+    """Returns half the side of a square with 99.9% of the finite coordinates, or 1."""
     coordinates = np.abs(np.concatenate([np.asarray(points).ravel() for points in frames]))
     finite = coordinates[np.isfinite(coordinates)]
     return 1.1 * float(np.quantile(finite, 0.999)) if finite.size else 1.0
 
 
-def _save_image(image: PIL.Image.Image, path: str | os.PathLike[str]) -> None:
+def _save_image(image: PIL.Image.Image, path: FilePath) -> None:
     with whole_file(pathlib.Path(path)) as file:
         image.save(file, format="png")
 
 
-def _save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
+def save_figure(figure: Figure, path: FilePath, *, dpi: float = 150, tight: bool = True) -> None:
+    """Writes a figure in the format of the path's suffix, by default without wide margins."""
     suffix = pathlib.Path(path).suffix.removeprefix(".") or "png"
+    margins: dict[str, Any] = {"bbox_inches": "tight", "pad_inches": 0.08} if tight else {}
     with whole_file(pathlib.Path(path)) as file:
-        figure.savefig(file, format=suffix, dpi=150, bbox_inches="tight", pad_inches=0.08)
+        figure.savefig(file, format=suffix, dpi=dpi, **margins)
 
 
 def draw_picture(samples: np.ndarray, title: str, path: pathlib.Path) -> None:

@@ -17,7 +17,7 @@ from sde_jax.objectives import (
     StratifiedTimes,
     UniformTimes,
 )
-from sde_jax.objectives.denoising import draw
+from sde_jax.objectives.denoising import draw_noise
 from sde_jax.randomness import example_seeds, unit_noise
 from sde_jax.score import ScoreModel
 from sde_jax.sde import VP
@@ -43,7 +43,7 @@ def test_noise_and_times_of_a_batch_are_independent_and_of_their_laws(key):
     @jax.vmap
     def batch(key):
         seeds, x0 = example_seeds(key, SIZE), jnp.zeros((SIZE, DIMENSION))
-        drawn = draw(MODEL, UniformTimes(t_min=0.2), seeds, x0, deterministic=True)
+        drawn = draw_noise(MODEL, UniformTimes(t_min=0.2), seeds, x0, deterministic=True)
         places = seeds.quantiles * SIZE - jnp.arange(SIZE)
         return drawn.noise.reshape(-1), (drawn.times.t - 0.2) / 0.8, places
 
@@ -68,7 +68,9 @@ def test_what_is_split_from_a_seed_is_independent(key):
 PLAIN = {
     "denoising": DenoisingScoreMatching(model=MODEL, times=UniformTimes()),
     "sliced": SlicedScoreMatching(model=MODEL, times=UniformTimes(), projection="sphere"),
-    "denoiser": DenoiserRegression(network=MODEL.network, told=True, level_min=0.1, level_max=2.0),
+    "denoiser": DenoiserRegression(
+        network=MODEL.network, noise_conditional=True, level_min=0.1, level_max=2.0
+    ),
 }
 
 

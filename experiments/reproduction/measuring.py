@@ -9,7 +9,7 @@ from typing import Any
 
 from experiments.reproduction.order import find_study
 from experiments.reproduction.paths import Paths
-from experiments.reproduction.result import Result, computer, revision
+from experiments.reproduction.result import Result
 from experiments.studies.study import Study
 from sde_jax.atomic import write_json
 from sde_jax.recipes import to_config
@@ -53,13 +53,7 @@ def measured(
     started, here = time.monotonic(), environment()
     results = study.measure(runs, pictures)
     minutes = results.get("minutes", (time.monotonic() - started) / 60)
-    result = Result(
-        name=name,
-        results=results,
-        minutes=round(minutes, 2),
-        computer=computer(here),
-        commit=revision(here),
-    )
+    result = Result.found(name, results, minutes, here)
     write_json(record, {"identity": identity, "result": result.to_json()})
     return result
 

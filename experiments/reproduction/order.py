@@ -1,7 +1,7 @@
 """Names of the experiments and studies of experiments/README.md, in its order."""
 
 from experiments.studies.study import Study
-from sde_jax.runs.catalogue import definitions
+from sde_jax.runs import definitions
 
 __all__ = ["FULL_SIZE", "ORDER", "find_study", "study_names"]
 

@@ -34,6 +34,19 @@ class Result:
         """Returns the command that reproduces it."""
         return f"python -m experiments {self.name}"
 
+    @classmethod
+    def found(
+        cls, name: str, results: Mapping[str, Any], minutes: float, environment: Environment
+    ) -> Self:
+        """Builds the result of what ran for these minutes in an environment."""
+        return cls(
+            name=name,
+            results=results,
+            minutes=round(minutes, 2),
+            computer=computer(environment),
+            commit=revision(environment),
+        )
+
     def write(self, folder: Path) -> None:
         """Writes ``<name>.json``."""
         folder.mkdir(parents=True, exist_ok=True)

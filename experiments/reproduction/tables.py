@@ -12,14 +12,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.reproduction.details import findings_table
 from experiments.reproduction.order import find_study, study_names
 from experiments.reproduction.result import Result
 from experiments.studies.reports import report_of
 from sde_jax.atomic import whole_file
-from sde_jax.evaluation.markdown import markdown_table
-from sde_jax.evaluation.wording import WORDING, with_error
-from sde_jax.runs.catalogue import find
+from sde_jax.evaluation import WORDING, markdown_table, with_error
+from sde_jax.runs import find
 
 __all__ = ["read_results", "rewrite_tables", "with_tables"]
 
@@ -58,30 +56,32 @@ def with_tables(text: str, known: Mapping[str, Result]) -> str:
 
     def filled(match: re.Match[str]) -> str:
         start, kind, names, end = match.groups()
-        if kind == "reproduced":
-            lines = table_of(names.split(), known)
-        else:
-            lines = details_of(names.split(), known, DETAILS[kind])
-        return "\n".join([start, *lines, "", end])
+        return "\n".join([start, *table_of(kind, names.split(), known), "", end])
 
     return BLOCK.sub(filled, text)
 
 
-def table_of(names: Sequence[str], known: Mapping[str, Result]) -> Iterator[str]:
-    """Yields the lines of the table of each study, and of one table of all experiments."""
-    studies = [name for name in study_names() if name in names]
+def table_of(kind: str, names: Sequence[str], known: Mapping[str, Result]) -> Iterator[str]:
+    """Yields the lines of one table of all experiments, or of a table of each name."""
+    if kind == "reproduced" and names[0] not in study_names():
+        yield from table_of_experiments({name: row_of(known.get(name)) for name in names})
+        return
     for name in names:
-        if name not in studies:
-            continue
-        if name not in known:
-            yield f"`python -m experiments {name}`: {NOT_YET}."
-            continue
-        yield from find_study(name).table(known[name].results)
-        yield ""
-        yield caption(known[name])
-    rows = {name: row_of(known.get(name)) for name in names if name not in studies}
-    if rows:
-        yield from table_of_rows(rows)
+        if name in known:
+            yield from TABLES[kind](known[name])
+        else:
+            command = f"python -m experiments {name}" if kind == "reproduced" else name
+            yield f"`{command}`: {NOT_YET}."
+
+
+def study_table(result: Result) -> Iterator[str]:
+    """Yields the table of a study and the line below it."""
+    yield from find_study(result.name).table(result.results)
+    yield ""
+    yield (
+        f"`{result.command}`, given the trained runs: {minutes(result.minutes)} minutes of "
+        f"{result.computer}, commit {result.commit}."
+    )
 
 
 def report_table(result: Result) -> Iterator[str]:
@@ -91,42 +91,46 @@ def report_table(result: Result) -> Iterator[str]:
         yield from report.table(result.results["report"])
 
 
-DETAILS: Mapping[str, Callable[[Result], Iterator[str]]] = {
+def findings_table(result: Result) -> Iterator[str]:
+    """Yields a row for each metric, with columns for samples and held-out data in each network.
+
+    The value expected of two sets of these sizes from one distribution is in brackets.
+    """
+    findings = result.results["findings"]
+    columns = list(dict.fromkeys((f["features"], f["of"]) for f in findings if f["features"]))
+    cells = {(f["metric"], f["features"] or columns[0][0], f["of"]): cell(f) for f in findings}
+    metrics = {f["metric"] for f in findings}
+    yield from markdown_table(
+        ["", *(f"{features}: {'samples' if of == 'run' else of}" for features, of in columns)],
+        (
+            [WORDING[metric].title, *(cells.get((metric, *column), "") for column in columns)]
+            for metric in WORDING
+            if metric in metrics
+        ),
+    )
+
+
+TABLES: Mapping[str, Callable[[Result], Iterator[str]]] = {
+    "reproduced": study_table,
     "findings": findings_table,
     "report": report_table,
 }
 
 
-def details_of(
-    names: Sequence[str], known: Mapping[str, Result], table: Callable[[Result], Iterator[str]]
-) -> Iterator[str]:
-    """Yields the lines of the tables of findings or of reports."""
-    for name in names:
-        if name in known:
-            yield from table(known[name])
-        else:
-            yield f"`{name}`: {NOT_YET}."
+def cell(finding: Mapping[str, Any]) -> str:
+    """Returns a value, its error, and the value expected of one distribution."""
+    shown = with_error(finding["value"], finding["stderr"])
+    expected = finding.get("expected")
+    return shown if expected is None else f"{shown} ({expected:.3g})"
 
 
-def caption(result: Result) -> str:
-    """Returns the line below the table of a study."""
-    return (
-        f"`{result.command}`, given the trained runs: {minutes(result.minutes)} minutes of "
-        f"{result.computer}, commit {result.commit}."
-    )
-
-
-def table_of_rows(rows: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+def table_of_experiments(rows: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
     """Yields a row for each experiment, without empty columns."""
     titles = [title for title in COLUMNS if any(title in row for row in rows.values())] or [""]
-
-    def cells(row: Mapping[str, str]) -> list[str]:
-        if not row:
-            return [NOT_YET, *[""] * (len(titles) - 1)]
-        return [row.get(title, "") for title in titles]
-
+    shown = {name: row or {titles[0]: NOT_YET} for name, row in rows.items()}
     yield from markdown_table(
-        ["experiment", *titles], ([f"`{name}`", *cells(row)] for name, row in rows.items())
+        ["experiment", *titles],
+        ([f"`{name}`", *(row.get(t, "") for t in titles)] for name, row in shown.items()),
     )
 
 

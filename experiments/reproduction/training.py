@@ -7,15 +7,11 @@ from typing import Any
 
 from experiments.reproduction.measuring import measured
 from experiments.reproduction.paths import Paths
-from experiments.reproduction.result import Result, computer, revision
+from experiments.reproduction.result import Result
 from experiments.studies.reports import report_of
-from sde_jax.evaluation.evaluation import evaluate
-from sde_jax.evaluation.task import usual_task
+from sde_jax.evaluation import evaluate, usual_task
 from sde_jax.recipes import Generative, Named, Trainable
-from sde_jax.runs.catalogue import find
-from sde_jax.runs.status import training_seconds
-from sde_jax.runs.trained_run import open_generative
-from sde_jax.runs.training import run
+from sde_jax.runs import find, open_generative, train_experiment, training_seconds
 from sde_jax.training import NotARunError, RunDirectory, RunError, data_mesh, normal, saved_steps
 
 __all__ = ["reproduce_experiment"]
@@ -31,7 +27,7 @@ def reproduce_experiment(name: str, paths: Paths) -> Result:
     named = dataclasses.replace(named, experiment=paths.with_data(named.experiment))
     path = paths.runs / name
     if not is_finished(path, named):
-        trained = run(named, path, resume=True)
+        trained = train_experiment(named, path, resume=True)
         if trained.stopped:
             raise RunError(f"{name} stopped at step {trained.step}: the same command continues it")
     results: dict[str, Any] = {"step": named.experiment.training.steps}
@@ -40,13 +36,8 @@ def reproduce_experiment(name: str, paths: Paths) -> Result:
         fields = ("weights", "samples", "sampling", "findings")
         results |= {field: record[field] for field in fields}
     first = json.loads((path / "versions.json").read_text())[0]
-    result = Result(
-        name=name,
-        results=results,
-        minutes=round(training_seconds(RunDirectory.open(path)) / 60, 2),
-        computer=computer(first),
-        commit=revision(first),
-    )
+    minutes = training_seconds(RunDirectory.open(path)) / 60
+    result = Result.found(name, results, minutes, first)
     report = report_of(named)
     if report is None:
         return result

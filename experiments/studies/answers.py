@@ -5,18 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from experiments.studies.study import Report
 from sde_jax import figures
-from sde_jax.arrays import Array, Float
+from sde_jax.arrays import Float
 from sde_jax.data import TEST
 from sde_jax.metrics import mean_estimate
-from sde_jax.recipes import Conditional
-from sde_jax.recipes.conditional import QUESTIONS
-from sde_jax.runs.generation import concatenate, generate
-from sde_jax.runs.trained_run import TrainedRun, open_run_of
+from sde_jax.recipes import QUESTIONS, Conditional
+from sde_jax.runs import draw_all, open_run_of
 from sde_jax.training import data_mesh
 
 __all__ = ["Answers"]
@@ -45,8 +42,9 @@ class Answers(Report):
         questions = run.experiment.questions(source)
         regressed = jax.jit(lambda params, y: model.regress(params, y, x.shape[-1]))
         mean = np.asarray(to_unit(regressed(run.params, questions)))
-        answers = np.asarray(to_unit(draw(run, ANSWERS * len(questions))))
-        answers = answers.reshape(ANSWERS, *mean.shape)
+        draw, count = run.sample_fn(run.experiment.evaluation.sampling), ANSWERS * len(questions)
+        drawn = draw_all(draw, run.params, count=count, batch_size=BATCH_SIZE).x
+        answers = np.asarray(to_unit(drawn)).reshape(ANSWERS, *mean.shape)
         given, truth = np.asarray(to_unit(questions)), np.asarray(to_unit(x))
         figures.image_rows(
             {
@@ -66,19 +64,6 @@ class Answers(Report):
             "deviation": float(np.sqrt(answers.var(axis=0, ddof=1).mean())),
             "count": len(truth),
         }
-
-
-def draw(run: TrainedRun[Conditional], count: int) -> Array:
-    """Returns samples in model coordinates, by the evaluation's sampler."""
-    parts = generate(
-        run.sample_fn(run.experiment.evaluation.sampling),
-        run.params,
-        key=jax.random.key(0),
-        count=count,
-        batch_size=BATCH_SIZE,
-        mesh=data_mesh(),
-    )
-    return jnp.asarray(concatenate(parts).x)
 
 
 def error(answer: Float[np.ndarray, "count ..."], truth: Float[np.ndarray, "count ..."]) -> Any:

@@ -1,23 +1,25 @@
 """Compares models of the same data in one table and figure, in the features of one classifier."""
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from experiments.studies.drawn import kept_samples, seconds_per_image
 from experiments.studies.study import Results, Study
-from sde_jax.atomic import whole_file
-from sde_jax.evaluation.comparison import newest
-from sde_jax.evaluation.features import classifier, features_of
-from sde_jax.evaluation.markdown import markdown_table
-from sde_jax.evaluation.wording import WORDING, with_error
-from sde_jax.runs.status import training_seconds
-from sde_jax.runs.trained_run import GenerativeRun, open_generative
+from sde_jax import figures
+from sde_jax.evaluation import (
+    WORDING,
+    classifier,
+    draw_values,
+    features_of,
+    markdown_table,
+    newest,
+    with_error,
+)
+from sde_jax.runs import open_generative, training_seconds
 from sde_jax.training import data_mesh
 
 __all__ = ["Comparison"]
@@ -55,7 +57,7 @@ class Comparison(Study):
         """Returns findings of each model and of held-out data, with the times of the models."""
         network = classifier(runs / self.classifier)
         found: dict[str, Any] = {}
-        rows: dict[str, tuple[np.ndarray, list[np.ndarray]]] = {}
+        rows: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         for title, name in self.models:
             run, record = open_generative(runs / name, data_mesh()), newest(runs / name)
             found.setdefault(REAL, {"findings": findings(record, of=REAL)})
@@ -68,7 +70,7 @@ class Comparison(Study):
                 "findings": findings(record, of="run"),
                 "count": len(drawn.data),
                 "evaluations": drawn.nfe,
-                "seconds_per_image": timed(run),
+                "seconds_per_image": seconds_per_image(run, TIMED),
                 "training_minutes": training_seconds(run.directory) / 60,
                 "step": run.step,
             }
@@ -107,84 +109,28 @@ def findings(record: Mapping[str, Any], of: str) -> dict[str, dict[str, Any]]:
     return kept
 
 
-def timed(run: GenerativeRun) -> float:
-    """Returns the seconds of a sample in a batch."""
-    draw = run.sample_fn(run.experiment.evaluation.sampling)
-    return seconds_per_image(draw, run.params, TIMED)
-
-
-def best_of_each(images: np.ndarray, logits: np.ndarray) -> list[np.ndarray]:
+def best_of_each(images: np.ndarray, logits: np.ndarray) -> np.ndarray:
     """Returns for each label the image with its largest logit; white where no image has it."""
-    labels, blank = logits.argmax(axis=1), np.ones_like(images[0])
-    best = []
-    for label in range(logits.shape[1]):
-        ours = np.flatnonzero(labels == label)
-        best.append(images[ours[logits[ours, label].argmax()]] if len(ours) else blank)
-    return best
+    own = np.where(logits == logits.max(axis=1, keepdims=True), logits, -np.inf)
+    known = np.isfinite(own.max(axis=0)).reshape(-1, *[1] * (images.ndim - 1))
+    return np.where(known, images[own.argmax(axis=0)], 1)
 
 
-def draw_images(rows: Mapping[str, tuple[np.ndarray, list[np.ndarray]]], path: Path) -> None:
+def draw_images(rows: Mapping[str, tuple[np.ndarray, np.ndarray]], path: Path) -> None:
     """Draws a row for each model: its first samples, and its best of each label."""
-    labels = len(next(iter(rows.values()))[1])
-    figure = Figure(figsize=(2.0 + 0.42 * (SHOWN + labels + 1), 0.75 + 0.44 * len(rows)))
-    left = 2.0 / figure.get_figwidth()
-    top = 1 - 0.65 / figure.get_figheight()
-    grid = figure.add_gridspec(
-        len(rows),
-        SHOWN + labels + 1,
-        left=left,
-        right=0.995,
-        top=top,
-        bottom=0.02,
-        wspace=0.06,
-        hspace=0.06,
-    )
-    for line, (title, (samples, best)) in enumerate(rows.items()):
-        for column, image in [*enumerate(samples), *enumerate(best, SHOWN + 1)]:
-            axes = figure.add_subplot(grid[line, column])
-            axes.imshow(
-                image if image.shape[-1] == 3 else image[..., 0], cmap="gray", vmin=0, vmax=1
-            )
-            axes.set(xticks=[], yticks=[])
-            axes.spines[:].set_visible(False)
-            if column == 0:
-                axes.set_ylabel(title, rotation=0, ha="right", va="center", fontsize=10)
-            if line == 0 and column > SHOWN:
-                axes.set_title(str(column - SHOWN - 1), fontsize=9)
-            if line == 0 and column in (0, SHOWN + 1):
-                above = "The first samples" if column == 0 else "The best of each label"
-                place = axes.get_position()
-                figure.text(place.x0, place.y1 + 0.3 / figure.get_figheight(), above, fontsize=11)
-    with whole_file(path) as file:
-        figure.savefig(file, format="png", dpi=150)
+    samples, best = (np.stack(images) for images in zip(*rows.values(), strict=True))
+    columns = {"The first samples": samples, "The best of each label, from 0": best}
+    figures.image_rows(columns, path, names=list(rows))
 
 
 def draw_numbers(models: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     """Draws a panel for each metric: the models with errors, and a line for held-out data."""
-    shown = [name for name in METRICS if any(name in m["findings"] for m in models.values())]
-    columns = math.ceil(len(shown) / 2)
-    titles = [title for title in models if title != REAL]
-    size = (3.0 * columns + 1.2, 2 * (0.7 + 0.26 * len(titles)))
-    figure = Figure(figsize=size, layout="constrained")
-    figure.suptitle("Samples of each model, with standard errors", fontsize=11)
-    panels = figure.subplots(2, columns, sharey=True, squeeze=False).ravel()
-    for panel in panels[len(shown) :]:
-        panel.set_visible(False)
-    for panel, name in zip(panels, shown, strict=False):
-        for place, title in enumerate(titles):
-            finding = models[title]["findings"].get(name)
-            if finding is not None and finding["value"] is not None:
-                error = finding["stderr"] or np.nan
-                panel.errorbar(finding["value"], place, xerr=error, fmt="o", color="#2f6db3", ms=4)
-        real = models[REAL]["findings"].get(name)
-        if real is not None:
-            panel.axvline(real["value"], color="#d9722e", lw=1.2, ls="--", label=REAL)
-            panel.legend(frameon=False, fontsize=7, loc="best")
-        panel.set(yticks=range(len(titles)), ylim=(len(titles) - 0.5, -0.5))
-        panel.set_yticklabels(titles, fontsize=8)
-        panel.tick_params(axis="x", labelsize=8)
-        panel.set_title(WORDING[name].title, fontsize=9)
-        panel.grid(axis="y", alpha=0.25)
-        panel.spines[["top", "right"]].set_visible(False)
-    with whole_file(path) as file:
-        figure.savefig(file, format="png", dpi=150)
+    found = {title: model["findings"] for title, model in models.items() if title != REAL}
+    real = models[REAL]["findings"]
+    shown = [name for name in METRICS if any(name in of for of in (real, *found.values()))]
+    draw_values(
+        {WORDING[name].title: [of.get(name) for of in found.values()] for name in shown},
+        list(found),
+        path,
+        known={WORDING[name].title: real.get(name) for name in shown},
+    )

@@ -1,18 +1,16 @@
-"""Samples of a run as its evaluation stores them, and their cost."""
+"""Samples of a run as its evaluation stores them, and the time that they take."""
 
 import time
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import PyTree
-from sde_jax.evaluation.task import Drawn, usual_task
-from sde_jax.recipes import Draw
-from sde_jax.runs.generation import batch_drawer, example_keys
-from sde_jax.runs.trained_run import GenerativeRun
+from sde_jax.evaluation import Drawn, usual_task
+from sde_jax.runs import GenerativeRun, batch_drawer, example_keys
 from sde_jax.training import data_mesh
 
-__all__ = ["kept_samples", "seconds_per_image"]
+__all__ = ["kept_samples", "seconds_of", "seconds_per_image"]
 
 
 def kept_samples(run: GenerativeRun) -> Drawn:
@@ -20,11 +18,20 @@ def kept_samples(run: GenerativeRun) -> Drawn:
     return usual_task(run, data_mesh()).samples()
 
 
-def seconds_per_image(draw: Draw, params: PyTree, count: int) -> float:
-    """Returns the seconds of an image in a batch of ``count``, without compilation."""
-    compiled, index = batch_drawer(draw, data_mesh()), jnp.arange(count)
-    keys = example_keys(jax.random.key(0), 0, count)
-    jax.block_until_ready(compiled(params, keys, index))
+def seconds_per_image(run: GenerativeRun, count: int) -> float:
+    """Returns the seconds of an image of the evaluation, in a compiled batch of ``count``."""
+    draw = batch_drawer(run.sample_fn(run.experiment.evaluation.sampling), data_mesh())
+    keys, index = example_keys(jax.random.key(0), 0, count), jnp.arange(count)
+
+    def batch() -> None:
+        jax.block_until_ready(draw(run.params, keys, index))
+
+    batch()
+    return seconds_of(batch) / count
+
+
+def seconds_of(call: Callable[[], object]) -> float:
+    """Returns the seconds of one call."""
     started = time.perf_counter()
-    jax.block_until_ready(compiled(params, keys, index))
-    return (time.perf_counter() - started) / count
+    call()
+    return time.perf_counter() - started

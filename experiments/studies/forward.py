@@ -14,7 +14,7 @@ from experiments.studies.forward_pictures import View
 from experiments.studies.study import Results, Study
 from sde_jax.arrays import Array, Float
 from sde_jax.data import TEST, DataSpec
-from sde_jax.evaluation.markdown import markdown_table
+from sde_jax.evaluation import markdown_table
 from sde_jax.score import GaussianMixture
 from sde_jax.sde import VE, VP, CosineVP, LinearSDE, OrnsteinUhlenbeck, SubVP
 
@@ -142,37 +142,25 @@ def views(sde: LinearSDE, x0: Image, times: Sequence[float]) -> list[View]:
     an image in [-1, 1] out of this range. The plane extends three deviations of the marginal,
     ``3 sqrt(alpha^2 + sigma^2)``, to each side.
     """
-    t = jnp.asarray(times)
-    alpha, sigma = sde.alpha(t), sde.sigma(t)
-    noise = jax.random.normal(jax.random.key(0), x0.shape)
-    images = jax.vmap(lambda a, s: 0.5 + 0.5 * (a * x0 + s * noise) / (a + 2 * s))(alpha, sigma)
-    extents = EXTENT * jnp.sqrt(alpha**2 + sigma**2)
-    data = mixture()
+    noise, data = jax.random.normal(jax.random.key(0), x0.shape), mixture()
 
-    def density(extent: Array, time: Array) -> Array:
-        return jnp.exp(data.log_density(sde, extent * cells(DENSITY_CELLS), time))
-
-    def score(extent: Array, time: Array) -> Array:
-        return data.score(sde, extent * cells(SCORE_CELLS), time)
-
-    columns = (
-        sde.noise_to_signal(t).tolist(),
-        np.asarray(jnp.clip(images, 0, 1)),
-        extents.tolist(),
-        np.asarray(jax.vmap(density)(extents, t)).reshape(-1, DENSITY_CELLS, DENSITY_CELLS),
-        np.asarray(jax.vmap(score)(extents, t)).reshape(-1, SCORE_CELLS, SCORE_CELLS, 2),
-    )
-    return [
-        View(
-            time=time,
-            noise_to_signal=ratio,
-            image=image,
+    def view(t: Array) -> View:
+        alpha, sigma = sde.alpha(t), sde.sigma(t)
+        extent = EXTENT * jnp.hypot(alpha, sigma)
+        density = jnp.exp(data.log_density(sde, extent * cells(DENSITY_CELLS), t))
+        score = data.score(sde, extent * cells(SCORE_CELLS), t)
+        image = 0.5 + 0.5 * (alpha * x0 + sigma * noise) / (alpha + 2 * sigma)
+        return View(
+            time=t,
+            noise_to_signal=sde.noise_to_signal(t),
+            image=jnp.clip(image, 0, 1),
             extent=extent,
-            density=shade,
-            score=arrows,
+            density=density.reshape(DENSITY_CELLS, DENSITY_CELLS),
+            score=score.reshape(SCORE_CELLS, SCORE_CELLS, 2),
         )
-        for time, ratio, image, extent, shade, arrows in zip(times, *columns, strict=True)
-    ]
+
+    columns = jax.device_get(jax.vmap(view)(jnp.asarray(times)))
+    return [View(*row) for row in zip(*columns, strict=True)]
 
 
 def cells(side: int) -> Float[Array, "cells 2"]:

@@ -1,9 +1,8 @@
 """Draws processes side by side: an image and a density with its score, as PNG and as GIF."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -14,8 +13,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
 
-from sde_jax.arrays import Float
+from sde_jax.arrays import Array, Float
 from sde_jax.atomic import whole_file
+from sde_jax.figures import save_figure
 
 __all__ = ["View", "draw_animation", "draw_figure"]
 
@@ -46,19 +46,18 @@ REST_MILLISECONDS = 1500
 """Duration of the first and of the last frame."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class View:
+class View(NamedTuple):
     """An image and a density in the plane at one time of a process."""
 
-    time: float
-    noise_to_signal: float
-    image: Float[np.ndarray, "height width channels"]
+    time: Float[Array | np.ndarray, ""]
+    noise_to_signal: Float[Array | np.ndarray, ""]
+    image: Float[Array | np.ndarray, "height width channels"]
     """Values in [0, 1]."""
-    extent: float
+    extent: Float[Array | np.ndarray, ""]
     """The plane is shown from ``-extent`` to ``extent`` in both coordinates."""
-    density: Float[np.ndarray, "rows columns"]
+    density: Float[Array | np.ndarray, "rows columns"]
     """Values at the centres of equal squares that fill the plane, rows upwards."""
-    score: Float[np.ndarray, "side side 2"]
+    score: Float[Array | np.ndarray, "side side 2"]
     """Values at the centres of larger squares."""
 
 
@@ -87,8 +86,7 @@ def draw_figure(rows: Mapping[str, Sequence[View]], path: Path) -> None:
         for axes, time in zip(panels[0], times, strict=True):
             axes.set_title(f"t = {time:g}\n{axes.get_title()}", fontsize=9)
     _draw_scale(figure, norm, (0.625, 0.06, 0.3, 0.016), "horizontal")
-    with whole_file(path) as file:
-        figure.savefig(file, format="png", dpi=FIGURE_DPI)
+    save_figure(figure, path, dpi=FIGURE_DPI, tight=False)
 
 
 def draw_animation(columns: Mapping[str, Sequence[View]], path: Path) -> None:

@@ -1,7 +1,6 @@
 """Compares ways to match scores: samples, noise of gradients, time of a step."""
 
 import json
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.studies.drawn import kept_samples
+from experiments.studies.drawn import kept_samples, seconds_of
 from experiments.studies.gradient_noise import (
     FixedTime,
     estimate,
@@ -23,14 +22,10 @@ from experiments.studies.gradient_noise import (
 from experiments.studies.matching_figures import draw_gradients, draw_samples
 from experiments.studies.study import Results, Study
 from sde_jax.data import TEST, TRAIN
-from sde_jax.evaluation.comparison import newest
-from sde_jax.evaluation.findings import plain
-from sde_jax.evaluation.markdown import markdown_table
-from sde_jax.evaluation.wording import WORDING, with_error
+from sde_jax.evaluation import WORDING, markdown_table, newest, plain, with_error
 from sde_jax.metrics import Estimate
 from sde_jax.objectives import TimeSampler
-from sde_jax.runs.status import training_seconds
-from sde_jax.runs.trained_run import ScoreRun, open_run
+from sde_jax.runs import ScoreRun, open_run, training_seconds
 from sde_jax.training import data_mesh, update_options
 
 __all__ = ["MatchingComparison"]
@@ -182,13 +177,6 @@ def timed_in_turn(runs: Mapping[str, ScoreRun], rounds: int) -> dict[str, dict[s
         title: {"seconds": quartiles(own), "times": quartiles(own / seconds[:, 0])}
         for title, own in zip(runs, seconds.T, strict=True)
     }
-
-
-def seconds_of(call: Any) -> float:
-    """Returns the seconds of one call."""
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started
 
 
 def quartiles(values: np.ndarray) -> dict[str, float]:

@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sde_jax import figures
-from sde_jax.atomic import whole_file
 from sde_jax.figures import COLOURS
 
 __all__ = ["draw_gradients", "draw_samples"]
@@ -54,7 +53,7 @@ def draw_points(sets: Mapping[str, np.ndarray], path: Path) -> None:
         below.spines[["top", "right"]].set_visible(False)
     upper[0].set_ylabel("$x_2$")
     lower[0].set_ylabel("density")
-    save(figure, path)
+    figures.save_figure(figure, path)
 
 
 def draw_gradients(
@@ -100,7 +99,7 @@ def draw_gradients(
     middle.set_ylabel(f"times that of {yardstick}")
     for axes in (left, middle, right):
         axes.spines[["top", "right"]].set_visible(False)
-    save(figure, path)
+    figures.save_figure(figure, path)
 
 
 def bars(axes: Axes, heights: Mapping[str, tuple[float, float, float]], *, title: str) -> None:
@@ -115,9 +114,3 @@ def bars(axes: Axes, heights: Mapping[str, tuple[float, float, float]], *, title
     axes.set_title(title)
     axes.set_xticks(range(len(heights)), list(heights))
     axes.margins(y=0.12)
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Writes the whole file or none."""
-    with whole_file(path) as file:
-        figure.savefig(file, format="png", dpi=150)

@@ -11,13 +11,17 @@ from experiments.studies.drawn import kept_samples
 from experiments.studies.study import Results, Study
 from sde_jax import figures
 from sde_jax.data import TEST, TRAIN
-from sde_jax.evaluation.comparison import newest
-from sde_jax.evaluation.examples import examples
-from sde_jax.evaluation.features import classifier, features_of
-from sde_jax.evaluation.markdown import markdown_table
-from sde_jax.evaluation.wording import WORDING, with_error
+from sde_jax.evaluation import (
+    WORDING,
+    classifier,
+    features_of,
+    markdown_table,
+    newest,
+    read_examples,
+    with_error,
+)
 from sde_jax.metrics import nearest_neighbours
-from sde_jax.runs.trained_run import open_generative
+from sde_jax.runs import open_generative
 from sde_jax.training import data_mesh
 
 __all__ = ["NearestImages"]
@@ -47,21 +51,17 @@ class NearestImages(Study):
 
     def measure(self, runs: Path, pictures: Path) -> dict[str, Any]:
         """Returns median distances to the nearest training image, and the evaluation's findings."""
-        run, network = (
-            open_generative(runs / self.run, data_mesh()),
-            classifier(runs / self.classifier),
-        )
+        mesh, network = data_mesh(), classifier(runs / self.classifier)
+        run = open_generative(runs / self.run, mesh)
         training, held_out = (
-            np.concatenate([part.data for part in examples(run.source, split, count=count)])
+            np.concatenate([part.data for part in read_examples(run.source, split, count=count)])
             for split, count in ((TRAIN, None), (TEST, self.count))
         )
         samples = kept_samples(run).data[: self.count]
-        images = (samples, held_out, training)
+        images = [samples, held_out, training]
         spaces = {
             "pixels": images,
-            "features": tuple(
-                np.asarray(features_of(network, part, data_mesh()).features) for part in images
-            ),
+            "features": [np.asarray(features_of(network, x, mesh).features) for x in images],
         }
         shown, found = {"sample": samples[:SHOWN, None]}, {}
         for space, (of_samples, of_held_out, of_training) in spaces.items():

@@ -9,7 +9,7 @@ from experiments.studies.residuals import Residuals
 from experiments.studies.ring_quality import RingQuality
 from experiments.studies.study import Report
 from sde_jax.data import Ring
-from sde_jax.evaluation.accuracy import held_out_accuracy
+from sde_jax.evaluation import held_out_accuracy
 from sde_jax.recipes import Classifying, Conditional, DenoiserPrior, Named, Trainable
 
 __all__ = ["Accuracy", "report_of"]

@@ -13,12 +13,10 @@ from experiments.studies.study import Report
 from sde_jax import figures
 from sde_jax.arrays import Array, Float, Int, Key, PRNGKeyArray, PyTree
 from sde_jax.data import TRAIN
-from sde_jax.evaluation.features import coordinates
-from sde_jax.evaluation.reference import describe, reference
+from sde_jax.evaluation import compute_reference, coordinates
 from sde_jax.metrics import kernel_distance
 from sde_jax.recipes import DenoiserPrior, Draw
-from sde_jax.runs.generation import concatenate, generate
-from sde_jax.runs.trained_run import TrainedRun, open_run_of
+from sde_jax.runs import TrainedRun, draw_all, open_run_of
 from sde_jax.sampling import BlindAscent, Samples
 from sde_jax.training import data_mesh
 
@@ -53,27 +51,24 @@ class Residuals(Report):
             "blind": ascent(run),
             "told": run.sample_fn(run.experiment.evaluation.sampling),
         }
-        drawn = {name: np.asarray(draw(run, use)) for name, use in uses.items()}
+
+        def draw(use: Draw) -> np.ndarray:
+            samples = draw_all(use, run.params, count=COUNT, batch_size=COUNT)
+            return np.asarray(run.layout.scaling.to_unit(samples.x))
+
+        drawn = {name: draw(use) for name, use in uses.items()}
         figures.image_panel(
             {name: data[:SHOWN] for name, data in drawn.items()}, pictures / "residuals.png"
         )
-        network, mesh = coordinates(run.layout.shape), data_mesh()
-        known = reference(network, run.experiment.data, TRAIN, batch_size=COUNT, mesh=mesh)
+        network = coordinates(run.layout.shape)
+        known = compute_reference(network, run.experiment.data, TRAIN, mesh=data_mesh())
 
         def distance(data: np.ndarray) -> dict[str, float]:
-            features = describe(network, data, mesh, COUNT).features
-            found = kernel_distance(features, np.asarray(known.features))
+            found = kernel_distance(data.reshape(COUNT, -1), np.asarray(known.features))
             return {"value": float(found.value), "stderr": float(found.stderr)}
 
         distances = {name: distance(data) for name, data in drawn.items()}
         return {"kernel_distance": distances, "count": COUNT}
-
-
-def draw(run: TrainedRun[DenoiserPrior], use: Draw) -> Array:
-    """Returns samples in the data's unit."""
-    key, mesh = jax.random.key(0), data_mesh()
-    parts = generate(use, run.params, key=key, count=COUNT, batch_size=COUNT, mesh=mesh)
-    return run.layout.scaling.to_unit(jnp.asarray(concatenate(parts).x))
 
 
 def ascent(run: TrainedRun[DenoiserPrior]) -> Draw:

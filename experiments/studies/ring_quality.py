@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.studies.study import Report
 from sde_jax import figures
-from sde_jax.arrays import Array, Float, PRNGKeyArray, expand_like
+from sde_jax.arrays import Array, Float, PRNGKeyArray
 from sde_jax.data import TEST, Ring
 from sde_jax.metrics import (
     fit_gaussian,
@@ -19,10 +19,8 @@ from sde_jax.metrics import (
     sliced_wasserstein_2,
     wasserstein_1,
 )
-from sde_jax.runs.generation import concatenate, generate
-from sde_jax.runs.trained_run import ScoreRun, open_run
+from sde_jax.runs import ScoreRun, draw_all, open_run
 from sde_jax.sampling import Samples
-from sde_jax.sde import LinearSDE
 from sde_jax.training import data_mesh
 
 __all__ = ["LIMITS", "RingQuality", "controls", "measures"]
@@ -44,8 +42,9 @@ class RingQuality(Report):
     def measure(self, runs: Path, pictures: Path) -> dict[str, Any]:
         """Returns the distances; draws ``process.png`` and ``vector_field.png``."""
         run = open_run(runs / self.run, data_mesh())
-        data = held_out(run, COUNT)
-        samples = draw(run, COUNT)
+        data = next(run.source.batches(jax.random.key(0), TEST, COUNT)).x
+        draw = run.sample_fn(run.experiment.sampling, frames=FRAMES)
+        samples = draw_all(draw, run.params, count=COUNT, batch_size=COUNT)
         draw_pictures(run, data, samples, pictures)
         key = jax.random.key(0)
         return {
@@ -81,36 +80,15 @@ def controls(key: PRNGKeyArray, data: Float[Array, "count 2"]) -> dict[str, Arra
     return {"fresh_data": fresh, "blob": blob, "collapsed": collapsed}
 
 
-def held_out(run: ScoreRun, count: int) -> Array:
-    """Returns the first points of the test split."""
-    return next(run.source.batches(jax.random.key(0), TEST, count)).x
-
-
-def draw(run: ScoreRun, count: int) -> Samples:
-    """Returns samples with their trajectories."""
-    return concatenate(
-        generate(
-            run.sample_fn(run.experiment.sampling, frames=FRAMES),
-            run.params,
-            key=jax.random.key(0),
-            count=count,
-            batch_size=count,
-            mesh=data_mesh(),
-        )
-    )
-
-
-def noised(sde: LinearSDE, x0: Float[Array, "count 2"], t: float, seed: int) -> Array:
-    """Returns data carried forward to time ``t``."""
-    noise = jax.random.normal(jax.random.key(seed), x0.shape)
-    time = jnp.asarray(t)
-    return expand_like(sde.alpha(time), x0) * x0 + expand_like(sde.sigma(time), x0) * noise
-
-
 def draw_pictures(run: ScoreRun, data: Array, samples: Samples, pictures: Path) -> None:
     """Draws the forward process, the reverse process, and the learned score over noised data."""
-    sde = run.experiment.sde
-    forward = [(t, np.asarray(noised(sde, data[:SHOWN], t, n))) for n, t in enumerate(SHOWN_TIMES)]
+    sde, shown = run.experiment.sde, data[:SHOWN]
+
+    def noised(t: Array, seed: int) -> np.ndarray:
+        noise = jax.random.normal(jax.random.key(seed), shown.shape)
+        return np.asarray(sde.alpha(t) * shown + sde.sigma(t) * noise)
+
+    forward = [(t, noised(jnp.asarray(t), seed)) for seed, t in enumerate(SHOWN_TIMES)]
     trajectory = np.asarray(samples.trajectory)[:SHOWN]
     times = np.asarray(samples.trajectory_times)[0]
     nearest = [int(np.abs(times - t).argmin()) for t in reversed(SHOWN_TIMES)]

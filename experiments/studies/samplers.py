@@ -14,16 +14,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.studies.study import Results, Study
-from sde_jax.atomic import whole_file, write_json
+from sde_jax.atomic import write_json
 from sde_jax.data import TRAIN
-from sde_jax.evaluation.features import FeatureNetwork, classifier, features_of
-from sde_jax.evaluation.markdown import markdown_table
-from sde_jax.evaluation.reference import gather, reference
-from sde_jax.evaluation.wording import with_error
+from sde_jax.evaluation import (
+    FeatureNetwork,
+    classifier,
+    compute_reference,
+    describe,
+    markdown_table,
+    with_error,
+)
+from sde_jax.figures import save_figure
 from sde_jax.metrics import FittedGaussian, frechet_distance, mean_estimate
 from sde_jax.recipes import SAMPLERS, SamplerSettings, to_config
-from sde_jax.runs.generation import batch_drawer, concatenate, example_keys, is_valid
-from sde_jax.runs.trained_run import ScoreRun, open_run
+from sde_jax.runs import ScoreRun, batch_drawer, concatenate, example_keys, is_valid, open_run
 from sde_jax.sampling import Samples
 from sde_jax.training import data_mesh
 
@@ -71,7 +75,9 @@ class Samplers(Study):
         The results of each setting are stored at once, so that a kill loses only one of them.
         """
         run, network = open_run(runs / self.run, data_mesh()), classifier(runs / self.classifier)
-        known = reference(network, run.experiment.data, TRAIN, source=run.source, mesh=data_mesh())
+        known = compute_reference(
+            network, run.experiment.data, TRAIN, source=run.source, mesh=data_mesh()
+        )
         kept = pictures.parent / f"settings-{self.run}-{run.step}.json"
         found: dict[str, Point] = json.loads(kept.read_text()) if kept.is_file() else {}
         budget = {"evaluations": self.evaluations, "least": self.least, "most": self.most}
@@ -102,9 +108,9 @@ class Samplers(Study):
         samples, seconds = self._draw(run, settings)
         whole = is_valid(samples)
         images = np.asarray(run.layout.scaling.to_unit(samples.x[whole]))
-        seen = features_of(network, images, data_mesh())
+        seen = describe(network, images, data_mesh())
         assert seen.logits is not None, "a classifier has logits"
-        distance = frechet_distance(gather([seen], network.dimension).gaussian, training)
+        distance = frechet_distance(seen.gaussian, training)
         return {
             "sampler": settings.sampler,
             "options": settings.options(),
@@ -113,7 +119,7 @@ class Samplers(Study):
             "failed": int((~whole).sum()),
             "seconds_per_image": seconds,
             "excess": [distance.value - distance.bias, distance.stderr],
-            "mean_max_logit": list(mean_estimate(np.asarray(seen.logits).max(axis=1))[:2]),
+            "mean_max_logit": list(mean_estimate(seen.logits.max(axis=1))[:2]),
             "minutes": (time.monotonic() - started) / 60,
         }
 
@@ -179,8 +185,7 @@ def draw_points(points: Sequence[Point], path: Path) -> None:
     panels[0].set_ylabel(EXCESS)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize=9)
-    with whole_file(path) as file:
-        figure.savefig(file, format="png", dpi=150)
+    save_figure(figure, path)
 
 
 def draw_lines(axes: Axes, lines: Mapping[str, list[Point]], field: str) -> None:

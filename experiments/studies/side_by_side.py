@@ -7,19 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from experiments.studies.study import Results, Study
 from sde_jax import figures
 from sde_jax.data import TRAIN
-from sde_jax.evaluation.examples import examples
-from sde_jax.evaluation.markdown import markdown_table
-from sde_jax.evaluation.wording import with_error
+from sde_jax.evaluation import markdown_table, read_examples, with_error
 from sde_jax.metrics import kernel_distance, mean_estimate
 from sde_jax.recipes import SAMPLERS, SamplerName
-from sde_jax.runs.generation import concatenate, generate
-from sde_jax.runs.trained_run import ScoreRun, open_run
+from sde_jax.runs import ScoreRun, draw_all, open_run
 from sde_jax.training import data_mesh
 
 __all__ = ["SideBySide"]
@@ -54,7 +50,7 @@ class SideBySide(Study):
         rows = []
         for title, name in self.runs:
             run = open_run(runs / name, data_mesh())
-            parts = examples(run.source, TRAIN, count=REFERENCE)
+            parts = read_examples(run.source, TRAIN, count=REFERENCE)
             training = np.concatenate([part.data for part in parts])
             rows.append({"title": title, **looks(training)})
             grids = {}
@@ -62,14 +58,8 @@ class SideBySide(Study):
                 images, row = self._drawn(run, sampler)
                 distance = kernel_distance(flat(images), flat(training), block_size=None)
                 grids[SAMPLERS[sampler].title] = images
-                rows.append(
-                    {
-                        "title": title,
-                        **row,
-                        "kernel_distance": [float(distance.value), float(distance.stderr)],
-                        **looks(images),
-                    }
-                )
+                row["kernel_distance"] = [float(distance.value), float(distance.stderr)]
+                rows.append({"title": title, **row, **looks(images)})
             figures.image_panel(grids, pictures / f"{name}.png")
         return {"rows": rows, "count": self.count}
 
@@ -84,24 +74,13 @@ class SideBySide(Study):
         """Returns samples in their own unit, and their cost, with compilation."""
         settings = dataclasses.replace(run.experiment.sampling, sampler=sampler)
         started = time.perf_counter()
-        samples = concatenate(
-            generate(
-                run.sample_fn(settings),
-                run.params,
-                key=jax.random.key(0),
-                count=self.count,
-                batch_size=self.count,
-                mesh=data_mesh(),
-            )
-        )
+        draw = run.sample_fn(settings)
+        samples = draw_all(draw, run.params, count=self.count, batch_size=self.count)
         seconds = (time.perf_counter() - started) / self.count
         images = np.clip(run.layout.scaling.to_unit(samples.x), 0.0, 1.0)
         evaluations = float(samples.nfe.mean())
-        return images, {
-            "sampler": sampler,
-            "evaluations": evaluations,
-            "seconds_per_image": seconds,
-        }
+        cost = {"evaluations": evaluations, "seconds_per_image": seconds}
+        return images, {"sampler": sampler, **cost}
 
 
 def cells(row: Mapping[str, Any]) -> list[str]:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sde_jax.evaluation.markdown import markdown_table
-from sde_jax.evaluation.wording import with_error
+from sde_jax.evaluation import markdown_table, with_error
 
 __all__ = ["Report", "Results", "Study"]
 

@@ -1,6 +1,7 @@
 """Training from Python."""
 
 import dataclasses
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +21,7 @@ from sde_jax.recipes import (
     Trainable,
 )
 from sde_jax.runs.trained_run import stored_experiment
-from sde_jax.runs.training import run as train_run
+from sde_jax.runs.training import train_experiment
 from sde_jax.sde import VP
 from sde_jax.training import (
     Adam,
@@ -39,6 +40,9 @@ NAME = "fit"
 LEAST_IMAGES = 20
 LEAST_STEPS = 50
 TIMED_CALLS = 5
+SMALL_SIDE = 16
+MOST_COORDINATES = 1024
+"""Dimensions up to which an evaluation compares images by their pixels."""
 
 UPDATES_SHARE = 1.15
 """Time of a run over that of its updates alone: evaluations and checkpoints take the rest."""
@@ -49,55 +53,72 @@ def train(
 ) -> Run:
     """Trains an experiment in a run directory, as ``sde-jax train`` does, and opens the run.
 
+    SIGTERM and the first Ctrl-C end training early with a checkpoint. The next call continues.
+
     Args:
       experiment: the experiment, such as a `ScoreExperiment`.
       workdir: the run directory.
       name: the name of the experiment in the run's configuration.
-      resume: continues the run that is there; False refuses one.
+      resume: continues the run that is there, or opens it if it is finished; False refuses one.
+
+    Returns:
+      The run.
 
     Raises:
       ValueError: if experiment, data and devices do not fit.
-      RunError: if the directory holds another run, or is in use.
+      RunError: if the directory holds another run, or another process trains there.
+      NonFiniteError: if training diverges.
     """
-    train_run(Named(name, experiment), Path(workdir), resume=resume)
-    return open_run(workdir)
+    return _train(Named(name, experiment), Path(workdir), resume=resume)
 
 
 def fit(images: np.ndarray, *, workdir: str | Path, minutes: float = 3.0) -> Run:
     """Trains a score model on images for about so many minutes, and opens the run.
 
-    The images are copied into the run directory, a tenth of them held out. Called again for the
-    same directory and images, it continues the run or opens the finished one.
+    The images are copied into the run directory, and a random tenth of them is held out. Called
+    again for the same directory and images, it continues the run, or opens the finished one; then
+    ``minutes`` has no effect. Labels are not used.
 
     Args:
       images: uint8 ``[count, side, side, channels]``, with 1 or 3 channels; the side is a multiple
-        of 4.
+        of 4 and at least 8.
       workdir: the run directory, which the commands of ``sde-jax`` take as well.
-      minutes: the time that training takes, compilation included.
+      minutes: the time that the call takes on a free machine, compilation included. At least 50
+        updates are made, however long they take.
+
+    Returns:
+      The run.
 
     Raises:
-      ValueError: if the images are not as described.
-      RunError: if the directory holds another run, or is in use.
+      ValueError: if the images are not as described, or the directory holds a run on others.
+      RunError: if the directory holds other files, or another process trains there.
+      NonFiniteError: if training diverges.
     """
-    workdir = Path(workdir)
+    started, images, workdir = time.perf_counter(), np.asarray(images), Path(workdir)
     _check(images, minutes)
     splits = held_out_splits(images)
     data = ArrayFile.of(splits, workdir / "data.npz")
     if (workdir / "config.json").is_file():
-        stored = stored_experiment(RunDirectory.open(workdir))
-        if getattr(stored.experiment.data, "sha256", None) != data.sha256:
+        named = stored_experiment(RunDirectory.open(workdir))
+        if getattr(named.experiment.data, "sha256", None) != data.sha256:
             raise ValueError(
                 f"{workdir} holds a run on other data: give another `workdir`, or open that run "
                 "with `open_run`."
             )
-        experiment = stored.experiment
     else:
         RunDirectory.check_free(workdir)
-        experiment = _sized(_default_experiment(data, len(splits[TRAIN])), splits, minutes)
-        RunDirectory.create(workdir, Named(NAME, experiment).config())
-    if not Path(data.path).is_file():
+        experiment = _default_experiment(data, len(splits[TRAIN]))
+        experiment = _sized(experiment, splits, started + 60 * minutes)
+        named = Named(NAME, experiment)
+        RunDirectory.create(workdir, named.config())
+    if not (workdir / "data.npz").is_file():
         data.write(splits)
-    return train(experiment, workdir, name=NAME)
+    return _train(named, workdir, resume=True)
+
+
+def _train(named: Named[Trainable], workdir: Path, *, resume: bool) -> Run:
+    train_experiment(named, workdir, resume=resume)
+    return open_run(workdir)
 
 
 def _check(images: np.ndarray, minutes: float) -> None:
@@ -110,21 +131,23 @@ def _check(images: np.ndarray, minutes: float) -> None:
     count, height, width, _ = images.shape
     if height != width or height % 4 or height < 8:
         raise ValueError(
-            f"`images` must be square, with a side of at least 8 that is a multiple of 4: got "
+            "`images` must be square, with a side of at least 8 that is a multiple of 4: got "
             f"{height}x{width}. Pad or crop them."
         )
     if count < LEAST_IMAGES:
         raise ValueError(f"`images` must be at least {LEAST_IMAGES}: got {count}.")
-    if not minutes > 0:
-        raise ValueError(f"`minutes` must be positive: got minutes={minutes}.")
+    if not 0 < minutes < math.inf:
+        raise ValueError(f"`minutes` must be positive and finite: got minutes={minutes}.")
+    if jax.process_count() > 1:
+        raise ValueError("`fit` works in one process, on all of its devices: use `train` instead.")
 
 
 def _default_experiment(data: ArrayFile, train_count: int) -> ScoreExperiment:
     """Returns an experiment that suits images of this size, of `LEAST_STEPS` updates."""
-    side = data.shape[0]
-    small = side <= 16
-    devices = data_mesh().size
+    side, devices = data.shape[0], data_mesh().size
+    small = side <= SMALL_SIDE
     sampling = SamplerSettings(sampler="unipc", steps=20)
+    by_pixels = math.prod(data.shape) <= MOST_COORDINATES
     return ScoreExperiment(
         data=data,
         sde=VP(),
@@ -146,31 +169,36 @@ def _default_experiment(data: ArrayFile, train_count: int) -> ScoreExperiment:
         likelihood=LikelihoodSettings(t_min=1e-3, tolerance=1e-4),
         evaluation=EvaluationSettings(
             count=2000,
-            features=("coordinates",) if small else ("inception",),
+            likelihood_count=512,
+            features=("coordinates",) if by_pixels else ("inception",),
             sampling=sampling,
         ),
     )
 
 
 def _sized(
-    experiment: ScoreExperiment, splits: Mapping[str, np.ndarray], minutes: float
+    experiment: ScoreExperiment, splits: Mapping[str, np.ndarray], deadline: float
 ) -> ScoreExperiment:
-    """Returns the experiment with as many updates as fit into so many minutes."""
+    """Returns the experiment with as many updates as end before the deadline.
+
+    They are compiled a second time for the run, since their number is a part of the program.
+    """
     compiling, updating = _seconds(experiment, ArraySource(splits))
-    steps = max(int((60 * minutes - 2 * compiling) / (UPDATES_SHARE * updating)), LEAST_STEPS)
-    every = max(steps // 10, 1)
+    left = deadline - time.perf_counter() - compiling
+    steps = max(int(left / (UPDATES_SHARE * updating)), LEAST_STEPS)
+    every, in_a_minute = max(steps // 10, 1), max(int(60 / updating), 1)
     training = dataclasses.replace(
         experiment.training,
         steps=steps,
         eval_every=2 * every,
         log_every=min(every, 50),
-        checkpoint_every=2 * every,
+        checkpoint_every=min(2 * every, in_a_minute),
     )
     return dataclasses.replace(experiment, training=training)
 
 
 def _seconds(experiment: ScoreExperiment, source: DataSource) -> tuple[float, float]:
-    """Measures how long the first update takes, with compilation, and each further one."""
+    """Measures the seconds of the first update, with compilation, and of each further one."""
     training, mesh = experiment.training, data_mesh()
     keys, learner = run_keys(training.seed), experiment.learner(source.shape)
     state = replicate(learner.init(keys.init), mesh)

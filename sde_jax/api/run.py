@@ -1,32 +1,27 @@
 """A trained run as a Python object."""
 
 import dataclasses
-from dataclasses import dataclass
+import functools
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+from sde_jax.api.given_data import GIVEN, source_of
+from sde_jax.api.settings import sampler_settings, with_settings
+from sde_jax.arguments import check_counts
 from sde_jax.arrays import Array, Float, PRNGKeyArray, PyTree
-from sde_jax.data import (
-    ArraySource,
-    Batch,
-    DataSource,
-    DeviceRows,
-    ImageScaling,
-    Layout,
-    RowSource,
-)
+from sde_jax.data import Layout
 from sde_jax.evaluation.evaluation import evaluate
-from sde_jax.evaluation.task import Task, usual_task
+from sde_jax.evaluation.task import usual_task
 from sde_jax.recipes.generative import Generative
-from sde_jax.recipes.interfaces import Density, Measured
+from sde_jax.recipes.interfaces import Density, Draw, Measured
 from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.recipes.score import ScoreExperiment
 from sde_jax.recipes.trainable import Trainable
-from sde_jax.runs.fixed_steps import fixed_steps
+from sde_jax.runs.fixed_steps import LEAST_STEPS, fixed_steps
 from sde_jax.runs.generation import concatenate, generate
 from sde_jax.runs.measurement import concatenate as concatenate_measured
 from sde_jax.runs.measurement import measure
@@ -37,19 +32,23 @@ from sde_jax.training.devices import data_mesh
 
 __all__ = ["Run", "open_run"]
 
-GIVEN = "given"
 BATCH_SIZE = 256
+PROGRAMS = 8
+"""Number of samplers and of likelihoods of a run that stay compiled."""
 
 
 def open_run(path: str | Path) -> "Run":
-    """Opens a run directory, of a run that was trained here or imported.
+    """Opens the run in a directory, trained here or imported.
 
     Args:
       path: the run directory. Its newest readable checkpoint is used, or the best one where the
         run keeps it.
 
+    Returns:
+      The run.
+
     Raises:
-      NotARunError: if the directory is no run, or has no checkpoint.
+      NotARunError: if the directory holds no run, or the run has no checkpoint.
       CheckpointError: if none of its checkpoints can be read.
       ConfigurationError: if its configuration cannot be used.
     """
@@ -59,12 +58,14 @@ def open_run(path: str | Path) -> "Run":
 class Run:
     """A run directory with its averaged parameters, opened by `open_run`, `fit` or `train`.
 
-    Data go in and come out in their own units: images as integer grey levels into `likelihood` and
-    in [0, 1] out of `sample`, points as they are.
+    Images go into `likelihood` as integer grey levels and come out of `sample` in [0, 1]; points
+    are in their own coordinates. A call with the settings of an earlier one reuses its program.
     """
 
     def __init__(self, opened: TrainedRun[Trainable]) -> None:
         self._opened = opened
+        self._draw = functools.lru_cache(PROGRAMS)(self._build_draw)
+        self._density = functools.lru_cache(PROGRAMS)(self._build_density)
 
     def __repr__(self) -> str:
         return f"<Run {self.name} in {self.path}, step {self.step:,}>"
@@ -107,12 +108,15 @@ class Run:
         """Returns the score ``(x, t) -> array like x``, in model coordinates.
 
         Args:
-          condition: what the network is told, such as ``Condition(label=...)``; None for nothing.
+          condition: the network's condition, such as ``Condition(label=...)``; None for none.
+
+        Returns:
+          The score of the averaged parameters, for every sampler and likelihood of the library.
 
         Raises:
           TypeError: if the run is not that of a score model.
         """
-        return dataclasses.replace(self._score_run("a score").score, condition=condition)
+        return dataclasses.replace(self._score_run("score").score, condition=condition)
 
     def sample(
         self,
@@ -123,28 +127,35 @@ class Run:
         batch_size: int = BATCH_SIZE,
         **settings: Any,
     ) -> Samples:
-        """Draws samples, whose ``x`` is in the unit of the data: images in [0, 1].
-
-        Sample j is a function of ``fold_in(key, j)``, whatever the count and the batch size.
+        """Draws samples. Sample j is a function of ``fold_in(key, j)``, whatever the count.
 
         Args:
           key: fixes the samples.
           count: number of samples.
-          frames: number of states to keep on the way of the first batch, in model coordinates.
+          frames: number of states to record after the first one, for samples of the first batch.
           batch_size: number of samples drawn at once.
           **settings: fields of `SamplerSettings` that differ from the experiment's, such as
             ``sampler="unipc", steps=20``.
 
+        Returns:
+          Numpy arrays with a row for each sample. ``x`` is in the unit of the data: images in
+          [0, 1]. ``trajectory``, the recorded states, is in model coordinates.
+
         Raises:
           TypeError: if the run has no samples.
-          ValueError: if a setting is unknown, out of range, or not one of the sampler's.
+          ValueError: if a setting is unknown, out of range, or not one of the sampler's, or the
+            model has no states on the way.
         """
+        check_counts(count=count, batch_size=batch_size)
         run = self._generative_run("samples")
-        draw = run.sample_fn(self._sampler_settings(run, settings), frames)
-        parts = generate(
-            draw, run.params, key=key, count=count, batch_size=batch_size, mesh=data_mesh()
+        if frames and run.experiment.process is None:
+            raise ValueError(f"`frames` must be 0 for a {run.experiment.kind}: got {frames}.")
+        draw = self._draw(sampler_settings(run.experiment.sampling, settings), frames)
+        samples = concatenate(
+            generate(
+                draw, run.params, key=key, count=count, batch_size=batch_size, mesh=data_mesh()
+            )
         )
-        samples = concatenate(parts)
         return samples._replace(x=jax.device_get(self.layout.scaling.to_unit(samples.x)))
 
     def likelihood(
@@ -161,8 +172,8 @@ class Run:
         Example j is dequantized and probed by keys of its own, whatever the batch size.
 
         Args:
-          data: integer grey levels ``[count, height, width, channels]`` for images, as the run's
-            data have them; points as they are.
+          data: integer grey levels ``[count, height, width, channels]`` for images, on the scale of
+            the run's data; points as they are.
           key: fixes dequantization and probes; None for ``jax.random.key(0)``.
           steps: number of fixed steps of one evaluation each, placed for the run; None for the
             adaptive solver.
@@ -177,19 +188,17 @@ class Run:
           TypeError: if the run has no likelihood, or no score for ``steps``.
           ValueError: if a setting is unknown or out of range, or the data do not fit the run.
         """
-        run = self._generative_run("a likelihood")
-        chosen = _with_settings(run.experiment.likelihood, settings)
-        density: Density | None
-        if steps is None:
-            density = run.density(chosen)
-        else:
-            density = fixed_steps(self._score_run("fixed steps"), chosen)(steps)
-        if density is None:
-            raise TypeError(f"a {run.experiment.kind} has no likelihood.")
+        check_counts(batch_size=batch_size)
+        run = self._generative_run("likelihood")
+        source = source_of(np.asarray(data), self.layout)
+        if steps is not None:
+            self._score_run("likelihood in fixed `steps`")
+            _check_fixed(steps, settings)
+        density = self._density(with_settings(run.experiment.likelihood, settings), steps)
         parts = measure(
             density,
             run.params,
-            _source_of(np.asarray(data), self.layout),
+            source,
             GIVEN,
             key=jax.random.key(0) if key is None else key,
             count=None,
@@ -199,7 +208,7 @@ class Run:
         return concatenate_measured(parts)
 
     def evaluate(self, **settings: Any) -> dict[str, Any]:
-        """Evaluates the run as ``sde-jax evaluate`` does, and returns the record.
+        """Evaluates the run as ``sde-jax evaluate`` does.
 
         Samples, likelihoods and the report are kept in the run directory; a repeated evaluation
         reads them.
@@ -208,85 +217,44 @@ class Run:
           **settings: fields of the experiment's `EvaluationSettings` that differ, such as
             ``count=1000``.
 
+        Returns:
+          The record, with the results as ``findings``.
+
         Raises:
           TypeError: if the run has no samples.
           ValueError: if a setting is unknown, out of range, or does not fit the data.
         """
-        run = self._generative_run("samples")
-        task: Task = usual_task(run, data_mesh())
-        chosen = _with_settings(task.settings, settings)
+        task = usual_task(self._generative_run("samples"), data_mesh())
+        chosen = with_settings(task.settings, settings)
         return evaluate(dataclasses.replace(task, settings=chosen))
+
+    def _build_draw(self, settings: SamplerSettings | None, frames: int) -> Draw:
+        return self._generative_run("samples").sample_fn(settings, frames)
+
+    def _build_density(self, settings: Any, steps: int | None) -> Density:
+        if steps is not None:
+            return fixed_steps(self._score_run("likelihood"), settings)(steps)
+        density = self._generative_run("likelihood").density(settings)
+        return self._lacks("likelihood") if density is None else density
 
     def _generative_run(self, wanted: str) -> GenerativeRun:
         if not isinstance(self.experiment, Generative):
-            raise TypeError(f"a {self.experiment.kind} has no {wanted.removeprefix('a ')}.")
+            self._lacks(wanted)
         return cast(GenerativeRun, self._opened)
 
     def _score_run(self, wanted: str) -> ScoreRun:
         if not isinstance(self.experiment, ScoreExperiment):
-            raise TypeError(f"a {self.experiment.kind} has no {wanted.removeprefix('a ')}.")
+            self._lacks(wanted)
         return cast(ScoreRun, self._opened)
 
-    def _sampler_settings(
-        self, run: GenerativeRun, settings: dict[str, Any]
-    ) -> SamplerSettings | None:
-        default = run.experiment.sampling
-        if default is None:
-            if settings:
-                raise ValueError(f"a {run.experiment.kind} has no sampler to set: got {settings}.")
-            return None
-        own = default.switched(settings.get("sampler", default.sampler))
-        chosen = _with_settings(own, settings)
-        chosen.check_changes(own)
-        return chosen
+    def _lacks(self, wanted: str) -> NoReturn:
+        raise TypeError(f"{self.path} is the run of a {self.experiment.kind}: it has no {wanted}.")
 
 
-def _with_settings(spec: Any, settings: dict[str, Any]) -> Any:
-    """Replaces fields of a spec.
-
-    Raises:
-      ValueError: if it has no field of such a name, or a value is out of range.
-    """
-    known = [field.name for field in dataclasses.fields(spec)] if spec is not None else []
-    for name in settings:
-        if name not in known:
-            raise ValueError(
-                f"`{name}` is no setting here: there are {', '.join(known) or 'none'}."
-            )
-    return dataclasses.replace(spec, **settings) if settings else spec
-
-
-@dataclass(frozen=True)
-class _Unchanged:
-    """The transform of points, which are in model coordinates already."""
-
-    def sample(self, key: PRNGKeyArray, point: Array, label: Array | None = None) -> Batch:
-        """Returns the point."""
-        return Batch(jnp.asarray(point, jnp.float32), label)
-
-
-def _source_of(data: np.ndarray, layout: Layout) -> DataSource:
-    """Returns a source of the user's data alone.
-
-    Raises:
-      ValueError: if their shape or type is not that of the run's data.
-    """
-    if data.shape[1:] != layout.shape or not len(data):
-        wanted = ", ".join(map(str, ("count", *layout.shape)))
-        raise ValueError(f"`data` must have the shape [{wanted}]: got {list(data.shape)}.")
-    if not isinstance(layout.scaling, ImageScaling):
-        rows = {GIVEN: DeviceRows(data.astype(np.float32), None)}
-        return RowSource(
-            rows, _Unchanged(), _Unchanged(), shape=layout.shape, scaling=layout.scaling
-        )
-    if not np.issubdtype(data.dtype, np.integer):
-        raise ValueError(
-            f"`data` must be integer grey levels from 0 to {layout.scaling.levels - 1}: got "
-            f"{data.dtype}."
-        )
-    if data.min() < 0 or data.max() >= layout.scaling.levels:
-        raise ValueError(
-            f"`data` must be grey levels from 0 to {layout.scaling.levels - 1}: got "
-            f"{data.min()} to {data.max()}."
-        )
-    return ArraySource({GIVEN: data.astype(np.uint8)}, scaling=layout.scaling)
+def _check_fixed(steps: int, settings: Mapping[str, Any]) -> None:
+    """Raises ValueError for too few steps, and for settings of the adaptive solver."""
+    if steps < LEAST_STEPS:
+        raise ValueError(f"`steps` must be at least {LEAST_STEPS}: got {steps}.")
+    for name in ("tolerance", "method"):
+        if name in settings:
+            raise ValueError(f"`{name}` is of the adaptive solver and does not apply to `steps`.")

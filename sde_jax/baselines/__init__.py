@@ -1,4 +1,4 @@
-"""Baselines beside score models, and models built from a score model and another."""
+"""Generative models to compare score models with, and models that contain a score model."""
 
 from sde_jax.baselines.adversarial_loss import AdversarialLoss
 from sde_jax.baselines.autoencoder import AutoencoderSpec, ImageDecoder, ImageEncoder, Posterior

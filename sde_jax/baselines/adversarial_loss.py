@@ -1,4 +1,4 @@
-"""What a generator and a discriminator minimize."""
+"""Losses of the generator and discriminator of a GAN."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,17 +7,15 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float, Key, expand_like
+from sde_jax.arrays import Examples, Keys, PerExample, expand_like, sum_except_batch
+from sde_jax.baselines.checks import check_at_least
 
 __all__ = ["AdversarialLoss"]
-
-Examples = Float[Array, "batch *shape"]
-PerExample = Float[Array, "batch"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdversarialLoss:
-    """What discriminator and generator minimize, of scores ``d``.
+    """The losses of discriminator and generator as functions of the discriminator's scores ``d``.
 
     ::
 
@@ -27,9 +25,9 @@ class AdversarialLoss:
         "wasserstein"     -d              d                -d
 
     The first two are Goodfellow et al. 2014 (arXiv:1406.2661), eq. 1 and section 3, with
-    ``D = sigmoid(d)``; to them ``r1 / 2 |grad d(x)|^2`` is added for each real x (Mescheder et al.
-    2018, arXiv:1801.04406, eq. 9). To the third, ``penalty (|grad d(z)| - 1)^2`` is added with one
-    ``z = u x + (1 - u) y``, u uniform on [0, 1), for each pair (Gulrajani et al. 2017,
+    ``D = sigmoid(d)``. They add ``r1 / 2 |grad d(x)|^2`` for each real x (Mescheder et al. 2018,
+    arXiv:1801.04406, eq. 9). The third adds ``penalty (|grad d(z)| - 1)^2`` at one
+    ``z = u x + (1 - u) y`` for each pair, with u uniform on [0, 1) (Gulrajani et al. 2017,
     arXiv:1704.00028, eq. 3).
 
     Raises:
@@ -38,9 +36,9 @@ class AdversarialLoss:
 
     loss: Literal["saturating", "non_saturating", "wasserstein"] = "non_saturating"
     penalty: float = 10.0
-    """Weight of the gradient penalty of the Wasserstein loss; the others have none."""
+    """Weight of the gradient penalty of the Wasserstein loss; unused by the others."""
     r1: float = 0.0
-    """Weight of the R1 penalty of the others."""
+    """Weight of the R1 penalty of the other losses."""
 
     def __post_init__(self) -> None:
         if self.loss not in ("saturating", "non_saturating", "wasserstein"):
@@ -48,41 +46,41 @@ class AdversarialLoss:
                 '`loss` must be "saturating", "non_saturating" or "wasserstein": got '
                 f"loss={self.loss!r}."
             )
-        for field in ("penalty", "r1"):
-            if not getattr(self, field) >= 0:
-                raise ValueError(f"`{field}` must be at least 0: got {getattr(self, field)}.")
+        check_at_least(self, penalty=0, r1=0)
         if self.loss == "wasserstein" and self.r1:
             raise ValueError(f"`r1` must be 0 for the Wasserstein loss: got {self.r1}.")
 
-    def of_real(self, scores: PerExample) -> PerExample:
-        """The discriminator's losses on real examples."""
+    def real_losses(self, scores: PerExample) -> PerExample:
+        """Returns the discriminator's losses on real examples."""
         return -scores if self.loss == "wasserstein" else jax.nn.softplus(-scores)
 
-    def of_generated(self, scores: PerExample) -> PerExample:
-        """The discriminator's losses on generated examples."""
+    def generated_losses(self, scores: PerExample) -> PerExample:
+        """Returns the discriminator's losses on generated examples."""
         return scores if self.loss == "wasserstein" else jax.nn.softplus(scores)
 
-    def of_generator(self, scores: PerExample) -> PerExample:
-        """The generator's losses."""
-        return -self.of_generated(scores) if self.loss == "saturating" else self.of_real(scores)
+    def generator_losses(self, scores: PerExample) -> PerExample:
+        """Returns the generator's losses."""
+        saturating = self.loss == "saturating"
+        return -self.generated_losses(scores) if saturating else self.real_losses(scores)
 
     def gradient_penalty(
         self,
         score: Callable[[Examples], PerExample],
-        keys: Key[Array, "batch"],
+        keys: Keys,
         real: Examples,
         generated: Examples,
     ) -> PerExample:
-        """What is added for each pair of a real and a generated example, its weight included."""
+        """Returns the weighted penalty of each pair of a real and a generated example."""
         if self.loss != "wasserstein":
-            return 0.5 * self.r1 * squared_slopes(score, real) if self.r1 else jnp.zeros(len(real))
+            if not self.r1:
+                return jnp.zeros(len(real))
+            return 0.5 * self.r1 * squared_gradient_norms(score, real)
         u = expand_like(jax.vmap(jax.random.uniform)(keys), real)
-        squares = squared_slopes(score, u * real + (1 - u) * generated)
-        # The root has no gradient at zero.
+        squares = squared_gradient_norms(score, u * real + (1 - u) * generated)
+        # The square root has no finite gradient at zero.
         return self.penalty * (jnp.sqrt(jnp.maximum(squares, 1e-12)) - 1) ** 2
 
 
-def squared_slopes(score: Callable[[Examples], PerExample], x: Examples) -> PerExample:
-    """``|grad score|^2`` at each example."""
-    slopes = jax.grad(lambda x: score(x).sum())(x)
-    return (slopes**2).reshape(len(x), -1).sum(axis=1)
+def squared_gradient_norms(score: Callable[[Examples], PerExample], x: Examples) -> PerExample:
+    """Returns ``|grad score|^2`` at each example."""
+    return sum_except_batch(jax.grad(lambda x: score(x).sum())(x) ** 2)

@@ -1,13 +1,14 @@
-"""Score models of images given other images, beside networks that regress on them."""
+"""Score models of images given degraded images, with a regression to compare."""
 
 from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float, Key, PRNGKeyArray, PyTree
+from sde_jax.arrays import Array, Key, Keys, PerExample, PRNGKeyArray, PyTree
 from sde_jax.data.degradation import Degradation
 from sde_jax.initialization import initialize
+from sde_jax.nets.blocks import Image
 from sde_jax.nets.condition import Condition
 from sde_jax.objectives import DenoisingScoreMatching
 from sde_jax.randomness import Seeds
@@ -16,35 +17,34 @@ from sde_jax.score import NetworkScore, ScoreModel
 
 __all__ = ["ConditionalDiffusion"]
 
-Image = Float[Array, "batch height width channels"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class ConditionalDiffusion:
-    """A score model of x given y, and a network of the same shape that regresses x on y.
+    """A score model of x given y, and a network of the same architecture that regresses x on y.
 
-    y is a deterministic function of x, such as x in grey. The score's network is told y in
+    y is a deterministic function of x, such as x in grey. The score network takes y as
     ``condition.image`` and learns ``grad log p_t(x_t | y)`` by denoising score matching (Saharia et
-    al. 2021, arXiv:2104.07636): its samples are draws from p(x | y), of which there are many. The
-    regression, the same network at ``x = 0, time = 0``, has E[x | y] as the minimizer of its
-    squared error, which is one image, the mean of all answers, and no answer itself.
+    al. 2021, arXiv:2104.07636). Its samples are draws from p(x | y). The regression is the same
+    network at ``x = 0, time = 0``. Its squared error is minimized by E[x | y], the mean over these
+    draws, which is typically blurred.
 
-    Parameters are a dictionary of ``score`` and ``regression``.
+    The parameters are a dictionary with keys ``score`` and ``regression``.
     """
 
     objective: DenoisingScoreMatching
-    given: Degradation
+    degradation: Degradation
+    """The map from x to y."""
 
     @property
     def model(self) -> ScoreModel:
-        """How the score's network is read."""
+        """The score model, which interprets the network's output."""
         return self.objective.model
 
     def init(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> PyTree:
-        """Initial parameters of both networks, for examples of ``shape``."""
+        """Returns initial parameters of both networks for examples of ``shape``."""
         key_score, key_regression = jax.random.split(key)
         x = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
-        y = jax.eval_shape(self.given, x)
+        y = jax.eval_shape(self.degradation, x)
         time, condition = jax.ShapeDtypeStruct((1,), jnp.float32), Condition(image=y)
         return {
             name: initialize(self.model.network, key, x, time, condition, deterministic=True)
@@ -52,20 +52,14 @@ class ConditionalDiffusion:
         }
 
     def losses(
-        self,
-        params: PyTree,
-        seeds: Seeds,
-        x: Image,
-        *,
-        deterministic: bool = False,
-    ) -> Float[Array, "batch"]:
-        """Returns each example's loss of the score plus its squared error of the regression.
+        self, params: PyTree, seeds: Seeds, x: Image, *, deterministic: bool = False
+    ) -> PerExample:
+        """Returns the sum of the score's loss and the regression's mean squared error.
 
-        The error is the mean over dimensions. The two networks share no parameter. See
-        `DenoisingScoreMatching.losses` for the arguments.
+        The two networks share no parameters. See `DenoisingScoreMatching.losses` for the arguments.
         """
         seeds_score, seeds_dropout = seeds.split()
-        y = self.given(x)
+        y = self.degradation(x)
         score = self.objective.losses(
             params["score"], seeds_score, x, Condition(image=y), deterministic=deterministic
         )
@@ -76,7 +70,7 @@ class ConditionalDiffusion:
     def regress(
         self, params: PyTree, y: Image, channels: int, *, dropout_key: PRNGKeyArray | None = None
     ) -> Image:
-        """What the regression makes of ``y``: an image of ``channels``, about E[x | y]."""
+        """Returns the regression's estimate of E[x | y], an image with ``channels`` channels."""
         rngs = None if dropout_key is None else {"dropout": dropout_key}
         output = self.model.network.apply(
             {"params": params["regression"]},
@@ -89,9 +83,9 @@ class ConditionalDiffusion:
         return jnp.asarray(output)
 
     def sample(
-        self, params: PyTree, keys: Key[Array, "batch"], y: Image, sampler: Sampler, channels: int
+        self, params: PyTree, keys: Keys, y: Image, sampler: Sampler, channels: int
     ) -> Samples:
-        """One draw from p(x | y) for each key and image, by any sampler."""
+        """Draws one sample from p(x | y) for each key and image y."""
 
         def draw(key: Key[Array, "1"], y: Image) -> Samples:
             score = NetworkScore(params["score"], self.model, Condition(image=y))

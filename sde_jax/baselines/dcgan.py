@@ -1,4 +1,4 @@
-"""The convolutional generator and discriminator of DCGAN, for images of any size."""
+"""Convolutional generator and discriminator of DCGAN, for images of any size."""
 
 import functools
 import math
@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from flax.typing import PrecisionLike
 from jax.typing import DTypeLike
 
-from sde_jax.arrays import Array, Float
+from sde_jax.arrays import Array, Float, PerExample
+from sde_jax.baselines.checks import check_image, check_multipliers, check_width
 from sde_jax.nets.blocks import ACTIVATIONS, GroupNorm, Image
 
 __all__ = ["DCGANDiscriminator", "DCGANGenerator", "DCGANSpec"]
@@ -18,12 +19,12 @@ __all__ = ["DCGANDiscriminator", "DCGANGenerator", "DCGANSpec"]
 
 @dataclass(frozen=True, kw_only=True)
 class DCGANSpec:
-    """The shape of the two networks, mirror images of each other.
+    """Hyperparameters of the two networks, which mirror each other.
 
-    Radford et al. 2016 (arXiv:1511.06434), section 3, with 4x4 kernels: a kernel whose size the
-    stride divides leaves no checkerboard. Every layer but the first and the last of a network is
-    normalized, in groups of channels of one example instead of over the batch, so that neither a
-    sample nor a score nor a gradient penalty depends on other examples. Weights are drawn from
+    Radford et al. 2016 (arXiv:1511.06434), section 3, with 4x4 kernels: the stride divides their
+    size, which avoids checkerboard artifacts. All layers except the first and the last are
+    normalized, over groups of channels of one example instead of over the batch. Samples, scores
+    and gradient penalties therefore do not depend on other examples. Weights are initialized from
     ``N(0, .02^2)``.
 
     Raises:
@@ -31,46 +32,49 @@ class DCGANSpec:
     """
 
     channels: int = 64
-    """Width of the level next to the image."""
+    """Width of the level closest to the image."""
     multipliers: tuple[int, ...] = (1, 2, 4)
-    """Width of each level in multiples of ``channels``, from the image on; each halves height and
-    width. The published network of 64x64 images has (1, 2, 4, 8) and 128 channels."""
+    """Width of each level in multiples of ``channels``, starting at the image. Each level halves
+    height and width. The published network for 64x64 images has (1, 2, 4, 8) and 128 channels."""
 
     def __post_init__(self) -> None:
-        if self.channels < 4 or self.channels % 4:
-            raise ValueError(
-                "`channels` must be a multiple of 4, which are normalized together: got "
-                f"{self.channels}."
-            )
-        if not self.multipliers or min(self.multipliers) < 1:
-            raise ValueError(
-                f"`multipliers` must be one or more whole numbers from 1: got {self.multipliers}."
-            )
+        check_width("channels", self.channels)
+        check_multipliers(self.multipliers)
 
     def build_generator(self) -> "DCGANGenerator":
-        """The generator of this shape."""
+        """Builds the generator."""
         return DCGANGenerator(self)
 
     def build_discriminator(self) -> "DCGANDiscriminator":
-        """The discriminator of this shape."""
+        """Builds the discriminator."""
         return DCGANDiscriminator(self)
+
+    def smallest_shape(self, shape: tuple[int, ...]) -> tuple[int, int, int]:
+        """Returns the shape of the last level for images of ``shape``.
+
+        Raises:
+          ValueError: if the examples are not images, or the levels cannot halve them.
+        """
+        levels = len(self.multipliers)
+        check_image(shape, levels, "multipliers")
+        return shape[0] >> levels, shape[1] >> levels, self.multipliers[-1] * self.channels
 
 
 class DCGANGenerator(nn.Module):
-    """Images in (-1, 1) from latents.
+    """Generator of images in (-1, 1) from latents.
 
-    Called as ``(latent, shape=shape)``, ``latent`` of shape ``[batch, dimension]`` and ``shape``
-    that of one image; returns float32 of shape ``[batch, *shape]``. A product to the smallest
-    image, then a transposed convolution of stride 2 for each level, with ``relu(norm(h))`` before
-    each and ``tanh`` at the end.
+    Called as ``(latent, shape=shape)``, with ``latent`` of shape ``[batch, dimension]`` and
+    ``shape`` the shape of one image; returns float32 of shape ``[batch, *shape]``. Its layers are a
+    dense layer to the smallest image, one transposed convolution of stride 2 per level, each after
+    ``relu(norm(h))``, and ``tanh``.
 
     Attributes:
-      spec: the shape of the network.
+      spec: hyperparameters of the network.
       dtype: type of the computation; parameters and output are float32.
       precision: precision of every product; None follows ``jax.default_matmul_precision``.
 
     Raises:
-      ValueError: if ``shape`` is not that of an image that the levels can halve.
+      ValueError: if ``shape`` is not an image, or the levels cannot halve it.
     """
 
     spec: DCGANSpec
@@ -80,7 +84,7 @@ class DCGANGenerator(nn.Module):
     @nn.compact
     def __call__(self, latent: Float[Array, "batch latent"], *, shape: tuple[int, ...]) -> Image:
         spec = self.spec
-        smallest = smallest_shape(spec, shape)
+        smallest = spec.smallest_shape(shape)
         h = layer(nn.Dense, self)(math.prod(smallest))(latent)
         h = h.reshape(len(latent), *smallest)
         widths = [multiplier * spec.channels for multiplier in spec.multipliers[:-1]]
@@ -91,19 +95,19 @@ class DCGANGenerator(nn.Module):
 
 
 class DCGANDiscriminator(nn.Module):
-    """One score for each image: positive for what looks real.
+    """Discriminator with one score for each image, the logit of being real.
 
-    Called as ``(x)``, ``x`` of shape ``[batch, height, width, channels]``; returns float32 of shape
-    ``[batch]``, without a sigmoid. A convolution of stride 2 for each level, each but the first
-    followed by ``norm``, with leaky relu of slope .2 after each, and a product of all that is left.
+    Called as ``(x)``, with ``x`` of shape ``[batch, height, width, channels]``; returns float32 of
+    shape ``[batch]``. Its layers are one convolution of stride 2 per level, each followed by
+    ``norm`` (except the first) and leaky relu of slope .2, and a dense layer over all pixels.
 
     Attributes:
-      spec: the shape of the network.
+      spec: hyperparameters of the network.
       dtype: type of the computation; parameters and output are float32.
       precision: precision of every product; None follows ``jax.default_matmul_precision``.
 
     Raises:
-      ValueError: if the examples are not images that the levels can halve.
+      ValueError: if the examples are not images, or the levels cannot halve them.
     """
 
     spec: DCGANSpec
@@ -111,8 +115,8 @@ class DCGANDiscriminator(nn.Module):
     precision: PrecisionLike = None
 
     @nn.compact
-    def __call__(self, x: Image) -> Float[Array, "batch"]:
-        smallest_shape(self.spec, x.shape[1:])
+    def __call__(self, x: Image) -> PerExample:
+        self.spec.smallest_shape(x.shape[1:])
         h = x
         for level, multiplier in enumerate(self.spec.multipliers):
             h = layer(nn.Conv, self)(multiplier * self.spec.channels, (4, 4), (2, 2))(h)
@@ -122,23 +126,10 @@ class DCGANDiscriminator(nn.Module):
 
 
 def layer(kind: type[nn.Module], network: DCGANGenerator | DCGANDiscriminator) -> Callable:
-    """A kind of layer with the network's initialization, type and precision."""
+    """Returns a type of layer with the network's initialization, type and precision."""
     return functools.partial(
         kind,
         kernel_init=nn.initializers.normal(0.02),
         dtype=network.dtype,
         precision=network.precision,
     )
-
-
-def smallest_shape(spec: DCGANSpec, shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """The shape of an image of ``shape`` after all levels; refuses one that they cannot halve."""
-    if len(shape) != 3:
-        raise ValueError(f"a DCGAN makes images: got examples of shape {shape}.")
-    factor = 2 ** len(spec.multipliers)
-    if shape[0] % factor or shape[1] % factor:
-        raise ValueError(
-            f"the {len(spec.multipliers)} levels of `multipliers` need a height and width that "
-            f"{factor} divides: got images of {shape[0]}x{shape[1]}."
-        )
-    return shape[0] // factor, shape[1] // factor, spec.multipliers[-1] * spec.channels

@@ -6,8 +6,9 @@ from typing import Protocol
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float, Key, PRNGKeyArray, PyTree
-from sde_jax.baselines.vae import Weighed
+from sde_jax.arrays import Examples, Keys, PerExample, PRNGKeyArray, PyTree
+from sde_jax.baselines.autoencoder import Latents
+from sde_jax.baselines.vae import WeightedLatents
 from sde_jax.likelihood import Likelihood, LogLikelihoods
 from sde_jax.objectives import DenoisingScoreMatching
 from sde_jax.randomness import Seeds
@@ -18,77 +19,60 @@ __all__ = ["Autoencoder", "LatentDiffusion"]
 
 
 class Autoencoder(Protocol):
-    """What makes latents of examples and examples of latents; a frozen spec, such as a `VAE`."""
+    """Maps between examples and latents; a frozen spec, such as a `VAE`."""
 
     def init(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> PyTree:
-        """Initial parameters, for examples of ``shape``."""
+        """Returns initial parameters for examples of ``shape``."""
 
     def losses(
-        self,
-        params: PyTree,
-        seeds: Seeds,
-        x: Float[Array, "batch *shape"],
-        *,
-        deterministic: bool,
-    ) -> Float[Array, "batch"]:
+        self, params: PyTree, seeds: Seeds, x: Examples, *, deterministic: bool
+    ) -> PerExample:
         """Returns the loss of each example."""
 
-    def encode(
-        self, params: PyTree, keys: Key[Array, "batch"], x: Float[Array, "batch *shape"]
-    ) -> Float[Array, "batch *latent"]:
-        """Draws a latent of each example, from its own key."""
+    def encode(self, params: PyTree, keys: Keys, x: Examples) -> Latents:
+        """Draws a latent of each example from its own key."""
 
-    def weigh(
-        self, params: PyTree, keys: Key[Array, "batch"], x: Float[Array, "batch *shape"]
-    ) -> Weighed:
-        """A latent of each example, from its own key, and what it says of the data."""
+    def encode_weighted(self, params: PyTree, keys: Keys, x: Examples) -> WeightedLatents:
+        """Draws a latent of each example from its own key, with its log ratio."""
 
-    def decode(
-        self, params: PyTree, latents: Float[Array, "batch *latent"]
-    ) -> Float[Array, "batch *shape"]:
-        """The example that each latent stands for."""
+    def decode(self, params: PyTree, latents: Latents) -> Examples:
+        """Returns the example of each latent."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LatentDiffusion:
-    """A score model of latents, and the autoencoder that makes examples of them.
+    """A score model of the latents of an autoencoder.
 
-    Rombach et al. 2022 (arXiv:2112.10752), with both trained at once: the loss is the autoencoder's
-    and, of a latent drawn from ``q(z|x)``, the denoising loss, whose gradient ends at the latent.
-    The autoencoder becomes what it would be alone and the score follows it, as in two stages. Each
-    has parameters of its own, so that with Adam the scales of the two losses meet in clipping
-    alone.
+    Rombach et al. 2022 (arXiv:2112.10752), with joint training. The loss is the autoencoder's loss
+    plus the denoising loss of a latent drawn from ``q(z|x)``. The gradient of the denoising loss
+    stops at the latent, so the autoencoder trains as it would alone and the score follows it. The
+    two have separate parameters: with Adam, the relative scale of their losses affects gradient
+    clipping only.
 
-    The score is told nothing of the latents' scale. A `VAE` of beta 1 draws their distribution
-    towards N(0, 1), hence near unit size, which networks expect and from which variance preserving
-    processes end where they should. With a beta much smaller they grow: give the score model their
-    ``data_deviation`` then, or a process whose largest noise exceeds it.
+    Latents are not rescaled. A `VAE` with beta 1 keeps them near N(0, 1), as networks and variance
+    preserving processes expect. A much smaller beta lets them grow. Then set the score model's
+    ``data_deviation``, or use a process whose largest noise exceeds the latents.
     """
 
     autoencoder: Autoencoder
     objective: DenoisingScoreMatching
-    """Of a model whose network takes latents."""
+    """Loss of the score model, whose network takes latents."""
 
     def init(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> PyTree:
-        """Initial parameters, for examples of ``shape``: autoencoder and score."""
+        """Returns initial parameters of autoencoder and score for examples of ``shape``."""
         key_autoencoder, key_score = jax.random.split(key)
         params = {"autoencoder": self.autoencoder.init(key_autoencoder, shape)}
         score = self.objective.model.init(key_score, self._latent_shape(params, shape))
         return params | {"score": score}
 
     def losses(
-        self,
-        params: PyTree,
-        seeds: Seeds,
-        x: Float[Array, "batch *shape"],
-        *,
-        deterministic: bool = False,
-    ) -> Float[Array, "batch"]:
-        """Returns the loss of autoencoder and score of each example, at noise of its own.
+        self, params: PyTree, seeds: Seeds, x: Examples, *, deterministic: bool = False
+    ) -> PerExample:
+        """Returns the sum of the autoencoder's loss and the denoising loss of each example.
 
         Args:
-          params: those of `init`.
-          seeds: split in three: for the autoencoder's losses, the latents, the denoising losses.
+          params: parameters, as `init` returns them.
+          seeds: determine the autoencoder's losses, the latents, and the denoising losses.
           x: examples, in model coordinates.
           deterministic: turns dropout off.
         """
@@ -104,46 +88,39 @@ class LatentDiffusion:
         return autoencoder + score
 
     def sample(
-        self,
-        params: PyTree,
-        keys: Key[Array, "batch"],
-        shape: tuple[int, ...],
-        sampler: Sampler,
+        self, params: PyTree, keys: Keys, shape: tuple[int, ...], sampler: Sampler
     ) -> Samples:
-        """One sample of ``shape`` for each key: what a latent that ``sampler`` draws stands for.
+        """Draws one latent for each key by ``sampler`` and decodes it to ``shape``.
 
-        ``nfe`` and ``converged`` are the sampler's, and so is a trajectory, which is of latents.
+        ``nfe``, ``converged`` and the trajectory are those of the latents.
         """
         latent_shape = self._latent_shape(params, shape)
         samples = sampler(keys, self.score(params), self.objective.model.sde, latent_shape)
         return samples._replace(x=self.autoencoder.decode(params["autoencoder"], samples.x))
 
     def log_likelihoods(
-        self,
-        params: PyTree,
-        keys: Key[Array, "batch"],
-        x: Float[Array, "batch *shape"],
-        likelihood: Likelihood,
+        self, params: PyTree, keys: Keys, x: Examples, likelihood: Likelihood
     ) -> LogLikelihoods:
-        """A bound of ``log p(x)`` from below, in nats and model coordinates, at one draw of z.
+        """Returns a lower bound of ``log p(x)`` at one draw of z, in nats and model coordinates.
 
         ::
 
             log p(x) >= E_q(z|x) log p(x|z) + log p_score(z) - log q(z|x)
 
         Vahdat et al. 2021 (arXiv:2106.05931), eq. 2, with the log density of the probability flow.
-        Of one example it is an estimate of the bound, whose ``probe_stderr`` tells of the probes
-        and not of the draw.
+        The result for one example is an estimate of the bound. Its ``probe_stderr`` covers the
+        random probes but not the draw of z.
         """
         key_latent, key_probe = jax.vmap(jax.random.split, out_axes=1)(keys)
         with jax.default_matmul_precision("highest"):
-            weighed = self.autoencoder.weigh(params["autoencoder"], key_latent, x)
-        sde = self.objective.model.sde
-        prior = likelihood(key_probe, self.score(params), sde, weighed.latents)
-        return prior._replace(nats=prior.nats + weighed.log_ratio)
+            latents, log_ratio = self.autoencoder.encode_weighted(
+                params["autoencoder"], key_latent, x
+            )
+        prior = likelihood(key_probe, self.score(params), self.objective.model.sde, latents)
+        return prior._replace(nats=prior.nats + log_ratio)
 
     def score(self, params: PyTree) -> NetworkScore:
-        """The score of the latents."""
+        """Returns the score of the latents."""
         return NetworkScore(params["score"], self.objective.model)
 
     def _latent_shape(self, params: PyTree, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -1,1 +1,1 @@
-"""The commands of ``sde-jax``."""
+"""The command ``sde-jax``, one module per command."""

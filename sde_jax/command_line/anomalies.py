@@ -1,7 +1,6 @@
 """``sde-jax anomalies RUN``."""
 
 import math
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,11 +12,12 @@ import numpy as np
 import tyro
 
 from sde_jax.arguments import UsageError, check_counts, check_seed, option
-from sde_jax.command_line.output import checked_output, writable
+from sde_jax.command_line.output import file_name, output_file
 from sde_jax.command_line.parsing import parse
 from sde_jax.data import TEST, ArraySource, ImageScaling
 from sde_jax.evaluation import anomaly_figure
 from sde_jax.evaluation.anomaly_sets import NOISE, PHOTOGRAPHS, levels_of
+from sde_jax.evaluation.findings import plain
 from sde_jax.evaluation.wording import WORDING
 from sde_jax.metrics import roc_area
 from sde_jax.recipes.interfaces import Density, Measured
@@ -74,7 +74,7 @@ def execute(run: GenerativeRun, options: Anomalies) -> dict[str, Any]:
     density = run.density(run.experiment.likelihood)
     if density is None:
         raise UsageError(f"a {run.experiment.kind} has no likelihood.")
-    out = raise_on_all(lambda: output_path(run, options))
+    out = raise_on_all(lambda: output_file(options.out, usual_path(run, options)))
     images = raise_on_all(lambda: images_of(run, options))
     started = time.perf_counter()
     measured = measure_all(run, density, images, options)
@@ -159,20 +159,11 @@ def area(other: np.ndarray, own: np.ndarray) -> dict[str, float | None]:
     if not (len(other) and len(own)):
         return {"auc": None, "auc_stderr": None}
     found = roc_area(other, own)
-    return {
-        "auc": found.value,
-        "auc_stderr": found.stderr if math.isfinite(found.stderr) else None,
-    }
+    return {"auc": found.value, "auc_stderr": plain(found.stderr)}
 
 
-def output_path(run: GenerativeRun, options: Anomalies) -> Path:
-    """Returns the file of ``--out``, or one in RUN/anomalies whose name identifies the results.
-
-    Raises:
-      UsageError: if it cannot be written, or is there already and was asked for.
-    """
-    if options.out is not None:
-        return checked_output(options.out, ".png")
-    sets = re.sub("[^A-Za-z0-9_.-]", "_", "-".join(options.sets))
+def usual_path(run: GenerativeRun, options: Anomalies) -> Path:
+    """Returns the file in RUN/anomalies whose name identifies the results."""
+    sets = file_name("-".join(options.sets))
     name = f"{sets}-at{run.step}-seed{options.seed}-count{options.count}.png"
-    return writable(run.directory.path / "anomalies" / name)
+    return run.directory.path / "anomalies" / name

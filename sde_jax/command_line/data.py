@@ -1,9 +1,23 @@
 """``sde-jax data show SOURCE`` and ``data statistics SOURCE``."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import tyro
 
 from sde_jax.arguments import UsageError
 from sde_jax.command_line import data_show, data_statistics
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """Shows a data set or computes its statistics."""
+
+    command: (
+        Annotated[data_show.Show, tyro.conf.subcommand("show")]
+        | Annotated[data_statistics.Statistics, tyro.conf.subcommand("statistics")]
+    )
+
 
 COMMANDS = {"show": data_show.main, "statistics": data_statistics.main}
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import tyro
 
 from sde_jax import figures
 from sde_jax.arguments import Switch, option
-from sde_jax.command_line.output import checked_output, listed, writable
+from sde_jax.command_line.output import file_name, listed, output_file
 from sde_jax.command_line.parsing import parse
 from sde_jax.data.errors import MixedSizesError
 from sde_jax.data.named import all_records, spec_of
@@ -59,25 +58,14 @@ def main(args: list[str]) -> dict[str, Any]:
     except MixedSizesError:
         spec = dataclasses.replace(spec, image_size=COMMON_SIZE)
         records = all_records(spec)
-    out = output_path(options)
+    name = file_name(Path(options.source).expanduser().resolve().name)
+    out = output_file(options.out, Path("runs/data") / f"{name}.png")
     found = survey(records)
     shown = np.unique(np.linspace(0, len(found.examples) - 1, SHOWN).round().astype(int))
     figures.image_grid(found.examples[shown, ..., :3] / np.float32(255), out)
     numbers = results(found)
     print(*lines(numbers), sep="\n")
     return {"source": options.source, **numbers, "out": str(out)}
-
-
-def output_path(options: Show) -> Path:
-    """Returns the path of the picture.
-
-    Raises:
-      UsageError: if it cannot be written, or is there already and was asked for.
-    """
-    if options.out is not None:
-        return checked_output(options.out, ".png")
-    name = Path(options.source).expanduser().resolve().name
-    return writable(Path("runs/data") / f"{re.sub('[^A-Za-z0-9_.-]', '_', name)}.png")
 
 
 def results(found: Survey) -> dict[str, Any]:

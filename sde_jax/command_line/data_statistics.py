@@ -17,8 +17,8 @@ from sde_jax.data.named import spec_of
 from sde_jax.data.source import DataSource, DataSpec
 from sde_jax.data.tfds import TfdsImages
 from sde_jax.evaluation.features import FeatureNetwork, classifier, coordinates, inception
-from sde_jax.evaluation.reference import cached_statistics, reference
-from sde_jax.interop.score_sde import published_names
+from sde_jax.evaluation.reference import cached_statistics, compute_reference
+from sde_jax.interop.configurations import published_names
 from sde_jax.interop.statistics_file import write_reference
 from sde_jax.metrics import InceptionPreprocessing
 from sde_jax.runs.catalogue import find, names
@@ -78,7 +78,7 @@ def main(args: list[str]) -> dict[str, Any]:
     source = loaded(data, options)
     network = network_of(options, source)
     started = time.perf_counter()
-    found = reference(
+    found = compute_reference(
         network,
         data,
         split,

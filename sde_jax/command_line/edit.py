@@ -6,20 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from sde_jax import figures
 from sde_jax.arrays import Array
 from sde_jax.atomic import whole_file
-from sde_jax.command_line.output import checked_output, writable
+from sde_jax.command_line.output import output_file
 from sde_jax.command_line.parsing import parse
 from sde_jax.editing.images import image_scaling
 from sde_jax.editing.labels import of_classes
 from sde_jax.editing.options import EditOptions
 from sde_jax.editing.prepared import Prepared
 from sde_jax.editing.tasks import interpolation, restoration, stroke
-from sde_jax.runs.generation import concatenate, generate, is_valid
+from sde_jax.runs.generation import draw_all, is_valid
 from sde_jax.runs.trained_run import ScoreRun, open_run
 from sde_jax.training.devices import data_mesh
 from sde_jax.training.processes import is_first, join_processes, raise_on_all
@@ -37,30 +36,32 @@ def main(args: list[str]) -> dict[str, Any]:
 
 
 def execute(run: ScoreRun, options: EditOptions) -> dict[str, Any]:
-    """Draws the answers, writes them, and returns the results."""
+    """Draws the answers, writes them, and returns the results.
+
+    The usual name holds the answers' checksum, so that only equal answers are replaced.
+    """
     kinds: dict[str, Callable[[ScoreRun, EditOptions], Prepared]] = {
         "class": of_classes,
         "interpolate": interpolation,
         "stroke": stroke,
     }
     prepared = raise_on_all(lambda: kinds.get(options.task, restoration)(run, options))
-    out = raise_on_all(lambda: output_path(run, options))
+    usual = run.directory.path / "edits" / "answers.png"
+    out = raise_on_all(lambda: output_file(options.out, usual, beside=[ANSWERS]))
     started = time.perf_counter()
-    samples = concatenate(
-        generate(
-            prepared.draw,
-            prepared.params,
-            key=jax.random.key(options.seed),
-            count=prepared.rows * prepared.draws,
-            batch_size=options.batch_size,
-            mesh=data_mesh(),
-        )
+    samples = draw_all(
+        prepared.draw,
+        prepared.params,
+        count=prepared.rows * prepared.draws,
+        batch_size=options.batch_size,
+        seed=options.seed,
     )
     seconds = time.perf_counter() - started
     answers = samples.x.reshape(prepared.rows, -1, *run.layout.shape)
     results = prepared.findings(answers)
     if options.out is None:
-        out /= f"{options.task}-{prepared.how}-{zlib.crc32(answers.tobytes()):08x}.png"
+        checksum = zlib.crc32(answers.tobytes())
+        out = out.with_name(f"{options.task}-{prepared.how}-{checksum:08x}.png")
     if is_first():
         write(run, prepared, answers, out)
     return {
@@ -84,16 +85,3 @@ def write(run: ScoreRun, prepared: Prepared, answers: Array, out: Path) -> None:
         np.savez(file, samples=images)
     columns = {**prepared.given, prepared.title: images[:, :SHOWN], **prepared.truth}
     figures.image_rows({title: column[:SHOWN] for title, column in columns.items()}, out)
-
-
-def output_path(run: ScoreRun, options: EditOptions) -> Path:
-    """Returns the picture of ``--out``, or the folder RUN/edits.
-
-    Their checksum is part of its name, so that only equal answers are replaced there.
-
-    Raises:
-      UsageError: if it cannot be written, or is there already and was asked for.
-    """
-    if options.out is not None:
-        return checked_output(options.out, ".png", beside=[ANSWERS])
-    return writable(run.directory.path / "edits" / "answers").parent

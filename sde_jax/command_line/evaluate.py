@@ -88,17 +88,14 @@ def named_values(record: Mapping[str, Any]) -> list[tuple[str, float | None, str
         if f["of"] != "run"
     }
     found = []
-    for f in record["findings"]:
-        if f["of"] == "run":
-            name = ".".join(filter(None, (f["features"], f["metric"])))
-            text = with_error(f["value"], f["stderr"], "+-")
-            other = held_out.get((f["features"], f["metric"]))
-            beside = [f"held-out data {other}"] if other else []
-            if f["expected"] is not None:
-                beside.append(f"expected of one distribution {f['expected']:.3g}")
-            found.append(
-                (name, f["value"], f"{text}" + (f"  ({'; '.join(beside)})" if beside else ""))
-            )
+    for f in (f for f in record["findings"] if f["of"] == "run"):
+        key = f["features"], f["metric"]
+        beside = [f"held-out data {held_out[key]}"] if key in held_out else []
+        if f["expected"] is not None:
+            beside.append(f"expected of one distribution {f['expected']:.3g}")
+        notes = f"  ({'; '.join(beside)})" if beside else ""
+        text = with_error(f["value"], f["stderr"], "+-") + notes
+        found.append((".".join(filter(None, key)), f["value"], text))
     return found
 
 

@@ -13,14 +13,10 @@ from sde_jax.arguments import UsageError
 from sde_jax.atomic import write_whole
 from sde_jax.command_line.output import checked_output
 from sde_jax.command_line.parsing import parse
+from sde_jax.interop.checkpoint import AdamMoments, PublishedState
+from sde_jax.interop.published_model import PublishedModel
 from sde_jax.interop.safetensors_file import write_safetensors
-from sde_jax.interop.score_sde import (
-    AdamMoments,
-    PublishedModel,
-    PublishedState,
-    save_checkpoint,
-    save_weights,
-)
+from sde_jax.interop.score_sde import save_checkpoint, save_weights
 from sde_jax.recipes.published import model_of
 from sde_jax.runs.trained_run import ScoreRun, open_run
 from sde_jax.training.devices import data_mesh

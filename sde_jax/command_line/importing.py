@@ -1,7 +1,7 @@
 """``sde-jax import FILE``."""
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,12 +14,9 @@ from sde_jax.arguments import UsageError
 from sde_jax.arrays import Array, PyTree
 from sde_jax.command_line.output import listed
 from sde_jax.command_line.parsing import parse
-from sde_jax.interop.score_sde import (
-    AdamMoments,
-    CheckpointFileError,
-    PublishedState,
-    read_checkpoint,
-)
+from sde_jax.interop.checkpoint import AdamMoments, PublishedState
+from sde_jax.interop.errors import CheckpointFileError
+from sde_jax.interop.score_sde import read_checkpoint
 from sde_jax.recipes.named import Named
 from sde_jax.recipes.score import ScoreExperiment
 from sde_jax.runs.catalogue import find_model, of_model
@@ -97,6 +94,6 @@ def write_run(workdir: Path, named: Named[ScoreExperiment], state: TrainState) -
     with tempfile.TemporaryDirectory(dir=workdir.parent, prefix=f".{workdir.name}.") as folder:
         directory = RunDirectory.create(Path(folder) / "run", named.config())
         with Checkpoints(directory.checkpoints) as checkpoints:
-            checkpoints.save(step, state, Progress(step=step).to_notes())
+            checkpoints.save(step, state, asdict(Progress(step=step)))
             checkpoints.wait()
         directory.path.rename(workdir)

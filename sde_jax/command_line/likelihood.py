@@ -17,14 +17,18 @@ from sde_jax.command_line.output import checked_output
 from sde_jax.command_line.parsing import parse
 from sde_jax.data import TEST
 from sde_jax.recipes.score import LikelihoodSettings, ScoreExperiment
-from sde_jax.runs.fixed_steps import CHECKED, fixed_steps, root_mean_square_difference
+from sde_jax.runs.fixed_steps import (
+    CHECKED,
+    LEAST_STEPS,
+    fixed_steps,
+    root_mean_square_difference,
+)
 from sde_jax.runs.measurement import concatenate, measure, summarize, write_table
 from sde_jax.runs.trained_run import GenerativeRun, ScoreRun
 from sde_jax.training.devices import data_mesh
 from sde_jax.training.processes import is_first, raise_on_all
 
 PROGRAM = "sde-jax likelihood"
-LEAST_STEPS = 8
 
 
 @dataclass(frozen=True, kw_only=True)

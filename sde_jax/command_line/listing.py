@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sde_jax.command_line.parsing import parse
-from sde_jax.interop.score_sde import published, published_names
+from sde_jax.interop.configurations import published, published_names
 from sde_jax.runs.catalogue import definitions
 
 
@@ -21,7 +21,7 @@ def main(args: list[str]) -> dict[str, Any]:
     headlines |= {name: published_headline(name) for name in published_names()}
     studies = {one.name: one.headline for one in known if one.is_study}
     width = max(map(len, headlines | studies))
-    for title, lines in {"train NAME": headlines, "reproduce NAME": studies}.items():
+    for title, lines in {"train NAME": headlines, "python -m experiments NAME": studies}.items():
         print(f"{title}:")
         for name, line in lines.items():
             print(f"  {name:{width}}  {line}")

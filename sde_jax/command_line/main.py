@@ -4,7 +4,7 @@ import json
 import sys
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
@@ -29,25 +29,34 @@ from sde_jax.command_line.compiled_programs import forget_unreadable, keep_compi
 from sde_jax.command_line.completion import print_completion
 from sde_jax.command_line.output import listed
 from sde_jax.command_line.parsing import refuse
+from sde_jax.editing.options import EditOptions
 from sde_jax.training.errors import NonFiniteError, RunError
 from sde_jax.training.processes import is_first
 
-COMMANDS: dict[str, Callable[[list[str]], dict[str, Any]]] = {
-    "list": listing.main,
-    "train": train.main,
-    "watch": watch.main,
-    "sample": sample.main,
-    "label": label.main,
-    "likelihood": likelihood.main,
-    "anomalies": anomalies.main,
-    "evaluate": evaluate.main,
-    "compare": compare.main,
-    "edit": edit.main,
-    "import": importing.main,
-    "export": exporting.main,
-    "data": data.main,
-    "weights": weights.main,
-    "quickstart": quickstart.main,
+
+class Command(NamedTuple):
+    """The options of a command, for completion, and the function that runs it."""
+
+    options: type
+    run: Callable[[list[str]], dict[str, Any]]
+
+
+COMMANDS: dict[str, Command] = {
+    "list": Command(listing.List, listing.main),
+    "train": Command(train.Train, train.main),
+    "watch": Command(watch.Watch, watch.main),
+    "sample": Command(sample.Sample, sample.main),
+    "label": Command(label.Label, label.main),
+    "likelihood": Command(likelihood.Likelihoods, likelihood.main),
+    "anomalies": Command(anomalies.Anomalies, anomalies.main),
+    "evaluate": Command(evaluate.Evaluate, evaluate.main),
+    "compare": Command(compare.Compare, compare.main),
+    "edit": Command(EditOptions, edit.main),
+    "import": Command(importing.Import, importing.main),
+    "export": Command(exporting.Export, exporting.main),
+    "data": Command(data.Data, data.main),
+    "weights": Command(weights.Weights, weights.main),
+    "quickstart": Command(quickstart.Quickstart, quickstart.main),
 }
 
 USAGE = """\
@@ -89,10 +98,11 @@ def main(args: list[str] | None = None) -> int:
         print(USAGE, end="")
         return 0 if args else 2
     if args[0] == "--print-completion":
-        return print_completion(args[1:])
+        options = {name: command.options for name, command in COMMANDS.items()}
+        return print_completion(args[1:], options)
     if args[0] not in COMMANDS:
         refuse(f"no command {args[0]!r}: there are {', '.join(COMMANDS)}.")
-    return run(COMMANDS[args[0]], args[1:])
+    return run(COMMANDS[args[0]].run, args[1:])
 
 
 def run(command: Callable[[list[str]], dict[str, Any]], args: list[str]) -> int:

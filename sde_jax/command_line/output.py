@@ -1,5 +1,6 @@
 """Output of commands: lists in messages, and paths of files that never replace others."""
 
+import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,20 @@ def checked_output(out: Path, suffix: str, *, beside: Sequence[str] = ()) -> Pat
         if path.exists():
             raise UsageError(f"--out {out}: {path} exists already. Choose another name.")
     return writable(out)
+
+
+def output_file(out: Path | None, usual: Path, *, beside: Sequence[str] = ()) -> Path:
+    """Returns ``out``, as `checked_output` does, or the usual path, which may be replaced.
+
+    Raises:
+      UsageError: if it cannot be written, or ``out`` exists already.
+    """
+    return writable(usual) if out is None else checked_output(out, usual.suffix, beside=beside)
+
+
+def file_name(text: str) -> str:
+    """Replaces the characters that a file's name may not have everywhere."""
+    return re.sub("[^A-Za-z0-9_.-]", "_", text)
 
 
 def writable(path: Path) -> Path:

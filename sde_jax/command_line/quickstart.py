@@ -13,7 +13,7 @@ from sde_jax.command_line.parsing import parse
 from sde_jax.recipes.sampler_settings import SAMPLERS, SamplerName
 from sde_jax.runs.catalogue import find
 from sde_jax.runs.trained_run import ScoreRun, open_run
-from sde_jax.runs.training import run
+from sde_jax.runs.training import train_experiment
 from sde_jax.training.devices import data_mesh
 
 SHOWN_SAMPLERS: tuple[SamplerName, ...] = ("em", "pc", "ode")
@@ -32,7 +32,7 @@ def main(args: list[str]) -> dict[str, Any]:
     """Runs the command and returns its results."""
     workdir = parse(Quickstart, args, "sde-jax quickstart").workdir
     started = time.perf_counter()
-    result = run(find("quickstart"), workdir, resume=True)
+    result = train_experiment(find("quickstart"), workdir, resume=True)
     if result.stopped:
         return {"run": str(workdir), "step": result.step, "stopped": True}
     trained_run = open_run(workdir, data_mesh())

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
@@ -16,14 +15,13 @@ from sde_jax.arguments import Switch, UsageError, check_counts, check_seed, opti
 from sde_jax.arrays import Array
 from sde_jax.atomic import whole_file
 from sde_jax.command_line.opening import open_first
-from sde_jax.command_line.output import checked_output, writable
+from sde_jax.command_line.output import output_file
 from sde_jax.command_line.parsing import parse
 from sde_jax.figures import draw_picture
 from sde_jax.recipes.sampler_settings import SAMPLERS, SamplerSettings
-from sde_jax.runs.generation import concatenate, generate, is_valid
+from sde_jax.runs.generation import draw_all, is_valid
 from sde_jax.runs.trained_run import GenerativeRun
 from sde_jax.sampling import Samples
-from sde_jax.training.devices import data_mesh
 from sde_jax.training.processes import is_first, raise_on_all
 
 PROGRAM = "sde-jax sample"
@@ -81,17 +79,15 @@ def execute(run: GenerativeRun, options: Sample) -> dict[str, Any]:
     if options.trajectory and run.experiment.process is None:
         raise UsageError(f"--trajectory does not apply to a {run.experiment.kind}.")
     draw = run.sample_fn(settings, frames=FRAMES if options.trajectory else 0)
-    out = raise_on_all(lambda: output_path(run, settings, options))
+    usual, beside = usual_path(run, settings, options), (PICTURE, TRAJECTORY)
+    out = raise_on_all(lambda: output_file(options.out, usual, beside=beside))
     started = time.perf_counter()
-    samples = concatenate(
-        generate(
-            draw,
-            run.params,
-            key=jax.random.key(options.seed),
-            count=options.count,
-            batch_size=options.batch_size,
-            mesh=data_mesh(),
-        )
+    samples = draw_all(
+        draw,
+        run.params,
+        count=options.count,
+        batch_size=options.batch_size,
+        seed=options.seed,
     )
     seconds = time.perf_counter() - started
     pictures = write(run, settings, samples, out) if is_first() else []
@@ -141,14 +137,8 @@ def draw_trajectory(
     figures.trajectory(list(np.asarray(images)), times.tolist(), path)
 
 
-def output_path(run: GenerativeRun, settings: SamplerSettings | None, options: Sample) -> Path:
-    """Returns the file of ``--out``, or one in RUN/samples whose name identifies the samples.
-
-    Raises:
-      UsageError: if it cannot be written, or is there already and was asked for.
-    """
-    if options.out is not None:
-        return checked_output(options.out, ".npz", beside=[PICTURE, TRAJECTORY])
+def usual_path(run: GenerativeRun, settings: SamplerSettings | None, options: Sample) -> Path:
+    """Returns the file in RUN/samples whose name identifies the samples."""
     drawn = f"at{run.step}-seed{options.seed}-count{options.count}"
     if settings is not None:
         how = "-".join(
@@ -156,4 +146,4 @@ def output_path(run: GenerativeRun, settings: SamplerSettings | None, options: S
             for name, value in settings.options().items()
         )
         drawn = f"{settings.sampler}-{how or 'rules'}-{drawn}"
-    return writable(run.directory.path / "samples" / f"{drawn}.npz")
+    return run.directory.path / "samples" / f"{drawn}.npz"

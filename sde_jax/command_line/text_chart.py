@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from sde_jax.arrays import Float
+
 MARKS = ".o+x"
 
 
@@ -21,21 +23,22 @@ def text_chart(
       width: of the plot in characters, without the labels of its axis.
       height: of the plot in lines, without axis and legend.
     """
-    columns = {name: column_means(points, series, width) for name, points in series.items()}
-    values = [value for means in columns.values() for value in means.values()]
-    if not values:
+    if not any(math.isfinite(y) for points in series.values() for _, y in points):
         return []
-    low, high = min(values), max(values)
-    scale = math.log if low > 0 else float
+    positions = [x for points in series.values() for x, _ in points]
+    ends = min(positions), max(positions)
+    means = np.stack([column_means(points, *ends, width) for points in series.values()])
+    low, high = float(np.nanmin(means)), float(np.nanmax(means))
+    scale = np.log if low > 0 else np.asarray
     extent = scale(high) - scale(low)
-    rows = [[" "] * width for _ in range(height)]
-    for means, mark in zip(columns.values(), MARKS, strict=False):
-        for column, value in means.items():
-            fraction = (scale(high) - scale(value)) / extent if extent else 0.5
-            rows[round(fraction * (height - 1))][column] = mark
+    heights = (scale(high) - scale(means)) / extent if extent else 0.5 + 0 * means
+    rows = np.full((height, width), " ")
+    for fractions, mark in zip(heights, MARKS, strict=False):
+        (columns,) = np.nonzero(np.isfinite(fractions))
+        rows[np.rint(fractions[columns] * (height - 1)).astype(int), columns] = mark
     labels = [f"{high:.4g}", *[""] * (height - 2), f"{low:.4g}"]
     margin = max(map(len, labels))
-    first, final = (f"{x:,.0f}" for x in ends(series))
+    first, final = (f"{x:,.0f}" for x in ends)
     legend = ", ".join(f"{mark} {name}" for name, mark in zip(series, MARKS, strict=False))
     return [
         *(f"{label:>{margin}} |{''.join(row)}" for label, row in zip(labels, rows, strict=True)),
@@ -44,24 +47,12 @@ def text_chart(
     ]
 
 
-def ends(series: Mapping[str, Sequence[tuple[float, float]]]) -> tuple[float, float]:
-    """Returns the smallest and the largest x of all points."""
-    positions = [x for points in series.values() for x, _ in points]
-    return min(positions), max(positions)
-
-
 def column_means(
-    points: Sequence[tuple[float, float]],
-    series: Mapping[str, Sequence[tuple[float, float]]],
-    width: int,
-) -> dict[int, float]:
-    """Returns the mean of the finite points in each column that has any."""
-    finite = [(x, y) for x, y in points if math.isfinite(y)]
-    if not finite:
-        return {}
-    first, final = ends(series)
-    columns: dict[int, list[float]] = {}
-    for x, y in finite:
-        fraction = (x - first) / (final - first) if final > first else 0.0
-        columns.setdefault(round(fraction * (width - 1)), []).append(y)
-    return {column: float(np.mean(values)) for column, values in columns.items()}
+    points: Sequence[tuple[float, float]], first: float, final: float, width: int
+) -> Float[np.ndarray, "width"]:
+    """Returns the mean of the finite points in each column, and NaN where there are none."""
+    finite = [point for point in points if math.isfinite(point[1])]
+    x, y = np.asarray(finite, float).reshape(-1, 2).T
+    columns = np.rint((x - first) / ((final - first) or 1) * (width - 1)).astype(int)
+    counts = np.bincount(columns, minlength=width)
+    return np.bincount(columns, y, width) / np.where(counts, counts, np.nan)

@@ -11,10 +11,10 @@ import tyro
 from sde_jax.arguments import Switch, UsageError
 from sde_jax.command_line.parsing import parse
 from sde_jax.evaluation.accuracy import held_out_accuracy
-from sde_jax.interop.score_sde import published_names
+from sde_jax.interop.configurations import published_names
 from sde_jax.recipes import Trainable
 from sde_jax.runs.catalogue import find, names
-from sde_jax.runs.training import count_parameters, run
+from sde_jax.runs.training import count_parameters, train_experiment
 from sde_jax.training.processes import join_processes
 
 
@@ -64,7 +64,7 @@ def main(args: list[str]) -> dict[str, Any]:
         return {"parameters": count_parameters(named.experiment), **named.config()}
     join_processes()
     workdir = options.workdir
-    result = run(named, workdir, resume=options.resume)
+    result = train_experiment(named, workdir, resume=options.resume)
     return {
         "run": str(workdir),
         "step": result.step,

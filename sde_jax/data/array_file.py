@@ -28,13 +28,13 @@ class ArrayFile(DataSpec):
     shape: tuple[int, ...]
     """Height, width and channels of an image."""
     sha256: str
-    """SHA-256 of the images, which tells this data set from others."""
+    """SHA-256 of the images, which distinguishes data sets."""
     flip: bool = False
     """Mirrors training images left to right with probability one half."""
 
     @classmethod
     def of(cls, splits: Mapping[str, np.ndarray], path: Path) -> Self:
-        """Describes the file ``path`` of these splits, which `write` makes."""
+        """Describes the file ``path`` of these splits, which `write` writes."""
         shape = splits[TRAIN].shape[1:]
         return cls(path=str(path.resolve()), shape=shape, sha256=digest(splits))
 
@@ -47,6 +47,14 @@ class ArrayFile(DataSpec):
         """Returns shape and scaling; the file is not read."""
         return Layout(self.shape, ImageScaling())
 
+    def in_run(self, folder: Path) -> Self:
+        """Returns the spec of the file of this name in ``folder``, if there is one.
+
+        A run that holds its data thereby finds them after it was moved.
+        """
+        own = folder.resolve() / Path(self.path).name
+        return dataclasses.replace(self, path=str(own)) if own.is_file() else self
+
     def load(self) -> ArraySource:
         """Reads the file.
 
@@ -58,10 +66,12 @@ class ArrayFile(DataSpec):
                 images = {split: file[split] for split in (TRAIN, TEST)}
         except (OSError, ValueError, KeyError) as error:
             raise DataNotFoundError(
-                f"{self.path} cannot be read: {error}. --data.path names another place."
+                f"{self.path} cannot be read: {error}. Correct `data.path` of the configuration."
             ) from None
         if digest(images) != self.sha256:
-            raise DataNotFoundError(f"{self.path} holds other images than the run was made with.")
+            raise DataNotFoundError(
+                f"{self.path} holds other images than the run was trained on: restore the file."
+            )
         return ArraySource(images, flip=self.flip)
 
 

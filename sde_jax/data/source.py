@@ -2,7 +2,8 @@
 
 import abc
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple, Protocol
+from pathlib import Path
+from typing import NamedTuple, Protocol, Self
 
 from jax.sharding import NamedSharding
 
@@ -110,6 +111,10 @@ class DataSpec(abc.ABC):
         """Returns shape and scaling; reads the data unless the spec states them."""
         source = self.load()
         return Layout(source.shape, source.scaling)
+
+    def in_run(self, folder: Path) -> Self:
+        """Returns the spec as the run in ``folder`` reads it, which may keep data of its own."""
+        return self
 
 
 def check_request(sizes: Mapping[str, int], split: str, batch_size: int) -> int:

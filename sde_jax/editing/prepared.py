@@ -1,7 +1,6 @@
 """A task that is ready to be drawn, and helpers of all tasks."""
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -10,6 +9,7 @@ import numpy as np
 from sde_jax.arguments import UsageError
 from sde_jax.arrays import Array, Float, PyTree
 from sde_jax.editing.options import EditOptions
+from sde_jax.evaluation.findings import plain
 from sde_jax.metrics import mean_estimate
 from sde_jax.recipes.interfaces import Draw
 from sde_jax.recipes.sampler_settings import SamplerSettings
@@ -72,5 +72,4 @@ def estimate(values: Float[np.ndarray, "count answers"]) -> dict[str, Any]:
     equals its truth.
     """
     found = mean_estimate(values.mean(axis=1))
-    value, stderr = (number if math.isfinite(number) else None for number in found[:2])
-    return {"value": value, "stderr": stderr, "count": values.size}
+    return {"value": plain(found.value), "stderr": plain(found.stderr), "count": values.size}

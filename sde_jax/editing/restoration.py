@@ -1,7 +1,7 @@
 """Image restoration: degradations, measurements, and errors of the answers."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from sde_jax.arguments import UsageError
 from sde_jax.arrays import Array, Float, PRNGKeyArray
 from sde_jax.data.scaling import ImageScaling
 from sde_jax.editing.methods import InverseProblem, Measurement
-from sde_jax.editing.options import RestorationName
+from sde_jax.editing.options import EditOptions
 from sde_jax.editing.prepared import estimate
 from sde_jax.metrics import psnr, ssim
 from sde_jax.operators import (
@@ -36,40 +36,34 @@ Images = Float[Array, "count height width channels"]
 class Degradation:
     """A degradation of images of a shape: the map from images to measurements."""
 
-    task: RestorationName
+    options: EditOptions
+    """The task, and the options of the map."""
     shape: tuple[int, ...]
-    factor: int
-    """superres: the ratio of the sizes."""
-    kernel: Literal["block", "bicubic"]
-    """superres: the averaging of pixels."""
-    deviation: float
-    """deblur: deviation of the Gaussian in pixels."""
-    length: float
-    """motion-deblur: length of the line in pixels."""
-    angle: float
-    """motion-deblur: angle of the line in degrees."""
 
     def __post_init__(self) -> None:
-        if self.task == "colorize" and self.shape[-1] != len(LUMA):
+        if self.options.task == "colorize" and self.shape[-1] != len(LUMA):
             raise UsageError(f"--task colorize needs images of 3 channels: got {self.shape[-1]}.")
         self.operator(dummy_measurement())
 
     def operator(self, measurement: Measurement) -> LinearOperator:
         """Returns the linear map of images to measurements."""
-        height, width, _ = self.shape
-        match self.task:
+        options, (height, width, _) = self.options, self.shape
+        match options.task:
             case "inpaint":
                 assert measurement.mask is not None
                 return Mask(measurement.mask)
             case "colorize":
                 return grey()
             case "superres":
-                smaller = {"block": block_average, "bicubic": bicubic}[self.kernel]
-                return smaller(height, width, self.factor)
+                smaller = {"block": block_average, "bicubic": bicubic}[options.kernel]
+                return smaller(height, width, options.factor)
             case "deblur":
-                return gaussian_blur(height, width, self.deviation)
+                deviation = height / 16 if options.deviation is None else options.deviation
+                return gaussian_blur(height, width, deviation)
             case "motion-deblur":
-                return motion_blur(height, width, self.length, self.angle)
+                length = height / 4 if options.length is None else options.length
+                return motion_blur(height, width, length, options.angle)
+        raise ValueError(f"--task {options.task} has no degradation.")
 
     @property
     def measured_shape(self) -> tuple[int, ...]:
@@ -79,11 +73,12 @@ class Degradation:
 
     def problem(self, noise: float) -> InverseProblem:
         """Returns the inverse problem of such measurements."""
-        fixed = None if self.task == "inpaint" else self.operator(dummy_measurement())
+        task = self.options.task
+        fixed = None if task == "inpaint" else self.operator(dummy_measurement())
         constraints = {"inpaint": _known_pixels, "colorize": _known_grey}
         return InverseProblem(
             operator=lambda measurement: self.operator(measurement) if fixed is None else fixed,
-            constraint=constraints.get(self.task),
+            constraint=constraints.get(task),
             noise=noise,
         )
 
@@ -125,7 +120,7 @@ def measured(
     Where pixels are to be known but no mask says which, each image gets one of `example_masks`.
     """
     masks = None
-    if degradation.task == "inpaint":
+    if degradation.options.task == "inpaint":
         drawn = example_masks(key, len(truth), degradation.shape) if mask is None else mask[None]
         masks = jnp.broadcast_to(jnp.asarray(drawn), (len(truth), *degradation.shape[:2], 1))
     operator = degradation.operator(Measurement(truth, masks))
@@ -175,14 +170,15 @@ def findings(
     """
     operator = degradation.operator(measurement)
     unit = [scaling.to_unit_unrounded(answers[:, k]) for k in range(answers.shape[1])]
-    squares = []
-    for images in unit:
+    seen = jnp.ones(1) if measurement.mask is None else measurement.mask
+    seen = jnp.broadcast_to(seen, measurement.values.shape)
+    pixels = jnp.maximum(seen.sum(axis=(1, 2, 3)), 1)
+
+    def mean_square(images: Images) -> np.ndarray:
         squared = (operator(scaling.from_unit(images)) - measurement.values) ** 2
-        seen = jnp.ones_like(squared) if measurement.mask is None else measurement.mask
-        seen = jnp.broadcast_to(seen, squared.shape)
-        total = (squared * seen).reshape(len(images), -1).sum(axis=1)
-        squares.append(np.asarray(total / jnp.maximum(seen.reshape(len(images), -1).sum(1), 1)))
-    residual = np.sqrt(np.stack(squares, axis=1)) / scaling.width
+        return np.asarray((squared * seen).sum(axis=(1, 2, 3)) / pixels)
+
+    residual = np.sqrt(np.stack([mean_square(x) for x in unit], axis=1)) / scaling.width
     found: dict[str, Any] = {"residual": {**estimate(residual), "noise": noise / scaling.width}}
     if truth is not None:
         right = np.asarray(scaling.to_unit_unrounded(truth))

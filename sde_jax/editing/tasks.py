@@ -1,6 +1,6 @@
 """Prepares each task: its draws, its results and its pictures."""
 
-from typing import Any, cast
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +12,8 @@ from sde_jax.data.degradation import Smaller
 from sde_jax.data.scaling import ImageScaling
 from sde_jax.editing.images import held_out, image_scaling, read_images, read_mask
 from sde_jax.editing.methods import METHODS, Measurement, conditional_sampler
-from sde_jax.editing.options import EditOptions, RestorationName
-from sde_jax.editing.prepared import Columns, Prepared, chosen, column, estimate
+from sde_jax.editing.options import EditOptions
+from sde_jax.editing.prepared import Prepared, chosen, column, estimate
 from sde_jax.editing.restoration import Degradation, findings, in_range, measured, shown
 from sde_jax.ode import AdaptiveSolver
 from sde_jax.recipes.sampler_settings import SamplerSettings
@@ -32,16 +32,15 @@ from sde_jax.score import NetworkScore
 def restoration(run: ScoreRun, options: EditOptions) -> Prepared:
     """Prepares the restoration of images from measurements."""
     scaling, shape, model = image_scaling(run), run.layout.shape, run.experiment.model()
-    degradation = degradation_of(options, shape)
+    degradation = Degradation(options=options, shape=shape)
     noise = options.noise * scaling.width
     mask = None if options.mask is None else read_mask(options.mask, shape)
-    truth = None
+    images = given_images(run, options, degradation.measured_shape)
+    truth = images if options.demo else None
     if options.demo:
-        truth = held_out(run, options.images)
-        measurement = measured(degradation, truth, mask, jax.random.key(options.seed), noise)
+        measurement = measured(degradation, images, mask, jax.random.key(options.seed), noise)
     else:
-        assert options.input is not None
-        measurement = given(read_images(options.input, run, degradation.measured_shape), mask)
+        measurement = given(images, mask)
     method, settings = options.method, chosen(options, METHODS[options.method])
     sampler = conditional_sampler(method, settings, degradation.problem(noise), shape)
 
@@ -73,17 +72,13 @@ def restoration(run: ScoreRun, options: EditOptions) -> Prepared:
     )
 
 
-def degradation_of(options: EditOptions, shape: tuple[int, ...]) -> Degradation:
-    """Returns the degradation of images of ``shape``."""
-    return Degradation(
-        task=cast(RestorationName, options.task),
-        shape=shape,
-        factor=options.factor,
-        kernel=options.kernel,
-        deviation=shape[0] / 16 if options.deviation is None else options.deviation,
-        length=shape[0] / 4 if options.length is None else options.length,
-        angle=options.angle,
-    )
+def given_images(
+    run: ScoreRun, options: EditOptions, shape: tuple[int, ...]
+) -> Float[Array, "count height width channels"]:
+    """Returns the run's held-out images for ``--demo``, else the user's, of that shape."""
+    if options.input is None:
+        return held_out(run, options.images)
+    return read_images(options.input, run, shape)
 
 
 def given(seen: Float[Array, "count ..."], mask: np.ndarray | None) -> Measurement:
@@ -97,14 +92,9 @@ def given(seen: Float[Array, "count ..."], mask: np.ndarray | None) -> Measureme
 def stroke(run: ScoreRun, options: EditOptions) -> Prepared:
     """Prepares images like a coarse painting: SDEdit."""
     scaling = image_scaling(run)
-    truth: Columns = {}
-    if options.demo:
-        right = held_out(run, options.images)
-        guides = painted(right, scaling)
-        truth = {"painted after": column(scaling.to_unit_unrounded(right))}
-    else:
-        assert options.input is not None
-        guides = read_images(options.input, run, run.layout.shape)
+    images = given_images(run, options, run.layout.shape)
+    guides = painted(images, scaling) if options.demo else images
+    truth = {"painted after": column(scaling.to_unit_unrounded(images))} if options.demo else {}
     start = options.start
     settings = chosen(options, SamplerSettings(sampler="ancestral", steps=500))
     edit, model = Edit(sampler=settings.build(), start=start), run.experiment.model()
@@ -142,11 +132,7 @@ def painted(
 def interpolation(run: ScoreRun, options: EditOptions) -> Prepared:
     """Prepares images between pairs: from each to the next, the last to the first."""
     scaling, settings = image_scaling(run), run.experiment.likelihood
-    if options.demo:
-        ends = held_out(run, options.images)
-    else:
-        assert options.input is not None
-        ends = read_images(options.input, run, run.layout.shape)
+    ends = given_images(run, options, run.layout.shape)
     if len(ends) < 2:
         raise UsageError("--task interpolate needs two images or more: there is one.")
     if options.sampler is not None or options.steps is not None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from sde_jax.arrays import Array, Float, Key, PyTree, expand_like
 from sde_jax.data import TEST
-from sde_jax.evaluation.examples import examples
+from sde_jax.evaluation.examples import read_examples
 from sde_jax.evaluation.features import features_of, of_classifier
 from sde_jax.metrics import mean_estimate
 from sde_jax.recipes import Classification, NoisyClassification
@@ -47,7 +47,7 @@ def held_out_accuracy(path: Path) -> dict[str, Any]:
 
 def accuracy(run: TrainedRun[Classification]) -> dict[str, Any]:
     """Returns the accuracy of the averaged parameters on images without noise."""
-    parts = list(examples(run.source, TEST))
+    parts = list(read_examples(run.source, TEST))
     images, labels = (np.concatenate(rows) for rows in zip(*parts, strict=True))
     logits = np.asarray(features_of(of_classifier(run), images, data_mesh()).logits)
     return share_of(logits.argmax(axis=1) == labels)

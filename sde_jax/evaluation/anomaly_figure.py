@@ -8,9 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sde_jax.atomic import write_whole
 from sde_jax.evaluation.wording import with_error
-from sde_jax.figures import COLOURS
+from sde_jax.figures import COLOURS, save_figure
 from sde_jax.metrics import roc_area, roc_curve
 
 BINS = 40
@@ -40,7 +39,7 @@ def draw(
         axes.spines[["top", "right"]].set_visible(False)
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower left", frameon=False)
     figure.legend(*right.get_legend_handles_labels(), loc="outside lower right", frameon=False)
-    write_whole(path, lambda temporary: figure.savefig(temporary, format="png", dpi=150))
+    save_figure(figure, path)
 
 
 def short(name: str) -> str:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from sde_jax.data import TEST, TRAIN
-from sde_jax.evaluation.examples import examples
+from sde_jax.evaluation.examples import read_examples
 from sde_jax.evaluation.feature_metrics import Compared
 from sde_jax.evaluation.features import FeatureNetwork, coordinates, extract_batches, features_of
 from sde_jax.evaluation.findings import of_closeness
@@ -35,7 +35,7 @@ def find_closeness(task: Task, network: FeatureNetwork, drawn: Drawn) -> Compare
     """Compares samples and held-out data, the first 10,000 of each, with all training data."""
 
     def of_split(split: str, count: int | None) -> np.ndarray:
-        parts = examples(task.run.source, split, count=count, batch_size=task.batch_size)
+        parts = read_examples(task.run.source, split, count=count, batch_size=task.batch_size)
         batches = extract_batches(
             network, (part.data for part in parts), task.mesh, task.batch_size
         )

@@ -15,9 +15,10 @@ from sde_jax.evaluation.markdown import markdown_table
 from sde_jax.evaluation.page import write_page
 from sde_jax.evaluation.reference import NOT_OF_THE_IMAGES
 from sde_jax.evaluation.wording import WORDING, with_error
+from sde_jax.figures import COLOURS, save_figure
 from sde_jax.training import NotARunError
 
-__all__ = ["Row", "compare", "markdown", "newest", "rows_of"]
+__all__ = ["Row", "compare", "draw_values", "markdown", "newest", "rows_of"]
 
 Record = Mapping[str, Any]
 
@@ -122,7 +123,11 @@ def compare(records: Sequence[Record], out: Path) -> dict[str, Any]:
     out.mkdir(parents=True, exist_ok=True)
     with whole_file(table) as file:
         file.write(("\n".join(markdown(records, rows)) + "\n").encode())
-    draw(rows, names, figure)
+    panels = {
+        row.title: [finding if problem is None else None for finding, problem in row.cells]
+        for row in rows
+    }
+    draw_values(panels, [Path(name).name for name in names], figure)
     runs = list(zip(names, map(described, records), strict=True))
     write_page(page, "comparison.html", title="Comparison", runs=runs, rows=rows, figure=figure)
     return {
@@ -156,25 +161,43 @@ def text_of(finding: Record | None, problem: str | None) -> str:
     return problem or with_error(finding["value"], finding["stderr"])
 
 
-def draw(rows: Sequence[Row], names: Sequence[str], path: Path) -> None:
-    """Draws a panel for each row: comparable values with their errors, a line for each run."""
-    columns = min(3, len(rows))
-    lines = -(-len(rows) // columns)
-    size = (3.4 * columns, lines * (0.8 + 0.3 * len(names)))
+def draw_values(
+    panels: Mapping[str, Sequence[Record | None]],
+    names: Sequence[str],
+    path: Path,
+    *,
+    known: Mapping[str, Record | None] | None = None,
+) -> None:
+    """Draws findings with their standard errors.
+
+    Args:
+      panels: for the title of each panel, the finding of each name; None leaves it out.
+      names: the names of the lines of a panel.
+      path: the .png file.
+      known: findings of held-out data, by the panel's title; they are dashed lines.
+    """
+    columns = min(3, len(panels))
+    lines = -(-len(panels) // columns)
+    size = (3.0 * columns + 1.2, lines * (0.8 + 0.3 * len(names)))
     figure = Figure(figsize=size, layout="constrained")
-    panels = figure.subplots(lines, columns, squeeze=False).ravel()
-    for panel in panels[len(rows) :]:
-        panel.set_visible(False)
-    for panel, row in zip(panels, rows, strict=False):
-        for place, (finding, problem) in enumerate(row.cells):
-            if finding is not None and problem is None and finding["value"] is not None:
+    grid = figure.subplots(lines, columns, sharey=True, squeeze=False).ravel()
+    for axes in grid[len(panels) :]:
+        axes.set_visible(False)
+    for axes, (title, findings) in zip(grid, panels.items(), strict=False):
+        for place, finding in enumerate(findings):
+            if finding is not None and finding["value"] is not None:
                 error = finding["stderr"] or np.nan
-                panel.errorbar(finding["value"], -place, xerr=error, fmt="o", color="#2f6db3", ms=4)
-        panel.set(yticks=-np.arange(len(names)), ylim=(0.5 - len(names), 0.5))
-        panel.set_yticklabels([Path(name).name for name in names], fontsize=8)
-        panel.tick_params(axis="x", labelsize=8)
-        panel.locator_params(axis="x", nbins=4)
-        panel.set_title(row.title, fontsize=9)
-        panel.spines[["top", "right"]].set_visible(False)
-    with whole_file(path) as file:
-        figure.savefig(file, format="png", dpi=150)
+                axes.errorbar(finding["value"], place, xerr=error, fmt="o", color=COLOURS[0], ms=4)
+        held_out = (known or {}).get(title)
+        if held_out is not None:
+            line = {"color": COLOURS[1], "lw": 1.2, "ls": "--", "label": "held-out data"}
+            axes.axvline(held_out["value"], **line)
+            axes.legend(frameon=False, fontsize=7, loc="best")
+        axes.set(yticks=range(len(names)), ylim=(len(names) - 0.5, -0.5))
+        axes.set_yticklabels(names, fontsize=8)
+        axes.tick_params(axis="x", labelsize=8)
+        axes.locator_params(axis="x", nbins=4)
+        axes.set_title(title, fontsize=9)
+        axes.grid(axis="y", alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    save_figure(figure, path)

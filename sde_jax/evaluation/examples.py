@@ -9,7 +9,7 @@ import numpy as np
 
 from sde_jax.data import DataSource
 
-__all__ = ["Examples", "examples", "examples_sha256"]
+__all__ = ["Examples", "read_examples", "examples_sha256"]
 
 
 class Examples(NamedTuple):
@@ -21,7 +21,7 @@ class Examples(NamedTuple):
     """Classes of the examples; None for data without classes."""
 
 
-def examples(
+def read_examples(
     source: DataSource, split: str, *, count: int | None = None, batch_size: int = 256
 ) -> Iterator[Examples]:
     """Yields the first ``count`` examples (None: all) of a split once, the last batch partial."""
@@ -33,7 +33,7 @@ def examples(
 def examples_sha256(source: DataSource, split: str, count: int) -> str:
     """Returns the SHA-256 of the first ``count`` examples and their labels."""
     digest = hashlib.sha256()
-    for data, labels in examples(source, split, count=count):
+    for data, labels in read_examples(source, split, count=count):
         digest.update(data.astype("<f4").tobytes())
         digest.update(b"" if labels is None else labels.astype("<i4").tobytes())
     return digest.hexdigest()

@@ -8,7 +8,7 @@ from sde_jax.data import TEST
 from sde_jax.evaluation.features import FeatureNetwork
 from sde_jax.evaluation.findings import Finding, Subject, of_features, of_predictions
 from sde_jax.evaluation.pictures import Picture, draw_predictions
-from sde_jax.evaluation.reference import Gathered, describe, reference
+from sde_jax.evaluation.reference import Gathered, compute_reference, describe
 from sde_jax.evaluation.task import Drawn, Task
 from sde_jax.interop import KEPT, Reference
 from sde_jax.metrics import compare_predictions
@@ -51,7 +51,7 @@ def compare_features(
 
 def statistics_of(task: Task, network: FeatureNetwork, split: str, count: int | None) -> Reference:
     """Returns the statistics of a split of the run's data."""
-    return reference(
+    return compute_reference(
         network,
         task.run.experiment.data,
         split,

@@ -7,7 +7,7 @@ import numpy as np
 
 from sde_jax import figures
 from sde_jax.data import TEST, TRAIN
-from sde_jax.evaluation.examples import examples
+from sde_jax.evaluation.examples import read_examples
 from sde_jax.evaluation.task import Drawn, Task
 from sde_jax.metrics import Nearest, Predictions
 from sde_jax.recipes.interfaces import Measured
@@ -72,7 +72,7 @@ def draw_neighbours(task: Task, network: str, drawn: Drawn, nearest: Nearest) ->
     indices = nearest.indices[rows]
     images = dict.fromkeys(indices.ravel().tolist(), drawn.data[0])
     first = 0
-    for part in examples(task.run.source, TRAIN):
+    for part in read_examples(task.run.source, TRAIN):
         inside = [index for index in images if first <= index < first + len(part.data)]
         images.update((index, part.data[index - first]) for index in inside)
         first += len(part.data)

@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 
 from sde_jax.cache_folder import cache_folder
 from sde_jax.data import ENDLESS, DataSource, DataSpec, StoredImages, check_request
-from sde_jax.evaluation.examples import examples, examples_sha256
+from sde_jax.evaluation.examples import examples_sha256, read_examples
 from sde_jax.evaluation.features import Extracted, FeatureNetwork, extract_batches, in_batches
 from sde_jax.interop import (
     KEPT,
@@ -36,7 +36,7 @@ HASHED = 256
 """Number of stored images whose levels are hashed; a fingerprint distinguishes their files."""
 
 
-def reference(
+def compute_reference(
     network: FeatureNetwork,
     data: DataSpec,
     split: str,
@@ -74,7 +74,7 @@ def reference(
     labels: list[np.ndarray] = []
 
     def batches() -> Iterator[np.ndarray]:
-        for part in examples(source, split, count=used, batch_size=batch_size):
+        for part in read_examples(source, split, count=used, batch_size=batch_size):
             if part.labels is not None:
                 labels.append(part.labels)
             yield part.data
@@ -95,7 +95,7 @@ def read_statistics(
     count: int | None = None,
     source: DataSource | None = None,
 ) -> Reference:
-    """Reads the statistics of a file, which must be those that `reference` would compute.
+    """Reads the statistics of a file, which must be those that `compute_reference` would compute.
 
     Of published statistics (of score_sde and EDM) only the dimension of the features is checked.
 
@@ -128,7 +128,7 @@ def examples_used(source: DataSource, split: str, count: int | None) -> int:
     """Returns the number of examples of a split, ``count`` at most (None: all).
 
     Raises:
-      ValueError: as `reference`.
+      ValueError: as `compute_reference`.
     """
     size = check_request(source.sizes, split, 1)
     if count is None and size == ENDLESS:

@@ -1,5 +1,6 @@
 """Published checkpoints in, ours out, without the libraries that wrote them."""
 
+from sde_jax.interop.checkpoint import AdamMoments, PublishedState
 from sde_jax.interop.configurations import published, published_names
 from sde_jax.interop.diffusers import load_diffusers
 from sde_jax.interop.errors import CheckpointFileError
@@ -31,7 +32,6 @@ from sde_jax.interop.statistics_file import (
     write_reference,
 )
 from sde_jax.interop.torch_file import read_torch_file, write_torch_file
-from sde_jax.interop.training_state import AdamMoments, PublishedState
 
 __all__ = [
     "KEPT",

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,11 @@ from sde_jax.nets.ddpm import GROUPS, DDPMSpec
 from sde_jax.nets.ncsnpp import NCSNppSpec
 
 __all__ = [
-    "Rules",
+    "Permitted",
     "Settings",
     "attending_levels",
     "broken_rules",
+    "choices",
     "has_skips",
     "image_size",
     "network_spec",
@@ -24,6 +25,7 @@ __all__ = [
 
 Settings = Mapping[str, Any]
 Rules = Mapping[str, tuple[bool, str]]
+Permitted = Mapping[str, Sequence[Any]]
 
 DEFAULTS: Settings = {
     "sample_size": None,
@@ -57,13 +59,24 @@ DEFAULTS: Settings = {
 }
 """The defaults of the settings of a `UNet2DModel`."""
 
-MIRRORED = {
-    "DownBlock2D": "UpBlock2D",
-    "AttnDownBlock2D": "AttnUpBlock2D",
-    "SkipDownBlock2D": "SkipUpBlock2D",
-    "AttnSkipDownBlock2D": "AttnSkipUpBlock2D",
+LAYERS: Permitted = {
+    "mid_block_type": ["UNetMidBlock2D"],
+    "act_fn": ["silu", "swish"],
+    "resnet_time_scale_shift": ["default"],
+    "add_attention": [True],
+    "class_embed_type": [None],
 }
-"""The levels on the way up by the corresponding levels on the way down."""
+DDPM: Permitted = {
+    "time_embedding_type": ["positional"],
+    "freq_shift": [0, 1],
+    "mid_block_scale_factor": [1],
+    "downsample_padding": [0, 1],
+    "downsample_type": ["conv"],
+    "upsample_type": ["conv"],
+    "norm_num_groups": [GROUPS],
+}
+NCSNPP: Permitted = {"time_embedding_type": ["fourier"], "in_channels": [3], "norm_eps": [1e-6]}
+"""The supported values of settings: of all networks, and of those of a kind."""
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -93,10 +106,8 @@ def read_network_settings(path: Path) -> Settings:
     settings = {**DEFAULTS, **stated}
     for way in ("down_block_types", "up_block_types"):
         settings[way] = [kind.removeprefix("UNetRes") for kind in settings[way]]
-    kind = stated.get("_class_name", "UNet2DModel")
-    problems = broken_rules(
-        {"_class_name": kind}, {"_class_name": (kind == "UNet2DModel", "UNet2DModel")}
-    )
+    settings.setdefault("_class_name", "UNet2DModel")
+    problems = broken_rules(settings, choices(settings, {"_class_name": ["UNet2DModel"]}))
     problems = problems or unknown(stated) + broken_rules(settings, level_rules(settings))
     problems = problems or broken_rules(settings, layer_rules(settings))
     if problems:
@@ -122,20 +133,27 @@ def broken_rules(settings: Settings, rules: Rules) -> list[str]:
     ]
 
 
+def choices(settings: Settings, permitted: Permitted) -> Rules:
+    """Returns the rules that settings have permitted values."""
+    return {
+        field: (settings[field] in values, " or ".join(map(str, values)))
+        for field, values in permitted.items()
+    }
+
+
 def level_rules(settings: Settings) -> Rules:
     """Returns the rules for the levels, which the other rules presuppose."""
     down, up = settings["down_block_types"], settings["up_block_types"]
     widths = settings["block_out_channels"]
-    known = all(kind in MIRRORED for kind in down) and len({"Skip" in kind for kind in down}) == 1
+    families = {"DownBlock2D", "AttnDownBlock2D"}, {"SkipDownBlock2D", "AttnSkipDownBlock2D"}
+    known = bool(down) and any({*down} <= family for family in families)
+    mirrored = [kind.replace("Down", "Up") for kind in reversed(down)]
     return {
         "down_block_types": (
             known,
             "DownBlock2D and AttnDownBlock2D, or else SkipDownBlock2D and AttnSkipDownBlock2D",
         ),
-        "up_block_types": (
-            not known or up == [MIRRORED[kind] for kind in reversed(down)],
-            "the mirror image of `down_block_types`",
-        ),
+        "up_block_types": (not known or up == mirrored, "the mirror image of `down_block_types`"),
         "block_out_channels": (
             len(widths) == len(down) and not any(width % widths[0] for width in widths),
             "a width for each level, a multiple of the first",
@@ -145,40 +163,20 @@ def level_rules(settings: Settings) -> Rules:
 
 def layer_rules(settings: Settings) -> Rules:
     """Returns the rules for the other settings."""
-    widths, size = settings["block_out_channels"], settings["sample_size"]
-    attends = any(attending_levels(settings))
-    groups, of_attention = settings["norm_num_groups"], settings["attn_norm_num_groups"]
-    rules = {
+    size, width = settings["sample_size"], settings["block_out_channels"][0]
+    open_size = size is None and not any(attending_levels(settings))
+    others = {
+        "out_channels": [settings["in_channels"]],
+        "time_embedding_dim": [None, 4 * width],
+        "attn_norm_num_groups": [None, settings["norm_num_groups"]],
+    }
+    return {
         "sample_size": (
-            isinstance(size, int) or (size is None and not attends),
+            isinstance(size, int) or open_size,
             "one number, which None leaves open if no level attends",
         ),
-        "out_channels": (settings["out_channels"] == settings["in_channels"], "`in_channels`"),
-        "time_embedding_dim": (
-            settings["time_embedding_dim"] in (None, 4 * widths[0]),
-            f"None, or {4 * widths[0]}",
-        ),
-        "mid_block_type": (settings["mid_block_type"] == "UNetMidBlock2D", "UNetMidBlock2D"),
-        "act_fn": (settings["act_fn"] in ("silu", "swish"), "silu"),
-        "attn_norm_num_groups": (of_attention in (None, groups), "None"),
-        "resnet_time_scale_shift": (settings["resnet_time_scale_shift"] == "default", "default"),
-        "add_attention": (settings["add_attention"], "True"),
-        "class_embed_type": (settings["class_embed_type"] is None, "None"),
-    }
-    of_kind = ncsnpp_rules(settings) if has_skips(settings) else ddpm_rules(settings)
-    return {**rules, **of_kind}
-
-
-def ddpm_rules(settings: Settings) -> Rules:
-    """Returns the rules for a network whose levels do not receive the image."""
-    return {
-        "time_embedding_type": (settings["time_embedding_type"] == "positional", "positional"),
-        "freq_shift": (settings["freq_shift"] in (0, 1), "0 or 1"),
-        "mid_block_scale_factor": (settings["mid_block_scale_factor"] == 1, "1"),
-        "downsample_padding": (settings["downsample_padding"] in (0, 1), "0 or 1"),
-        "downsample_type": (settings["downsample_type"] == "conv", "conv"),
-        "upsample_type": (settings["upsample_type"] == "conv", "conv"),
-        "norm_num_groups": (settings["norm_num_groups"] == GROUPS, str(GROUPS)),
+        **choices(settings, {**others, **LAYERS}),
+        **(ncsnpp_rules(settings) if has_skips(settings) else choices(settings, DDPM)),
     }
 
 
@@ -193,12 +191,12 @@ def ncsnpp_rules(settings: Settings) -> Rules:
         width for width, yes in zip(widths, attending_levels(settings), strict=True) if yes
     ]
     one_head = head is None or all(width // head == 1 for width in (*attending, widths[-1]))
-    groups = {min(width // 4, 32) for width in (widths[0], widths[-1])}
+    scale, groups = settings["mid_block_scale_factor"], settings["norm_num_groups"]
+    usual = {min(width // 4, 32) for width in (widths[0], widths[-1])}
     return {
-        "time_embedding_type": (settings["time_embedding_type"] == "fourier", "fourier"),
-        "in_channels": (settings["in_channels"] == 3, "3"),
+        **choices(settings, NCSNPP),
         "mid_block_scale_factor": (
-            math.isclose(settings["mid_block_scale_factor"], math.sqrt(2), rel_tol=1e-6),
+            math.isclose(scale, math.sqrt(2), rel_tol=1e-6),
             "the square root of 2",
         ),
         "attention_head_dim": (one_head, "None, for one head"),
@@ -206,11 +204,7 @@ def ncsnpp_rules(settings: Settings) -> Rules:
             min(attending, default=128) >= 128,
             "128 and more where a level attends",
         ),
-        "norm_num_groups": (
-            settings["norm_num_groups"] is None or {settings["norm_num_groups"]} == groups,
-            "None",
-        ),
-        "norm_eps": (settings["norm_eps"] == 1e-6, "1e-06"),
+        "norm_num_groups": (groups is None or {groups} == usual, "None"),
     }
 
 

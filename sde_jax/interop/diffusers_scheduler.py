@@ -4,7 +4,13 @@ from pathlib import Path
 
 import flax.linen as nn
 
-from sde_jax.interop.diffusers_network import Rules, Settings, broken_rules, read_settings
+from sde_jax.interop.diffusers_network import (
+    Permitted,
+    Settings,
+    broken_rules,
+    choices,
+    read_settings,
+)
 from sde_jax.interop.errors import CheckpointFileError
 from sde_jax.score import (
     DataPrediction,
@@ -47,6 +53,15 @@ PREDICTIONS: dict[str, Parameterization] = {
 }
 
 
+PERMITTED: Permitted = {
+    "beta_schedule": ["linear"],
+    "trained_betas": [None],
+    "rescale_betas_zero_snr": [False, None],
+    "prediction_type": [*PREDICTIONS],
+}
+"""The supported values of a chain's settings."""
+
+
 def read_score_model(path: Path, network: nn.Module, *, takes_noise_level: bool) -> ScoreModel:
     """Builds the score model of ``network`` from the settings of its scheduler.
 
@@ -63,12 +78,12 @@ def read_score_model(path: Path, network: nn.Module, *, takes_noise_level: bool)
     usual = "ScoreSdeVeScheduler" if takes_noise_level else "DDPMScheduler"
     stated = {"_class_name": usual, **(read_settings(path) if path.is_file() else {})}
     kind = stated["_class_name"]
-    choices = [usual] if takes_noise_level else [*CHAINS, "ScoreSdeVpScheduler"]
-    rules = {"_class_name": (kind in choices, f"{', '.join(choices)} for this network")}
-    problems = broken_rules(stated, rules)
+    known = [usual] if takes_noise_level else [*CHAINS, "ScoreSdeVpScheduler"]
     settings = {**DEFAULTS.get(kind, {}), **stated}
+    rules = {"_class_name": (kind in known, f"{', '.join(known)} for this network")}
+    problems = broken_rules(settings, rules)
     if kind in CHAINS:
-        problems = problems or broken_rules(settings, chain_rules(settings))
+        problems = problems or broken_rules(settings, choices(settings, PERMITTED))
     if problems:
         raise CheckpointFileError(path, problems)
     if kind == "ScoreSdeVeScheduler":
@@ -81,28 +96,13 @@ def read_score_model(path: Path, network: nn.Module, *, takes_noise_level: bool)
     if kind == "ScoreSdeVpScheduler":
         sde = VP(beta_min=settings["beta_min"], beta_max=settings["beta_max"])
         return ScoreModel(network=network, sde=sde)
-    return chain_model(network, settings)
-
-
-def chain_rules(settings: Settings) -> Rules:
-    """Returns the rules for the settings of a chain."""
-    return {
-        "beta_schedule": (settings["beta_schedule"] == "linear", "linear"),
-        "trained_betas": (settings["trained_betas"] is None, "None"),
-        "rescale_betas_zero_snr": (not settings["rescale_betas_zero_snr"], "False"),
-        "prediction_type": (settings["prediction_type"] in PREDICTIONS, ", ".join(PREDICTIONS)),
-    }
-
-
-def chain_model(network: nn.Module, settings: Settings) -> ScoreModel:
-    """Builds the chain of the same betas: VP whose rates are N times the first and last beta."""
-    levels = settings["num_train_timesteps"]
+    # A chain is VP whose rates are N times the first and the last beta.
+    levels, first, last = (
+        settings[field] for field in ("num_train_timesteps", "beta_start", "beta_end")
+    )
     return ScoreModel(
         network=network,
-        sde=VP(
-            beta_min=levels * settings["beta_start"],
-            beta_max=levels * settings["beta_end"],
-        ),
+        sde=VP(beta_min=levels * first, beta_max=levels * last),
         parameterization=PREDICTIONS[settings["prediction_type"]],
         time_condition=ScaledTime(scale=levels - 1.0),
         noise_levels=DDPMChain(levels=levels),

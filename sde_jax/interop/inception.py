@@ -13,11 +13,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from sde_jax.arrays import PyTree
 from sde_jax.cache_folder import cache_folder
 from sde_jax.interop.errors import CheckpointFileError
-from sde_jax.interop.gathering import Slot, flatten, gather, insert, leaf_at
+from sde_jax.interop.gathering import OIHW, Shape, TreePath, gather, torch_slot
 from sde_jax.interop.safetensors_file import read_safetensors, write_safetensors
 from sde_jax.interop.torch_file import read_torch_file
 from sde_jax.metrics.inception import Inception
@@ -84,7 +85,7 @@ def save_inception(path: str | PathLike[str], params: PyTree) -> None:
 def weights_sha256(params: PyTree) -> str:
     """Returns the SHA-256 of all parameters in the order of their names, a key of statistics."""
     digest = hashlib.sha256()
-    for names, value in sorted(flatten(params), key=lambda leaf: leaf[0]):
+    for names, value in sorted(flatten_dict(params).items(), key=lambda leaf: leaf[0]):
         array = np.asarray(value)
         digest.update(f"{'.'.join(names)} {array.dtype} {array.shape}".encode())
         digest.update(np.ascontiguousarray(array).data)
@@ -123,53 +124,37 @@ def inception_params(content: Any, problems: list[str]) -> PyTree:
     if not isinstance(content, Mapping):
         problems.append("it is no dict of tensors")
         return {}
-    slots: dict[str, Slot] = {}
     expected = _expected()
     units = [path[:-1] for path in expected if path[-1] == "bias"]
+    slots = {
+        "fc.weight": torch_slot(("fc", "kernel"), expected["fc", "kernel"], (1, 0)),
+        "fc.bias": torch_slot(("fc_bias",), expected["fc_bias",], (0,)),
+    }
     for unit in units:
-        height, width, inputs, outputs = expected[*unit, "kernel"]
-        name = ".".join(unit)
-        slots[f"{name}.conv.weight"] = Slot(
-            (*unit, "conv"), ((outputs, inputs, height, width),), as_it_is
-        )
-        slots |= {
-            f"{name}.bn.{part}": Slot((*unit, part), ((outputs,),), as_it_is)
-            for part in NORMALIZATION
-        }
-    slots["fc.weight"] = Slot(("fc", "kernel"), (expected["fc", "kernel"][::-1],), np.transpose)
-    slots["fc.bias"] = Slot(("fc_bias",), (expected["fc_bias",],), as_it_is)
+        shape, name = expected[*unit, "kernel"], ".".join(unit)
+        slots[f"{name}.conv.weight"] = torch_slot((*unit, "conv"), shape, OIHW)
+        for part in NORMALIZATION:
+            slots[f"{name}.bn.{part}"] = torch_slot((*unit, part), shape[-1:], (0,))
     used = {str(key): value for key, value in content.items() if not str(key).endswith(COUNTER)}
-    tensors = gather("the file", used, slots, problems)
+    tensors = flatten_dict(gather("the file", used, slots, problems))
     if problems:
         return {}
-    params: dict[str, Any] = {"fc": tensors["fc"], "fc_bias": tensors["fc_bias"]}
     for unit in units:
-        for leaf, value in _folded(leaf_at(tensors, unit)).items():
-            insert(params, (*unit, leaf), value)
-    return params
+        kernel, weight, bias, mean, variance = (
+            tensors.pop((*unit, name)).astype(np.float64) for name in ("conv", *NORMALIZATION)
+        )
+        factor = weight / np.sqrt(variance + VARIANCE_OFFSET)
+        tensors[*unit, "kernel"] = np.ascontiguousarray(kernel * factor, np.float32)
+        tensors[*unit, "bias"] = np.ascontiguousarray(bias - mean * factor, np.float32)
+    return unflatten_dict(tensors)
 
 
-def as_it_is(array: np.ndarray) -> np.ndarray:
-    """Returns the array unchanged."""
-    return array
-
-
-def _folded(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Returns kernel and bias of a convolution with its normalization folded in."""
-    conv, weight, bias, mean, variance = (
-        np.asarray(tensors[name], np.float64) for name in ("conv", *NORMALIZATION)
-    )
-    factor = weight / np.sqrt(variance + VARIANCE_OFFSET)
-    folded = {"kernel": conv.transpose(2, 3, 1, 0) * factor, "bias": bias - mean * factor}
-    return {name: np.ascontiguousarray(value, np.float32) for name, value in folded.items()}
-
-
-def _shapes(params: PyTree) -> dict[tuple[str, ...], tuple[int, ...]]:
-    return {path: tuple(np.shape(leaf)) for path, leaf in flatten(params)}
-
-
-def _expected() -> dict[tuple[str, ...], tuple[int, ...]]:
+def _expected() -> dict[TreePath, Shape]:
     """Returns the shape of each parameter."""
     image = jax.ShapeDtypeStruct((1, 299, 299, 3), jnp.float32)
     params = jax.eval_shape(Inception().init, jax.random.key(0), image)["params"]
-    return {path: leaf.shape for path, leaf in flatten(params)}
+    return _shapes(params)
+
+
+def _shapes(params: PyTree) -> dict[TreePath, Shape]:
+    return {path: leaf.shape for path, leaf in flatten_dict(params).items()}

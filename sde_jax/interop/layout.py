@@ -21,76 +21,53 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from sde_jax.interop.module_list import module_list, without_ignored
+from sde_jax.interop.gathering import OIHW, Shape, Slot, TreePath, padded, torch_slot
+from sde_jax.interop.modules import Module, UNetSpec, modules, parameter_shapes
 from sde_jax.interop.published_model import PublishedModel
+from sde_jax.nets.ncsnpp import NCSNppSpec
 
-__all__ = ["PublishedTensor", "layout_of"]
-
-Path = tuple[str, ...]
-Shape = tuple[int, ...]
-Shapes = Mapping[str, Any]
+__all__ = ["PublishedTensor", "layout_of", "published_classes"]
 
 FLAX_CLASSES = {"Linear": "Dense", "Conv2d": "Conv"}
-OUR_CLASSES = {
-    **FLAX_CLASSES,
-    "GaussianFourierProjection": "GaussianFourierFeatures",
-    "ResnetBlockBigGANpp": "ResidualBlock",
-    "ResnetBlockDDPMpp": "ResidualBlock",
-    "ResnetBlockDDPM": "ResidualBlock",
-    "AttnBlockpp": "AttentionBlock",
-    "AttnBlock": "AttentionBlock",
-}
-"""Our names of the classes whose names differ."""
+"""Flax's classes with other names than PyTorch's."""
 
 RESIDUAL = {
     "GroupNorm_0": "GroupNorm_0",
     "Conv_0": "Conv_0",
-    "Dense_0": "time",
+    "time": "Dense_0",
     "GroupNorm_1": "GroupNorm_1",
     "Conv_1": "Conv_1",
+    "shortcut": "NIN_0",
 }
 ATTENTION = {
     "GroupNorm_0": "GroupNorm_0",
-    "NIN_0": "query",
-    "NIN_1": "key",
-    "NIN_2": "value",
-    "NIN_3": "output",
+    "query": "NIN_0",
+    "key": "NIN_1",
+    "value": "NIN_2",
+    "output": "NIN_3",
 }
-LAYERS = {
-    "ResnetBlockBigGANpp": {**RESIDUAL, "Conv_2": "shortcut"},
-    "ResnetBlockDDPMpp": {**RESIDUAL, "NIN_0": "shortcut"},
-    "ResnetBlockDDPM": {**RESIDUAL, "NIN_0": "shortcut"},
-    "AttnBlockpp": ATTENTION,
-    "AttnBlock": ATTENTION,
-    "Combine": {"Conv_0": "Dense_0"},
-}
-"""Our names of the layers of a class, in PyTorch's order."""
 
 
 class Leaf(NamedTuple):
-    """The three names of a layer's parameter, and PyTorch's axes in the order of Flax."""
+    """The names of a layer's parameter, and PyTorch's axes in the order of Flax."""
 
     torch: str
     flax: str
-    ours: str
     axes: tuple[int, ...] = (0,)
 
 
-OIHW = (2, 3, 1, 0)
-BIAS = Leaf("bias", "bias", "bias")
-LEAVES = {
-    "Conv": (Leaf("weight", "kernel", "kernel", OIHW), BIAS),
-    "Conv2d": (Leaf("weight", "weight", "kernel", OIHW), BIAS),
-    "Dense": (Leaf("weight", "kernel", "kernel", (1, 0)), BIAS),
-    "NIN": (Leaf("W", "W", "kernel", (0, 1)), Leaf("b", "b", "bias")),
-    "GroupNorm": (Leaf("weight", "scale", "scale"), BIAS),
-    "GaussianFourierProjection": (Leaf("W", "W", "W"),),
+BIAS = {"bias": Leaf("bias", "bias")}
+LEAVES: dict[str, dict[str, Leaf]] = {
+    "Conv": {"kernel": Leaf("weight", "kernel", OIHW), **BIAS},
+    "Conv2d": {"kernel": Leaf("weight", "weight", OIHW), **BIAS},
+    "Dense": {"kernel": Leaf("weight", "kernel", (1, 0)), **BIAS},
+    "NIN": {"kernel": Leaf("W", "W", (0, 1)), "bias": Leaf("b", "b")},
+    "GroupNorm": {"scale": Leaf("weight", "scale"), **BIAS},
+    "GaussianFourierProjection": {"W": Leaf("W", "W")},
 }
-"""The parameters of each kind of layer, in PyTorch's order."""
+"""The parameters of each kind of layer by our names, in PyTorch's order."""
 
 
 @dataclass(frozen=True)
@@ -99,21 +76,14 @@ class PublishedTensor:
 
     torch_name: str
     """Its name in PyTorch, without the prefix `module.`."""
-    flax_path: Path
+    flax_path: TreePath
     """Its path in Flax."""
-    path: Path | None
+    path: TreePath | None
     """Its path in our tree of parameters; None for an unused one of PyTorch."""
     shape: Shape
     """Its shape in our tree."""
-    flax_shape: Shape
-    """Its shape in Flax, for GroupNorm that of later versions."""
     axes: tuple[int, ...]
     """PyTorch's axes in the order of Flax."""
-
-    @property
-    def torch_shape(self) -> Shape:
-        """Its shape in PyTorch."""
-        return tuple(self.flax_shape[self.axes.index(axis)] for axis in range(len(self.axes)))
 
     @property
     def trainable(self) -> bool:
@@ -121,82 +91,106 @@ class PublishedTensor:
         return self.flax_path[0] != "GaussianFourierProjection_0"
 
     @property
-    def flax_shapes(self) -> tuple[Shape, ...]:
-        """Its shapes in Flax files; early group normalization has more axes."""
-        if "GroupNorm" in self.flax_path[-2]:
-            return (self.flax_shape, (1, 1, 1, *self.flax_shape))
-        return (self.flax_shape,)
+    def torch_slot(self) -> Slot:
+        """The slot of its array in PyTorch."""
+        return torch_slot(self.path, self.shape, self.axes)
 
-    def from_torch(self, array: np.ndarray) -> np.ndarray:
-        """Converts PyTorch's array to our layout."""
-        return array.transpose(self.axes).reshape(self.shape)
+    @property
+    def torch_shape(self) -> Shape:
+        """Its shape in PyTorch."""
+        return self.torch_slot.shapes[0]
 
-    def from_flax(self, array: np.ndarray) -> np.ndarray:
-        """Converts Flax's array to our layout."""
-        return array.reshape(self.shape)
+    @property
+    def flax_shape(self) -> Shape:
+        """Its shape in Flax, for GroupNorm that of later versions."""
+        return padded(self.shape, self.axes)
 
-    def to_torch(self, array: np.ndarray) -> np.ndarray:
-        """Converts our array to PyTorch's layout."""
+    @property
+    def flax_slot(self) -> Slot:
+        """The slot of its array in Flax; early group normalization has more axes."""
+        early = ((1, 1, 1, *self.shape),) if "GroupNorm" in self.flax_path[-2] else ()
+        return Slot(self.path, (self.flax_shape, *early), lambda array: array.reshape(self.shape))
+
+    def to_torch(self, params: Mapping[TreePath, np.ndarray]) -> np.ndarray:
+        """Returns its array in PyTorch's layout, of zeros for an unused one."""
+        if self.path is None:
+            return np.zeros(self.torch_shape, np.float32)
+        array = np.asarray(params[self.path], np.float32)
         return array.reshape(self.flax_shape).transpose(np.argsort(self.axes))
 
 
 def layout_of(model: PublishedModel) -> tuple[PublishedTensor, ...]:
     """Returns the parameters of a model in the order of PyTorch's ``parameters()``."""
-    network = model.network_spec.build()
-    images = jax.ShapeDtypeStruct((1, *model.image_shape), jnp.float32)
-    time = jax.ShapeDtypeStruct((1,), jnp.float32)
-    params = jax.eval_shape(network.init, jax.random.key(0), images, time)["params"]
-    shapes = jax.tree.map(lambda leaf: leaf.shape, params)
-    return tuple(_tensors(without_ignored(model), shapes))
+    spec, classes = model.network_spec, published_classes(model.network_spec)
+    shapes = parameter_shapes(spec.build(), model.image_shape)
+    tensors: list[PublishedTensor] = []
+    place, flax_counts = 0, Counter[str]()
+    for module in modules(spec, model.image_size):
+        kind = classes.get(module.kind, module.kind)
+        flax = FLAX_CLASSES.get(kind, kind)
+        if module.parameters:
+            torch_and_flax = (f"all_modules.{place}",), (f"{flax}_{flax_counts[flax]}",)
+            tensors.extend(_module_tensors(spec, module, *torch_and_flax, shapes[module.path]))
+        flax_counts[flax] += 1
+        place += module.listed
+    return tuple(tensors)
 
 
-def _tensors(model: PublishedModel, shapes: Shapes) -> Iterator[PublishedTensor]:
-    place, flax_counts, our_counts = 0, Counter[str](), Counter[str]()
-    for kind, listed, has_parameters in module_list(model):
-        flax = numbered(flax_counts, FLAX_CLASSES.get(kind, kind))
-        if has_parameters:
-            ours = numbered(our_counts, OUR_CLASSES.get(kind, kind))
-            paths = (f"all_modules.{place}",), (flax,), (ours,)
-            yield from _module_tensors(model, kind, *paths, shapes[ours])
-        place += listed
+def published_classes(spec: UNetSpec) -> dict[str, str]:
+    """Returns PyTorch's classes of modules by ours, where the names differ."""
+    residual, attention = "ResnetBlockDDPM", "AttnBlock"
+    if isinstance(spec, NCSNppSpec):
+        residual = "ResnetBlockBigGANpp" if spec.block == "biggan" else "ResnetBlockDDPMpp"
+        attention = "AttnBlockpp"
+    return {
+        "GaussianFourierFeatures": "GaussianFourierProjection",
+        "Dense": "Linear",
+        "Conv": "Conv2d",
+        "ResidualBlock": residual,
+        "AttentionBlock": attention,
+    }
+
+
+def _layers(spec: UNetSpec, kind: str) -> dict[str, str]:
+    """Returns the published names of the layers in our class by ours, in PyTorch's order."""
+    match kind:
+        case "ResidualBlock":
+            biggan = isinstance(spec, NCSNppSpec) and spec.block == "biggan"
+            return RESIDUAL | ({"shortcut": "Conv_2"} if biggan else {})
+        case "AttentionBlock":
+            return ATTENTION
+        case "Combine":
+            return {"Dense_0": "Conv_0"}
+        case "Downsample" | "Upsample":
+            filtered = isinstance(spec, NCSNppSpec) and spec.resampling_filter is not None
+            return {"Conv_0": "Conv2d_0" if filtered else "Conv_0"}
+    return {}
 
 
 def _module_tensors(
-    model: PublishedModel, kind: str, torch: Path, flax: Path, ours: Path, shapes: Shapes
+    spec: UNetSpec, module: Module, torch: TreePath, flax: TreePath, shapes: Mapping[str, Any]
 ) -> Iterator[PublishedTensor]:
-    if kind in ("Downsample", "Upsample"):
-        layers = {"Conv2d_0" if model.fir else "Conv_0": "Conv_0"}
-    elif kind in LAYERS:
-        layers = LAYERS[kind]
-    else:
-        yield from _layer_tensors(torch, flax, ours, shapes)
-        return
-    for layer, own in layers.items():
+    layers = _layers(spec, module.kind)
+    if not layers:
+        yield from _layer_tensors(torch, flax, (module.path,), shapes)
+    for own, layer in layers.items():
         paths = (*torch, layer), (*flax, layer)
         if own in shapes:
-            yield from _layer_tensors(*paths, (*ours, own), shapes[own])
-        elif own == "time" and model.name == "ncsnpp":
+            yield from _layer_tensors(*paths, (module.path, own), shapes[own])
+        elif own == "time" and isinstance(spec, NCSNppSpec):
             width = shapes["Conv_0"]["bias"]
-            unused = {"kernel": (4 * model.nf, *width), "bias": width}
+            unused = {"kernel": (4 * spec.channels, *width), "bias": width}
             yield from _layer_tensors(*paths, None, unused)
 
 
 def _layer_tensors(
-    torch: Path, flax: Path, ours: Path | None, shapes: Shapes
+    torch: TreePath, flax: TreePath, ours: TreePath | None, shapes: Mapping[str, Shape]
 ) -> Iterator[PublishedTensor]:
-    for leaf in LEAVES[flax[-1].rpartition("_")[0]]:
-        shape = shapes[leaf.ours]
+    for leaf, names in LEAVES[flax[-1].rpartition("_")[0]].items():
         yield PublishedTensor(
-            torch_name=".".join([*torch, leaf.torch]),
-            flax_path=(*flax, leaf.flax),
-            path=None if ours is None else (*ours, leaf.ours),
-            shape=shape,
-            flax_shape=(1, 1, *shape) if leaf.axes == OIHW and len(shape) == 2 else shape,
-            axes=leaf.axes,
+            torch_name=".".join([*torch, names.torch]),
+            flax_path=(*flax, names.flax),
+            path=None if ours is None else (*ours, leaf),
+            shape=shapes[leaf],
+            axes=names.axes,
         )
-
-
-def numbered(counts: Counter[str], name: str) -> str:
-    """Returns the name of the next module of a class."""
-    counts[name] += 1
-    return f"{name}_{counts[name] - 1}"

@@ -3,11 +3,11 @@
 import dataclasses
 import difflib
 import json
+import typing
 from typing import Any, Literal, Self
 
 from sde_jax.data.scaling import ImageScaling
-from sde_jax.interop.network_fields import NETWORK_FIELDS
-from sde_jax.interop.typed_fields import typed_fields
+from sde_jax.interop.typed_fields import typed
 from sde_jax.nets.ddpm import DDPMSpec
 from sde_jax.nets.ncsnpp import NCSNppSpec
 from sde_jax.score import (
@@ -23,7 +23,21 @@ from sde_jax.score import (
 )
 from sde_jax.sde import VE, VP, DDPMChain, LinearSDE, SubVP
 
-__all__ = ["PublishedModel"]
+__all__ = ["PUBLISHED_NAMES", "PublishedModel"]
+
+PUBLISHED_NAMES = {
+    "channels": "nf",
+    "multipliers": "ch_mult",
+    "blocks_per_level": "num_res_blocks",
+    "attention_resolutions": "attn_resolutions",
+    "activation": "nonlinearity",
+    "resample_with_convolution": "resamp_with_conv",
+    "embedding": "embedding_type",
+    "block": "resblock_type",
+    "progressive_output": "progressive",
+    "combine": "progressive_combine",
+}
+"""Names in the reference of fields of `NCSNppSpec` and `DDPMSpec`, where they differ."""
 
 POSITIVE = (
     *("image_size", "num_channels", "nf", "num_res_blocks", "num_scales", "fourier_scale"),
@@ -73,9 +87,7 @@ class PublishedModel:
     attn_resolutions: tuple[int, ...] = (16,)
     """Image sizes with attention."""
     nonlinearity: Literal["swish", "elu", "relu", "lrelu"] = "swish"
-    """The activation."""
     normalization: Literal["GroupNorm"] = "GroupNorm"
-    """The normalization."""
     resamp_with_conv: bool = True
     """True if convolutions halve and double images, if no residual block does."""
     conditional: bool = True
@@ -87,7 +99,6 @@ class PublishedModel:
     fir: bool = False
     """True if images are filtered when they are halved and doubled."""
     fir_kernel: tuple[int, ...] = (1, 3, 3, 1)
-    """The filter."""
     skip_rescale: bool = True
     """True if sums of a block and its shortcut are divided by sqrt(2)."""
     resblock_type: Literal["biggan", "ddpm"] = "biggan"
@@ -118,7 +129,6 @@ class PublishedModel:
     """Decay of the running average of the parameters."""
 
     sde: Literal["vpsde", "subvpsde", "vesde"] = "vpsde"
-    """The process."""
     continuous: bool = True
     """True if training uses all times, not only those of a chain of N levels."""
     reduce_mean: bool = True
@@ -143,9 +153,7 @@ class PublishedModel:
     predictor: Literal["euler_maruyama", "reverse_diffusion", "ancestral_sampling", "none"] = (
         "euler_maruyama"
     )
-    """The predictor."""
     corrector: Literal["langevin", "ald", "none"] = "none"
-    """The corrector."""
     n_steps_each: int = 1
     """Steps of the corrector at each time."""
     snr: float = 0.16
@@ -156,7 +164,6 @@ class PublishedModel:
     """True if the predictor follows the probability flow."""
 
     optimizer: Literal["Adam"] = "Adam"
-    """The optimizer."""
     lr: float = 2e-4
     """Learning rate after the warm-up."""
     beta1: float = 0.9
@@ -173,8 +180,8 @@ class PublishedModel:
     """Seed of all random numbers."""
 
     def __post_init__(self) -> None:
-        for field, value in typed_fields(self).items():
-            object.__setattr__(self, field, value)
+        for field, hint in typing.get_type_hints(type(self)).items():
+            object.__setattr__(self, field, typed(field, getattr(self, field), hint))
         for field in POSITIVE:
             self._require(getattr(self, field) > 0, field, "be positive")
         for field in NOT_NEGATIVE:
@@ -227,13 +234,13 @@ class PublishedModel:
     def network_spec(self) -> DDPMSpec | NCSNppSpec:
         """The network."""
         kind = DDPMSpec if self.name == "ddpm" else NCSNppSpec
-        known = {field.name for field in dataclasses.fields(kind)}
-        fields: dict[str, Any] = {
-            ours: getattr(self, theirs) for theirs, ours in NETWORK_FIELDS.items() if ours in known
+        own: dict[str, Any] = dataclasses.asdict(self)
+        own["resampling_filter"] = self.fir_kernel if self.fir else None
+        names = {
+            field.name: PUBLISHED_NAMES.get(field.name, field.name)
+            for field in dataclasses.fields(kind)
         }
-        if "resampling_filter" in known:
-            fields["resampling_filter"] = self.fir_kernel if self.fir else None
-        return kind(**fields)
+        return kind(**{ours: own[name] for ours, name in names.items() if name in own})
 
     @property
     def score_model(self) -> ScoreModel:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from sde_jax.arrays import PyTree
 from sde_jax.interop.errors import CheckpointFileError
-from sde_jax.interop.gathering import flatten, insert
 
 __all__ = ["read_safetensors", "write_safetensors"]
 
@@ -28,7 +28,8 @@ def write_safetensors(
       configuration: the settings of the model, for JSON; stored as ``configuration`` in the
         metadata.
     """
-    arrays = {".".join(names): np.asarray(value, order="C") for names, value in flatten(params)}
+    named = flatten_dict(params, sep=".")
+    arrays = {name: np.asarray(value, order="C") for name, value in named.items()}
     metadata = {"format": "sde_jax", "configuration": json.dumps(configuration)}
     save_file(arrays, fspath(path), metadata)
 
@@ -40,12 +41,10 @@ def read_safetensors(path: str | PathLike[str]) -> tuple[PyTree, dict[str, Any]]
       CheckpointFileError: if the file is damaged or was not written by `write_safetensors`.
       OSError: if the file does not exist.
     """
-    params: dict[str, Any] = {}
     try:
         with safe_open(Path(path), framework="numpy") as file:
             metadata = file.metadata() or {}
-            for name in file.keys():  # noqa: SIM118
-                insert(params, tuple(name.split(".")), file.get_tensor(name))
+            params = unflatten_dict({n: file.get_tensor(n) for n in file.keys()}, sep=".")  # noqa: SIM118
         configuration = json.loads(metadata["configuration"])
     except SafetensorError as error:
         raise CheckpointFileError(path, f"it is no file of safetensors: {error}") from error

@@ -16,35 +16,22 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
+from flax.traverse_util import flatten_dict
 
 from sde_jax.arrays import PyTree
-from sde_jax.interop.configurations import published, published_names
+from sde_jax.interop.checkpoint import PublishedState
 from sde_jax.interop.errors import CheckpointFileError
-from sde_jax.interop.flax_checkpoint import FlaxCheckpoint
-from sde_jax.interop.flax_file import read_flax_file
-from sde_jax.interop.gathering import Slot, flatten, gather
+from sde_jax.interop.flax_checkpoint import FlaxCheckpoint, read_flax_file
+from sde_jax.interop.gathering import Slot, gather
 from sde_jax.interop.layout import layout_of
+from sde_jax.interop.modules import parameter_shapes
 from sde_jax.interop.published_model import PublishedModel
 from sde_jax.interop.safetensors_file import read_safetensors, write_safetensors
 from sde_jax.interop.torch_checkpoint import TorchCheckpoint, torch_content
 from sde_jax.interop.torch_file import read_torch_file, write_torch_file
-from sde_jax.interop.training_state import AdamMoments, PublishedState
 from sde_jax.score import NetworkScore
 
-__all__ = [
-    "AdamMoments",
-    "CheckpointFileError",
-    "PublishedModel",
-    "PublishedState",
-    "load_checkpoint",
-    "load_weights",
-    "published",
-    "published_names",
-    "read_checkpoint",
-    "save_checkpoint",
-    "save_weights",
-]
+__all__ = ["load_checkpoint", "load_weights", "read_checkpoint", "save_checkpoint", "save_weights"]
 
 
 def load_checkpoint(
@@ -117,13 +104,9 @@ def load_weights(path: str | PathLike[str]) -> NetworkScore:
     except ValueError as error:
         raise CheckpointFileError(path, f"its `configuration` is no model: {error}") from error
     problems: list[str] = []
-    named = {".".join(names): value for names, value in flatten(arrays)}
-    slots = {
-        ".".join(tensor.path): Slot(tensor.path, (tensor.shape,), np.asarray)
-        for tensor in layout_of(model)
-        if tensor.path is not None
-    }
-    params = gather("it", named, slots, problems)
+    shapes = flatten_dict(parameter_shapes(model.network_spec.build(), model.image_shape))
+    slots = {".".join(path): Slot(path, (shape,)) for path, shape in shapes.items()}
+    params = gather("it", flatten_dict(arrays, sep="."), slots, problems)
     _require_fit(path, problems)
     return NetworkScore(jax.tree.map(jnp.asarray, params), model.score_model)
 

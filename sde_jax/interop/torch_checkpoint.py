@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from flax.traverse_util import flatten_dict
 
 from sde_jax.arrays import PyTree
-from sde_jax.interop.gathering import Slot, gather, leaf_at, part_of, whole
+from sde_jax.interop.checkpoint import AdamMoments, Checkpoint, PublishedState
+from sde_jax.interop.gathering import gather
 from sde_jax.interop.layout import PublishedTensor
 from sde_jax.interop.published_model import PublishedModel
-from sde_jax.interop.training_state import AdamMoments, PublishedState
 
 __all__ = ["TorchCheckpoint", "torch_content"]
 
@@ -18,15 +19,11 @@ PREFIX = "module."
 """The prefix of every name under `model`, from DataParallel; it is optional in files."""
 
 
-class TorchCheckpoint:
+class TorchCheckpoint(Checkpoint):
     """The dict of ``optimizer``, ``model``, ``ema`` and ``step``.
 
     `model` contains every parameter by name, and the noise levels `sigmas`. `ema` is a list of the
     trained parameters. `optimizer` numbers all parameters and has entries for the trained ones.
-
-    Attributes:
-      problems: the mismatches found so far.
-      params: the parameters.
     """
 
     def __init__(
@@ -35,53 +32,39 @@ class TorchCheckpoint:
         model: PublishedModel,
         layout: Sequence[PublishedTensor],
     ) -> None:
-        self.content = content
-        self.model = model
+        super().__init__(content, {tensor.torch_name: tensor.torch_slot for tensor in layout})
         self.layout = layout
-        self.problems: list[str] = []
-        self.slots = {
-            tensor.torch_name: Slot(tensor.path, (tensor.torch_shape,), tensor.from_torch)
-            for tensor in layout
-        }
-        tensors = part_of(content, self.problems, "model")
+        tensors = self.part("model")
         named = {str(name).removeprefix(PREFIX): value for name, value in tensors.items()}
-        self._check_noise_levels(named.pop("sigmas", None))
-        self.params = gather("`model`", named, self.slots, self.problems)
+        self._check_noise_levels(named.pop("sigmas", None), noise_levels(model))
+        self.params = self.tree("`model`", named)
         self._untrained = {
             tensor.torch_name: named[tensor.torch_name]
             for tensor in layout
             if not tensor.trainable and tensor.torch_name in named
         }
 
-    @property
-    def step(self) -> int:
-        """Updates made."""
-        return whole(self.content.get("step"), "step", self.problems)
-
     def ema_params(self) -> PyTree:
         """Returns the running average of the parameters; untrained ones are unchanged."""
-        average = part_of(self.content, self.problems, "ema").get("shadow_params")
+        average = self.part("ema").get("shadow_params")
         trained = [tensor.torch_name for tensor in self.layout if tensor.trainable]
         count = len(average) if isinstance(average, list) else 0
         if not isinstance(average, list) or count != len(trained):
             self.problems.append(f"`ema` has {count} tensors, not {len(trained)}")
             return {}
-        values = self._untrained | dict(zip(trained, average, strict=True))
-        return gather("`ema`", values, self.slots, self.problems)
+        return self.tree("`ema`", self._untrained | dict(zip(trained, average, strict=True)))
 
     def moments(self) -> AdamMoments | None:
         """Returns the state of Adam, zero for untrained parameters."""
-        states = part_of(self.content, self.problems, "optimizer", "state")
+        states = self.part("optimizer", "state")
         if not states:
             return None
-        names = {place: tensor.torch_name for place, tensor in enumerate(self.layout)}
+        names = dict(enumerate(self.slots))
         named = {
             names.get(place, f"parameter {place}"): state if isinstance(state, Mapping) else {}
             for place, state in states.items()
         }
-        updates = {
-            whole(state.get("step"), "of updates", self.problems) for state in named.values()
-        }
+        updates = {self.number(state.get("step"), "of updates") for state in named.values()}
         if len(updates) > 1:
             self.problems.append(f"`optimizer` counts {sorted(updates)} updates")
         return AdamMoments(
@@ -89,15 +72,13 @@ class TorchCheckpoint:
         )
 
     def _moment(self, states: Mapping[str, Mapping[str, Any]], key: str) -> PyTree:
-        values: dict[str, Any] = {
-            name: np.zeros_like(value) for name, value in self._untrained.items()
-        }
-        values.update((name, state[key]) for name, state in states.items() if key in state)
+        """Returns one moment; unused parameters have none."""
+        values = {name: np.zeros_like(value) for name, value in self._untrained.items()}
+        values |= {name: state[key] for name, state in states.items() if key in state}
         used = {name: slot for name, slot in self.slots.items() if slot.path is not None}
         return gather(f"`optimizer` {key}", values, used, self.problems)
 
-    def _check_noise_levels(self, found: Any) -> None:
-        expected = noise_levels(self.model)
+    def _check_noise_levels(self, found: Any, expected: np.ndarray) -> None:
         if not isinstance(found, np.ndarray) or found.ndim != 1 or not found.size:
             self.problems.append(f"`model` lacks sigmas, {described(expected)}")
         elif found.shape != expected.shape or not np.allclose(found, expected, rtol=1e-5):
@@ -123,43 +104,31 @@ def torch_content(
     model: PublishedModel, layout: Sequence[PublishedTensor], state: PublishedState
 ) -> dict[str, Any]:
     """Builds the content of a `TorchCheckpoint`; unused parameters are zero."""
-
-    def arrays(tree: PyTree, tensors: Sequence[PublishedTensor]) -> list[np.ndarray]:
-        return [
-            np.zeros(tensor.torch_shape, np.float32)
-            if tensor.path is None
-            else tensor.to_torch(np.asarray(leaf_at(tree, tensor.path), np.float32))
-            for tensor in tensors
-        ]
-
-    names = [PREFIX + tensor.torch_name for tensor in layout]
-    named = dict(zip(names, arrays(state.params, layout), strict=True))
-    trained = [tensor for tensor in layout if tensor.trainable]
+    params, average = flatten_dict(state.params), flatten_dict(state.ema_params)
     states = {}
     if state.moments is not None:
-        updates, *moments = state.moments
-        places = [
-            place
+        mean, mean_square = map(flatten_dict, state.moments[1:])
+        states = {
+            place: {
+                "step": np.asarray(state.moments.updates, np.float32),
+                "exp_avg": tensor.to_torch(mean),
+                "exp_avg_sq": tensor.to_torch(mean_square),
+            }
             for place, tensor in enumerate(layout)
             if tensor.trainable and tensor.path is not None
-        ]
-        updated = [layout[place] for place in places]
-        states = {
-            place: {"step": np.asarray(updates, np.float32), "exp_avg": mean, "exp_avg_sq": square}
-            for place, mean, square in zip(
-                places, *(arrays(tree, updated) for tree in moments), strict=True
-            )
         }
+    named = {PREFIX + tensor.torch_name: tensor.to_torch(params) for tensor in layout}
+    settings = adam_settings(model, state.step)
     return {
         "optimizer": {
             "state": states,
-            "param_groups": [{**adam_settings(model, state.step), "params": [*range(len(layout))]}],
+            "param_groups": [{**settings, "params": [*range(len(layout))]}],
         },
         "model": OrderedDict({PREFIX + "sigmas": noise_levels(model), **named}),
         "ema": {
             "decay": model.ema_rate,
             "num_updates": state.step,
-            "shadow_params": arrays(state.ema_params, trained),
+            "shadow_params": [tensor.to_torch(average) for tensor in layout if tensor.trainable],
         },
         "step": state.step,
     }

@@ -1,7 +1,7 @@
 """Writes the pickles that `torch.load` reads, without PyTorch."""
 
+import itertools
 import pickle
-import struct
 from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any
@@ -44,17 +44,8 @@ class _Writer:
                 self.tensor(value)
             case np.generic():
                 self.write(value.item())
-            case None | bool():
-                codes = {None: pickle.NONE, True: pickle.NEWTRUE, False: pickle.NEWFALSE}
-                self.out += codes[value]
-            case int():
-                data = pickle.encode_long(value)
-                self.out += pickle.LONG1 + struct.pack("<B", len(data)) + data
-            case float():
-                self.out += pickle.BINFLOAT + struct.pack(">d", value)
-            case str():
-                data = value.encode()
-                self.out += pickle.BINUNICODE + struct.pack("<I", len(data)) + data
+            case None | bool() | int() | float() | str():
+                self.out += pickle.dumps(value, 2)[2:-1]
             case tuple():
                 self.items(pickle.MARK, value, pickle.TUPLE)
             case list():
@@ -62,9 +53,10 @@ class _Writer:
             case OrderedDict():
                 self.name("collections", "OrderedDict")
                 start = pickle.EMPTY_TUPLE + pickle.REDUCE + pickle.MARK
-                self.items(start, pairs(value), pickle.SETITEMS)
+                self.items(start, itertools.chain(*value.items()), pickle.SETITEMS)
             case dict():
-                self.items(pickle.EMPTY_DICT + pickle.MARK, pairs(value), pickle.SETITEMS)
+                start = pickle.EMPTY_DICT + pickle.MARK
+                self.items(start, itertools.chain(*value.items()), pickle.SETITEMS)
             case _:
                 raise TypeError(f"cannot write a {type(value).__name__} for PyTorch")
 
@@ -94,8 +86,3 @@ class _Writer:
     def name(self, module: str, name: str) -> None:
         """Writes the name of a function or class."""
         self.out += pickle.GLOBAL + f"{module}\n{name}\n".encode()
-
-
-def pairs(mapping: dict[Any, Any]) -> Iterable[Any]:
-    """Yields key, value, key, value, ..."""
-    return (part for pair in mapping.items() for part in pair)

@@ -1,51 +1,40 @@
-"""Checks the fields of a spec from a file against their annotations."""
+"""Checks values from a file against the annotations of fields."""
 
 import math
 import typing
-from typing import Any, Literal
+from typing import Any
 
-__all__ = ["typed_fields"]
+import typeguard
+
+__all__ = ["typed"]
+
+TYPES = {
+    bool: "true or false",
+    int: "an integer",
+    float: "a finite number",
+    tuple[int, ...]: "integers",
+    str | None: "text",
+    str: "text",
+}
+"""Descriptions of types, without those of choices."""
 
 
-def typed_fields(spec: Any) -> dict[str, Any]:
-    """Returns the fields of a dataclass by name, each of the type of its annotation.
-
-    Lists become tuples, and integers become floats, where the annotation asks for them.
+def typed(field: str, value: Any, hint: Any) -> Any:
+    """Returns a value of type ``hint``; lists become tuples, and integers floats, as it asks.
 
     Raises:
       ValueError: for any other value.
     """
-    hints = typing.get_type_hints(type(spec))
-    return {field: typed(field, getattr(spec, field), hint) for field, hint in hints.items()}
-
-
-def typed(field: str, value: Any, hint: Any) -> Any:
-    """Returns ``value`` as a ``Literal``, bool, int, float, string, None or integer tuple."""
-    choices = typing.get_args(hint)
-    if typing.get_origin(hint) is Literal:
-        fits, rule = value in choices, f"be {' or '.join(map(repr, choices))}"
-    elif hint == tuple[int, ...]:
-        fits, rule = isinstance(value, list | tuple) and all(map(is_whole, value)), "be integers"
-        value = tuple(value) if fits else value
-    elif hint is float:
-        fits, rule = is_number(value) and math.isfinite(value), "be a finite number"
-        value = float(value) if fits else value
-    elif hint is int:
-        fits, rule = is_whole(value), "be an integer"
-    elif hint is bool:
-        fits, rule = isinstance(value, bool), "be true or false"
-    else:
-        fits, rule = isinstance(value, hint), "be text"
+    given: Any = tuple(value) if isinstance(value, list) else value
+    items = given if isinstance(given, tuple) else (given,)
+    everything = typeguard.CollectionCheckStrategy.ALL_ITEMS
+    try:
+        typeguard.check_type(given, hint, collection_check_strategy=everything)
+        fits = all(isinstance(item, bool) == (hint is bool) for item in items)
+        fits = fits and (hint is not float or math.isfinite(given))
+    except typeguard.TypeCheckError:
+        fits = False
     if not fits:
-        raise ValueError(f"`{field}` must {rule}: got {field}={value!r}")
-    return value
-
-
-def is_whole(value: Any) -> bool:
-    """Returns whether it is an integer and not a bool."""
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def is_number(value: Any) -> bool:
-    """Returns whether it is an integer or a float and not a bool."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+        rule = TYPES.get(hint) or " or ".join(map(repr, typing.get_args(hint)))
+        raise ValueError(f"`{field}` must be {rule}: got {field}={value!r}")
+    return float(given) if hint is float else given

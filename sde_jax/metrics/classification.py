@@ -4,12 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 from jax.typing import ArrayLike
+from scipy.special import entr, softmax
 
 from sde_jax.metrics.estimate import as_features
 
-__all__ = ["InceptionScore", "inception_score"]
-
-TINY = np.finfo(np.float64).tiny
 CHUNK = 2048
 """Rows whose leave-one-out replicates are computed at once."""
 
@@ -54,19 +52,12 @@ def inception_score(logits: ArrayLike, *, splits: int = 10) -> InceptionScore:
 
 def _score(logits: np.ndarray) -> tuple[float, float]:
     """Returns the score of one split and its jackknife variance."""
-    log_p = logits - logits.max(axis=1, keepdims=True)
-    log_p -= np.log(np.exp(log_p).sum(axis=1, keepdims=True))
-    p = np.exp(log_p)
-    negentropies, total, n = (p * log_p).sum(axis=1), p.sum(axis=0), len(p)
-    score = np.exp(negentropies.mean() - _negentropy(total / n))
+    p = softmax(logits, axis=1)
+    entropies, total, n = entr(p).sum(axis=1), p.sum(axis=0), len(p)
+    score = np.exp(entr(total / n).sum() - entropies.mean())
     if n < 2:
         return float(score), float("nan")
-    others = np.concatenate(
-        [_negentropy((total - p[i : i + CHUNK]) / (n - 1)) for i in range(0, n, CHUNK)]
-    )
-    replicates = np.exp((negentropies.sum() - negentropies) / (n - 1) - others)
+    parts = ((total - p[i : i + CHUNK]) / (n - 1) for i in range(0, n, CHUNK))
+    others = np.concatenate([entr(part.clip(0)).sum(axis=1) for part in parts])
+    replicates = np.exp(others - (entropies.sum() - entropies) / (n - 1))
     return float(score), float((n - 1) * np.var(replicates))
-
-
-def _negentropy(p: np.ndarray) -> np.ndarray:
-    return (p * np.log(np.maximum(p, TINY))).sum(axis=-1)

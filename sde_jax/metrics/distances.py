@@ -4,8 +4,6 @@ import numpy as np
 
 from sde_jax.arrays import Float
 
-__all__ = ["largest_distance"]
-
 BLOCK = 512
 
 

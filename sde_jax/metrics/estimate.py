@@ -6,15 +6,6 @@ from typing import NamedTuple
 import numpy as np
 from jax.typing import ArrayLike
 
-__all__ = [
-    "GROUPS",
-    "Estimate",
-    "as_features",
-    "check_dimensions",
-    "jackknife_stderr",
-    "mean_estimate",
-]
-
 GROUPS = 10
 """Number of jackknife groups: row ``i`` belongs to group ``i % GROUPS``."""
 

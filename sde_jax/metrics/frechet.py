@@ -11,14 +11,6 @@ import numpy as np
 from sde_jax.metrics.estimate import check_dimensions, jackknife_stderr
 from sde_jax.metrics.moments import Moments, merge, without
 
-__all__ = [
-    "FittedGaussian",
-    "FrechetDistance",
-    "finite_sample_bias",
-    "fit_gaussian",
-    "frechet_distance",
-]
-
 
 @dataclass(frozen=True, eq=False)
 class FittedGaussian:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast, get_args
+from typing import cast
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -11,8 +11,7 @@ from jax.typing import DTypeLike
 
 from sde_jax.arrays import Array, Float, PyTree
 from sde_jax.metrics.inception_images import InceptionPreprocessing, prepare
-
-__all__ = ["Inception", "InceptionFeatures"]
+from sde_jax.validation import require_choices
 
 Image = Float[Array, "batch height width channels"]
 
@@ -38,9 +37,7 @@ class InceptionFeatures:
     precision: PrecisionLike = "highest"
 
     def __post_init__(self) -> None:
-        if self.preprocessing not in get_args(InceptionPreprocessing):
-            names = ", ".join(get_args(InceptionPreprocessing))
-            raise ValueError(f"`preprocessing` must be one of {names}: got {self.preprocessing!r}.")
+        require_choices(self)
 
     def __call__(
         self, params: PyTree, images: Float[Array, "batch height width channels"]
@@ -88,16 +85,17 @@ def unpadded(name: str, features: int, stride: int = 1) -> Unit:
     return Unit(name, features, (3, 3), stride, "VALID")
 
 
+def chain(name: str, *layers: tuple[int, int, int]) -> tuple[Unit, ...]:
+    """Builds units ``name_1``, ``name_2``, ... of features, kernel height and kernel width."""
+    return tuple(Unit(f"{name}_{i}", n, (h, w)) for i, (n, h, w) in enumerate(layers, start=1))
+
+
 def block_a(pooled: int) -> Branches:
     """Builds a block for 35x35 pixels."""
     return (
         (Unit("branch1x1", 64),),
-        (Unit("branch5x5_1", 48), Unit("branch5x5_2", 64, (5, 5))),
-        (
-            Unit("branch3x3dbl_1", 64),
-            Unit("branch3x3dbl_2", 96, (3, 3)),
-            Unit("branch3x3dbl_3", 96, (3, 3)),
-        ),
+        chain("branch5x5", (48, 1, 1), (64, 5, 5)),
+        chain("branch3x3dbl", (64, 1, 1), (96, 3, 3), (96, 3, 3)),
         (average, Unit("branch_pool", pooled)),
     )
 
@@ -106,45 +104,28 @@ def block_b() -> Branches:
     """Builds the block from 35x35 to 17x17 pixels."""
     return (
         (unpadded("branch3x3", 384, 2),),
-        (
-            Unit("branch3x3dbl_1", 64),
-            Unit("branch3x3dbl_2", 96, (3, 3)),
-            unpadded("branch3x3dbl_3", 96, 2),
-        ),
+        (*chain("branch3x3dbl", (64, 1, 1), (96, 3, 3)), unpadded("branch3x3dbl_3", 96, 2)),
         (halve,),
     )
 
 
 def block_c(width: int) -> Branches:
     """Builds a block for 17x17 pixels."""
+    pointwise, row, column = (width, 1, 1), (width, 1, 7), (width, 7, 1)
     return (
         (Unit("branch1x1", 192),),
-        (
-            Unit("branch7x7_1", width),
-            Unit("branch7x7_2", width, (1, 7)),
-            Unit("branch7x7_3", 192, (7, 1)),
-        ),
-        (
-            Unit("branch7x7dbl_1", width),
-            Unit("branch7x7dbl_2", width, (7, 1)),
-            Unit("branch7x7dbl_3", width, (1, 7)),
-            Unit("branch7x7dbl_4", width, (7, 1)),
-            Unit("branch7x7dbl_5", 192, (1, 7)),
-        ),
+        chain("branch7x7", pointwise, row, (192, 7, 1)),
+        chain("branch7x7dbl", pointwise, column, row, column, (192, 1, 7)),
         (average, Unit("branch_pool", 192)),
     )
 
 
 def block_d() -> Branches:
     """Builds the block from 17x17 to 8x8 pixels."""
+    separable = chain("branch7x7x3", (192, 1, 1), (192, 1, 7), (192, 7, 1))
     return (
         (Unit("branch3x3_1", 192), unpadded("branch3x3_2", 320, 2)),
-        (
-            Unit("branch7x7x3_1", 192),
-            Unit("branch7x7x3_2", 192, (1, 7)),
-            Unit("branch7x7x3_3", 192, (7, 1)),
-            unpadded("branch7x7x3_4", 192, 2),
-        ),
+        (*separable, unpadded("branch7x7x3_4", 192, 2)),
         (halve,),
     )
 
@@ -158,11 +139,7 @@ def block_e(pool: Callable[[Image], Image]) -> Branches:
     return (
         (Unit("branch1x1", 320),),
         (Unit("branch3x3_1", 384), both("branch3x3_2")),
-        (
-            Unit("branch3x3dbl_1", 448),
-            Unit("branch3x3dbl_2", 384, (3, 3)),
-            both("branch3x3dbl_3"),
-        ),
+        (*chain("branch3x3dbl", (448, 1, 1), (384, 3, 3)), both("branch3x3dbl_3")),
         (pool, Unit("branch_pool", 192)),
     )
 

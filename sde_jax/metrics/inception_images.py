@@ -1,14 +1,11 @@
 """Published ways to convert images to Inception's input: 299 x 299 pixels between -1 and 1."""
 
-import math
-from typing import Literal, assert_never
+from typing import Literal
 
 import jax.numpy as jnp
 import numpy as np
 
 from sde_jax.arrays import Array, Float
-
-__all__ = ["SIZE", "InceptionPreprocessing", "prepare", "resize"]
 
 SIZE = 299
 
@@ -44,28 +41,23 @@ def resize(
     images: Float[Array, "batch height width channels"], preprocessing: InceptionPreprocessing
 ) -> Float[Array, "batch 299 299 channels"]:
     """Resizes images to 299 x 299 pixels; levels stay in 0 to 255, unrounded."""
-    rows, columns = (_weights(n, preprocessing).astype(np.float32) for n in images.shape[1:3])
     x = jnp.asarray(images, jnp.float32)
+    rows, columns = (_weights(n, preprocessing).astype(np.float32) for n in images.shape[1:3])
     x = jnp.einsum("yh,bhwc->bywc", rows, x, precision="highest")
     x = jnp.einsum("xw,bywc->byxc", columns, x, precision="highest")
     return jnp.clip(x, 0, 255) if preprocessing == "clean_fid" else x
 
 
 def _weights(size: int, preprocessing: InceptionPreprocessing) -> np.ndarray:
-    """Returns the resampling matrix along one axis of ``size`` pixels, ``[299, size]``."""
+    """Returns the resampling matrix along one axis of ``size`` pixels, ``[299, size]``.
+
+    All but clean_fid interpolate between the two pixels next to a place, clamped at the last pixel.
+    """
+    if preprocessing == "clean_fid":
+        return _bicubic(size)
     places = np.arange(SIZE) * size / SIZE
-    match preprocessing:
-        case "tensorflow" | "score_sde":
-            return _bilinear(places, size)
-        case "pytorch_fid":
-            return _bilinear(np.maximum(places + (size / SIZE - 1) / 2, 0), size)
-        case "clean_fid":
-            return _bicubic(size)
-    assert_never(preprocessing)
-
-
-def _bilinear(places: np.ndarray, size: int) -> np.ndarray:
-    """Interpolates between the two pixels next to each place, clamped at the last pixel."""
+    if preprocessing == "pytorch_fid":
+        places = np.maximum(places + (size / SIZE - 1) / 2, 0)
     low = np.minimum(np.floor(places).astype(int), size - 1)
     share = (places - low)[:, None]
     pixels = np.eye(size)
@@ -73,20 +65,10 @@ def _bilinear(places: np.ndarray, size: int) -> np.ndarray:
 
 
 def _bicubic(size: int) -> np.ndarray:
-    """Returns Keys' filter with a = -1/2, stretched when shrinking and normalized at the border."""
+    """Returns Keys' filter (1981, eq. 4) with a = -1/2, stretched when shrinking and normalized."""
     scale = size / SIZE
-    width = max(scale, 1.0)
     centres = (np.arange(SIZE) + 0.5) * scale
-    weights = np.zeros((SIZE, size))
-    for row, centre in enumerate(centres):
-        first = max(math.floor(centre - 2 * width + 0.5), 0)
-        last = min(math.floor(centre + 2 * width + 0.5), size)
-        weights[row, first:last] = _keys((np.arange(first, last) + 0.5 - centre) / width)
-    return weights / weights.sum(axis=1, keepdims=True)
-
-
-def _keys(x: np.ndarray) -> np.ndarray:
-    """Evaluates the cubic kernel of Keys 1981, eq. 4."""
-    x = np.abs(x)
+    x = np.abs(np.arange(size) + 0.5 - centres[:, None]) / max(scale, 1.0)
     inner, outer = (1.5 * x - 2.5) * x**2 + 1, ((-0.5 * x + 2.5) * x - 4) * x + 2
-    return np.where(x < 1, inner, np.where(x < 2, outer, 0))
+    weights = np.where(x < 1, inner, np.where(x < 2, outer, 0))
+    return weights / weights.sum(axis=1, keepdims=True)

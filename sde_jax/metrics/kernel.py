@@ -8,8 +8,6 @@ from jax.typing import ArrayLike
 
 from sde_jax.metrics.estimate import Estimate, as_features, check_dimensions, jackknife_stderr
 
-__all__ = ["kernel_distance"]
-
 TILE = 4096
 """Rows and columns of the kernel matrix held at once."""
 
@@ -45,9 +43,9 @@ def kernel_distance(
     if blocks == 1:
         sums = _sums(x, y)
         return Estimate(sums.discrepancy(), _stderr(sums), counts)
-    values = [
-        _sums(*pair).discrepancy() for pair in zip(_cut(x, blocks), _cut(y, blocks), strict=True)
-    ]
+    # Of unequal parts, `array_split` makes the first the larger ones.
+    pairs = zip(*(np.array_split(rows[::-1], blocks) for rows in (x, y)), strict=True)
+    values = [_sums(*pair).discrepancy() for pair in pairs]
     return Estimate(float(np.mean(values)), float(np.std(values, ddof=1)) / blocks**0.5, counts)
 
 
@@ -99,10 +97,3 @@ def _totals(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _kernel_of_rows(x: np.ndarray) -> np.ndarray:
     """Returns the diagonal of the kernel matrix of a set."""
     return ((x**2).sum(axis=1) / x.shape[1] + 1) ** 3
-
-
-def _cut(x: np.ndarray, blocks: int) -> list[np.ndarray]:
-    """Splits rows into consecutive blocks; the last ``len(x) % blocks`` have one more row."""
-    size, more = divmod(len(x), blocks)
-    ends = np.cumsum([size] * (blocks - more) + [size + 1] * more)
-    return np.split(x, ends[:-1])

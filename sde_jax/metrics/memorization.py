@@ -11,8 +11,6 @@ from sde_jax.metrics.estimate import Estimate, jackknife_stderr
 from sde_jax.metrics.nearest import Nearest, nearest_neighbours
 from sde_jax.metrics.roc import placements
 
-__all__ = ["Closeness", "Memorization", "closeness", "detect_memorization"]
-
 NEAR = 0.01
 """Quantile of the held-out distances that defines a near copy."""
 REPLICATES = 200

@@ -10,8 +10,6 @@ from jax.typing import ArrayLike
 
 from sde_jax.metrics.estimate import GROUPS, as_features
 
-__all__ = ["Moments", "StreamingMoments", "merge", "moments_of", "without"]
-
 PENDING_ROWS = 256 * GROUPS
 """Rows buffered before they are added: a product of few rows costs as much as one of these."""
 

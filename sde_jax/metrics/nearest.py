@@ -10,8 +10,6 @@ import numpy as np
 
 from sde_jax.arrays import Array, Float, Int
 
-__all__ = ["Nearest", "nearest_neighbours"]
-
 ROWS = 1024
 """Query rows per search."""
 TILE = 4096

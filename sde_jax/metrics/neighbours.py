@@ -6,8 +6,6 @@ import numpy as np
 
 from sde_jax.metrics.estimate import GROUPS
 
-__all__ = ["distance_tiles", "neighbour_distances"]
-
 TILE = 2**24
 """Distances held at once."""
 

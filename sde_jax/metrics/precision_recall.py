@@ -14,8 +14,6 @@ from sde_jax.metrics.estimate import (
 )
 from sde_jax.metrics.neighbours import distance_tiles, neighbour_distances
 
-__all__ = ["DensityCoverage", "PrecisionRecall", "density_coverage", "precision_recall"]
-
 
 class PrecisionRecall(NamedTuple):
     """The share of samples near the data, and of data near the samples."""

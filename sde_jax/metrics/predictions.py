@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jax.typing import ArrayLike
+from scipy.special import entr, gammaln, xlog1py, xlogy
 
 from sde_jax.metrics.estimate import (
     Estimate,
@@ -13,14 +14,6 @@ from sde_jax.metrics.estimate import (
     jackknife_stderr,
     mean_estimate,
 )
-
-__all__ = [
-    "LabelDistance",
-    "Predicted",
-    "Predictions",
-    "expected_label_distance",
-    "compare_predictions",
-]
 
 
 class Predicted(NamedTuple):
@@ -137,8 +130,7 @@ def _without(counts: np.ndarray, measure: Callable[[np.ndarray], np.ndarray]) ->
 
 
 def _entropy(shares: np.ndarray) -> np.ndarray:
-    logs = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
-    return -(shares * logs).sum(axis=-1)
+    return entr(shares).sum(axis=-1)
 
 
 def _total_variation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -157,9 +149,6 @@ def _mean_difference(p: float, n: int, m: int) -> float:
 
 def _binomial(p: float, n: int) -> np.ndarray:
     """Returns the probabilities of 0..n."""
-    if p in (0.0, 1.0):
-        return np.eye(n + 1)[0 if p == 0 else n]
-    factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
     k = np.arange(n + 1)
-    logs = factorials[n] - factorials - factorials[::-1] + k * np.log(p) + (n - k) * np.log1p(-p)
-    return np.exp(logs)
+    orders = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
+    return np.exp(orders + xlogy(k, p) + xlog1py(n - k, -p))

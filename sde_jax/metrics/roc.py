@@ -7,8 +7,6 @@ from jax.typing import ArrayLike
 
 from sde_jax.metrics.estimate import Estimate
 
-__all__ = ["RocCurve", "placements", "roc_area", "roc_curve"]
-
 
 class RocCurve(NamedTuple):
     """A receiver operating characteristic, from (0, 0) to (1, 1)."""

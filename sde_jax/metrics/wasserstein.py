@@ -5,8 +5,6 @@ import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Float, PRNGKeyArray
 
-__all__ = ["sliced_wasserstein_2", "wasserstein_1"]
-
 
 def wasserstein_1(first: Float[Array, "count"], second: Float[Array, "count"]) -> Float[Array, ""]:
     """Returns the Wasserstein-1 distance of two equally large sets of numbers, the mean sorted gap.

@@ -12,20 +12,6 @@ from jax.typing import DTypeLike
 
 from sde_jax.arrays import Array, Float
 
-__all__ = [
-    "ACTIVATIONS",
-    "Activation",
-    "AttentionBlock",
-    "Combine",
-    "GroupNorm",
-    "Image",
-    "ResidualBlock",
-    "add_shortcut",
-    "convolution",
-    "initializer",
-    "product",
-]
-
 Image = Float[Array, "batch height width channels"]
 Activation = Callable[[Array], Array]
 

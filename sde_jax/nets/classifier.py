@@ -13,8 +13,7 @@ from sde_jax.arrays import Array, Float
 from sde_jax.nets.blocks import GroupNorm, Image, ResidualBlock, convolution, product
 from sde_jax.nets.embedding import positional_embedding
 from sde_jax.nets.resampling import downsample
-
-__all__ = ["Classified", "Classifier", "ClassifierSpec"]
+from sde_jax.validation import require, require_at_least
 
 
 class Classified(NamedTuple):
@@ -43,20 +42,12 @@ class ClassifierSpec:
     """Dropout rate inside blocks and before the last layer."""
 
     def __post_init__(self) -> None:
-        for field, least in (("classes", 2), ("features", 1)):
-            if getattr(self, field) < least:
-                raise ValueError(f"`{field}` must be at least {least}: got {getattr(self, field)}.")
-        if self.channels < 4 or self.channels % 4:
-            raise ValueError(
-                "`channels` must be a multiple of 4, the least size of a normalization group: got "
-                f"{self.channels}."
-            )
-        if not self.multipliers or min(self.multipliers) < 1:
-            raise ValueError(
-                f"`multipliers` must be one or more positive integers: got {self.multipliers}."
-            )
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"`dropout` must lie in [0, 1): got {self.dropout}.")
+        require_at_least(self, classes=2, features=1)
+        rule = "be a multiple of 4, the least size of a normalization group"
+        require(self, "channels", self.channels >= 4 and self.channels % 4 == 0, rule)
+        least = min(self.multipliers, default=0)
+        require(self, "multipliers", least >= 1, "be one or more positive integers")
+        require(self, "dropout", 0 <= self.dropout < 1, "lie in [0, 1)")
 
     def build(self) -> "Classifier":
         """Builds the network."""

@@ -4,8 +4,6 @@ from typing import NamedTuple
 
 from sde_jax.arrays import Array, Float, Int
 
-__all__ = ["Condition"]
-
 
 class Condition(NamedTuple):
     """A class label, a conditioning image, both, or none.

@@ -9,13 +9,6 @@ import numpy as np
 
 from sde_jax.arrays import Array, Float, Int
 
-__all__ = [
-    "GaussianFourierFeatures",
-    "LabelEmbedding",
-    "interleaved_embedding",
-    "positional_embedding",
-]
-
 
 def positional_embedding(
     time: Float[Array, "batch"], width: int, max_period: float = 10_000.0

@@ -12,8 +12,7 @@ from sde_jax.arrays import Array, Float
 from sde_jax.nets.condition import Condition
 from sde_jax.nets.embedding import LabelEmbedding, positional_embedding
 from sde_jax.nets.spec import NetworkSpec
-
-__all__ = ["MLP", "MLPSpec"]
+from sde_jax.validation import require_at_least
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,14 +27,7 @@ class MLPSpec(NetworkSpec):
     """Number of classes of a class-conditional network; None for an unconditional one."""
 
     def __post_init__(self) -> None:
-        if self.width < 4:
-            raise ValueError(f"`width` must be at least 4: got {self.width}")
-        if self.depth < 1:
-            raise ValueError(f"`depth` must be at least 1: got {self.depth}")
-        if self.classes is not None and self.classes < 1:
-            raise ValueError(
-                f"`classes` must be at least 1, or None for no label: got {self.classes}"
-            )
+        require_at_least(self, width=4, depth=1, classes=1)
 
     def build(self) -> "MLP":
         """Builds the network."""

@@ -12,6 +12,7 @@ from jax.typing import DTypeLike
 
 from sde_jax.arrays import Array, Float, expand_like
 from sde_jax.nets.blocks import (
+    ACTIVATIONS,
     AttentionBlock,
     Combine,
     GroupNorm,
@@ -23,9 +24,8 @@ from sde_jax.nets.blocks import (
 from sde_jax.nets.condition import Condition
 from sde_jax.nets.embedding import GaussianFourierFeatures, positional_embedding
 from sde_jax.nets.resampling import Downsample, Upsample, downsample, upsample
-from sde_jax.nets.unet import UNetSpec, require_one_of, time_layers, unet_input
-
-__all__ = ["NCSNpp", "NCSNppSpec"]
+from sde_jax.nets.unet import UNetSpec, time_layers, unet_input
+from sde_jax.validation import require, require_at_least, require_positive
 
 Block = Callable[..., Image]
 
@@ -60,21 +60,10 @@ class NCSNppSpec(UNetSpec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_one_of("embedding", self.embedding, "positional", "fourier")
-        require_one_of("block", self.block, "biggan", "ddpm")
-        for way in ("input", "output"):
-            field = f"progressive_{way}"
-            require_one_of(field, getattr(self, field), "none", f"{way}_skip", "residual")
-        require_one_of("combine", self.combine, "sum", "cat")
-        if self.fourier_scale <= 0:
-            raise ValueError(f"`fourier_scale` must be positive: got {self.fourier_scale}")
-        if self.init_scale < 0:
-            raise ValueError(f"`init_scale` must not be negative: got {self.init_scale}")
-        if self.resampling_filter is not None and not sum(self.resampling_filter):
-            raise ValueError(
-                "`resampling_filter` must have a sum to divide by, such as (1, 3, 3, 1), or be "
-                f"None: got {self.resampling_filter}"
-            )
+        require_positive(self, "fourier_scale")
+        require_at_least(self, init_scale=0)
+        divides = self.resampling_filter is None or sum(self.resampling_filter) != 0
+        require(self, "resampling_filter", divides, "be None or have a sum, such as (1, 3, 3, 1)")
 
     def build(self) -> "NCSNpp":
         """Builds the network."""
@@ -95,9 +84,10 @@ class NCSNpp(nn.Module):
     GaussianFourierFeatures_k. The order is: [Fourier features], two dense layers, [label], first
     convolution; level by level down: unless first, halving block or Downsample, and [Combine, or
     Downsample of the input]; (block, [attention]) ``blocks_per_level`` times; middle: block,
-    attention, block; level by level up: ``blocks_per_level + 1`` blocks, [attention],
-    [normalization and convolution, or Upsample of the output], doubling block or Upsample unless
-    last; normalization and last convolution, unless the output is a pyramid of images.
+    attention, block; level by level up: ``blocks_per_level + 1`` blocks, [attention] after the last
+    or every one, [normalization and convolution, or Upsample of the output], doubling block or
+    Upsample unless last; normalization and last convolution, unless the output is a pyramid of
+    images.
 
     Attributes:
       spec: hyperparameters of the network.
@@ -105,7 +95,7 @@ class NCSNpp(nn.Module):
       precision: precision of every product; None follows ``jax.default_matmul_precision``.
     """
 
-    spec: NCSNppSpec
+    spec: UNetSpec
     dtype: DTypeLike = jnp.float32
     precision: PrecisionLike = None
 
@@ -130,7 +120,9 @@ class NCSNpp(nn.Module):
                 resample,
                 dropout=spec.dropout,
                 skip_rescale=spec.skip_rescale,
-                activation=spec.activate,
+                activation=ACTIVATIONS[spec.activation],
+                groups=spec.groups,
+                epsilon=spec.norm_epsilon,
                 init_scale=spec.init_scale,
                 shortcut_scale=1.0 if spec.block == "biggan" else 0.1,
                 rematerialize=spec.rematerialize,
@@ -167,7 +159,8 @@ class NCSNpp(nn.Module):
         for level, width in reversed(list(enumerate(self.spec.widths))):
             for _ in range(self.spec.blocks_per_level + 1):
                 h = block(jnp.concatenate([h, skips.pop()], axis=-1), width)
-            h = self._attend_if_listed(h)
+                h = self._attend_if_listed(h) if self.spec.attending_up == "every" else h
+            h = self._attend_if_listed(h) if self.spec.attending_up == "last" else h
             h, pyramid = self._join_output(h, pyramid, channels)
             if level > 0:
                 h = self._double(h, block)
@@ -208,27 +201,24 @@ class NCSNpp(nn.Module):
 
     @nn.nowrap
     def _halve(self, h: Image, block: Block) -> Image:
-        spec, width = self.spec, h.shape[-1]
-        resample = functools.partial(
-            downsample, taps=spec.resampling_filter, precision=self.precision
-        )
-        if spec.block == "biggan":
-            return block(h, width, resample)
-        return self._downsample(h, width) if spec.resample_with_convolution else resample(h)
+        return self._resample(h, block, downsample, self._downsample)
 
     @nn.nowrap
     def _double(self, h: Image, block: Block) -> Image:
+        return self._resample(h, block, upsample, self._upsample)
+
+    @nn.nowrap
+    def _resample(self, h: Image, block: Block, plain: Block, convolve: Block) -> Image:
         spec, width = self.spec, h.shape[-1]
-        resample = functools.partial(
-            upsample, taps=spec.resampling_filter, precision=self.precision
-        )
+        resample = functools.partial(plain, taps=spec.resampling_filter, precision=self.precision)
         if spec.block == "biggan":
             return block(h, width, resample)
-        return self._upsample(h, width) if spec.resample_with_convolution else resample(h)
+        return convolve(h, width) if spec.resample_with_convolution else resample(h)
 
     @nn.nowrap
     def _downsample(self, h: Image, width: int) -> Image:
-        return Downsample(width, self.spec.resampling_filter, **self._numerics())(h)
+        taps, every_side = self.spec.resampling_filter, self.spec.pad_every_side
+        return Downsample(width, taps, every_side, **self._numerics())(h)
 
     @nn.nowrap
     def _upsample(self, h: Image, width: int) -> Image:
@@ -236,7 +226,8 @@ class NCSNpp(nn.Module):
 
     @nn.nowrap
     def _project(self, h: Image, features: int, scale: float = 1.0) -> Image:
-        h = self.spec.activate(GroupNorm(dtype=self.dtype)(h))
+        norm = GroupNorm(self.spec.groups, self.spec.norm_epsilon, self.dtype)
+        h = ACTIVATIONS[self.spec.activation](norm(h))
         return convolution(features, **self._numerics(), scale=scale)(h)
 
     @nn.nowrap
@@ -246,7 +237,9 @@ class NCSNpp(nn.Module):
     @nn.nowrap
     def _attend(self, h: Image) -> Image:
         spec = self.spec
-        return AttentionBlock(spec.skip_rescale, init_scale=spec.init_scale, **self._numerics())(h)
+        norm = (spec.groups, spec.norm_epsilon, spec.head_channels)
+        layer = AttentionBlock(spec.skip_rescale, *norm, spec.init_scale, **self._numerics())
+        return layer(h)
 
     @nn.nowrap
     def _attend_if_listed(self, h: Image) -> Image:
@@ -256,7 +249,7 @@ class NCSNpp(nn.Module):
     def _features(self, time: Float[Array, "batch"]) -> Float[Array, "batch features"]:
         if self.spec.embedding == "fourier":
             return GaussianFourierFeatures(self.spec.channels, self.spec.fourier_scale)(time)
-        return positional_embedding(time, self.spec.channels)
+        return positional_embedding(time, self.spec.channels, self.spec.max_period)
 
     @nn.nowrap
     def _sigma(self, time: Float[Array, "batch"]) -> Float[Array, "batch"]:

@@ -12,8 +12,8 @@ from sde_jax.nets.blocks import GroupNorm, Image, convolution, initializer, prod
 from sde_jax.nets.condition import Condition
 from sde_jax.nets.embedding import interleaved_embedding
 from sde_jax.nets.spec import NetworkSpec
-
-__all__ = ["PooledUNet", "PooledUNetSpec"]
+from sde_jax.nets.unet import check_size
+from sde_jax.validation import require
 
 GROUPS = 8
 EMBEDDING = 100
@@ -28,11 +28,9 @@ class PooledUNetSpec(NetworkSpec):
     the width of the last level."""
 
     def __post_init__(self) -> None:
-        if not self.widths or any(width < 1 or width % GROUPS for width in self.widths):
-            raise ValueError(
-                f"`widths` must be one multiple of {GROUPS}, the number of normalization groups, "
-                f"per level, such as (16, 32): got {self.widths}"
-            )
+        fit = bool(self.widths) and all(w >= 1 and w % GROUPS == 0 for w in self.widths)
+        rule = f"be one multiple of {GROUPS}, the number of normalization groups, per level"
+        require(self, "widths", fit, rule)
 
     def build(self) -> "PooledUNet":
         """Builds the network."""
@@ -74,7 +72,9 @@ class PooledUNet(nn.Module):
         deterministic: bool = True,
     ) -> Image:
         widths, numerics = self.spec.widths, (self.dtype, self.precision)
-        check_input(x, condition, len(widths))
+        check_size(x, len(widths), len(widths), "widths")
+        if any(part is not None for part in condition or ()):
+            raise ValueError("a pooled U-Net takes no condition: got one")
         embedding = interleaved_embedding(time, EMBEDDING)
         h, skips = convolution(widths[0], *numerics)(x), []
         for width in widths:
@@ -133,15 +133,3 @@ def pool(x: Image) -> Image:
     """Applies 2x2 max pooling."""
     batch, height, width, channels = x.shape
     return x.reshape(batch, height // 2, 2, width // 2, 2, channels).max(axis=(2, 4))
-
-
-def check_input(x: Image, condition: Condition | None, levels: int) -> None:
-    """Raises `ValueError` unless ``x`` is square and can be halved, and there is no condition."""
-    if x.ndim != 4 or x.shape[1] != x.shape[2] or x.shape[1] % 2**levels:
-        raise ValueError(
-            f"images must be square, [batch, size, size, channels], of a size divisible by "
-            f"{2**levels}: {levels} levels halve it {levels} times: got shape {x.shape}. Pad the "
-            "images or use fewer `widths`."
-        )
-    if any(part is not None for part in condition or ()):
-        raise ValueError("a pooled U-Net takes no condition: got one")

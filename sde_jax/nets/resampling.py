@@ -26,8 +26,6 @@ from jax.typing import DTypeLike
 from sde_jax.arrays import Array, Float
 from sde_jax.nets.blocks import Image, convolution, initializer
 
-__all__ = ["Downsample", "Upsample", "downsample", "upsample"]
-
 Taps = tuple[int, ...]
 
 

@@ -4,8 +4,6 @@ import abc
 
 import flax.linen as nn
 
-__all__ = ["NetworkSpec"]
-
 
 class NetworkSpec(abc.ABC):
     """Hyperparameters of a network: a frozen keyword-only dataclass of plain values."""

@@ -2,7 +2,7 @@
 
 import functools
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,12 +10,11 @@ from flax.typing import PrecisionLike
 from jax.typing import DTypeLike
 
 from sde_jax.arrays import Array, Float, Int
-from sde_jax.nets.blocks import ACTIVATIONS, Activation, Image, product
+from sde_jax.nets.blocks import ACTIVATIONS, Image, product
 from sde_jax.nets.condition import Condition
 from sde_jax.nets.embedding import LabelEmbedding
 from sde_jax.nets.spec import NetworkSpec
-
-__all__ = ["UNetSpec", "require_one_of", "time_layers", "unet_input"]
+from sde_jax.validation import require, require_at_least, require_choices
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,45 +55,38 @@ class UNetSpec(NetworkSpec):
     num_scales: int = 1000
     """Number of levels of the progression."""
 
+    # Settings that only one of the subclasses has as fields; these are the values of the other.
+    groups: ClassVar[int | None] = None
+    norm_epsilon: ClassVar[float] = 1e-6
+    head_channels: ClassVar[int | None] = None
+    attending_up: ClassVar[str] = "last"
+    pad_every_side: ClassVar[bool] = False
+    max_period: ClassVar[float] = 10_000.0
+    embedding: ClassVar[str] = "positional"
+    fourier_scale: ClassVar[float] = 16.0
+    block: ClassVar[str] = "ddpm"
+    resampling_filter: ClassVar[tuple[int, ...] | None] = None
+    progressive_input: ClassVar[str] = "none"
+    progressive_output: ClassVar[str] = "none"
+    combine: ClassVar[Literal["sum", "cat"]] = "sum"
+    skip_rescale: ClassVar[bool] = False
+    init_scale: ClassVar[float] = 0.0
+
     def __post_init__(self) -> None:
-        if self.channels < 4:
-            raise ValueError(f"`channels` must be at least 4: got {self.channels}")
-        if not self.multipliers or min(self.multipliers) < 1:
-            raise ValueError(
-                "`multipliers` must be one positive integer for each level, such as (1, 2, 2): "
-                f"got {self.multipliers}"
-            )
-        if self.blocks_per_level < 1:
-            raise ValueError(f"`blocks_per_level` must be at least 1: got {self.blocks_per_level}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"`dropout` must be in [0, 1): got {self.dropout}")
-        require_one_of("activation", self.activation, *ACTIVATIONS)
-        if self.classes is not None and self.classes < 1:
-            raise ValueError(
-                f"`classes` must be at least 1, or None for no label: got {self.classes}"
-            )
-        if self.classes is not None and not self.conditional:
-            raise ValueError(
-                "`classes` must be None if `conditional` is False, since labels are part of the "
-                f"time embedding: got classes={self.classes}"
-            )
-        if not 0 < self.sigma_min < self.sigma_max:
-            raise ValueError(
-                "`sigma_min` must be positive and below `sigma_max`: got "
-                f"sigma_min={self.sigma_min}, sigma_max={self.sigma_max}"
-            )
-        if self.num_scales < 2:
-            raise ValueError(f"`num_scales` must be at least 2: got {self.num_scales}")
+        require_choices(self)
+        least = min(self.multipliers, default=0)
+        require(self, "multipliers", least >= 1, "be a positive integer per level, as in (1, 2, 2)")
+        require_at_least(self, channels=4, blocks_per_level=1, classes=1, num_scales=2)
+        require(self, "dropout", 0 <= self.dropout < 1, "be in [0, 1)")
+        labelled = "be None if `conditional` is False, since labels are part of the time embedding"
+        require(self, "classes", self.classes is None or self.conditional, labelled)
+        levels = 0 < self.sigma_min < self.sigma_max
+        require(self, "sigma_min sigma_max", levels, "be positive and below `sigma_max`")
 
     @property
     def widths(self) -> tuple[int, ...]:
         """Width of each level, from full resolution down."""
         return tuple(self.channels * multiplier for multiplier in self.multipliers)
-
-    @property
-    def activate(self) -> Activation:
-        """Returns the activation function."""
-        return ACTIVATIONS[self.activation]
 
     def noise_level(self, time: Float[Array, "batch"]) -> Float[Array, "batch"]:
         """Returns level ``int(time)`` of the progression; NaN beyond the last."""
@@ -102,11 +94,17 @@ class UNetSpec(NetworkSpec):
         return jnp.take(jnp.asarray(levels), time.astype(jnp.int32), mode="fill")
 
 
-def require_one_of(field: str, value: str, *choices: str) -> None:
-    """Raises `ValueError` unless ``value`` is among ``choices``."""
-    if value not in choices:
-        names = ", ".join(repr(choice) for choice in choices[:-1])
-        raise ValueError(f"`{field}` must be {names} or {choices[-1]!r}: got {value!r}")
+def check_size(x: Image, levels: int, times: int, field: str) -> None:
+    """Raises `ValueError` unless ``x`` is square and the levels of ``field`` can halve it."""
+    if x.ndim != 4 or x.shape[1] != x.shape[2]:
+        raise ValueError(
+            f"images must be square, [batch, size, size, channels]: got shape {x.shape}"
+        )
+    if x.shape[1] % 2**times:
+        raise ValueError(
+            f"image size {x.shape[1]} must be divisible by {2**times}: {levels} levels halve it "
+            f"{times} times: got shape {x.shape}. Pad the images or use fewer `{field}`."
+        )
 
 
 def unet_input(spec: UNetSpec, x: Image, condition: Condition) -> Image:
@@ -116,16 +114,7 @@ def unet_input(spec: UNetSpec, x: Image, condition: Condition) -> Image:
       ValueError: if ``x`` is not square or cannot be halved often enough, or the conditioning image
         has another size.
     """
-    if x.ndim != 4 or x.shape[1] != x.shape[2]:
-        raise ValueError(
-            f"images must be square, [batch, size, size, channels]: got shape {x.shape}"
-        )
-    levels, factor = len(spec.multipliers), 2 ** (len(spec.multipliers) - 1)
-    if x.shape[1] % factor:
-        raise ValueError(
-            f"image size {x.shape[1]} must be divisible by {factor}: {levels} levels halve it "
-            f"{levels - 1} times. Pad the images or use fewer `multipliers`."
-        )
+    check_size(x, len(spec.multipliers), len(spec.multipliers) - 1, "multipliers")
     image = condition.image
     if image is not None and image.shape[:3] != x.shape[:3]:
         raise ValueError(
@@ -151,7 +140,7 @@ def time_layers(
     embedding = features
     if spec.conditional:
         dense = functools.partial(product, 4 * spec.channels, dtype, precision)
-        embedding = spec.activate(dense()(features))
+        embedding = ACTIVATIONS[spec.activation](dense()(features))
         embedding = dense()(embedding)
-    embedding = spec.activate(LabelEmbedding(spec.classes)(embedding, label))
+    embedding = ACTIVATIONS[spec.activation](LabelEmbedding(spec.classes)(embedding, label))
     return embedding if spec.conditional else None

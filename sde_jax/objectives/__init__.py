@@ -1,4 +1,4 @@
-"""Losses that train networks, with their weightings and distributions of time."""
+"""Training losses, their weightings and their distributions of time."""
 
 from sde_jax.objectives.classification import CrossEntropy
 from sde_jax.objectives.denoiser import DenoiserRegression, NetworkDenoiser

@@ -1,11 +1,11 @@
-"""The cross-entropy of a classifier."""
+"""Cross-entropy of a classifier."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import optax
 
-from sde_jax.arrays import Array, Float, Int, PRNGKeyArray, PyTree
+from sde_jax.arrays import Array, Examples, Int, PerExample, PRNGKeyArray, PyTree
 from sde_jax.randomness import Seeds
 
 __all__ = ["CrossEntropy"]
@@ -16,23 +16,23 @@ class CrossEntropy:
     """The loss ``-log softmax(logits)[label]``, in nats."""
 
     logits: Callable[[PyTree, Array, PRNGKeyArray | None], Array]
-    """Of the parameters, the examples, and a key for dropout, which is off without one."""
+    """Called as ``logits(params, x, dropout_key)``; without a key, dropout is off."""
 
     def losses(
         self,
         params: PyTree,
         seeds: Seeds,
-        x: Float[Array, "batch *shape"],
+        x: Examples,
         label: Int[Array, "batch"],
         *,
         deterministic: bool = False,
-    ) -> Float[Array, "batch"]:
+    ) -> PerExample:
         """Returns the loss of each example.
 
         Args:
           params: the network's parameters.
-          seeds: fix dropout.
-          x: examples.
+          seeds: determine dropout.
+          x: the examples.
           label: their classes.
           deterministic: turns dropout off.
         """

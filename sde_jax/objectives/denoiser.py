@@ -1,4 +1,4 @@
-"""The mean squared error of a plain denoiser, which knows no SDE."""
+"""Mean squared error of a denoiser at additive Gaussian noise."""
 
 import math
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float, PRNGKeyArray, PyTree, expand_like, pytree
+from sde_jax.arrays import Examples, PerExample, PRNGKeyArray, PyTree, expand_like, pytree
 from sde_jax.randomness import Seeds, unit_noise
 from sde_jax.score import ScaledTime, ScoreModel, TimeCondition
 from sde_jax.score.parameterization import check_deviation
@@ -16,18 +16,19 @@ from sde_jax.sde import VE
 
 @dataclass(frozen=True, kw_only=True)
 class DenoiserRegression:
-    """The loss ``E |f(x_0 + level noise) - x_0|^2 / D``, of a denoiser f in D dimensions.
+    """The loss ``E |f(x_0 + level noise) - x_0|^2 / D`` of a denoiser f in D dimensions.
 
-    It is least for ``f(y) = E[x_0 | y]``: told the level, at that level; blind, over all levels
-    that y may have (Kadkhodaie and Simoncelli 2021, arXiv:2007.13640). The logarithm of the level
-    is uniform. The network F predicts the noise in y, with d the deviation of the data:
+    Its minimizer is ``f(y) = E[x_0 | y]``. A noise conditional denoiser takes this expectation at
+    the given level, a blind one over all levels (Kadkhodaie and Simoncelli 2021, arXiv:2007.13640).
+    The logarithm of the level is uniform. The network F predicts the noise in y, with d the
+    standard deviation of the data:
 
     ::
 
-        told     f = y - level F(y / sqrt(d^2 + level^2), time of level)
-        blind    f = y - size F(y / size, time of level_min),   size^2 = d^2 + |y|^2 / D
+        conditional  f = y - level F(y / sqrt(d^2 + level^2), time of level)
+        blind        f = y - size F(y / size, time of level_min),   size^2 = d^2 + |y|^2 / D
 
-    so that its input and output are of about unit size at levels far above d, too.
+    This keeps the network's input and output near unit size, also at levels far above d.
 
     Raises:
       ValueError: unless ``0 < level_min < level_max`` and ``data_deviation`` is positive.
@@ -35,15 +36,15 @@ class DenoiserRegression:
 
     network: nn.Module
     """Called as ``network(x, time, condition, deterministic=...)``, without a condition."""
-    told: bool
-    """Whether the network is told the level."""
+    noise_conditional: bool
+    """Whether the network takes the level as its time; a blind network does not."""
     level_min: float
-    """Least deviation of the noise, in units of the data; positive."""
+    """Smallest standard deviation of the noise, in units of the data; positive."""
     level_max: float
-    """Largest deviation of the noise; sampling starts there."""
+    """Largest standard deviation of the noise; sampling starts there."""
     time_condition: TimeCondition = ScaledTime()
-    """What tells the network the level, taken for that of `VE` between the two: by default a time
-    that grows with its logarithm from 0 to 999. Fourier features want `LogNoiseLevel`."""
+    """Map from the level, as that of a `VE` between the two, to the network's time. The default
+    grows with the logarithm of the level from 0 to 999; Fourier features need `LogNoiseLevel`."""
     data_deviation: float = 0.5
     """Standard deviation d of the data."""
 
@@ -56,22 +57,22 @@ class DenoiserRegression:
         check_deviation(self.data_deviation)
 
     def init(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> PyTree:
-        """Initial parameters, for examples of ``shape``; the network is not run for them."""
+        """Returns initial parameters for examples of ``shape`` without running the network."""
         return self._model.init(key, shape)
 
     def losses(
         self,
         params: PyTree,
         seeds: Seeds,
-        x0: Float[Array, "batch *shape"],
+        x0: Examples,
         *,
         deterministic: bool = False,
-    ) -> Float[Array, "batch"]:
-        """Returns the loss of each example at a level and noise of its own.
+    ) -> PerExample:
+        """Returns the loss of each example at its own random level and noise.
 
         Args:
           params: the network's parameters.
-          seeds: fix levels, noise and dropout.
+          seeds: determine levels, noise and dropout.
           x0: examples, in model coordinates.
           deterministic: turns dropout off.
         """
@@ -85,33 +86,36 @@ class DenoiserRegression:
     def losses_at(
         self,
         params: PyTree,
-        x0: Float[Array, "batch *shape"],
-        level: Float[Array, "batch"],
-        noise: Float[Array, "batch *shape"],
+        x0: Examples,
+        level: PerExample,
+        noise: Examples,
         *,
         dropout_key: PRNGKeyArray | None = None,
-    ) -> Float[Array, "batch"]:
-        """Each example's loss at the given levels and noise."""
+    ) -> PerExample:
+        """Returns the loss of each example at the given levels and noise."""
         y = x0 + expand_like(level, x0) * noise
-        error = self.denoise(params, y, level if self.told else None, dropout_key=dropout_key) - x0
+        known = level if self.noise_conditional else None
+        error = self.denoise(params, y, known, dropout_key=dropout_key) - x0
         return (error**2).reshape(x0.shape[0], -1).mean(axis=1)
 
     def denoise(
         self,
         params: PyTree,
-        y: Float[Array, "batch *shape"],
-        level: Float[Array, "batch"] | None = None,
+        y: Examples,
+        level: PerExample | None = None,
         *,
         dropout_key: PRNGKeyArray | None = None,
-    ) -> Float[Array, "batch *shape"]:
-        """The f of the class; dropout is on where it is given a key.
+    ) -> Examples:
+        """Returns ``f(y)``; dropout is on if ``dropout_key`` is given.
 
         Raises:
-          ValueError: if a told denoiser is not given the level, or a blind one is.
+          ValueError: if a noise conditional denoiser gets no level, or a blind one gets one.
         """
-        if (level is not None) != self.told:
-            given = "none" if level is None else "one"
-            raise ValueError(f"`level` must be given exactly if told={self.told}: got {given}.")
+        if (level is not None) != self.noise_conditional:
+            rule = "given" if self.noise_conditional else "omitted"
+            raise ValueError(
+                f"`level` must be {rule} for noise_conditional={self.noise_conditional}."
+            )
         if level is None:
             square = (y**2).reshape(len(y), -1).mean(axis=1)
             size = expand_like(jnp.sqrt(self.data_deviation**2 + square), y)
@@ -121,7 +125,7 @@ class DenoiserRegression:
         return y - scale * self._model.predict(params, x, t, dropout_key=dropout_key)
 
     def denoiser(self, params: PyTree) -> "NetworkDenoiser":
-        """The denoiser of these parameters, for `DenoiserScore` or `BlindDenoiserScore`."""
+        """Returns the denoiser of these parameters, for `DenoiserScore` or `BlindDenoiserScore`."""
         return NetworkDenoiser(params, self)
 
     @property
@@ -130,25 +134,23 @@ class DenoiserRegression:
 
     @property
     def _model(self) -> ScoreModel:
-        """It scales the input by the level, if that is told."""
+        """The network as a score model; a blind one gets its input unscaled."""
         return ScoreModel(
             network=self.network,
             sde=self._sde,
             time_condition=self.time_condition,
-            data_deviation=self.data_deviation if self.told else None,
+            data_deviation=self.data_deviation if self.noise_conditional else None,
         )
 
 
 @pytree
 @dataclass(frozen=True)
 class NetworkDenoiser:
-    """The denoiser that a trained network stands for; a pytree of its parameters."""
+    """A trained denoiser; a pytree of its parameters."""
 
     params: PyTree
     regression: DenoiserRegression = field(metadata={"static": True})
 
-    def __call__(
-        self, y: Float[Array, "batch *shape"], level: Float[Array, "batch"] | None = None
-    ) -> Float[Array, "batch *shape"]:
-        """``E[x_0 | y]`` for ``y = x_0 + level noise``; the level only if it is told."""
+    def __call__(self, y: Examples, level: PerExample | None = None) -> Examples:
+        """Returns ``E[x_0 | y]`` for ``y = x_0 + level noise``; a blind denoiser takes no level."""
         return self.regression.denoise(self.params, y, level)

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float, PRNGKeyArray, PyTree
+from sde_jax.arrays import Examples, PerExample, PRNGKeyArray, PyTree
 from sde_jax.objectives.time_sampling import SampledTimes, StratifiedTimes, TimeSampler
 from sde_jax.objectives.weighting import NoiseWeighting, Weighting
 from sde_jax.randomness import Seeds, unit_noise
@@ -13,39 +13,38 @@ from sde_jax.score import ClassifierModel, ScoreModel
 from sde_jax.sde.base import Time
 
 
-class Drawn(NamedTuple):
-    """The times and noise of a batch, and the key of its dropout, None where that is off."""
+class NoiseDraw(NamedTuple):
+    """Random times, noise and dropout key of a batch; without a key, dropout is off."""
 
     times: SampledTimes
-    noise: Float[Array, "batch *shape"]
+    noise: Examples
     dropout_key: PRNGKeyArray | None
 
 
-def draw(
+def draw_noise(
     model: ScoreModel | ClassifierModel,
     times: TimeSampler,
     seeds: Seeds,
-    x0: Float[Array, "batch *shape"],
+    x0: Examples,
     *,
     deterministic: bool,
-) -> Drawn:
-    """Draws the time and noise of each example from its seed; ``deterministic`` without dropout."""
+) -> NoiseDraw:
+    """Draws the time and noise of each example from its seed; ``deterministic``: no dropout."""
     seeds_time, seeds_noise, seeds_dropout = seeds.split(3)
     noise = unit_noise(seeds_noise.keys, x0.shape[1:], x0.dtype)
     dropout_key = seeds_dropout.dropout_key(deterministic=deterministic)
-    return Drawn(times(seeds_time, model.sde), noise, dropout_key)
+    return NoiseDraw(times(seeds_time, model.sde), noise, dropout_key)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DenoisingScoreMatching:
     """The loss ``E[w(t) |sigma(t) score(x_t, t) + noise|^2]``.
 
-    Song et al. 2021 (arXiv:2011.13456), eq. 7, with ``x_t = alpha x_0 + sigma noise`` and t uniform
-    on [t_min, 1], importance sampled, or drawn as part of the loss; alpha and sigma are those of
-    the model. For the likelihood weighting, the integral of the half sum over time bounds the
-    negative log likelihood up to a constant. The error is taken between the network's output and
-    its target, scaled by what ``to_score`` makes of a unit of output, so that nothing cancels at
-    small t.
+    Song et al. 2021 (arXiv:2011.13456), eq. 7, with ``x_t = alpha x_0 + sigma noise``. The time t
+    follows ``times``; alpha and sigma are those of the model. With the likelihood weighting, the
+    time integral of the half sum bounds the negative log likelihood up to a constant. The loss
+    compares the network's output with its target and scales the difference by the score of a unit
+    output. This avoids cancellation at small t.
 
     Raises:
       ValueError: unless ``reduction`` is "mean" or "half_sum".
@@ -55,8 +54,8 @@ class DenoisingScoreMatching:
     times: TimeSampler = StratifiedTimes()
     weighting: Weighting = NoiseWeighting()
     reduction: Literal["mean", "half_sum"] = "mean"
-    """What is taken of the squares of an example: their mean over its D dimensions, or half of
-    their sum, D / 2 times as much. Adam follows either, clipping does not."""
+    """Reduction of an example's squared errors: their mean over D dimensions or half their sum,
+    which is D / 2 times the mean. Adam is invariant to this factor, gradient clipping is not."""
 
     def __post_init__(self) -> None:
         if self.reduction not in ("mean", "half_sum"):
@@ -68,21 +67,21 @@ class DenoisingScoreMatching:
         self,
         params: PyTree,
         seeds: Seeds,
-        x0: Float[Array, "batch *shape"],
+        x0: Examples,
         condition: PyTree | None = None,
         *,
         deterministic: bool = False,
-    ) -> Float[Array, "batch"]:
-        """Returns the loss of each example at a time and noise of its own.
+    ) -> PerExample:
+        """Returns the loss of each example at its own random time and noise.
 
         Args:
           params: the network's parameters.
-          seeds: fix times, noise and dropout.
+          seeds: determine times, noise and dropout.
           x0: examples, in model coordinates.
-          condition: what the network is told besides, or None.
+          condition: the network's condition, or None.
           deterministic: turns dropout off.
         """
-        times, noise, dropout_key = draw(
+        times, noise, dropout_key = draw_noise(
             self.model, self.times, seeds, x0, deterministic=deterministic
         )
         errors = self.losses_at(params, x0, times.t, noise, condition, dropout_key=dropout_key)
@@ -91,14 +90,14 @@ class DenoisingScoreMatching:
     def losses_at(
         self,
         params: PyTree,
-        x0: Float[Array, "batch *shape"],
+        x0: Examples,
         t: Time,
-        noise: Float[Array, "batch *shape"],
+        noise: Examples,
         condition: PyTree | None = None,
         *,
         dropout_key: PRNGKeyArray | None = None,
-    ) -> Float[Array, "batch"]:
-        """Each example's weighted loss at the given times and noise."""
+    ) -> PerExample:
+        """Returns the weighted loss of each example at the given times and noise."""
         parameterization = self.model.parameterization
         alpha, sigma = self.model.coefficients(t, x0)
         x = alpha * x0 + sigma * noise

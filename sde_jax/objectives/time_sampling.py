@@ -1,4 +1,4 @@
-"""Which times a batch is trained at."""
+"""Distributions of training times."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -7,24 +7,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sde_jax.arrays import Array, Float
+from sde_jax.arrays import Array, Float, PerExample
 from sde_jax.randomness import Seeds, unit_noise
 from sde_jax.sde import LinearSDE
 from sde_jax.sde.discrete import check_levels
 
 
 class SampledTimes(NamedTuple):
-    """Times and their importance: the density of uniform times over the density they came from."""
+    """Times and their importance, the ratio of the uniform density to the sampling density."""
 
-    t: Float[Array, "batch"]
-    importance: Float[Array, "batch"]
+    t: PerExample
+    importance: PerExample
 
 
 class TimeSampler(Protocol):
     """Draws the training time of each example of a batch from its seed.
 
-    The mean of ``importance * f(t)`` estimates the mean of f over time. A sampler whose density
-    belongs to the loss says so; its importance is 1.
+    The mean of ``importance * f(t)`` estimates the mean of f over time. If the density is part of
+    the loss, the importance is 1.
     """
 
     def __call__(self, seeds: Seeds, sde: LinearSDE) -> SampledTimes: ...
@@ -41,14 +41,14 @@ def check_t_min(t_min: float) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class UniformTimes:
-    """Independent times, uniform on [t_min, 1].
+    """Independent uniform times on [t_min, 1].
 
     Raises:
       ValueError: unless ``0 < t_min < 1``.
     """
 
     t_min: float = 1e-5
-    """Smallest time trained at."""
+    """Smallest training time."""
 
     def __post_init__(self) -> None:
         check_t_min(self.t_min)
@@ -61,52 +61,52 @@ class UniformTimes:
 
 @dataclass(frozen=True, kw_only=True)
 class StratifiedTimes:
-    """One time from each of as many equal strata of [t_min, 1] as a batch has examples.
+    """Stratified uniform times on [t_min, 1], with one equal stratum for each example of a batch.
 
-    Each is uniform; their mean has less variance than that of independent times.
+    Each time is uniform. Their mean has less variance than the mean of independent times.
 
     Raises:
       ValueError: unless ``0 < t_min < 1``.
     """
 
     t_min: float = 1e-5
-    """Smallest time trained at."""
+    """Smallest training time."""
 
     def __post_init__(self) -> None:
         check_t_min(self.t_min)
 
     def __call__(self, seeds: Seeds, sde: LinearSDE) -> SampledTimes:
-        """Draws the time of each example; over a batch they increase."""
+        """Draws the time of each example; times increase over a batch."""
         t = self.t_min + (1 - self.t_min) * seeds.quantiles
         return SampledTimes(t, jnp.ones_like(t))
 
 
 @dataclass(frozen=True, kw_only=True)
 class LikelihoodTimes:
-    """Times of density ``g^2 / sigma^2``, under which the likelihood weighting has no variance.
+    """Stratified times of density ``g^2 / sigma^2``, which cancels the likelihood weight.
 
     ``g^2 / sigma^2`` is the derivative of ``2 log r``, r = noise_to_signal. Hence
-    ``t = time_of(exp(u))`` with u uniform between ``log r(t_min)`` and ``log r(1)``, for every SDE;
-    for VP and sub-VP this is sec. 4 and app. A of Song et al. 2021b (arXiv:2101.09258) in closed
-    form. Drawn from strata.
+    ``t = time_of(exp(u))`` for every SDE, with u uniform between ``log r(t_min)`` and ``log r(1)``.
+    For VP and sub-VP this is the closed form of sec. 4 and app. A of Song et al. 2021b
+    (arXiv:2101.09258).
 
     Raises:
       ValueError: unless ``0 < t_min < 1``.
     """
 
     t_min: float = 1e-5
-    """Smallest time trained at."""
+    """Smallest training time."""
 
     def __post_init__(self) -> None:
         check_t_min(self.t_min)
 
     def normalizer(self, sde: LinearSDE) -> Float[Array, ""]:
-        """The integral of ``g^2 / sigma^2`` from t_min to 1: ``2 log(r(1) / r(t_min))``."""
+        """Returns the integral of ``g^2 / sigma^2`` from t_min to 1, ``2 log(r(1) / r(t_min))``."""
         low, high = self._log_range(sde)
         return 2 * (high - low)
 
     def __call__(self, seeds: Seeds, sde: LinearSDE) -> SampledTimes:
-        """Draws the time of each example; over a batch they increase."""
+        """Draws the time of each example; times increase over a batch."""
         low, high = self._log_range(sde)
         u = low + (high - low) * seeds.quantiles
         t = jnp.clip(sde.time_of(jnp.exp(u)), self.t_min, 1.0)
@@ -120,17 +120,17 @@ class LikelihoodTimes:
 
 @dataclass(frozen=True, kw_only=True)
 class DiscreteTimes:
-    """Independent times, uniform among the N times ``i / (N - 1)``: the levels of a chain.
+    """Independent uniform times on the grid ``i / (N - 1)``, the levels of a discrete chain.
 
-    The losses of DDPM and SMLD are taken there. The first is t = 0, where the weight
-    ``g^2 / sigma^2`` of a VP process is infinite.
+    The losses of DDPM and SMLD use them. The first time is 0, where the weight ``g^2 / sigma^2`` of
+    a VP process is infinite.
 
     Raises:
       ValueError: unless ``levels`` is at least 2.
     """
 
     levels: int = 1000
-    """Noise levels, N."""
+    """Number N of noise levels."""
 
     def __post_init__(self) -> None:
         check_levels(self.levels)
@@ -144,18 +144,18 @@ class DiscreteTimes:
 
 @dataclass(frozen=True, kw_only=True)
 class LogNormalNoise:
-    """Times at which the logarithm of noise_to_signal is normal (Karras et al. 2022, table 1).
+    """Times whose noise_to_signal is log-normal (Karras et al. 2022, table 1).
 
-    The density is a part of the loss, not a way to estimate a mean over uniform times: the
-    importance is 1. Noise levels are drawn as they are. Where the process does not reach one in
-    [0, 1], t lies outside, and its coefficients go on.
+    The density is part of the loss, so the importance is 1. Noise levels are not clipped. For a
+    level that the process does not reach in [0, 1], t lies outside and the coefficients are
+    extrapolated.
 
     Raises:
       ValueError: unless ``deviation`` is positive.
     """
 
     mean: float = -1.2
-    """Mean of the logarithm; the default is for data of deviation 0.5."""
+    """Mean of the logarithm; the default suits data of standard deviation 0.5."""
     deviation: float = 1.2
     """Standard deviation of the logarithm."""
 

@@ -9,7 +9,7 @@ import numpy as np
 from sde_jax.arrays import Array, Float, pytree
 from sde_jax.operators.images import Image, check_size
 from sde_jax.operators.protocol import Variance
-from sde_jax.operators.spectrum import smallest_square, solve_diagonal
+from sde_jax.operators.spectrum import solve_diagonal
 
 
 @pytree
@@ -59,8 +59,7 @@ class Convolution:
         """Returns ``(variance A A^T + noise_variance I)^+ y``, by division of each mode."""
         spectrum = self._spectrum()
         power = spectrum.real**2 + spectrum.imag**2
-        modes, smallest = self._to_modes(y), smallest_square(power)
-        return self._to_images(solve_diagonal(modes, power, variance, noise_variance, smallest))
+        return self._to_images(solve_diagonal(self._to_modes(y), power, variance, noise_variance))
 
     def _spectrum(self) -> Array:
         return jnp.fft.rfft2(self.kernel)[None, None]

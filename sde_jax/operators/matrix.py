@@ -10,7 +10,7 @@ import numpy as np
 
 from sde_jax.arrays import Array, Float, pytree
 from sde_jax.operators.protocol import Variance
-from sde_jax.operators.spectrum import gram_axes, smallest_square, solve_diagonal
+from sde_jax.operators.spectrum import gram_axes, solve_diagonal
 
 
 @pytree
@@ -72,8 +72,8 @@ class Matrix:
     ) -> Float[Array, "batch m"]:
         """Returns ``(variance M M^T + noise_variance I)^+ y``, by division along the axes."""
         self._check(y)
-        along, smallest = _multiply(y, self.axes), smallest_square(self.squares)
-        along = solve_diagonal(along, self.squares[None], variance, noise_variance, smallest)
+        along = _multiply(y, self.axes)
+        along = solve_diagonal(along, self.squares[None], variance, noise_variance)
         return _multiply(along, self.axes.T)
 
     def _check(self, y: Array) -> None:

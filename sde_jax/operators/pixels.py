@@ -39,7 +39,7 @@ class Mask:
         self, y: Float[Array, "batch *shape"], variance: Variance, noise_variance: Variance
     ) -> Float[Array, "batch *shape"]:
         """Returns ``y / (variance known^2 + noise_variance)``, and 0 where the divisor is 0."""
-        return solve_diagonal(y, self._known(y) ** 2, variance, noise_variance)
+        return solve_diagonal(y, self._known(y) ** 2, variance, noise_variance, cutoff=0.0)
 
     def _known(self, x: Array) -> Array:
         """Returns the mask in the dtype and rank of a batch."""
@@ -89,7 +89,7 @@ class Channels:
         """Returns ``y / (variance |weights|^2 + noise_variance)``, and 0 where the divisor is 0."""
         _check_mixture(y)
         square = (self._like(y) ** 2).sum(axis=-1, keepdims=True)
-        return solve_diagonal(y, square, variance, noise_variance)
+        return solve_diagonal(y, square, variance, noise_variance, cutoff=0.0)
 
     def _like(self, x: Array) -> Array:
         """Reshapes the weights to the rank of a batch."""

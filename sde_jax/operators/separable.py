@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 
 from sde_jax.arrays import Array, Float, pytree
 from sde_jax.operators.images import Image, check_size
 from sde_jax.operators.protocol import Variance
-from sde_jax.operators.spectrum import gram_axes, smallest_square, solve_diagonal
+from sde_jax.operators.spectrum import gram_axes, solve_diagonal
 
 
 @pytree
@@ -66,8 +67,8 @@ class Separable:
         """Returns ``(variance A A^T + noise_variance I)^+ y``, by division along the axes."""
         check_size(y, *self.squares.shape)
         along = _multiply(self.row_axes.T, y, self.column_axes.T)
-        squares, smallest = self.squares[None, :, :, None], smallest_square(self.squares)
-        along = solve_diagonal(along, squares, variance, noise_variance, smallest)
+        squares = self.squares[None, :, :, None]
+        along = solve_diagonal(along, squares, variance, noise_variance)
         return _multiply(self.row_axes, along, self.column_axes)
 
 
@@ -102,9 +103,8 @@ def bicubic(height: int, width: int, factor: int) -> Separable:
     _check_factor(height, width, factor)
 
     def weights(size: int) -> np.ndarray:
-        centres = (np.arange(size // factor) + 0.5) * factor - 0.5
-        weights = _cubic_kernel((np.arange(size)[None] - centres[:, None]) / factor)
-        return weights / weights.sum(axis=1, keepdims=True)
+        with jax.ensure_compile_time_eval():
+            return np.asarray(jax.image.resize(np.eye(size), (size // factor, size), "cubic"))
 
     return Separable.from_matrices(weights(height), weights(width))
 
@@ -120,17 +120,9 @@ def gaussian_blur(height: int, width: int, deviation: float) -> Separable:
     """
     if not 0 < deviation < math.inf:
         raise ValueError(f"`deviation` must be positive, in pixels: got deviation={deviation}.")
-    radius = int(4 * deviation + 0.5)
-    offsets = np.arange(-radius, radius + 1)
-    kernel = np.exp(-0.5 * (offsets / deviation) ** 2)
-    kernel /= kernel.sum()
 
     def weights(size: int) -> np.ndarray:
-        places = (np.arange(size)[:, None] + offsets[None]) % (2 * size)
-        sources = np.minimum(places, 2 * size - 1 - places)
-        weights = np.zeros((size, size))
-        np.add.at(weights, (np.arange(size)[:, None], sources), kernel[None])
-        return weights
+        return gaussian_filter1d(np.eye(size), deviation, axis=0, mode="reflect", truncate=4.0)
 
     return Separable.from_matrices(weights(height), weights(width))
 
@@ -140,13 +132,6 @@ def _multiply(rows: Array, x: Array, columns: Array) -> Array:
     precision = jax.lax.Precision.HIGHEST
     x = jnp.einsum("ih,bhwc->biwc", rows, x, precision=precision)
     return jnp.einsum("jw,biwc->bijc", columns, x, precision=precision)
-
-
-def _cubic_kernel(distance: np.ndarray) -> np.ndarray:
-    distance = np.abs(distance)
-    near = 1.5 * distance**3 - 2.5 * distance**2 + 1
-    far = -0.5 * distance**3 + 2.5 * distance**2 - 4 * distance + 2
-    return np.where(distance < 1, near, np.where(distance < 2, far, 0.0))
 
 
 def _check_factor(height: int, width: int, factor: int) -> None:

@@ -20,7 +20,7 @@ def solve_diagonal(
     squares: Float[Array, "..."],
     variance: Variance,
     noise_variance: Variance,
-    smallest: Float[Array, ""] | float = 0.0,
+    cutoff: float = CUTOFF,
 ) -> Array:
     """Returns ``y / (variance squares + noise_variance)``, and 0 where the divisor is 0.
 
@@ -29,18 +29,14 @@ def solve_diagonal(
       squares: eigenvalues, of the rank of ``y``.
       variance: a scalar or one number per example.
       noise_variance: likewise.
-      smallest: eigenvalues up to it count as 0 where there is no noise.
+      cutoff: singular values up to this fraction of the largest count as 0 where there is no noise.
     """
     variance = expand_like(jnp.asarray(variance), y)
     noise_variance = expand_like(jnp.asarray(noise_variance), y)
     denominators = variance * squares + noise_variance
+    smallest = cutoff**2 * squares.max()
     divides = ((squares > smallest) | (noise_variance > 0)) & (denominators > 0)
     return jnp.where(divides, y / jnp.where(divides, denominators, 1.0), 0.0)
-
-
-def smallest_square(squares: Float[Array, "..."]) -> Float[Array, ""]:
-    """Returns the squared singular value at the `CUTOFF`."""
-    return CUTOFF**2 * squares.max()
 
 
 def gram_axes(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,7 @@
 
 from sde_jax.recipes.built_in import quickstart
 from sde_jax.recipes.classification import Classification, Classifying
-from sde_jax.recipes.conditional import Conditional, Task
+from sde_jax.recipes.conditional import QUESTIONS, Conditional, Task
 from sde_jax.recipes.denoiser_prior import DenoiserPrior
 from sde_jax.recipes.evaluation_settings import MEASURABLE, EvaluationSettings
 from sde_jax.recipes.flow import NormalizingFlow
@@ -22,6 +22,7 @@ from sde_jax.recipes.vae import BoundSettings, VariationalAutoencoder
 
 __all__ = [
     "MEASURABLE",
+    "QUESTIONS",
     "SAMPLERS",
     "AdversarialNetworks",
     "BoundSettings",

@@ -1,4 +1,4 @@
-"""Definitions that come with the package."""
+"""Experiments that come with the package."""
 
 from sde_jax.data.digits import Digits
 from sde_jax.nets import NCSNppSpec

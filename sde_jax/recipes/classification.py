@@ -1,4 +1,4 @@
-"""A classifier as an experiment: how it is trained."""
+"""The recipe of a classifier."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,17 +23,17 @@ NO_LABELS = "`data` must have labels for a classifier: it has none."
 
 @dataclass(frozen=True, kw_only=True)
 class Classifying(Trainable):
-    """What any classifier of a data set with labels is trained by."""
+    """Training of a classifier on a data set with labels."""
 
     data: DataSpec
     network: ClassifierSpec
     optimizer: Adam
     ema_decay: float
-    """Decay of the running average of the parameters, which is what classifies."""
+    """Decay of the running average of the parameters. The average classifies."""
     training: Training
 
     def check_data(self, source: DataSource) -> None:
-        """Raises ValueError where the data have no labels, or more classes than the network."""
+        """Raises ValueError if the data have no labels or more classes than the network."""
         super().check_data(source)
         if source.classes is None:
             raise ValueError(NO_LABELS)
@@ -84,15 +84,15 @@ def learner_of_labels(
 
 @dataclass(frozen=True, kw_only=True)
 class Classification(Classifying):
-    """A classifier of a data set, whose features and predictions metrics use.
+    """A classifier of a data set. Metrics use its features and predictions.
 
-    It is shown images in [0, 1] without dequantization, as it is in evaluation.
+    Its inputs are images in [0, 1] without dequantization, as in evaluation.
     """
 
     kind: ClassVar[str] = "classifier"
 
     def learner(self, shape: tuple[int, ...]) -> Learner:
-        """What the training loop trains, for images of ``shape``."""
+        """Builds the learner for images of ``shape``."""
         network, scaling = self.network.build(), self.data.layout().scaling
 
         def init_params(key: PRNGKeyArray) -> PyTree:

@@ -1,4 +1,4 @@
-"""A score model of images given other images as an experiment, beside a regression on them."""
+"""The recipe of a score model of images given degraded images, and of a regression on them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,34 +14,33 @@ from sde_jax.data.source import TEST, DataSource, DataSpec, Layout
 from sde_jax.nets import UNetSpec
 from sde_jax.objectives import DenoisingScoreMatching
 from sde_jax.recipes.evaluation_settings import MEASURABLE, EvaluationSettings
-from sde_jax.recipes.generative import Generative, learner_of
+from sde_jax.recipes.generative import Generative
 from sde_jax.recipes.interfaces import Draw
 from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.sampling import Sampler, Samples
 from sde_jax.score import ScoreModel
 from sde_jax.sde import LinearSDE
-from sde_jax.training.learner import Learner
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
 
 QUESTIONS = 256
-"""Held-out images that samples are asked for, one after the other and then again."""
+"""Number of held-out images that samples are conditioned on, in turn."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What is left of an image, from which the image is to be told."""
+    """The degradation of an image. The model samples the image given the result."""
 
     lost: Literal["half", "detail", "colour"] = "half"
-    """The lower half, all but means over squares, or all but grey."""
+    """half: the lower half is lost; detail: means over squares remain; colour: grey remains."""
     factor: int = 4
-    """Side of the squares in pixels; detail only."""
+    """Side of the squares in pixels (detail only)."""
 
     def __post_init__(self) -> None:
         self.build()
 
     def build(self) -> Degradation:
-        """The map so described."""
+        """Builds the degradation."""
         degradations: dict[str, Degradation] = {
             "half": Half(kept="upper"),
             "detail": Smaller(factor=self.factor),
@@ -54,9 +53,9 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Conditional(Generative):
-    """A score model of images given what is left of them, and a regression of the same size.
+    """A score model of images given their degraded versions, and a regression of the same size.
 
-    It has no density that could be measured: given a part of itself, an image has none there.
+    It has no density: the known part of an image determines some of its dimensions.
     """
 
     kind: ClassVar[str] = "conditional score model"
@@ -66,7 +65,7 @@ class Conditional(Generative):
     network: UNetSpec
     optimizer: Adam
     ema_decay: float
-    """Decay of the running average of the parameters, which is what is sampled and measured."""
+    """Decay of the running average of the parameters. The average is sampled and measured."""
     training: Training
     sampling: SamplerSettings = SamplerSettings()
     likelihood: None = None
@@ -74,24 +73,20 @@ class Conditional(Generative):
 
     @property
     def process(self) -> LinearSDE:
-        """The reversed one."""
+        """The SDE that sampling reverses."""
         return self.sde
 
     def model(self) -> ConditionalDiffusion:
-        """Both networks, and how they are read."""
+        """Builds the model, which has both networks."""
         score = ScoreModel(network=self.network.build(), sde=self.sde)
         return ConditionalDiffusion(
-            objective=DenoisingScoreMatching(model=score), given=self.task.build()
+            objective=DenoisingScoreMatching(model=score), degradation=self.task.build()
         )
-
-    def learner(self, shape: tuple[int, ...]) -> Learner:
-        """What the training loop trains, for images of ``shape``: both networks."""
-        return learner_of(self.model(), shape, self.optimizer, self.ema_decay, self.training)
 
     def sample_fn(
         self, layout: Layout, sampler: Sampler | None, source: Callable[[], DataSource]
     ) -> Draw:
-        """Sample j answers what is left of held-out image ``j mod 256``."""
+        """Returns the sampler. Sample j is conditioned on degraded test image ``j mod 256``."""
         model, y = self.model(), self.questions(source())
         assert sampler is not None
 
@@ -101,6 +96,6 @@ class Conditional(Generative):
         return draw
 
     def questions(self, source: DataSource) -> Float[Array, "count height width channels"]:
-        """What is left of the first held-out images."""
+        """Returns the first held-out images, degraded."""
         first = next(source.batches(jax.random.key(0), TEST, QUESTIONS, count=QUESTIONS))
         return jnp.asarray(self.task.build()(first.x))

@@ -16,9 +16,9 @@ class ConfigurationError(ValueError):
 def import_file(path: Path) -> ModuleType:
     """Imports a file as the module that Python would find by its name.
 
-    A file in a package is imported as a part of it (``experiments.digits``), any other one by its
-    stem. The folder that holds them joins ``sys.path`` at the end, so that data workers, which
-    inherit the path, can import the module as well. The script that is running is not run again.
+    A file in a package is imported as a part of it (``experiments.digits``), any other file by its
+    stem. The folder above is appended to ``sys.path``: data workers inherit the path and can import
+    the module as well. The running script is not imported a second time.
 
     Raises:
       ConfigurationError: if there is no such file, its name belongs to another module, or running
@@ -34,7 +34,7 @@ def import_file(path: Path) -> ModuleType:
     while (folder / "__init__.py").is_file():
         folder, name = folder.parent, f"{folder.name}.{name}"
     if not all(part.isidentifier() for part in name.split(".")):
-        raise ConfigurationError(f"{path} cannot be imported: {name!r} is no name of a module.")
+        raise ConfigurationError(f"{path} cannot be imported: {name!r} is not a module name.")
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
     importlib.invalidate_caches()
@@ -48,7 +48,7 @@ def import_file(path: Path) -> ModuleType:
 
 
 def check_found(name: str, path: Path) -> None:
-    """Raises ConfigurationError where the module ``name`` is another file than ``path``."""
+    """Raises ConfigurationError unless the module ``name`` is the file ``path``."""
     if name in sys.modules:
         origin = origin_of(sys.modules[name])
     else:

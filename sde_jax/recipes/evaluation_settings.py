@@ -1,4 +1,4 @@
-"""How a run of an experiment is evaluated."""
+"""Settings of the evaluation of a run."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -31,44 +31,42 @@ MetricName = Literal[
 METRICS: tuple[MetricName, ...] = get_args(MetricName)
 
 MEASURABLE = tuple(metric for metric in METRICS if metric != "likelihood")
-"""Of models without a density."""
+"""Metrics of models without a density."""
 
 LEAST = 30
-"""Samples that every metric has enough of."""
+"""Least number of samples for every metric."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationSettings:
-    """How `evaluate` measures a run, unless told otherwise; its likelihoods are measured as the
-    experiment's likelihood says."""
+    """Defaults of `evaluate`. The experiment's likelihood settings apply to its likelihoods."""
 
     count: int = 50_000
     """Samples to draw."""
     likelihood_count: int | None = None
-    """Examples of the test split whose likelihood is measured, the first ones; None: all."""
+    """Number of test examples whose likelihood is measured, the first ones; None: all."""
     reference_count: int | None = None
-    """Training examples that samples are compared with, the first ones; None: all."""
+    """Number of training examples to compare samples with, the first ones; None: all."""
     metrics: tuple[MetricName, ...] = METRICS
-    """What to measure, of every feature network that it applies to; memorization in the data's own
-    coordinates, too, whatever the features."""
+    """Metrics to compute, each for every feature network that it applies to. Memorization is also
+    measured in the data's own coordinates."""
     features: tuple[FeatureName, ...] = ("inception",)
-    """Whose features are compared: the data's own coordinates, those of the project's classifier,
-    and those of the published Inception."""
+    """Features to compare: the data's own coordinates, those of a classifier that was trained
+    here, and those of the published Inception network."""
     classifier: str | None = None
-    """The classifier's run, or the name of one in the same folder as the run."""
+    """The run of the classifier: a path, or the name of a run in the same folder."""
     sampling: SamplerSettings | None = SamplerSettings()
-    """How; None where the model is drawn in but one way."""
+    """The sampler; None for models with a sampler of their own."""
 
     def __post_init__(self) -> None:
         if self.count < LEAST:
             raise ValueError(
-                f"`count` must be at least {LEAST}, which every metric can be had of: got "
-                f"{self.count}."
+                f"`count` must be at least {LEAST}, which every metric needs: got {self.count}."
             )
         for field in ("likelihood_count", "reference_count"):
             value = getattr(self, field)
             if value is not None and value < 1:
-                raise ValueError(f"`{field}` must be at least 1: got {value}. All: None.")
+                raise ValueError(f"`{field}` must be at least 1: got {value}. None stands for all.")
         for field, known in (("metrics", METRICS), ("features", FEATURES)):
             for name in getattr(self, field):
                 if name not in known:

@@ -1,17 +1,14 @@
-"""A generative adversarial network as an experiment."""
+"""The recipe of a generative adversarial network."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
 from sde_jax.baselines.adversarial_loss import AdversarialLoss
 from sde_jax.baselines.dcgan import DCGANSpec
 from sde_jax.baselines.gan import GAN, gan_learner
-from sde_jax.data.source import DataSource, DataSpec, Layout
+from sde_jax.data.source import DataSpec
 from sde_jax.recipes.evaluation_settings import MEASURABLE, EvaluationSettings
-from sde_jax.recipes.generative import Generative, direct_sampler
-from sde_jax.recipes.interfaces import Draw
-from sde_jax.sampling import Sampler
+from sde_jax.recipes.generative import Generative
 from sde_jax.training.learner import Learner
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
@@ -19,28 +16,28 @@ from sde_jax.training.settings import Training
 
 @dataclass(frozen=True, kw_only=True)
 class AdversarialNetworks(Generative):
-    """A generator of a data set and its discriminator."""
+    """A generator of images and its discriminator."""
 
     kind: ClassVar[str] = "GAN"
     data: DataSpec
     network: DCGANSpec
     latent_dimension: int = 100
-    """Numbers that an image is generated from."""
+    """Dimension of the latent that an image is generated from."""
     loss: AdversarialLoss = AdversarialLoss()
     optimizer: Adam
-    """The generator's."""
+    """The optimizer of the generator."""
     discriminator_optimizer: Adam
     discriminator_steps: int = 1
-    """Steps of the discriminator in each update, each with its part of the batch."""
+    """Steps of the discriminator in each update, each on its own part of the batch."""
     ema_decay: float
-    """Decay of the running average of the parameters, which is what is sampled."""
+    """Decay of the running average of the parameters. The average is sampled."""
     training: Training
     sampling: None = None
     likelihood: None = None
     evaluation: EvaluationSettings = EvaluationSettings(sampling=None, metrics=MEASURABLE)
 
     def model(self) -> GAN:
-        """Both networks."""
+        """Builds the model, which has both networks."""
         return GAN(
             generator=self.network.build_generator(),
             discriminator=self.network.build_discriminator(),
@@ -48,7 +45,7 @@ class AdversarialNetworks(Generative):
         )
 
     def learner(self, shape: tuple[int, ...]) -> Learner:
-        """What the training loop trains, for images of ``shape``."""
+        """Builds the learner for images of ``shape``."""
         training = self.training
         if training.accumulate > 1:
             raise ValueError(f"`accumulate` must be 1 for a GAN: got {training.accumulate}.")
@@ -68,9 +65,3 @@ class AdversarialNetworks(Generative):
             discriminator_steps=self.discriminator_steps,
             ema_decay=self.ema_decay,
         )
-
-    def sample_fn(
-        self, layout: Layout, sampler: Sampler | None, source: Callable[[], DataSource]
-    ) -> Draw:
-        """What generates."""
-        return direct_sampler(self.model(), layout.shape)

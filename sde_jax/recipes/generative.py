@@ -1,4 +1,4 @@
-"""Experiments whose runs samples are drawn from and, where there is a density, are measured by."""
+"""Recipes of generative models: they have samples and, in most cases, a density."""
 
 import abc
 from collections.abc import Callable
@@ -15,65 +15,13 @@ from sde_jax.sampling import Sampler, Samples
 from sde_jax.sde import LinearSDE
 from sde_jax.training.learner import Learner, gradient_learner
 from sde_jax.training.optimizer import Adam
-from sde_jax.training.settings import Training
-
-
-class Generative(Trainable):
-    """A model of how data are distributed."""
-
-    kind = "generative model"
-    bits: ClassVar[str] = "bits_per_dim"
-    """What an evaluation calls its bits per dimension, which are no others' of another name."""
-
-    sampling: SamplerSettings | None
-    """How `sample` draws, unless told otherwise; None where there is but one way."""
-    likelihood: Any
-    """How `likelihood` measures, unless told otherwise; None where nothing can be set."""
-    evaluation: EvaluationSettings
-
-    @property
-    def process(self) -> LinearSDE | None:
-        """What samples come about by, if they do so in the data's own coordinates."""
-        return None
-
-    @abc.abstractmethod
-    def sample_fn(
-        self, layout: Layout, sampler: Sampler | None, source: Callable[[], DataSource]
-    ) -> Draw:
-        """What draws samples; not compiled.
-
-        Args:
-          layout: of the data.
-          sampler: where ``sampling`` is not None, how.
-          source: reads the data, for those who draw from something that is given.
-        """
-
-    def density(self, layout: Layout, settings: Any) -> Density | None:
-        """What measures by ``settings``, such as ``likelihood``; None if there is no density."""
-        return None
-
-
-class HasSample(Protocol):
-    """A model that is drawn from in but one way."""
-
-    def sample(self, params: PyTree, keys: Key[Array, "batch"], shape: tuple[int, ...]) -> Samples:
-        """One sample of ``shape`` for each key."""
-
-
-def direct_sampler(model: HasSample, shape: tuple[int, ...]) -> Draw:
-    """What draws from it."""
-
-    def draw(params: PyTree, keys: Key[Array, "batch"], index: Int[Array, "batch"]) -> Samples:
-        return model.sample(params, keys, shape)
-
-    return draw
 
 
 class HasLosses(Protocol):
-    """A model that is trained by the gradient of losses; see `sde_jax.training.learner.Losses`."""
+    """A model that is trained by the gradient of its losses; see `sde_jax.training.Losses`."""
 
     def init(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> PyTree:
-        """Initial parameters, for examples of ``shape``."""
+        """Returns initial parameters for examples of ``shape``."""
 
     def losses(
         self,
@@ -86,20 +34,80 @@ class HasLosses(Protocol):
         """Returns the loss of each example."""
 
 
-def learner_of(
-    model: HasLosses, shape: tuple[int, ...], optimizer: Adam, ema_decay: float, training: Training
-) -> Learner:
-    """Builds the learner of a model of examples of ``shape``."""
+class HasSample(Protocol):
+    """A model with a sampler of its own."""
 
-    def losses(
-        params: PyTree, seeds: Seeds, batch: Batch, *, deterministic: bool
-    ) -> Float[Array, "batch"]:
-        return model.losses(params, seeds, batch.x, deterministic=deterministic)
+    def sample(self, params: PyTree, keys: Key[Array, "batch"], shape: tuple[int, ...]) -> Samples:
+        """Draws a sample of ``shape`` for each key."""
 
-    return gradient_learner(
-        lambda key: model.init(key, shape),
-        losses,
-        optimizer.build(training.steps),
-        ema_decay=ema_decay,
-        accumulate=training.accumulate,
-    )
+
+class Generative(Trainable):
+    """A model of the distribution of data."""
+
+    kind = "generative model"
+    bits: ClassVar[str] = "bits_per_dim"
+    """Name of its bits per dimension in an evaluation. Only values of one name are comparable."""
+
+    optimizer: Adam
+    ema_decay: float
+    sampling: SamplerSettings | None
+    """Defaults of `sample`; None for models with a sampler of their own."""
+    likelihood: Any
+    """Defaults of `likelihood`; None where nothing can be set."""
+    evaluation: EvaluationSettings
+
+    @property
+    def process(self) -> LinearSDE | None:
+        """The process that sampling reverses in the data's own coordinates, if there is one."""
+        return None
+
+    @abc.abstractmethod
+    def model(self) -> Any:
+        """Builds the model."""
+
+    def learner(self, shape: tuple[int, ...]) -> Learner:
+        """Builds the learner for examples of ``shape``, by default that of a model with losses.
+
+        Raises:
+          ValueError: if the shape does not fit.
+        """
+        model: HasLosses = self.model()
+
+        def losses(
+            params: PyTree, seeds: Seeds, batch: Batch, *, deterministic: bool
+        ) -> Float[Array, "batch"]:
+            return model.losses(params, seeds, batch.x, deterministic=deterministic)
+
+        return gradient_learner(
+            lambda key: model.init(key, shape),
+            losses,
+            self.optimizer.build(self.training.steps),
+            ema_decay=self.ema_decay,
+            accumulate=self.training.accumulate,
+        )
+
+    def sample_fn(
+        self, layout: Layout, sampler: Sampler | None, source: Callable[[], DataSource]
+    ) -> Draw:
+        """Returns the function that draws samples, by default that of the model; not compiled.
+
+        Args:
+          layout: shape and scaling of the data.
+          sampler: the sampler; None where ``sampling`` is None.
+          source: reads the data, for models whose samples are conditioned on examples.
+        """
+        model: HasSample = self.model()
+
+        def draw(params: PyTree, keys: Key[Array, "batch"], index: Int[Array, "batch"]) -> Samples:
+            return model.sample(params, keys, layout.shape)
+
+        return draw
+
+    def density(self, layout: Layout, settings: Any) -> Density | None:
+        """Returns the function that measures densities, not compiled; None if there is none.
+
+        Args:
+          layout: shape and scaling of the data.
+          settings: the settings, such as ``likelihood``.
+        """
+        return None

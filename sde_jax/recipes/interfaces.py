@@ -1,4 +1,4 @@
-"""Functions and results that recipes give to the code that samples and measures runs."""
+"""Interfaces of recipes to the code that samples and measures runs."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -12,18 +12,19 @@ from sde_jax.sampling import Samples
 __all__ = ["Density", "Draw", "Measured"]
 
 Draw = Callable[[PyTree, Key[Array, "batch"], Int[Array, "batch"]], Samples]
-"""Draws a sample for each key, of the averaged parameters, the keys, and the samples' numbers."""
+"""Draws a sample for each key. Arguments: averaged parameters, keys, and numbers of the samples."""
 
 Density = Callable[[PyTree, Key[Array, "batch"], Float[Array, "batch *shape"]], LogLikelihoods]
-"""Log densities of examples in model coordinates, of the averaged parameters and a key for each."""
+"""Measures log densities. Arguments: averaged parameters, a key for each example, and the examples
+in model coordinates."""
 
 
 class Measured(NamedTuple):
-    """Likelihoods of examples 0, 1, ... of a split; numpy arrays of one row for each."""
+    """Likelihoods of examples 0, 1, ...: numpy arrays with a value for each."""
 
     nats: np.ndarray
-    """Log likelihood of the data in its own units: of the integer levels, for images. NaN where
-    the solve failed."""
+    """Log likelihood of the data in its own unit, for images of the integer levels. NaN where the
+    solver failed."""
     bits_per_dim: np.ndarray
     probe_stderr: np.ndarray
     """Standard error of ``bits_per_dim`` over the probes; NaN where it is unknown."""

@@ -1,4 +1,4 @@
-"""The ways to match scores that an experiment can choose from."""
+"""The score matching objectives that an experiment can choose from."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -16,15 +16,15 @@ from sde_jax.score import ScoreModel
 
 @dataclass(frozen=True, kw_only=True)
 class Denoising:
-    """By the noise that is in an example."""
+    """Denoising score matching: the target is the noise in the example."""
 
     reduction: Literal["mean", "half_sum"] = "mean"
-    """Mean of the squared errors of an example, or half of their sum."""
+    """mean: the mean of the squared errors of an example; half_sum: half of their sum."""
 
     def build(
         self, model: ScoreModel, times: TimeSampler, weighting: Weighting
     ) -> DenoisingScoreMatching:
-        """The objective so described."""
+        """Builds the objective."""
         return DenoisingScoreMatching(
             model=model, times=times, weighting=weighting, reduction=self.reduction
         )
@@ -32,19 +32,20 @@ class Denoising:
 
 @dataclass(frozen=True, kw_only=True)
 class Sliced:
-    """By products of the network's Jacobian with random directions."""
+    """Sliced score matching: products of the network's Jacobian with random directions."""
 
     slices: int = 1
-    """Directions for each example."""
+    """Number of directions for each example."""
     projection: Projection = "rademacher"
-    """Random signs, unit Gaussian, or uniform on a sphere."""
+    """Distribution of the directions: random signs, unit Gaussian, or uniform on a sphere."""
     variance_reduced: bool = True
-    """Whether the square of the score is taken as a whole rather than along the direction."""
+    """True to use the squared norm of the score; False for its squared component along the
+    direction."""
 
     def build(
         self, model: ScoreModel, times: TimeSampler, weighting: Weighting
     ) -> SlicedScoreMatching:
-        """The objective so described."""
+        """Builds the objective."""
         return SlicedScoreMatching(
             model=model,
             times=times,
@@ -57,10 +58,10 @@ class Sliced:
 
 @dataclass(frozen=True, kw_only=True)
 class Implicit:
-    """By the trace of the network's Jacobian, for few dimensions."""
+    """Implicit score matching: the exact trace of the network's Jacobian, for few dimensions."""
 
     def build(
         self, model: ScoreModel, times: TimeSampler, weighting: Weighting
     ) -> ImplicitScoreMatching:
-        """The objective so described."""
+        """Builds the objective."""
         return ImplicitScoreMatching(model=model, times=times, weighting=weighting)

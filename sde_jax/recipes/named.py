@@ -33,7 +33,7 @@ class Named(Generic[Kind_co]):
         """Returns the configuration of a run of the experiment, plain values for JSON.
 
         Raises:
-          ConfigurationError: if its classes are defined in more than one file of the user's.
+          ConfigurationError: if its classes are defined in more than one of the user's files.
         """
         files = sorted(map(str, definition_files(self.experiment)))
         if len(files) > 1:

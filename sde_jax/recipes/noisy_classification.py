@@ -1,4 +1,4 @@
-"""A classifier of noisy data as an experiment: how it is trained, and what guidance takes of it."""
+"""The recipe of a classifier of noisy data, for classifier guidance."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -21,9 +21,9 @@ from sde_jax.training.learner import Learner
 
 @dataclass(frozen=True, kw_only=True)
 class NoisyClassification(Classifying):
-    """A classifier of a data set at every noise level of a process, which guides samplers.
+    """A classifier at every noise level of a process. It guides samplers to a class.
 
-    It is shown images in model coordinates, dequantized and noised as score models are.
+    Its inputs are dequantized and noised images in model coordinates, as those of score models.
     """
 
     kind: ClassVar[str] = "noise-conditional classifier"
@@ -33,13 +33,13 @@ class NoisyClassification(Classifying):
     )
 
     def model(self) -> ClassifierModel:
-        """How the network is read as probabilities of classes."""
+        """Builds the model, which reads the network as class probabilities."""
         return ClassifierModel(
             network=self.network.build(), sde=self.sde, time_condition=self.time_condition
         )
 
     def learner(self, shape: tuple[int, ...]) -> Learner:
-        """What the training loop trains, for images of ``shape``."""
+        """Builds the learner for images of ``shape``."""
         model = self.model()
 
         def init_params(key: PRNGKeyArray) -> PyTree:
@@ -48,5 +48,5 @@ class NoisyClassification(Classifying):
         return learner_of_labels(self, init_params, NoisyCrossEntropy(model=model))
 
     def log_probability(self, params: PyTree, label: Int[Array, "*batch"]) -> ClassLogProbability:
-        """What guides to ``label``, one class or one for each example, of a run's parameters."""
+        """Returns the guide to ``label``, one class for all examples or one for each."""
         return ClassLogProbability(params, label, self.model())

@@ -1,4 +1,4 @@
-"""The published models of score_sde as experiments."""
+"""The recipes of the published models of score_sde."""
 
 import dataclasses
 import itertools
@@ -6,8 +6,7 @@ from typing import Any
 
 from sde_jax.data.folder import Folder
 from sde_jax.data.tfds import TfdsImages
-from sde_jax.interop.network_fields import NETWORK_FIELDS
-from sde_jax.interop.published_model import PublishedModel
+from sde_jax.interop.published_model import PUBLISHED_NAMES, PublishedModel
 from sde_jax.objectives import DiscreteTimes, LikelihoodWeighting, NoiseWeighting, UniformTimes
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.matching import Denoising
@@ -18,10 +17,10 @@ from sde_jax.training.settings import Training
 
 
 def published_experiment(model: PublishedModel) -> ScoreExperiment:
-    """How a model was trained and sampled, with the optimizer's rules of the PyTorch code.
+    """Returns the training and sampling of a published model, by the rules of the PyTorch code.
 
     Raises:
-      ValueError: if the model asks for what is not built here; it names the field.
+      ValueError: if a field of the model is not supported; the message names it.
     """
     if model.weight_decay:
         raise ValueError(f"`weight_decay` must be 0: got weight_decay={model.weight_decay}")
@@ -61,8 +60,8 @@ def published_experiment(model: PublishedModel) -> ScoreExperiment:
 
 
 def data_spec(model: PublishedModel) -> TfdsImages | Folder:
-    """The data, as tensorflow_datasets has them, cropped and resized as they were; FFHQ is a folder
-    or a zip of pictures."""
+    """Returns the data set of tensorflow_datasets, cropped and resized as published. FFHQ is a
+    folder or a zip file of pictures."""
     common: dict[str, Any] = {
         "image_size": model.image_size,
         "fit": "crop",
@@ -76,13 +75,13 @@ def data_spec(model: PublishedModel) -> TfdsImages | Folder:
 
 
 def prepared_set(model: PublishedModel) -> dict[str, Any]:
-    """Which set of tensorflow_datasets, and what else it takes to read it."""
+    """Returns the name of the data set and further fields of `TfdsImages`."""
     match model.dataset:
         case "CIFAR10":
             return {"name": "cifar10"}
         case "CELEBA":
             return {"name": "celeb_a", "crop_size": 140}
-        case "CelebAHQ":  # which has no split but one
+        case "CelebAHQ":  # It has a single split.
             name = f"celeb_a_hq/{model.image_size}"
             return {"name": name, "train_split": "train[:90%]", "test_split": "train[90%:]"}
         case "LSUN":
@@ -92,13 +91,13 @@ def prepared_set(model: PublishedModel) -> dict[str, Any]:
 
 
 def model_of(experiment: ScoreExperiment, shape: tuple[int, ...]) -> PublishedModel:
-    """The published model that would be trained to be the same score, of images of ``shape``.
+    """Returns the published model with the same network and score, for images of ``shape``.
 
     Raises:
       ValueError: if there is none.
     """
     if len(shape) != 3:
-        raise ValueError("only networks for images were published.")
+        raise ValueError("published networks are of images: these data are points.")
     known = {field.name for field in dataclasses.fields(PublishedModel)}
     process = dataclasses.asdict(experiment.sde)
     fields = network_fields(experiment.network) | {k: v for k, v in process.items() if k in known}
@@ -112,13 +111,15 @@ def model_of(experiment: ScoreExperiment, shape: tuple[int, ...]) -> PublishedMo
             continue
         if model.score_model == wanted:
             return model
-    raise ValueError("no published network, SDE and parameterization are these.")
+    raise ValueError("no published model has this network, SDE and parameterization.")
 
 
 def network_fields(spec: Any) -> dict[str, Any]:
-    """The fields of a published model that describe a network, as far as they do."""
+    """Returns the fields of a published model that describe a network."""
     fields = dataclasses.asdict(spec)
-    common = {theirs: fields[ours] for theirs, ours in NETWORK_FIELDS.items() if ours in fields}
+    names = {ours: PUBLISHED_NAMES.get(ours, ours) for ours in fields}
+    known = {field.name for field in dataclasses.fields(PublishedModel)}
+    common = {name: fields[ours] for ours, name in names.items() if name in known}
     taps = fields.get("resampling_filter")
     filtering = {} if taps is None else {"fir": True, "fir_kernel": taps}
     return {"name": "ncsnpp" if "block" in fields else "ddpm"} | common | filtering

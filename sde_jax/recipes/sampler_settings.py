@@ -64,8 +64,9 @@ AnySampler = PredictorCorrector | ExponentialAdams | ProbabilityFlow | AdaptiveR
 class SamplerEntry(NamedTuple):
     """A sampler of the table: its title and the function that builds it.
 
-    The parameters of ``factory`` are the sampler's options. One without a default takes the value
-    of the experiment's settings; one with a default does so only if these are for this sampler.
+    The parameters of ``factory`` are the sampler's options. An option without a default takes the
+    value of the experiment's settings. An option with a default takes it only if the settings are
+    for this sampler.
     """
 
     title: str
@@ -151,33 +152,32 @@ def flow(tolerance: float) -> ProbabilityFlow:
 
 
 def refuse_published() -> NoReturn:
-    """Raises ValueError: only a published model knows its sampler."""
+    """Raises ValueError: only the run of a published model has a published sampler."""
     raise ValueError("`sampler` must not be published: the run is of no published model.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SamplerSettings:
-    """The sampler that `sample` draws with by default, and its options."""
+    """The default sampler of `sample` and its options."""
 
     sampler: SamplerName = "em"
-    """em: Euler-Maruyama; reverse-diffusion and ancestral: these predictors; pc: reverse diffusion
-    with a Langevin corrector; ode: adaptive probability flow; published: of a published model,
-    predictor, corrector and steps by the published rules, whatever the settings here; ddim, heun,
-    dpm++2m, dpm++3m, unipc, sde-dpm++2m: in few evaluations; shark, sra1, gotta-go-fast: the
-    reversed SDE, adaptively."""
+    """em: Euler-Maruyama; reverse-diffusion, ancestral: these predictors; pc: reverse diffusion
+    with a Langevin corrector; ode: adaptive probability flow; published: predictor, corrector and
+    steps of a published model, whatever the other settings; ddim, heun, dpm++2m, dpm++3m, unipc,
+    sde-dpm++2m: few evaluations; shark, sra1, gotta-go-fast: adaptive steps of the reversed SDE."""
     steps: int = 1000
-    """Steps of the grid; all samplers but the adaptive ones."""
+    """Number of steps (all samplers except adaptive ones)."""
     snr: float = 0.16
-    """Signal-to-noise ratio of the Langevin corrector; pc only."""
+    """Signal-to-noise ratio of the Langevin corrector (pc only)."""
     tolerance: float = 1e-5
-    """Relative and absolute tolerance of a solver step; adaptive samplers only."""
+    """Relative and absolute tolerance of a solver step (adaptive samplers only)."""
     grid: GridName = "log-snr"
-    """Where the steps lie: uniform in time or in log signal-to-noise ratio, or as Karras et al.
-    2022 have them; samplers in few evaluations only."""
+    """Spacing of the steps: uniform in time or in log signal-to-noise ratio, or that of Karras et
+    al. 2022 (samplers with few evaluations only)."""
     eta: float = 0.0
-    """Noise: 0 is none, 1 that of ancestral sampling; ddim only."""
+    """Amount of noise: 0 for none, 1 for that of ancestral sampling (ddim only)."""
     churn: float = 0.0
-    """Noise to add and take out, S_churn of Karras et al. 2022; heun only."""
+    """Noise that is added and removed, S_churn of Karras et al. 2022 (heun only)."""
 
     def __post_init__(self) -> None:
         for field, known in (("sampler", SAMPLERS), ("grid", GRIDS)):

@@ -1,4 +1,4 @@
-"""A score model as an experiment: how it is trained, sampled and measured."""
+"""The recipe of a score model: its training, sampling and likelihood."""
 
 import dataclasses
 from collections.abc import Callable
@@ -55,16 +55,16 @@ from sde_jax.training.settings import Training
 
 @dataclass(frozen=True, kw_only=True)
 class LikelihoodSettings:
-    """How `likelihood` measures a run, unless told otherwise."""
+    """Defaults of `likelihood`."""
 
     t_min: float = 1e-5
     """Time at which the flow starts, in [0, 1)."""
     tolerance: float = 1e-5
     """Relative and absolute tolerance of a solver step."""
     method: Method = "tsit5"
-    """The solver's Runge-Kutta pair; bosh3 asks fewer evaluations where .001 bits are enough."""
+    """Runge-Kutta pair of the solver. bosh3 needs fewer evaluations for an error of .001 bits."""
     probes: int = 1
-    """Hutchinson probes for each image; two or more give its standard error."""
+    """Hutchinson probes for each example. Two or more give its standard error."""
 
     def __post_init__(self) -> None:
         if not self.tolerance > 0:
@@ -72,7 +72,7 @@ class LikelihoodSettings:
         self.build()
 
     def build(self) -> Likelihood:
-        """The likelihood so described."""
+        """Builds the likelihood."""
         solver = AdaptiveSolver(rtol=self.tolerance, atol=self.tolerance, method=self.method)
         divergence = Hutchinson(probes=self.probes)
         return Likelihood(solver=solver, t_min=self.t_min, divergence=divergence)
@@ -84,7 +84,7 @@ def score_sampler(
     sampler: Sampler | None,
     shape: tuple[int, ...],
 ) -> Draw:
-    """What draws samples of ``shape`` by the score that parameters stand for."""
+    """Returns the function that draws samples of ``shape`` by the score of its parameters."""
     assert sampler is not None, "a score has no samples without a sampler"
 
     def draw(params: PyTree, keys: Key[Array, "batch"], index: Int[Array, "batch"]) -> Samples:
@@ -96,7 +96,7 @@ def score_sampler(
 def flow_density(
     score: Callable[[PyTree], Score], sde: LinearSDE, likelihood: Likelihood
 ) -> Density:
-    """The density of the probability flow of the score that parameters stand for."""
+    """Returns the density of the probability flow of the score of its parameters."""
 
     def log_likelihoods(
         params: PyTree, keys: Key[Array, "batch"], x: Float[Array, "batch *shape"]
@@ -108,7 +108,7 @@ def flow_density(
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreExperiment(Generative):
-    """A score model of a data set: how it is trained, and how it is sampled and measured."""
+    """A score model of a data set: its training, sampling, likelihood and evaluation."""
 
     kind: ClassVar[str] = "score model"
     data: DataSpec
@@ -121,9 +121,10 @@ class ScoreExperiment(Generative):
         ScaledTime()
     )
     noise_levels: DDPMChain | None = None
-    """The chain whose noise levels the network is trained on; None: those of the SDE."""
+    """Chain with the noise levels of training; None for the levels of the SDE."""
     data_deviation: float | None = None
-    """Deviation d of the data: show the network x / sqrt(alpha^2 d^2 + sigma^2) instead of x."""
+    """Standard deviation d of the data. The network's input is then x / sqrt(alpha^2 d^2 +
+    sigma^2); None for x."""
     times: StratifiedTimes | UniformTimes | LikelihoodTimes | DiscreteTimes | LogNormalNoise = (
         StratifiedTimes()
     )
@@ -131,18 +132,18 @@ class ScoreExperiment(Generative):
         NoiseWeighting()
     )
     matching: Denoising | Sliced | Implicit = Denoising()
-    """What the network's output is trained by."""
+    """The score matching objective."""
     label_dropout: float = 0.1
-    """Share of the training examples whose label is kept from a network with `classes`, so that
-    it can be asked without one, too, as `sample` and `likelihood` do."""
+    """Share of training examples without their label, for a network with `classes`. `sample` and
+    `likelihood` use the network without labels."""
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
-    """Type that the network computes in while it is trained; parameters, losses, and all of
-    sampling and likelihood are float32."""
+    """Type of the network's computation in training. Parameters, losses, sampling and likelihood
+    are float32."""
     optimizer: Adam
     ema_decay: float
-    """Decay of the running average of the parameters, which is what is sampled and measured."""
+    """Decay of the running average of the parameters. The average is sampled and measured."""
     ema_warmup: bool = True
-    """Let the decay rise as (1 + n) / (10 + n) with the number n of updates, up to ema_decay."""
+    """True to let the decay rise as (1 + n) / (10 + n) in n updates, up to ema_decay."""
     training: Training
     sampling: SamplerSettings = SamplerSettings()
     likelihood: LikelihoodSettings = LikelihoodSettings()
@@ -153,7 +154,7 @@ class ScoreExperiment(Generative):
             raise ValueError(f"`label_dropout` must be in [0, 1]: got {self.label_dropout}.")
 
     def check_data(self, source: DataSource) -> None:
-        """Raises ValueError where the network is to be told labels that the data do not have."""
+        """Raises ValueError if the network takes labels that the data do not have."""
         super().check_data(source)
         classes = self.network.classes
         if classes is not None and source.classes is None:
@@ -165,11 +166,11 @@ class ScoreExperiment(Generative):
 
     @property
     def process(self) -> LinearSDE:
-        """The reversed one."""
+        """The SDE that sampling reverses."""
         return self.sde
 
     def model(self) -> ScoreModel:
-        """How the network is read as a score."""
+        """Builds the model, which reads the network as a score."""
         return ScoreModel(
             network=self.network.build(),
             sde=self.sde,
@@ -180,7 +181,7 @@ class ScoreExperiment(Generative):
         )
 
     def learner(self, shape: tuple[int, ...]) -> Learner:
-        """What the training loop trains, for examples of ``shape``."""
+        """Builds the learner for examples of ``shape``."""
         model = self.model()
         model = dataclasses.replace(model, network=computing_in(model.network, self.compute_dtype))
         objective = self.matching.build(model, self.times, self.weighting)
@@ -211,11 +212,11 @@ class ScoreExperiment(Generative):
     def sample_fn(
         self, layout: Layout, sampler: Sampler | None, source: Callable[[], DataSource]
     ) -> Draw:
-        """What draws samples by the reversed SDE or its flow."""
+        """Returns the sampler of the reversed SDE or its flow."""
         return score_sampler(self._score, self.sde, sampler, layout.shape)
 
     def density(self, layout: Layout, settings: LikelihoodSettings) -> Density:
-        """The density of the probability flow."""
+        """Returns the density of the probability flow."""
         return flow_density(self._score, self.sde, settings.build())
 
     def _score(self, params: PyTree) -> NetworkScore:
@@ -223,10 +224,10 @@ class ScoreExperiment(Generative):
 
 
 def computing_in(network: Any, dtype: str) -> Any:
-    """The network with that type inside, its own where that is float32.
+    """Returns the network that computes in ``dtype``.
 
     Raises:
-      ValueError: if it cannot compute in another.
+      ValueError: if the network cannot compute in another type than float32.
     """
     if dtype == "float32":
         return network

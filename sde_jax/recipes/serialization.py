@@ -90,15 +90,15 @@ def definition_files(spec: Any) -> set[Path]:
 
 
 def from_config(config: Any, path: str, *, version: int = FORMAT, file: Path | None = None) -> Any:
-    """Builds the spec that `to_config` described.
+    """Builds the spec of a configuration that `to_config` made.
 
     Fields that the configuration lacks take their defaults.
 
     Args:
       config: the plain values.
-      path: what messages call it, such as ``experiment``.
+      path: its name in messages, such as ``experiment``.
       version: the format of the configuration.
-      file: the file whose classes may be named beside those of the package.
+      file: the file whose classes may be named besides those of the package.
 
     Raises:
       ConfigurationError: if a field is unknown, a class is of another origin, or a value does not
@@ -129,7 +129,7 @@ def from_config(config: Any, path: str, *, version: int = FORMAT, file: Path | N
 
 
 def former_defaults(kind: type, version: int) -> dict[str, Any]:
-    """Returns the defaults that a class had in a version and has changed since."""
+    """Returns the defaults of a class in a version, where they have changed since."""
     newest_first = sorted(CHANGED_DEFAULTS, key=lambda changed: changed[0], reverse=True)
     return {
         name: value
@@ -158,7 +158,7 @@ def hints_of(kind: type) -> dict[str, Any]:
 
 
 def check_type(value: Any, hint: Any, path: str) -> None:
-    """Raises ConfigurationError where a value is not of the type that its field states."""
+    """Raises ConfigurationError if a value is not of the type of its field."""
     try:
         typeguard.check_type(
             value,
@@ -172,10 +172,10 @@ def check_type(value: Any, hint: Any, path: str) -> None:
 
 
 def class_named(name: Any, path: str, version: int, file: Path | None) -> type:
-    """Returns the dataclass of a name that `class_name` made, or that version 1 did.
+    """Returns the dataclass of a name that `class_name` or version 1 made.
 
     Raises:
-      ConfigurationError: if there is none of that name in the package or in ``file``.
+      ConfigurationError: if neither the package nor ``file`` has a dataclass of that name.
     """
     if not isinstance(name, str):
         raise ConfigurationError(f"`{path}` must be an object with a `type`: got {name!r}.")
@@ -193,7 +193,7 @@ def class_named(name: Any, path: str, version: int, file: Path | None) -> type:
 
 
 def class_in_file(name: str, path: str, file: Path) -> Any:
-    """Returns what a file defines as ``name``, if anything.
+    """Returns the class ``name`` of a file, if it defines one.
 
     Raises:
       ConfigurationError: if the file cannot be imported.
@@ -209,7 +209,7 @@ def class_in_file(name: str, path: str, file: Path) -> Any:
 
 
 def exported_class(name: str) -> Any:
-    """Returns what a package of `PACKAGES` exports by a name like ``sde_jax.sde.VP``, if any."""
+    """Returns the export of a package of `PACKAGES` with a name like ``sde_jax.sde.VP``, if any."""
     package, _, own = name.rpartition(".")
     if package not in {f"sde_jax.{part}" for part in PACKAGES}:
         return None
@@ -218,7 +218,7 @@ def exported_class(name: str) -> Any:
 
 @functools.cache
 def class_of_version_1(name: str) -> Any:
-    """Returns what the first package that exports it calls ``name``, a class without package."""
+    """Returns the class ``name``, without its package, from the first package that exports it."""
     name = RENAMED.get(name, name)
     found = (exported_class(f"sde_jax.{part}.{name}") for part in PACKAGES)
     return next((kind for kind in found if kind is not None), None)

@@ -1,4 +1,4 @@
-"""What `train` trains."""
+"""The interface of recipes to training."""
 
 import abc
 from typing import ClassVar
@@ -9,29 +9,29 @@ from sde_jax.training.settings import Training
 
 
 class Trainable(abc.ABC):
-    """A value that decides a result: a frozen keyword-only dataclass of specs and plain values."""
+    """An experiment: a frozen keyword-only dataclass of specs and plain values."""
 
     kind: ClassVar[str]
-    """What it is, for people."""
+    """Its name in messages."""
     data: DataSpec
     training: Training
 
     @abc.abstractmethod
     def learner(self, shape: tuple[int, ...]) -> Learner:
-        """What the training loop trains, for examples of ``shape``.
+        """Builds the learner for examples of ``shape``.
 
         Raises:
-          ValueError: if they do not fit.
+          ValueError: if the shape does not fit.
         """
 
     def check_data(self, source: DataSource) -> None:
-        """Raises ValueError where this cannot be trained on that data."""
+        """Raises ValueError if the experiment does not fit the data."""
         self.training.check_data(source)
 
 
 def check_classes(classes: int, source: DataSource) -> None:
-    """Raises ValueError where the data have labels beyond the classes of a network."""
+    """Raises ValueError if the data have more classes than a network."""
     if source.classes is not None and classes < source.classes:
         raise ValueError(
-            f"`classes` must be {source.classes} or more, as the data's labels: got {classes}."
+            f"`classes` must be at least {source.classes}, as many as the data have: got {classes}."
         )

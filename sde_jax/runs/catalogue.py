@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sde_jax.interop.score_sde import PublishedModel, published, published_names
+from sde_jax.interop.configurations import published, published_names
+from sde_jax.interop.published_model import PublishedModel
 from sde_jax.recipes import built_in
 from sde_jax.recipes.definition_file import described, import_file
 from sde_jax.recipes.named import Named

@@ -20,9 +20,10 @@ from sde_jax.recipes.score import LikelihoodSettings
 from sde_jax.runs.trained_run import ScoreRun
 from sde_jax.score import NetworkScore
 
-__all__ = ["CHECKED", "fixed_steps", "root_mean_square_difference"]
+__all__ = ["CHECKED", "LEAST_STEPS", "fixed_steps", "root_mean_square_difference"]
 
 PILOT_EXAMPLES, PILOT_STEPS = 16, 96
+LEAST_STEPS = 8
 CHECKED = 16
 """Examples measured in twice as many steps, too."""
 

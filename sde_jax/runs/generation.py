@@ -1,5 +1,6 @@
 """Draws any number of samples in batches, on any number of devices."""
 
+import functools
 from collections.abc import Iterable, Iterator
 
 import jax
@@ -11,8 +12,11 @@ from tqdm import tqdm
 from sde_jax.arrays import Array, Key, PRNGKeyArray, PyTree
 from sde_jax.recipes.interfaces import Draw
 from sde_jax.sampling import Samples
-from sde_jax.training.devices import on_each_device, replicated
+from sde_jax.training.devices import data_mesh, on_each_device, replicated
 from sde_jax.training.processes import is_first
+
+PROGRAMS = 8
+"""Number of functions that stay compiled."""
 
 
 def example_keys(key: PRNGKeyArray, first: int, count: int) -> Key[Array, "count"]:
@@ -28,8 +32,12 @@ def whole_batches(batch_size: int, count: int, mesh: Mesh) -> int:
     return -(-count // (batches * mesh.size)) * mesh.size
 
 
+@functools.lru_cache(PROGRAMS)
 def batch_drawer(draw: Draw, mesh: Mesh) -> Draw:
-    """Compiles ``draw`` to run on every device with an equal share of the batch."""
+    """Compiles ``draw`` to run on every device with an equal share of the batch.
+
+    The last functions stay compiled, for callers that use one again.
+    """
     return jax.jit(on_each_device(draw, mesh), out_shardings=replicated(mesh))
 
 
@@ -60,6 +68,14 @@ def generate(
             kept = min(batch_size, count - first)
             yield jax.tree.map(lambda array, kept=kept: array[:kept], jax.device_get(batch))
             progress.update(kept)
+
+
+def draw_all(draw: Draw, params: PyTree, *, count: int, batch_size: int, seed: int = 0) -> Samples:
+    """Draws samples 0 to ``count - 1`` on all devices: see `generate`."""
+    key, mesh = jax.random.key(seed), data_mesh()
+    return concatenate(
+        generate(draw, params, key=key, count=count, batch_size=batch_size, mesh=mesh)
+    )
 
 
 def concatenate(parts: Iterable[Samples]) -> Samples:

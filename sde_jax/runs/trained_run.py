@@ -150,7 +150,10 @@ def stored_experiment(directory: RunDirectory) -> Named[Trainable]:
       ConfigurationError: if its configuration is not that of an experiment.
     """
     try:
-        return Named.from_config(directory.config)
+        named = Named.from_config(directory.config)
     except ValueError as error:
         path = directory.path / "config.json"
         raise ConfigurationError(f"{path} cannot be used: {error}") from error
+    experiment: Any = named.experiment
+    data = experiment.data.in_run(directory.path)
+    return dataclasses.replace(named, experiment=dataclasses.replace(experiment, data=data))

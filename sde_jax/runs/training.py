@@ -43,7 +43,7 @@ CHANGEABLE = frozenset(
 the number of devices."""
 
 
-def run(named: Named[Trainable], workdir: Path, *, resume: bool) -> TrainResult:
+def train_experiment(named: Named[Trainable], workdir: Path, *, resume: bool) -> TrainResult:
     """Trains the experiment in ``workdir`` and draws its training curve."""
     source, learner, draw = raise_on_all(lambda: prepare(named.experiment))
     if resume:

@@ -1,7 +1,7 @@
 """Adaptive solution of the reverse-time SDE by diffrax, with a step size per sample."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import diffrax
 import jax
@@ -10,10 +10,10 @@ import lineax
 
 from sde_jax.arrays import Array, Bool, Float, Int, Key, PRNGKeyArray
 from sde_jax.sampling.brownian import BrownianTree
-from sde_jax.sampling.protocol import Samples, draw_prior
-from sde_jax.sampling.times import check_end, end_time
+from sde_jax.sampling.protocol import AdaptiveSampler, Samples, draw_prior
 from sde_jax.score import Score, denoised
 from sde_jax.sde import LinearSDE
+from sde_jax.validation import require_choices, require_positive
 
 StochasticMethod = Literal["shark", "sra1", "heun"]
 """Stochastic Runge-Kutta methods of diffrax: ShARK, SRA1 and Heun."""
@@ -26,7 +26,7 @@ _HEUN_EXPONENT = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdaptiveReversal:
+class AdaptiveReversal(AdaptiveSampler):
     """Integrates the reverse-time SDE (Song et al. 2021, eq. 6) adaptively.
 
     In ``y = x / alpha``, ``r = sigma / alpha`` and ``l = -log r`` every linear SDE becomes
@@ -40,8 +40,8 @@ class AdaptiveReversal:
     cost depends on other samples.
 
     Raises:
-      ValueError: unless ``method`` is one of those listed, the tolerances and ``max_steps`` are
-        positive, ``t_min`` is None or in [0, 1), and ``frames`` is not negative.
+      ValueError: unless ``method`` is one of those listed, and the tolerances and ``max_steps`` are
+        positive; or as for `AdaptiveSampler`.
     """
 
     method: StochasticMethod = "shark"
@@ -54,25 +54,11 @@ class AdaptiveReversal:
     """Absolute tolerance per step; the default is one of 256 grey levels in [-1, 1]."""
     max_steps: int = 4096
     """Maximum number of steps, rejected ones included; a solve that needs more fails."""
-    t_min: float | None = None
-    """End time of the solve; None for ``sde.sampling_end``."""
-    denoise: bool = True
-    """Return the posterior mean of the last state, for one more evaluation."""
-    frames: int = 0
-    """Number of states to record besides the prior; 0 records none. The solve stops at each."""
 
     def __post_init__(self) -> None:
-        if self.method not in get_args(StochasticMethod):
-            raise ValueError(
-                f"`method` must be one of {', '.join(get_args(StochasticMethod))}: "
-                f"got method={self.method}."
-            )
-        for name in ("rtol", "atol", "max_steps"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"`{name}` must be positive: got {name}={getattr(self, name)}.")
-        check_end(self.t_min)
-        if self.frames < 0:
-            raise ValueError(f"`frames` must not be negative: got frames={self.frames}.")
+        super().__post_init__()
+        require_choices(self)
+        require_positive(self, "rtol", "atol", "max_steps")
 
     def __call__(
         self, keys: Key[Array, "batch"], score: Score, sde: LinearSDE, shape: tuple[int, ...]
@@ -80,7 +66,7 @@ class AdaptiveReversal:
         """Draws one sample of ``shape`` per key."""
         key_prior, key_noise = jax.vmap(jax.random.split, out_axes=1)(keys)
         prior = draw_prior(key_prior, sde, shape)
-        times = jnp.linspace(1.0, end_time(sde, self.t_min), max(self.frames, 1) + 1)
+        times = self.times(sde)
         logs = -jnp.log(sde.noise_to_signal(times))
         ends = jnp.arange(times.size - 1), logs[:-1], logs[1:]
 
@@ -96,13 +82,7 @@ class AdaptiveReversal:
         states, steps, converged = jax.vmap(one)(key_noise, prior)
         alphas = sde.alpha(times[1:]).reshape(-1, *[1] * len(shape))
         states = jnp.concatenate([prior[:, None], alphas[None] * states], axis=1)
-        x = states[:, -1]
-        if self.denoise:
-            x = denoised(score, sde, x, times[-1])
-        samples = Samples(x, 2 * steps + int(self.denoise), converged)
-        if not self.frames:
-            return samples
-        return samples.with_trajectory(states.at[:, -1].set(x), times)
+        return self.finish(score, sde, states, 2 * steps, converged)
 
     def _solve(
         self, score: Score, sde: LinearSDE, key: PRNGKeyArray, y: Array, begin: Array, end: Array

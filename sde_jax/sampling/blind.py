@@ -9,6 +9,7 @@ from sde_jax.arrays import Array, Bool, Float, Int, Key, PRNGKeyArray
 from sde_jax.sampling.protocol import Samples, draw_prior
 from sde_jax.score import Score, denoised
 from sde_jax.sde import LinearSDE
+from sde_jax.validation import require, require_at_least, require_positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,12 +53,9 @@ class BlindAscent:
 
     def __post_init__(self) -> None:
         for name in ("step", "beta"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ValueError(f"`{name}` must be in (0, 1]: got {name}={getattr(self, name)}.")
-        if not self.level_min > 0:
-            raise ValueError(f"`level_min` must be positive: got level_min={self.level_min}.")
-        if self.max_steps < 1:
-            raise ValueError(f"`max_steps` must be at least 1: got max_steps={self.max_steps}.")
+            require(self, name, 0 < getattr(self, name) <= 1, "be in (0, 1]")
+        require_positive(self, "level_min")
+        require_at_least(self, max_steps=1)
 
     def __call__(
         self, keys: Key[Array, "batch"], score: Score, sde: LinearSDE, shape: tuple[int, ...]

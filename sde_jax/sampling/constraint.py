@@ -13,6 +13,7 @@ from sde_jax.sampling.predictors import Move, Step
 from sde_jax.sampling.protocol import Samples
 from sde_jax.score import Score
 from sde_jax.sde import LinearSDE, transition
+from sde_jax.validation import require_at_least
 
 
 class Constraint(Protocol):
@@ -94,8 +95,7 @@ class Constrained:
             raise ValueError("`sampler` must have a predictor: got predictor=None.")
         if self.sampler.end == "state":
             raise ValueError("`end` of `sampler` must be denoised or mean: got end=state.")
-        if self.repeats < 1:
-            raise ValueError(f"`repeats` must be at least 1: got repeats={self.repeats}.")
+        require_at_least(self, repeats=1)
 
     def __call__(
         self, keys: Key[Array, "batch"], score: Score, sde: LinearSDE, shape: tuple[int, ...]

@@ -10,6 +10,7 @@ from sde_jax.arrays import Array, Float, expand_like, sum_except_batch
 from sde_jax.sampling.predictors import Move, Step
 from sde_jax.score import Score
 from sde_jax.sde import ExactTransition, LinearSDE, TransitionRule
+from sde_jax.validation import require_at_least, require_positive
 
 
 class Corrector(Protocol):
@@ -99,10 +100,8 @@ class Langevin:
     """The exact transition along the grid, or that of a published chain."""
 
     def __post_init__(self) -> None:
-        if not self.snr > 0:
-            raise ValueError(f"`snr` must be positive: got snr={self.snr}.")
-        if self.steps < 1:
-            raise ValueError(f"`steps` must be at least 1: got steps={self.steps}.")
+        require_positive(self, "snr")
+        require_at_least(self, steps=1)
 
     @property
     def moves(self) -> Sequence[Move]:

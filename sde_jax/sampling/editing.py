@@ -8,6 +8,7 @@ from sde_jax.sampling.protocol import Sampler, Samples
 from sde_jax.score import Score
 from sde_jax.sde import LinearSDE, TruncatedSDE
 from sde_jax.sde.base import Time
+from sde_jax.validation import require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +35,7 @@ class Edit:
     """The time t0; .3 to .6 is usual."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.start <= 1:
-            raise ValueError(f"`start` must be in (0, 1]: got start={self.start}.")
+        require(self, "start", 0 < self.start <= 1, "be in (0, 1]")
         denoises = getattr(self.sampler, "end", "denoised") == "denoised"
         if not (denoises and getattr(self.sampler, "denoise", True)):
             raise ValueError(

@@ -8,12 +8,12 @@ import numpy as np
 
 from sde_jax.arrays import Array, Float, Key
 from sde_jax.ode import AdamsTable, adams_table, combine
-from sde_jax.sampling.grid_loop import End, GridLoop, step_noise
+from sde_jax.sampling.grid_loop import GridSampler, step_noise
 from sde_jax.sampling.predictors import Step, check_eta
 from sde_jax.sampling.protocol import Samples
-from sde_jax.sampling.times import TimeGrid
 from sde_jax.score import Score, denoised
 from sde_jax.sde import LinearSDE
+from sde_jax.validation import require
 
 # `lower_order_final` applies below this number of evaluations.
 _FEW_EVALUATIONS = 15
@@ -29,7 +29,7 @@ class Memory(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExponentialAdams:
+class ExponentialAdams(GridSampler):
     """Adams methods for the probability flow and the reverse-time SDE of every linear SDE.
 
     In ``y = x / alpha``, ``r = sigma / alpha`` and ``l = -log r`` the linear part is solved
@@ -52,7 +52,6 @@ class ExponentialAdams:
         those listed, or ``frames`` is negative.
     """
 
-    grid: TimeGrid
     order: int = 3
     """Number of posterior means used in a step."""
     corrected: bool = True
@@ -63,16 +62,11 @@ class ExponentialAdams:
     lower_order_final: bool = False
     """Lower the order of the last steps when there are fewer than 15 evaluations, as published. It
     helps scores that few steps do not resolve near the data."""
-    end: End = "denoised"
-    """State to return, as in `PredictorCorrector`."""
-    frames: int = 0
-    """Number of states to record besides the prior; 0 records none."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.order <= 4:
-            raise ValueError(f"`order` must be from 1 to 4: got order={self.order}.")
+        super().__post_init__()
+        require(self, "order", 1 <= self.order <= 4, "be from 1 to 4")
         check_eta(self.eta)
-        self._loop()
 
     def __call__(
         self, keys: Key[Array, "batch"], score: Score, sde: LinearSDE, shape: tuple[int, ...]
@@ -102,7 +96,7 @@ class ExponentialAdams:
         def remember(x: Array) -> Memory:
             return Memory(jnp.zeros_like(x), jnp.zeros((self.order, *x.shape), x.dtype))
 
-        return self._loop()(
+        return self.follow_grid(
             keys, score, sde, shape, times, advance, evaluations=1, remember=remember
         )
 
@@ -112,11 +106,8 @@ class ExponentialAdams:
 
     def _orders(self, steps: int) -> np.ndarray:
         """Returns the order of each step, rising from 1 and, if set, falling at the end."""
-        evaluations = steps + self._loop().last_evaluations
+        evaluations = steps + self.last_evaluations
         step = np.arange(steps)
         orders = np.minimum(self.order, step + 1)
         falls = self.lower_order_final and evaluations < _FEW_EVALUATIONS
         return np.minimum(orders, evaluations - step) if falls else orders
-
-    def _loop(self) -> GridLoop:
-        return GridLoop(end=self.end, frames=self.frames)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +11,10 @@ import numpy as np
 from sde_jax.arrays import Array, Float, Int, Key, PyTree
 from sde_jax.sampling.predictors import Step
 from sde_jax.sampling.protocol import Samples, draw_prior
+from sde_jax.sampling.times import TimeGrid
 from sde_jax.score import Score, denoised
 from sde_jax.sde import LinearSDE
+from sde_jax.validation import require, require_choices
 
 End = Literal["denoised", "mean", "state"]
 
@@ -21,8 +23,8 @@ Advance = Callable[[Key[Array, "batch"], Any, PyTree, Int[Array, ""]], tuple[Ste
 
 
 @dataclass(frozen=True, kw_only=True)
-class GridLoop:
-    """Draws the prior and steps along a grid.
+class GridSampler:
+    """Draws the prior and steps along a grid; the base of samplers that do.
 
     Sample j is a function of ``keys[j]``: one half of the key gives the prior, the other the noise.
 
@@ -30,27 +32,24 @@ class GridLoop:
       ValueError: if ``end`` is not one of those listed, or ``frames`` is negative.
     """
 
-    end: End
+    grid: TimeGrid
+    end: End = "denoised"
     """State to return. denoised: the posterior mean of the last state, for one more evaluation.
     mean: the mean of the last move, before its noise is added, as published. state: the last state
     itself."""
-    frames: int
+    frames: int = 0
     """Number of states to record besides the prior; 0 records none."""
 
     def __post_init__(self) -> None:
-        if self.end not in get_args(End):
-            raise ValueError(
-                f"`end` must be one of {', '.join(get_args(End))}: got end={self.end}."
-            )
-        if self.frames < 0:
-            raise ValueError(f"`frames` must not be negative: got frames={self.frames}.")
+        require_choices(self)
+        require(self, "frames", self.frames >= 0, "not be negative")
 
     @property
     def last_evaluations(self) -> int:
         """Score evaluations after the last step."""
         return int(self.end == "denoised")
 
-    def __call__(
+    def follow_grid(
         self,
         keys: Key[Array, "batch"],
         score: Score,

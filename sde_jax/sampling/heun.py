@@ -10,6 +10,7 @@ from sde_jax.arrays import Array, expand_like
 from sde_jax.sampling.predictors import Step
 from sde_jax.score import Score, denoised
 from sde_jax.sde import LinearSDE
+from sde_jax.validation import require, require_positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +33,10 @@ class Churn:
     """Deviation of the added noise, S_noise; values a little above 1 compensate for lost detail."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.growth <= math.sqrt(2) - 1:
-            raise ValueError(f"`growth` must be in [0, sqrt(2) - 1]: got growth={self.growth}.")
-        if not 0 <= self.low <= self.high:
-            raise ValueError(f"`low` must be in [0, `high`]: got low={self.low}, high={self.high}.")
-        if not self.noise > 0:
-            raise ValueError(f"`noise` must be positive: got noise={self.noise}.")
+        grows = 0 <= self.growth <= math.sqrt(2) - 1
+        require(self, "growth", grows, "be in [0, sqrt(2) - 1]")
+        require(self, "low high", 0 <= self.low <= self.high, "be in [0, `high`]")
+        require_positive(self, "noise")
 
 
 @dataclass(frozen=True, kw_only=True)

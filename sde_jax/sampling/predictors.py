@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from sde_jax.arrays import Array, Float, expand_like
 from sde_jax.score import Score, denoised
 from sde_jax.sde import ExactTransition, LinearSDE, TransitionRule, reverse_drift
+from sde_jax.validation import require_choices
 
 
 class Step(NamedTuple):
@@ -116,10 +117,7 @@ class Ancestral:
     3.2)."""
 
     def __post_init__(self) -> None:
-        if self.variance not in ("posterior", "beta"):
-            raise ValueError(
-                f'`variance` must be "posterior" or "beta": got variance={self.variance!r}.'
-            )
+        require_choices(self)
 
     def __call__(
         self, noise: Array, score: Score, sde: LinearSDE, x: Array, t: Array, s: Array

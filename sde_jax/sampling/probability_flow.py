@@ -8,34 +8,21 @@ import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Float, Key
 from sde_jax.ode import AdaptiveSolver, FlowSolution, data_end_step
-from sde_jax.sampling.protocol import Samples, draw_prior
-from sde_jax.sampling.times import check_end, end_time
-from sde_jax.score import Score, denoised
+from sde_jax.sampling.protocol import AdaptiveSampler, Samples, draw_prior
+from sde_jax.sampling.times import end_time
+from sde_jax.score import Score
 from sde_jax.sde import LinearSDE, probability_flow_drift
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProbabilityFlow:
+class ProbabilityFlow(AdaptiveSampler):
     """Integrates ``dx/dt = a x - g^2 score / 2`` (Song et al. 2021, eq. 13), adaptively.
 
     Each sample has its own step size, so neither its value nor its cost depends on other samples.
-
-    Raises:
-      ValueError: unless ``t_min`` is None or in [0, 1) and ``frames`` is not negative.
+    The data end of the flow is at ``t_min``.
     """
 
     solver: AdaptiveSolver = AdaptiveSolver()
-    t_min: float | None = None
-    """Time of the data end of the flow; None for ``sde.sampling_end``."""
-    denoise: bool = True
-    """Return the posterior mean of the last state from `__call__`, for one more evaluation."""
-    frames: int = 0
-    """Number of states to record besides the prior; 0 records none. The solve stops at each."""
-
-    def __post_init__(self) -> None:
-        check_end(self.t_min)
-        if self.frames < 0:
-            raise ValueError(f"`frames` must not be negative: got frames={self.frames}.")
 
     def __call__(
         self, keys: Key[Array, "batch"], score: Score, sde: LinearSDE, shape: tuple[int, ...]
@@ -46,17 +33,9 @@ class ProbabilityFlow:
 
     def carry(self, score: Score, sde: LinearSDE, latents: Float[Array, "batch *shape"]) -> Samples:
         """Maps states at t = 1 to samples, with denoising and frames as in `__call__`."""
-        end = end_time(sde, self.t_min)
-        times = jnp.linspace(1.0, end, max(self.frames, 1) + 1)
-        drift = _drift(score, sde)
+        drift, times = _drift(score, sde), self.times(sde)
         solution = jax.vmap(lambda x: self.solver.solve_through(drift, x, times))(latents)
-        x = solution.y[:, -1]
-        if self.denoise:
-            x = denoised(score, sde, x, end)
-        samples = Samples(x, solution.nfe + int(self.denoise), solution.converged)
-        if not self.frames:
-            return samples
-        return samples.with_trajectory(solution.y.at[:, -1].set(x), times)
+        return self.finish(score, sde, solution.y, solution.nfe, solution.converged)
 
     def decode(
         self, score: Score, sde: LinearSDE, latents: Float[Array, "batch *shape"]

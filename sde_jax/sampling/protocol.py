@@ -1,13 +1,16 @@
-"""The interface of samplers."""
+"""The interface of samplers, and the base of those with adaptive steps."""
 
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Bool, Float, Int, Key
-from sde_jax.score import Score
+from sde_jax.sampling.times import end_time, require_end
+from sde_jax.score import Score, denoised
 from sde_jax.sde import LinearSDE
+from sde_jax.validation import require
 
 
 class Samples(NamedTuple):
@@ -47,3 +50,42 @@ def draw_prior(
 ) -> Float[Array, "batch *shape"]:
     """Draws states at t = 1: Gaussian, of deviation ``sde.prior_scale``, each from its own key."""
     return sde.prior_scale * jax.vmap(lambda key: jax.random.normal(key, shape))(keys)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptiveSampler:
+    """Integrates from t = 1 to ``t_min``, adaptively.
+
+    Raises:
+      ValueError: unless ``t_min`` is None or in [0, 1) and ``frames`` is not negative.
+    """
+
+    t_min: float | None = None
+    """End time of the solve; None for ``sde.sampling_end``."""
+    denoise: bool = True
+    """Return the posterior mean of the last state, for one more evaluation."""
+    frames: int = 0
+    """Number of states to record besides the prior; 0 records none. The solve stops at each."""
+
+    def __post_init__(self) -> None:
+        require_end(self)
+        require(self, "frames", self.frames >= 0, "not be negative")
+
+    def times(self, sde: LinearSDE) -> Float[Array, "times"]:
+        """Returns the times at which the solve stops, from 1 down."""
+        return jnp.linspace(1.0, end_time(sde, self.t_min), max(self.frames, 1) + 1)
+
+    def finish(
+        self,
+        score: Score,
+        sde: LinearSDE,
+        states: Float[Array, "batch times *shape"],
+        nfe: Int[Array, "batch"],
+        converged: Bool[Array, "batch"],
+    ) -> Samples:
+        """Returns the samples and their trajectory, given the states at `times`."""
+        times, x = self.times(sde), states[:, -1]
+        if self.denoise:
+            x = denoised(score, sde, x, times[-1])
+        samples = Samples(x, nfe + int(self.denoise), converged)
+        return samples.with_trajectory(states.at[:, -1].set(x), times) if self.frames else samples

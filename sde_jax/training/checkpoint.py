@@ -23,8 +23,6 @@ from sde_jax.training.fingerprint import checksum
 from sde_jax.training.orbax_noise import reason_of, wait_for_threads, without_orbax_noise
 from sde_jax.training.processes import first_error
 
-__all__ = ["Checkpoints", "Restored", "saved_steps"]
-
 
 class Restored(NamedTuple):
     """The contents of a checkpoint."""

@@ -16,8 +16,6 @@ from sde_jax.training.devices import batch_sharding, replicate, replicated, shar
 from sde_jax.training.learner import Learner, Metrics, TrainState
 from sde_jax.training.settings import Training
 
-__all__ = ["Dispatched", "HeldOut", "Updates", "update_options"]
-
 CPU_OPTIONS = {
     "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_REDUCE"
 }

@@ -9,18 +9,6 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from sde_jax.arrays import PyTree
 
-__all__ = [
-    "AXIS",
-    "batch_sharding",
-    "data_mesh",
-    "on_each_device",
-    "pad_batch",
-    "replicate",
-    "replicated",
-    "shard_batch",
-    "state_sharding",
-]
-
 AXIS = "data"
 """Name of the only axis of the mesh: batches are spread over it."""
 
@@ -101,14 +89,11 @@ def on_each_device(f: Callable[..., PyTree], mesh: Mesh) -> Callable[..., PyTree
     ``f``, so each ends an adaptive solve when its own examples are done. Compile the result with
     `jax.jit`.
     """
+    rows = PartitionSpec(AXIS)
 
     def parallel(shared: PyTree, *examples: PyTree) -> PyTree:
-        return jax.shard_map(
-            f,
-            mesh=mesh,
-            in_specs=(PartitionSpec(), *(PartitionSpec(AXIS) for _ in examples)),
-            out_specs=PartitionSpec(AXIS),
-            check_vma=False,
-        )(shared, *examples)
+        specs = (PartitionSpec(), *[rows] * len(examples))
+        mapped = jax.shard_map(f, mesh=mesh, in_specs=specs, out_specs=rows, check_vma=False)
+        return mapped(shared, *examples)
 
     return parallel

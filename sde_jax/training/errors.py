@@ -1,14 +1,5 @@
 """Errors of runs; each message is one line for the person who started the run."""
 
-__all__ = [
-    "CheckpointError",
-    "ConfigChangedError",
-    "NonFiniteError",
-    "NotARunError",
-    "RunError",
-    "RunExistsError",
-]
-
 
 class RunError(Exception):
     """A run cannot be started, continued, read or finished."""

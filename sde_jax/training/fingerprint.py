@@ -9,8 +9,6 @@ import numpy as np
 
 from sde_jax.arrays import Array, PyTree
 
-__all__ = ["all_finite", "checksum"]
-
 
 def checksum(tree: PyTree) -> int:
     """Returns a 32-bit checksum of the arrays of ``tree``, in order.

@@ -1,4 +1,4 @@
-"""What the training loop trains: anything that can be initialized, updated and evaluated."""
+"""The learner of the training loop: anything that can be initialized, updated and evaluated."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -11,16 +11,6 @@ import optax
 from sde_jax.arrays import Array, Float, Int, PRNGKeyArray, PyTree, strided_parts
 from sde_jax.data.source import Batch
 from sde_jax.randomness import Seeds, example_seeds
-
-__all__ = [
-    "Learner",
-    "Losses",
-    "Metrics",
-    "TrainState",
-    "averaged",
-    "ema_decay_at",
-    "gradient_learner",
-]
 
 Metrics = Mapping[str, Float[Array, ""]]
 """Scalars of one update by name, such as the loss."""

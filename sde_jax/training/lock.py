@@ -7,8 +7,6 @@ from pathlib import Path
 
 from sde_jax.training.errors import RunError
 
-__all__ = ["LOCK", "locked"]
-
 LOCK = "lock"
 """The empty file in a run directory that its trainer locks; it is never deleted."""
 

@@ -1,9 +1,11 @@
 """The training loop, the same for every `Learner`."""
 
+import dataclasses
+import functools
 import math
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -12,6 +14,7 @@ from jax.sharding import Mesh
 from tqdm import tqdm
 
 from sde_jax.data import TRAIN, DataSource
+from sde_jax.data.source import Batch
 from sde_jax.reporting import report
 from sde_jax.training.checkpoint import Checkpoints
 from sde_jax.training.compiled import Dispatched, HeldOut, Updates
@@ -20,14 +23,12 @@ from sde_jax.training.errors import NonFiniteError
 from sde_jax.training.fingerprint import all_finite
 from sde_jax.training.learner import Learner, TrainState
 from sde_jax.training.metrics_log import MetricsLog
-from sde_jax.training.pictures import Draw, Pictures
+from sde_jax.training.pictures import Draw, draw_picture
 from sde_jax.training.run_directory import RunDirectory
 from sde_jax.training.settings import Training
 from sde_jax.training.signals import StopRequest
 from sde_jax.training.start import Progress, run_keys, start
 from sde_jax.training.timer import Timer
-
-__all__ = ["TrainResult", "train"]
 
 DISPATCHES_AHEAD = 2
 
@@ -106,16 +107,23 @@ def train(
             MetricsLog(run, done.step) as log,
             progress_bar(training.steps, done.step, progress) as bar,
         ):
+            keys, steps = run_keys(training.seed), training.resolved_steps_per_call(mesh)
+            batches = source.stream(
+                keys.data,
+                TRAIN,
+                training.batch_size,
+                start=done.step,
+                sharding=batch_sharding(mesh),
+            )
             loop = Loop(
-                learner,
-                source,
-                training,
-                mesh,
-                state,
-                done,
+                training=training,
+                updates=Updates(learner, mesh, keys.update, state, steps),
+                held_out=HeldOut(learner, source, mesh, keys.evaluation, training),
+                batches=batches,
+                done=done,
                 checkpoints=checkpoints,
                 log=log,
-                pictures=None if draw is None else Pictures(draw, run.pictures, log),
+                draw=None if draw is None else functools.partial(draw_picture, draw, run, log),
                 bar=bar,
                 stop=stop,
             )
@@ -134,44 +142,22 @@ def progress_bar(steps: int, done: int, shown: bool) -> tqdm:
     )
 
 
+@dataclasses.dataclass(kw_only=True)
 class Loop:
     """The steps of one call of `train`."""
 
-    def __init__(
-        self,
-        learner: Learner,
-        source: DataSource,
-        training: Training,
-        mesh: Mesh,
-        state: TrainState,
-        done: Progress,
-        *,
-        checkpoints: Checkpoints,
-        log: MetricsLog,
-        pictures: Pictures | None,
-        bar: tqdm,
-        stop: StopRequest,
-    ) -> None:
-        keys = run_keys(training.seed)
-        per_call = training.resolved_steps_per_call(mesh)
-        self.training = training
-        self.updates = Updates(learner, mesh, keys.update, state, per_call)
-        self.held_out = HeldOut(learner, source, mesh, keys.evaluation, training)
-        self.batches = source.stream(
-            keys.data,
-            TRAIN,
-            training.batch_size,
-            start=done.step,
-            sharding=batch_sharding(mesh),
-        )
-        self.done = done
-        self.checkpoints = checkpoints
-        self.log = log
-        self.pictures = pictures
-        self.bar = bar
-        self.stop = stop
-        self.agreed_to_stop = False
-        self.timer = Timer()
+    training: Training
+    updates: Updates
+    held_out: HeldOut
+    batches: Iterator[Batch]
+    done: Progress
+    checkpoints: Checkpoints
+    log: MetricsLog
+    draw: Callable[[int, TrainState], None] | None
+    bar: tqdm
+    stop: StopRequest
+    agreed_to_stop: bool = False
+    timer: Timer = dataclasses.field(default_factory=Timer)
 
     @property
     def stopping(self) -> bool:
@@ -191,8 +177,8 @@ class Loop:
             if training.due(training.eval_every, done.step):
                 is_lowest = self.evaluate(state)
                 due = due or (is_lowest and training.keep_best)
-            if self.pictures is not None and training.due(training.sample_every, done.step):
-                self.pictures(done.step, state)
+            if self.draw is not None and training.due(training.sample_every, done.step):
+                self.draw(done.step, state)
             if due:
                 self.save(state)
                 saved = done.step
@@ -268,7 +254,7 @@ class Loop:
         if not all_finite(state):
             raise self.non_finite("the state is not finite", self.done.step)
         self.log.flush()
-        self.checkpoints.save(self.done.step, state, self.done.to_notes())
+        self.checkpoints.save(self.done.step, state, dataclasses.asdict(self.done))
 
     def check_finite(self, values: Mapping[str, Sequence[float]]) -> None:
         """Raises NonFiniteError for the first step, of those up to this one, with a bad value."""

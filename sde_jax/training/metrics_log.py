@@ -1,11 +1,11 @@
 """The metrics of a run, in a file of JSON lines and in TensorBoard."""
 
+import contextlib
 import itertools
 import json
 import math
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -18,8 +18,6 @@ from tensorboardX.summary import scalar
 
 from sde_jax.reporting import report
 from sde_jax.training.run_directory import RunDirectory, parse_line
-
-__all__ = ["MetricsLog"]
 
 
 class MetricsLog:
@@ -45,7 +43,9 @@ class MetricsLog:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._write_events(lambda events: events.close())
+        if self._events is not None:
+            with contextlib.suppress(OSError):
+                self._events.close()
 
     def write(self, step: int, values: dict[str, float]) -> None:
         """Appends a line."""
@@ -53,7 +53,8 @@ class MetricsLog:
             return
         self._waiting += json.dumps({"step": step, **values}).encode() + b"\n"
         self.flush()
-        self._add_summaries(step, *(scalar(name, value) for name, value in values.items()))
+        scalars = [scalar(name, value).value[0] for name, value in values.items()]
+        self._add_event(step, summary=Summary(value=scalars))
 
     def show(self, step: int, name: str, picture: Path) -> None:
         """Adds a PNG file to TensorBoard's log only.
@@ -68,7 +69,7 @@ class MetricsLog:
         image = Summary.Image(
             width=width, height=height, colorspace=3, encoded_image_string=picture.read_bytes()
         )
-        self._add_summaries(step, Summary(value=[Summary.Value(tag=name, image=image)]))
+        self._add_event(step, summary=Summary(value=[Summary.Value(tag=name, image=image)]))
 
     def flush(self) -> None:
         """Writes all lines to disk, as required before a checkpoint."""
@@ -96,26 +97,14 @@ class MetricsLog:
         except OSError as error:
             report(f"{folder} cannot be written, TensorBoard gets no log: {error.strerror}")
             return
-        start = SessionLog(status=SessionLog.START)
-        self._write_events(
-            lambda events: events.write_event(
-                Event(wall_time=time.time(), step=step + 1, session_log=start)
-            )
-        )
+        self._add_event(step + 1, session_log=SessionLog(status=SessionLog.START))
 
-    def _add_summaries(self, step: int, *summaries: Summary) -> None:
-        def add(events: EventsWriter) -> None:
-            for summary in summaries:
-                events.write_event(Event(wall_time=time.time(), step=step, summary=summary))
-            events.flush()
-
-        self._write_events(add)
-
-    def _write_events(self, action: Callable[[EventsWriter], object]) -> None:
+    def _add_event(self, step: int, **content: Summary | SessionLog) -> None:
         if self._events is None:
             return
         try:
-            action(self._events)
+            self._events.write_event(Event(wall_time=time.time(), step=step, **content))
+            self._events.flush()
         except OSError as error:
             report(f"TensorBoard's log cannot be written and ends here: {error.strerror}")
             self._events = None

@@ -9,8 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from sde_jax.arrays import Array, PyTree
-
-__all__ = ["Adam"]
+from sde_jax.validation import require, require_at_least, require_choices, require_positive
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,23 +53,15 @@ class Adam:
     """Added to the root of the mean of squares."""
 
     def __post_init__(self) -> None:
-        self._require(0 < self.learning_rate < math.inf, "learning_rate", "be positive and finite")
-        self._require(self.warmup_steps >= 0, "warmup_steps", "be at least 0 (0: no warm-up)")
-        self._require(self.warmup_start in (0, 1), "warmup_start", "be 0 or 1")
-        self._require(self.decay in ("constant", "cosine"), "decay", 'be "constant" or "cosine"')
-        self._require(
-            self.clip_norm is None or self.clip_norm > 0,
-            "clip_norm",
-            "be positive, or None for no clipping",
-        )
-        self._require(self.clip_eps >= 0, "clip_eps", "be at least 0")
-        self._require(0 <= self.b1 < 1, "b1", "lie in [0, 1)")
-        self._require(0 <= self.b2 < 1, "b2", "lie in [0, 1)")
-        self._require(self.adam_eps > 0, "adam_eps", "be positive")
-
-    def _require(self, holds: bool, field: str, rule: str) -> None:
-        if not holds:
-            raise ValueError(f"`{field}` must {rule}: got {field}={getattr(self, field)!r}")
+        require_choices(self)
+        require_positive(self, "adam_eps")
+        finite = 0 < self.learning_rate < math.inf
+        require(self, "learning_rate", finite, "be positive and finite")
+        require_at_least(self, warmup_steps=0, clip_eps=0)
+        clips = self.clip_norm is None or self.clip_norm > 0
+        require(self, "clip_norm", clips, "be positive, or None for no clipping")
+        for field in ("b1", "b2"):
+            require(self, field, 0 <= getattr(self, field) < 1, "lie in [0, 1)")
 
     def schedule(self, total_steps: int) -> optax.Schedule:
         """Returns the learning rate as a function of the number of completed steps."""

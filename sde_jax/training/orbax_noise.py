@@ -10,8 +10,6 @@ from collections.abc import Iterator
 
 from sde_jax.reporting import first_line
 
-__all__ = ["reason_of", "wait_for_threads", "without_orbax_noise"]
-
 
 @contextlib.contextmanager
 def without_orbax_noise() -> Iterator[None]:

@@ -11,8 +11,6 @@ from jax.experimental import multihost_utils
 
 from sde_jax.training.errors import RunError
 
-__all__ = ["raise_on_all", "first_error", "is_first", "join_processes"]
-
 Result = TypeVar("Result")
 
 EXPLICIT = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")

@@ -16,8 +16,6 @@ from sde_jax.training.lock import LOCK, locked
 from sde_jax.training.processes import raise_on_all
 from sde_jax.training.versions import environment
 
-__all__ = ["RunDirectory", "normal"]
-
 
 class RunDirectory:
     """The files of one run.
@@ -34,6 +32,16 @@ class RunDirectory:
     def __init__(self, path: Path, config: dict[str, Any]) -> None:
         self.path = path
         self.config = config
+        self.checkpoints = path / "checkpoints"
+        """Folder of the checkpoints, each in a folder named by its step."""
+        self.unreadable = path / "unreadable"
+        """Folder of the checkpoints that could not be read and were skipped."""
+        self.pictures = path / "pictures"
+        """Folder of the pictures; the first picture creates it."""
+        self.logs = path / "logs"
+        """Folder of TensorBoard's event files."""
+        self.metrics = path / "metrics.jsonl"
+        """File of the metrics, one JSON object a line."""
 
     @classmethod
     def create(cls, path: str | Path, config: Mapping[str, Any]) -> Self:
@@ -144,31 +152,6 @@ class RunDirectory:
                 lambda: None if jax.process_index() else held.enter_context(locked(self.path))
             )
             yield
-
-    @property
-    def checkpoints(self) -> Path:
-        """Folder of the checkpoints, each in a folder named by its step."""
-        return self.path / "checkpoints"
-
-    @property
-    def unreadable(self) -> Path:
-        """Folder of the checkpoints that could not be read and were skipped."""
-        return self.path / "unreadable"
-
-    @property
-    def pictures(self) -> Path:
-        """Folder of the pictures; the first picture creates it."""
-        return self.path / "pictures"
-
-    @property
-    def logs(self) -> Path:
-        """Folder of TensorBoard's event files."""
-        return self.path / "logs"
-
-    @property
-    def metrics(self) -> Path:
-        """File of the metrics, one JSON object a line."""
-        return self.path / "metrics.jsonl"
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """Returns the lines of the metrics file up to the first unfinished or damaged one."""

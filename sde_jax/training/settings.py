@@ -5,6 +5,7 @@ import dataclasses
 from jax.sharding import Mesh
 
 from sde_jax.data import TEST, DataSource
+from sde_jax.validation import require, require_at_least
 
 __all__ = ["Training"]
 
@@ -58,52 +59,29 @@ class Training:
     """True if each device holds only a part of parameters, averages and optimizer."""
 
     def __post_init__(self) -> None:
-        positive = ("steps", "batch_size", "log_every", "checkpoint_every", "keep_checkpoints")
-        for field in (*positive, "accumulate"):
-            self._require(getattr(self, field) >= 1, field, "be at least 1")
-        self._require(0 <= self.seed < 2**32, "seed", "lie between 0 and 2^32 - 1")
-        self._require(self.eval_every >= 0, "eval_every", "be at least 0 (0: never)")
-        self._require(
-            self.eval_examples is None or self.eval_examples >= 1,
-            "eval_examples",
-            "be at least 1, or None for all",
-        )
-        self._require(
-            self.eval_every > 0 or not self.keep_best,
-            "keep_best",
-            "be off without evaluations; set `eval_every`",
-        )
-        self._require(self.sample_every >= 0, "sample_every", "be at least 0 (0: never)")
-        self._require(self.steps_per_call >= 0, "steps_per_call", "be at least 0 (0: automatic)")
-
-    def _require(self, holds: bool, field: str, rule: str) -> None:
-        if not holds:
-            raise ValueError(f"`{field}` must {rule}: got {field}={getattr(self, field)!r}")
+        require_at_least(self, steps=1, batch_size=1, log_every=1, checkpoint_every=1, accumulate=1)
+        require_at_least(self, keep_checkpoints=1, eval_examples=1)
+        require_at_least(self, eval_every=0, sample_every=0, steps_per_call=0)
+        require(self, "seed", 0 <= self.seed < 2**32, "lie between 0 and 2^32 - 1")
+        evaluated = self.eval_every > 0 or not self.keep_best
+        require(self, "keep_best", evaluated, "be off without evaluations; set `eval_every`")
 
     def check_devices(self, mesh: Mesh) -> None:
         """Raises ValueError if the settings do not fit the devices."""
         times = f" times accumulate={self.accumulate}" if self.accumulate > 1 else ""
-        self._require(
-            self.batch_size % (mesh.size * self.accumulate) == 0,
-            "batch_size",
-            f"be a multiple of the {mesh.size} devices{times}",
-        )
+        fits = self.batch_size % (mesh.size * self.accumulate) == 0
+        require(self, "batch_size", fits, f"be a multiple of the {mesh.size} devices{times}")
 
     def check_data(self, source: DataSource) -> None:
         """Raises ValueError if the settings do not fit the data."""
-        self._require(
-            self.eval_every == 0 or source.sizes.get(TEST, 0) > 0,
-            "eval_every",
-            "be 0 for data without held-out examples (split `test`)",
-        )
+        possible = self.eval_every == 0 or source.sizes.get(TEST, 0) > 0
+        rule = "be 0 for data without held-out examples (split `test`)"
+        require(self, "eval_every", possible, rule)
 
     def check_drawing(self, possible: bool) -> None:
         """Raises ValueError if pictures are requested and not possible."""
-        self._require(
-            self.sample_every == 0 or possible,
-            "sample_every",
-            "be 0 if `train` gets no `draw`",
-        )
+        fits = self.sample_every == 0 or possible
+        require(self, "sample_every", fits, "be 0 if `train` gets no `draw`")
 
     def resolved_steps_per_call(self, mesh: Mesh) -> int:
         """Returns ``steps_per_call``, or for 0 the default on that mesh.

@@ -5,8 +5,6 @@ import threading
 from types import FrameType
 from typing import Any, Self
 
-__all__ = ["StopRequest"]
-
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 

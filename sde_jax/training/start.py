@@ -12,8 +12,6 @@ from sde_jax.training.checkpoint import Checkpoints
 from sde_jax.training.devices import replicate, state_sharding
 from sde_jax.training.learner import Learner, TrainState
 
-__all__ = ["Progress", "RunKeys", "abstract_state", "run_keys", "start"]
-
 
 class RunKeys(NamedTuple):
     """The keys of a run, one for each use."""
@@ -51,13 +49,9 @@ class Progress:
     lowest_loss: float | None = None
     """The lowest held-out loss so far."""
 
-    def to_notes(self) -> dict[str, Any]:
-        """Returns the fields for JSON."""
-        return dataclasses.asdict(self)
-
     @classmethod
     def from_notes(cls, notes: dict[str, Any]) -> Self:
-        """Inverts `to_notes`."""
+        """Builds the progress from the notes of a checkpoint, which are its fields."""
         return cls(**{field.name: notes[field.name] for field in dataclasses.fields(cls)})
 
 

@@ -6,8 +6,6 @@ import jax
 
 from sde_jax.training.learner import Metrics
 
-__all__ = ["Timer"]
-
 
 class Timer:
     """Measures updates per second without pauses and compilation.

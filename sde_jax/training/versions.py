@@ -10,8 +10,6 @@ import jax
 
 import sde_jax
 
-__all__ = ["environment"]
-
 PACKAGES = (
     "sde_jax",
     "jax",

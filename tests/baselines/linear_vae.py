@@ -33,7 +33,7 @@ def linear_vae(latent=2, dimension=3, **settings):
 
 
 class Truth:
-    """What follows from ``z ~ N(mean, scale^2)`` and ``x ~ N(LOADINGS z + BIAS, SCALE^2)``.
+    """Closed forms for ``z ~ N(mean, scale^2)`` and ``x ~ N(LOADINGS z + BIAS, SCALE^2)``.
 
     The encoder is the exact posterior or, if ``wrong``, another one, wider than it.
     """
@@ -58,7 +58,7 @@ class Truth:
                 "log_scale": self.log_scale,
             },
             "decoder": {"kernel": LOADINGS.T, "bias": BIAS},
-            "output": {"log_scale": np.log(SCALE - GaussianOutput().least_scale)},
+            "output": {"log_scale": np.log(SCALE - GaussianOutput().scale_min)},
         }
         return float32(tree)
 
@@ -92,7 +92,7 @@ def float32(tree):
 
 
 def z_scores(estimates, expected):
-    """How many standard errors the mean over the first axis lies from what is expected."""
+    """Returns the error of the mean over the first axis, in standard errors."""
     estimates = np.asarray(estimates, np.float64)
     error = estimates.std(axis=0, ddof=1) / np.sqrt(len(estimates))
     return (estimates.mean(axis=0) - expected) / error

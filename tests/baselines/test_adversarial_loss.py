@@ -17,7 +17,7 @@ REAL, GENERATED = norm(0.7, 0.4), norm(-0.2, 0.6)
 
 
 def test_losses_are_negative_log_probabilities_of_the_judgement():
-    """And stay finite where a probability is 0 in float32."""
+    """Losses stay finite where a probability is 0 in float32."""
     scores = np.array([-200.0, -3.0, 0.4, 2.0, 200.0])
     log_real = np.minimum(scores, 0) - np.log1p(np.exp(-np.abs(scores)))
     log_generated = log_real - scores
@@ -29,7 +29,8 @@ def test_losses_are_negative_log_probabilities_of_the_judgement():
     for kind in KINDS:
         loss = AdversarialLoss(loss=kind)
         got = [
-            of(jnp.asarray(scores)) for of in (loss.of_real, loss.of_generated, loss.of_generator)
+            losses(jnp.asarray(scores))
+            for losses in (loss.real_losses, loss.generated_losses, loss.generator_losses)
         ]
         np.testing.assert_allclose(got, expected[kind], rtol=1e-6, atol=1e-30)
 
@@ -65,7 +66,7 @@ def test_at_the_best_judgement_the_loss_is_the_jensen_shannon_divergence():
     assert 0.2 < divergence < 0.6
     loss = AdversarialLoss(loss="saturating")
     x, y = (jnp.asarray(log_ratio(points)) for points in draws())
-    z = z_score(-(loss.of_real(x) + loss.of_generated(y)), 2 * divergence - np.log(4))
+    z = z_score(-(loss.real_losses(x) + loss.generated_losses(y)), 2 * divergence - np.log(4))
     assert abs(z) < 5, f"z = {z:.1f}"
 
 
@@ -79,8 +80,8 @@ def test_the_log_ratio_is_the_best_judgement(kind):
     loss = AdversarialLoss(loss=kind)
     x, y = draws()
     slope_real, slope_generated = (
-        jax.vmap(jax.grad(loss.of_real)),
-        jax.vmap(jax.grad(loss.of_generated)),
+        jax.vmap(jax.grad(loss.real_losses)),
+        jax.vmap(jax.grad(loss.generated_losses)),
     )
     at_x, at_y = slope_real(jnp.asarray(log_ratio(x))), slope_generated(jnp.asarray(log_ratio(y)))
     for power in (0, 1, 2):
@@ -151,7 +152,7 @@ def test_without_r1_nothing_is_added(key):
 
 
 def test_a_flat_discriminator_has_a_finite_penalty(key):
-    """At slope zero the root has no gradient of its own."""
+    """The square root has no finite gradient at slope zero."""
     x, flat = jnp.ones((3, 2)), jnp.zeros(2)
     loss = AdversarialLoss(loss="wasserstein")
     value, grads = jax.value_and_grad(

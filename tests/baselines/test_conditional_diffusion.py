@@ -82,7 +82,9 @@ class Small(nn.Module):
 
 def diffusion(network, sde):
     model = ScoreModel(network=network, sde=sde)
-    return ConditionalDiffusion(objective=DenoisingScoreMatching(model=model), given=Weighted())
+    return ConditionalDiffusion(
+        objective=DenoisingScoreMatching(model=model), degradation=Weighted()
+    )
 
 
 SAMPLERS = {

@@ -58,7 +58,7 @@ def directions(model):
 
 
 def some_data(key, shape):
-    """Of about the range of images, or points as wide."""
+    """Data in about the range of images, or points as wide."""
     return jax.random.uniform(key, (4, *shape), minval=-0.95, maxval=0.95)
 
 
@@ -79,7 +79,7 @@ def test_the_log_determinant_is_that_of_the_jacobian(key, model, shape):
 
 @each_case
 def test_round_trips(key, model, shape):
-    """With a logit the latents begin at smaller values: float32 ends at about 1 - 1e-7."""
+    """A logit needs smaller latents, as float32 ends at about 1 - 1e-7."""
     size = 0.3 if model.flow.spec.logit_margin is None else 0.1
     params, (forward, inverse) = some_params(model, key, shape, size), directions(model)
     x, z = some_data(key, shape), jax.random.normal(key, (4, *shape))
@@ -302,8 +302,8 @@ def test_what_is_not_finite_has_not_converged(key):
     ("fields", "shape", "complaint"),
     [
         ({}, (4, 4), r"takes points or images .* got examples of shape \(4, 4\)"),
-        ({"scales": 2}, (3, 4, 1), "`scales` = 2 needs a height and width that 2 divides.*3x4"),
-        ({"scales": 3}, (4, 6, 1), "`scales` = 3 .* that 4 divides: got images of 4x6"),
+        ({"scales": 2}, (3, 4, 1), "`scales` requires a height and width divisible by 2.*3x4"),
+        ({"scales": 3}, (4, 6, 1), "`scales` .* divisible by 4: got images of 4x6"),
         ({"scales": 2}, (2,), "`scales` must be 1 for points: got 2"),
         ({"logit_margin": 0.05}, (2,), r"`logit_margin` must be None for points: got 0\.05"),
     ],

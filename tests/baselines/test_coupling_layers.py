@@ -1,5 +1,7 @@
 """The pieces of a coupling flow against numpy, numeric derivatives and the definition."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,7 @@ from scipy.special import logit
 
 from sde_jax.baselines.coupling_layers import (
     AffineCoupling,
+    Subnetwork,
     channel_mask,
     checkerboard_mask,
     from_logits,
@@ -80,7 +83,7 @@ def test_logits_beyond_the_margin_leave_the_range_of_images_by_so_much():
 
 def coupling_and_params(key, mask, shape, parity, size):
     """A coupling with parameters of which none is zero, moved by noise of that size."""
-    coupling = AffineCoupling(mask, parity, width=4, depth=1)
+    coupling = AffineCoupling(mask, parity, functools.partial(Subnetwork, width=4, depth=1))
     x = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
     params = initialize(coupling, key, x, method="forward")
     random = np.random.default_rng(np.asarray(jax.random.key_data(key)))

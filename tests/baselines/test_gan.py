@@ -172,7 +172,7 @@ def test_evaluation_is_the_averaged_discriminators_loss_on_each_real_example(los
 
 
 def test_samples_of_an_affine_generator_are_gaussian(key):
-    """Of mean c and covariance A^T A, one evaluation each; n = 20,000."""
+    """Samples have mean c and covariance A^T A and take one evaluation; n = 20,000."""
     model = GAN(generator=Affine(), discriminator=Linear(), latent_dimension=LATENT)
     params = model.init(key, (DIMENSION,))
     samples = model.sample(params, keys(key, 20_000), (DIMENSION,))

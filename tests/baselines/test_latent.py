@@ -11,7 +11,7 @@ from linear_vae import KNOWN, Truth, check_moments, linear_vae, z_scores
 
 from sde_jax.arrays import expand_like, strided_parts
 from sde_jax.baselines.latent import LatentDiffusion
-from sde_jax.baselines.vae import Weighed
+from sde_jax.baselines.vae import WeightedLatents
 from sde_jax.likelihood import ExactTrace, Hutchinson, Likelihood
 from sde_jax.objectives import DenoisingScoreMatching
 from sde_jax.randomness import example_seeds
@@ -40,8 +40,8 @@ class IdentityAutoencoder:
     def encode(self, params, keys, x):
         return x
 
-    def weigh(self, params, keys, x):
-        return Weighed(x, jnp.zeros(len(x)))
+    def encode_weighted(self, params, keys, x):
+        return WeightedLatents(x, jnp.zeros(len(x)))
 
     def decode(self, params, latents):
         return latents
@@ -180,7 +180,7 @@ EXACT_MODEL = pulled_back(LIKELIHOOD.t_min)
 
 
 def test_the_bound_is_the_evidence_where_score_and_encoder_are_exact(key):
-    """At every draw, but for the solver's error."""
+    """Every draw gives the evidence, up to the solver's error."""
     truth, x = EXACT_MODEL(), np.tile(KNOWN, (3, 1))
     evaluate = jax.jit(EXACT.log_likelihoods, static_argnums=3)
     result = evaluate(exact_params(truth), jax.random.split(key, len(x)), x, LIKELIHOOD)

@@ -46,7 +46,7 @@ def dequantized(seed):
 
 
 def log_masses():
-    """Of each pattern of three pixels, by quadrature over the latent."""
+    """Returns the log mass of each pattern of three pixels, by quadrature over the latent."""
     z = np.linspace(-9, 9, 4001)
     white = 1 / (1 + np.exp(-(np.tanh(z)[:, None] * SLOPES + BIASES)))
     masses = [np.prod(np.where(pattern, white, 1 - white), axis=1) for pattern in PATTERNS]
@@ -142,7 +142,7 @@ def test_a_loss_that_is_no_density_gives_no_likelihood(key):
 
 def test_the_deviation_has_a_floor_from_which_it_can_return():
     """A perfect reconstruction wants no deviation; a wrong one, from the floor, more of it."""
-    gaussian = GaussianOutput(least_scale=0.01)
+    gaussian = GaussianOutput(scale_min=0.01)
     x = jnp.full((1, 2), 0.7)
     density = gaussian.log_density({"log_scale": jnp.asarray(-50.0)}, x, x)
     np.testing.assert_allclose(density, [-2 * np.log(0.01 * np.sqrt(2 * np.pi))], rtol=1e-5)
@@ -158,7 +158,7 @@ def test_the_deviation_has_a_floor_from_which_it_can_return():
 @pytest.mark.parametrize(
     ("build", "complaint"),
     [
-        (lambda: GaussianOutput(least_scale=0.0), "`least_scale` must be positive: got 0.0"),
+        (lambda: GaussianOutput(scale_min=0.0), "`scale_min` must be positive and finite: got 0.0"),
         (
             lambda: BernoulliOutput(scaling=ImageScaling(centered=False)),
             r"`scaling` must be centered.*got ImageScaling\(levels=256, centered=False\)",

@@ -53,7 +53,7 @@ def test_another_encoder_gives_less_by_its_divergence_from_the_posterior(key):
 
 
 def test_more_draws_bound_more_closely_and_weigh_without_bias(key):
-    """Of K = 1, 4, 32, 4000 times: means rise to the evidence, ``exp`` of them averages to it."""
+    """K = 1, 4, 32, 4000 times: means rise to the evidence, means of ``exp`` equal it."""
     truth = Truth(wrong=True)
     evidence, last = truth.log_evidence(KNOWN), None
     for draws in (1, 4, 32):
@@ -142,7 +142,7 @@ def best_of_one_latent(x):
 
 
 def test_training_reaches_probabilistic_pca(key):
-    """From the initial parameters, within .01 nats in 400 steps."""
+    """Training reaches .01 nats from the initial parameters in 400 steps."""
     key_data, key_init, key_steps, key_evaluation = jax.random.split(key, 4)
     mixing = jnp.asarray([[0.4, 0.0, 0.0], [0.5, 0.3, 0.0], [-0.6, 0.1, 0.2]])
     x = 0.7 + jax.random.normal(key_data, (1024, 3)) @ mixing.T

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from in_process import contents, refusal, run_command, succeed
 
-from sde_jax.command_line import sample
+from sde_jax.runs import generation
 
 
 def drawn(run, out, *options):
@@ -188,7 +188,7 @@ def test_what_happens_while_drawing_is_one_line(
     def generate(*args, **options):
         raise error
 
-    monkeypatch.setattr(sample, "generate", generate)
+    monkeypatch.setattr(generation, "generate", generate)
     line = refusal("sample", ring_run, "--out", tmp_path / "x", code=code)
     assert complaint in line
     assert list(tmp_path.iterdir()) == []
@@ -198,6 +198,6 @@ def test_an_error_of_the_runtime_is_not_hidden(ring_run, tmp_path, monkeypatch):
     def generate(*args, **options):
         raise jax.errors.JaxRuntimeError("INTERNAL: a bug")
 
-    monkeypatch.setattr(sample, "generate", generate)
+    monkeypatch.setattr(generation, "generate", generate)
     with pytest.raises(jax.errors.JaxRuntimeError):
         run_command("sample", ring_run, "--out", tmp_path / "x")

@@ -6,7 +6,6 @@ import subprocess
 import pytest
 from in_process import refusal, run_command
 
-from sde_jax.command_line.completion import OPTIONS
 from sde_jax.command_line.main import COMMANDS
 
 COMPLETE = """
@@ -60,14 +59,10 @@ def test_commands_and_options_are_completed(scripts, words, expected):
 
 def test_completions_are_words(scripts):
     """A line break in a description would end a completion."""
-    for command in OPTIONS:
+    for command in COMMANDS:
         words = ["bash", scripts["bash"], "sde-jax", command, "-"]
         process = subprocess.run(["bash", "-c", COMPLETE, *words], capture_output=True, text=True)
         assert all(word.startswith("-") for word in process.stdout.split("\n") if word), command
-
-
-def test_every_command_is_completed():
-    assert OPTIONS.keys() == COMMANDS.keys()
 
 
 def test_other_shells_are_refused():

@@ -14,7 +14,7 @@ import pytest
 from sde_jax.data import ArraySource, DataSpec, Digits, Folder, Ring, Storage, TfdsImages
 from sde_jax.evaluation import reference as module
 from sde_jax.evaluation.features import Extracted, FeatureNetwork, coordinates
-from sde_jax.evaluation.reference import read_statistics, reference
+from sde_jax.evaluation.reference import compute_reference, read_statistics
 from sde_jax.interop.statistics_file import StatisticsFileError, write_reference
 from sde_jax.training.devices import data_mesh
 
@@ -30,7 +30,7 @@ def cache(tmp_path, monkeypatch):
 
 
 def of(network, data, split, **options):
-    return reference(network, data, split, mesh=data_mesh(), **options)
+    return compute_reference(network, data, split, mesh=data_mesh(), **options)
 
 
 def doubling(identity, dimension=64):

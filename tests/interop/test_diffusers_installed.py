@@ -67,7 +67,5 @@ def test_weights_of_published_sizes(tmp_path, settings):
         model = diffusers.UNet2DModel(**settings)
     model.save_config(tmp_path)
     read = read_network_settings(tmp_path / "config.json")
-    shapes = {
-        name: slot.shapes[0] for name, slot in slots(network_spec(read).build(), read).items()
-    }
+    shapes = {name: slot.shapes[0] for name, slot in slots(network_spec(read), read).items()}
     assert shapes == {name: tuple(value.shape) for name, value in model.state_dict().items()}

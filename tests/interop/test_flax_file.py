@@ -7,7 +7,7 @@ import pytest
 from flax import serialization
 
 from sde_jax.interop.errors import CheckpointFileError
-from sde_jax.interop.flax_file import read_flax_file
+from sde_jax.interop.flax_checkpoint import read_flax_file
 
 
 def test_nested_dicts_of_arrays(tmp_path):

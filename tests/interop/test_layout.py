@@ -13,12 +13,12 @@ import jax
 import jax.numpy as jnp
 import pytest
 from checkpoints import model_of, names_of, shape_of
+from flax.traverse_util import flatten_dict
 from published import read
 
 from sde_jax.interop.configurations import published, published_names
-from sde_jax.interop.gathering import flatten
-from sde_jax.interop.layout import layout_of
-from sde_jax.interop.module_list import module_list
+from sde_jax.interop.layout import layout_of, published_classes
+from sde_jax.interop.modules import modules
 from sde_jax.interop.published_model import PublishedModel
 
 KEPT = pathlib.Path(__file__).parents[1] / "data" / "parity" / "nets"
@@ -83,10 +83,18 @@ def test_published_counts(shared):
             layout = published_layout(name)
             sizes = [math.prod(tensor.shape) for tensor in layout]
             trained = [math.prod(tensor.shape) for tensor in layout if tensor.trainable]
-            modules = [module for module in module_list(published(name)) if module.listed]
-            ours = sum(sizes), sum(trained), len(layout), len(modules)
+            count = len(listed_classes(published(name)))
+            ours = sum(sizes), sum(trained), len(layout), count
             keys = ("parameters", "trainable", "tensors", "modules")
             assert ours == tuple(counts[key] for key in keys), name
+
+
+def listed_classes(model):
+    """PyTorch's classes of the modules in its list."""
+    spec = model.network_spec
+    classes = published_classes(spec)
+    listed = (module.kind for module in modules(spec, model.image_size) if module.listed)
+    return [classes.get(kind, kind) for kind in listed]
 
 
 def hold_to_order(path):
@@ -97,8 +105,7 @@ def hold_to_order(path):
     assert meta.get("parameters_order", names) == names
     assert [tensor.torch_name for tensor in layout] == names
     assert [tensor.torch_name for tensor in layout if tensor.trainable] == trained
-    modules = [module.kind for module in module_list(model) if module.listed]
-    assert modules == [row["type"] for row in meta["trace_rows"]]
+    assert listed_classes(model) == [row["type"] for row in meta["trace_rows"]]
 
 
 @pytest.mark.parametrize("path", sorted(KEPT.glob("*.npz")), ids=lambda path: path.stem)
@@ -153,7 +160,9 @@ def test_every_parameter_has_its_place_in_the_order_of_calls(seed):
     model = PublishedModel(nf=32, image_size=16, **settings)
     params, calls = calls_of(model)
     layout = [tensor for tensor in layout_of(model) if tensor.path is not None]
-    assert {t.path: t.shape for t in layout} == {p: leaf.shape for p, leaf in flatten(params)}
+    assert {t.path: t.shape for t in layout} == {
+        path: leaf.shape for path, leaf in flatten_dict(params).items()
+    }
     assert list(dict.fromkeys(tensor.path[0] for tensor in layout)) == calls
     for tensor in layout:
         assert math.prod(tensor.torch_shape) == math.prod(tensor.shape)

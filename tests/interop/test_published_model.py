@@ -93,6 +93,7 @@ def test_json_of_something_else(text, message):
         ({"centered": 1}, "`centered` must be true or false"),
         ({"category": 1}, "`category` must be text"),
         ({"ch_mult": [1, 2.0]}, "`ch_mult` must be integers"),
+        ({"ch_mult": [1, True]}, "`ch_mult` must be integers"),
         ({"ch_mult": ()}, "`multipliers` must be"),
         ({"fir_kernel": "1331"}, "`fir_kernel` must be integers"),
         ({"snr": math.inf}, "`snr` must be a finite number"),

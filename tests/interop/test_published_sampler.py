@@ -4,8 +4,9 @@ import dataclasses
 
 import pytest
 
+from sde_jax.interop.configurations import published
+from sde_jax.interop.published_model import PublishedModel
 from sde_jax.interop.published_sampler import published_sampler
-from sde_jax.interop.score_sde import PublishedModel, published
 from sde_jax.sampling import (
     Ancestral,
     BatchNormStep,

@@ -10,10 +10,10 @@ from checkpoints import flax_content, is_used, model_of, names_of, torch_content
 from flax import serialization
 from published import parameters_of, read
 
+from sde_jax.interop.errors import CheckpointFileError
+from sde_jax.interop.published_model import PublishedModel
 from sde_jax.interop.safetensors_file import write_safetensors
 from sde_jax.interop.score_sde import (
-    CheckpointFileError,
-    PublishedModel,
     load_checkpoint,
     load_weights,
     read_checkpoint,

@@ -143,7 +143,7 @@ def test_eight_devices_and_bfloat16(published, params):
 
 
 def test_what_is_refused():
-    with pytest.raises(ValueError, match="must be one of tensorflow, .*: got 'tf'"):
+    with pytest.raises(ValueError, match="must be one of tensorflow, .*: got preprocessing='tf'"):
         InceptionFeatures(preprocessing="tf")
     with pytest.raises(ValueError, match="1 or 3 channels: got an array of shape"):
         prepare(np.zeros((2, 32, 32, 4), np.uint8), "tensorflow")

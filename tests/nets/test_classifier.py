@@ -122,13 +122,16 @@ def test_what_it_cannot_take(key, shape, complaint):
 @pytest.mark.parametrize(
     ("fields", "complaint"),
     [
-        ({"classes": 1}, "`classes` must be at least 2: got 1"),
-        ({"features": 0}, "`features` must be at least 1: got 0"),
-        ({"channels": 6}, "`channels` must be a multiple of 4.*got 6"),
-        ({"channels": 0}, "`channels` must be a multiple of 4.*got 0"),
-        ({"multipliers": ()}, r"`multipliers` must be one or more positive integers.*got \(\)"),
+        ({"classes": 1}, "`classes` must be at least 2: got classes=1"),
+        ({"features": 0}, "`features` must be at least 1: got features=0"),
+        ({"channels": 6}, "`channels` must be a multiple of 4.*got channels=6"),
+        ({"channels": 0}, "`channels` must be a multiple of 4.*got channels=0"),
+        (
+            {"multipliers": ()},
+            r"`multipliers` must be one or more positive integers.*got multipliers=\(\)",
+        ),
         ({"multipliers": (1, 0)}, "`multipliers`"),
-        ({"dropout": 1.0}, r"`dropout` must lie in \[0, 1\): got 1.0"),
+        ({"dropout": 1.0}, r"`dropout` must lie in \[0, 1\): got dropout=1.0"),
     ],
 )
 def test_fields_out_of_range(fields, complaint):

@@ -79,7 +79,7 @@ def check_minimum(mean_loss, params, expected, key):
 def test_at_one_level_the_best_affine_denoiser_is_the_wiener_filter(key):
     """``m + v / (v + level^2) (y - m)``, of error ``v level^2 / (v + level^2)``."""
     level = 0.3
-    objective = DenoiserRegression(network=Affine(), told=True, **RANGE)
+    objective = DenoiserRegression(network=Affine(), noise_conditional=True, **RANGE)
 
     def mean_loss(params, key):
         key_data, key_noise = jax.random.split(key)
@@ -94,7 +94,7 @@ def test_at_one_level_the_best_affine_denoiser_is_the_wiener_filter(key):
 def test_told_the_level_the_wiener_filters_of_all_levels_are_best(key):
     """Error: the mean of ``v level^2 / (v + level^2)`` over the logarithm of the level."""
     objective = DenoiserRegression(
-        network=Wiener(), told=True, time_condition=LogNoiseLevel(), **RANGE
+        network=Wiener(), noise_conditional=True, time_condition=LogNoiseLevel(), **RANGE
     )
     expected = 0.5 * V * np.log((V + HIGH**2) / (V + LOW**2)) / np.log(HIGH / LOW)
     check_minimum(mean_loss_of(objective), {"gain": 1.0}, expected, key)
@@ -102,7 +102,7 @@ def test_told_the_level_the_wiener_filters_of_all_levels_are_best(key):
 
 def test_blind_the_best_gain_is_that_of_the_average_level(key):
     """Among ``f(y) = g y``, ``g = E x_0^2 / (E x_0^2 + E level^2)``, of error ``g E level^2``."""
-    objective = DenoiserRegression(network=Affine(), told=False, **RANGE)
+    objective = DenoiserRegression(network=Affine(), noise_conditional=False, **RANGE)
     square = MEAN**2 + V
     noise = (HIGH**2 - LOW**2) / (2 * np.log(HIGH / LOW))
     gain = square / (square + noise)
@@ -123,30 +123,30 @@ def mean_loss_of(objective):
 
 
 def test_the_network_is_told_the_logarithm_of_the_level():
-    """From 0 to 999; blind, always 0. Its output is the noise, in units of level or size."""
+    """Times run from 0 to 999; blind, they are 0. The output is the noise over level or size."""
     y, levels = jnp.full((3, 2), 4.0), jnp.asarray([LOW, np.sqrt(LOW * HIGH), HIGH])
-    told = DenoiserRegression(network=Seen(time=True), told=True, **RANGE)
-    times = (y - told.denoise({}, y, levels)) / levels[:, None]
+    conditional = DenoiserRegression(network=Seen(time=True), noise_conditional=True, **RANGE)
+    times = (y - conditional.denoise({}, y, levels)) / levels[:, None]
     np.testing.assert_allclose(times[:, 0], [0, 499.5, 999], rtol=1e-4, atol=1e-3)
-    blind = DenoiserRegression(network=Seen(time=True), told=False, **RANGE)
+    blind = DenoiserRegression(network=Seen(time=True), noise_conditional=False, **RANGE)
     np.testing.assert_array_equal(blind.denoise({}, y), y)
 
 
 def test_the_network_is_shown_data_of_about_unit_size():
     y, levels = jnp.asarray([[30.0, -40.0], [0.1, 0.2]]), jnp.asarray([2.0, 0.1])
-    told = DenoiserRegression(network=Seen(time=False), told=True, **RANGE)
-    shown = (y - told.denoise({}, y, levels)) / levels[:, None]
+    conditional = DenoiserRegression(network=Seen(time=False), noise_conditional=True, **RANGE)
+    shown = (y - conditional.denoise({}, y, levels)) / levels[:, None]
     np.testing.assert_allclose(shown, y / np.hypot(SCALE, levels)[:, None], rtol=1e-5)
     # sizes of y: sqrt((30^2 + 40^2) / 2) and sqrt((.1^2 + .2^2) / 2), beside .3
-    blind = DenoiserRegression(network=Seen(time=False), told=False, **RANGE)
+    blind = DenoiserRegression(network=Seen(time=False), noise_conditional=False, **RANGE)
     sizes = np.sqrt([[0.09 + 1250.0], [0.09 + 0.025]])
     shown = (y - blind.denoise({}, y)) / sizes
     np.testing.assert_allclose(shown, y / sizes, rtol=1e-5)
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_parts_are_the_whole_and_have_dropout_of_their_own(told, key):
-    objective = DenoiserRegression(network=Dropped(), told=told, **RANGE)
+@pytest.mark.parametrize("conditional", [True, False])
+def test_parts_are_the_whole_and_have_dropout_of_their_own(conditional, key):
+    objective = DenoiserRegression(network=Dropped(), noise_conditional=conditional, **RANGE)
     given = example_seeds(key, 6), data(key, 6)
     for deterministic in (True, False):
         whole = objective.losses({}, *given, deterministic=deterministic)
@@ -156,8 +156,8 @@ def test_parts_are_the_whole_and_have_dropout_of_their_own(told, key):
 
 
 def test_no_two_parts_drop_the_same(key):
-    """Of one number an example, with a gain that tells the losses of dropped ones by their size."""
-    objective = DenoiserRegression(network=Dropped(gain=1e6), told=False, **RANGE)
+    """One number per example; the gain makes the losses of dropped examples large."""
+    objective = DenoiserRegression(network=Dropped(gain=1e6), noise_conditional=False, **RANGE)
     given = example_seeds(key, 64), jnp.ones((64, 1))
     parts = [objective.losses({}, *part) > 1e6 for part in strided_parts(given, 2)]
     kept = np.stack(parts)
@@ -166,8 +166,8 @@ def test_no_two_parts_drop_the_same(key):
 
 
 def test_levels_are_drawn_evenly_in_their_logarithm(key):
-    """Of a denoiser that returns y, the loss is ``level^2 noise^2``; known quantiles of levels."""
-    objective = DenoiserRegression(network=Seen(time=True), told=False, **RANGE)
+    """The loss of the denoiser y is ``level^2 noise^2``; it shows the quantiles of the levels."""
+    objective = DenoiserRegression(network=Seen(time=True), noise_conditional=False, **RANGE)
     count = 2000
     losses = objective.losses({}, example_seeds(key, count), jnp.zeros((count, 400)))
     fractions = (jnp.log(jnp.sqrt(losses)) - np.log(LOW)) / np.log(HIGH / LOW)
@@ -185,7 +185,7 @@ def test_a_trained_denoiser_samples_the_data(key):
     """
     objective = DenoiserRegression(
         network=MLPSpec(width=32, depth=1).build(),
-        told=True,
+        noise_conditional=True,
         level_min=0.02,
         level_max=5.0,
         data_deviation=DEVIATION,
@@ -213,11 +213,12 @@ def test_a_trained_denoiser_samples_the_data(key):
     np.testing.assert_allclose(x.std(axis=0), 5.0 * left, rtol=0.1)
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_a_denoiser_is_a_pytree_of_its_parameters(told):
-    objective, traces = DenoiserRegression(network=Affine(), told=told, **RANGE), []
+@pytest.mark.parametrize("conditional", [True, False])
+def test_a_denoiser_is_a_pytree_of_its_parameters(conditional):
+    objective = DenoiserRegression(network=Affine(), noise_conditional=conditional, **RANGE)
+    traces = []
     sde, t = SDES["vp"], jnp.asarray(0.5)
-    adapter = DenoiserScore if told else BlindDenoiserScore
+    adapter = DenoiserScore if conditional else BlindDenoiserScore
 
     def evaluate(score, x):
         traces.append(None)
@@ -229,7 +230,7 @@ def test_a_denoiser_is_a_pytree_of_its_parameters(told):
     for gain in (0.0, 1.0):
         params = {"gain": jnp.asarray(gain), "shift": jnp.asarray(0.1)}
         score = adapter(objective.denoiser(params), sde)
-        residual = objective.denoise(params, y, level if told else None) - y
+        residual = objective.denoise(params, y, level if conditional else None) - y
         expected = residual * sde.alpha(t) / sde.sigma(t) ** 2
         np.testing.assert_allclose(compiled(score, x), expected, rtol=1e-4)
     assert len(traces) == 1
@@ -237,19 +238,21 @@ def test_a_denoiser_is_a_pytree_of_its_parameters(told):
 
 def test_parameters_are_the_networks(key):
     network = MLPSpec(width=8, depth=1).build()
-    objective = DenoiserRegression(network=network, told=True, **RANGE)
+    objective = DenoiserRegression(network=network, noise_conditional=True, **RANGE)
     expected = network.init(key, jnp.zeros((1, 2)), jnp.zeros(1))["params"]
     jax.tree.map(np.testing.assert_array_equal, objective.init(key, (2,)), expected)
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_a_denoiser_that_is_told_too_much_or_too_little_says_so(told):
-    denoiser = NetworkDenoiser({}, DenoiserRegression(network=Seen(time=True), told=told, **RANGE))
+@pytest.mark.parametrize("conditional", [True, False])
+def test_a_level_too_much_or_too_little_is_refused(conditional):
+    network = Seen(time=True)
+    objective = DenoiserRegression(network=network, noise_conditional=conditional, **RANGE)
+    denoiser = NetworkDenoiser({}, objective)
     y = jnp.ones((1, 2))
-    arguments = (y,) if told else (y, jnp.ones(1))
-    given = "none" if told else "one"
+    arguments = (y,) if conditional else (y, jnp.ones(1))
+    rule = "given" if conditional else "omitted"
     with pytest.raises(
-        ValueError, match=rf"^`level` must be given exactly if told={told}: got {given}\.$"
+        ValueError, match=rf"^`level` must be {rule} for noise_conditional={conditional}\.$"
     ):
         denoiser(*arguments)
 
@@ -264,4 +267,4 @@ def test_a_denoiser_that_is_told_too_much_or_too_little_says_so(told):
 )
 def test_wrong_settings_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
-        DenoiserRegression(network=Affine(), told=True, **{**RANGE, **settings})
+        DenoiserRegression(network=Affine(), noise_conditional=True, **{**RANGE, **settings})

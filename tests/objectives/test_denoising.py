@@ -39,7 +39,7 @@ PARAMETERIZATIONS = [
 
 
 class ExactGaussian(nn.Module):
-    """What predicts best on N(MEAN, DEVIATION^2), times ``gain`` plus ``shift``, told t itself."""
+    """The best prediction for N(MEAN, DEVIATION^2), times ``gain`` plus ``shift``; time is t."""
 
     sde: LinearSDE
     parameterization: object

@@ -25,7 +25,7 @@ each_reduction = pytest.mark.parametrize("reduction", REDUCTIONS)
 
 
 class Replay(nn.Module):
-    """Returns what it is told."""
+    """Returns its input."""
 
     @nn.compact
     def __call__(self, x, time, condition=None, *, deterministic):

@@ -110,7 +110,7 @@ class Spelled(nn.Module):
 
 @each_name
 def test_the_network_sees_alpha_x0_plus_sigma_noise(name, key):
-    """At each time the residual over sigma is unit noise that x0 knows nothing of, n = 8192."""
+    """The residual over sigma is unit noise at each time, independent of x0, n = 8192."""
     process, (key_data, key_loss) = oracles.PROCESSES[name], jax.random.split(key)
     model = ClassifierModel(
         network=Spelled(),

@@ -86,7 +86,7 @@ def lopsided(key, *shape):
 
 
 def trace_and_square(score, x, t):
-    """Of the score of each example alone, by its whole Jacobian in reverse mode."""
+    """Returns tr J and |score|^2 of each example from its whole Jacobian, in reverse mode."""
 
     def one(x, t):
         jacobian = jax.jacrev(lambda x: score(x[None], t[None])[0])(x)
@@ -160,7 +160,7 @@ def differences():
 
 @pytest.mark.parametrize("name", [*VARIANTS, "denoising"], ids=str)
 def test_losses_and_gradients_have_the_expectation_of_the_implicit(name, differences):
-    """Less the weight, for denoising: 65,536 examples, each number within 5 standard errors."""
+    """Denoising exceeds it by the weight. 65,536 examples, within 5 standard errors."""
     loss, gradients = differences[name]
     numbers = [loss.reshape(BATCHES, 1)]
     numbers += [leaf.reshape(BATCHES, -1) for leaf in jax.tree.leaves(gradients)]

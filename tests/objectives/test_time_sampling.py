@@ -126,7 +126,7 @@ def test_discrete_times_are_those_of_the_levels_alike(levels, key):
 
 @each_sde
 def test_log_normal_noise_has_that_law_in_every_process(sde, key):
-    """Of noise_to_signal, beyond the ends of the process, too; nothing is weighted."""
+    """The law of noise_to_signal, also beyond the ends of the process; the importance is 1."""
     times = LogNormalNoise(mean=-1.0, deviation=2.0)
     t, importance = times(example_seeds(key, 2000), sde)
     standardized = (np.log(sde.noise_to_signal(t)) + 1.0) / 2.0

@@ -102,7 +102,7 @@ def test_a_finished_run_is_left_alone(classifier_training):
         (
             Dots(classes=5),
             [],
-            "`classes` must be 5 or more, as the data's labels: got 3",
+            "`classes` must be at least 5, as many as the data have: got 3",
         ),
         (Dots(), ["--training.sample-every", 5], "`sample_every` must be 0 if"),
         (Dots(), ["--network.multipliers", 1, 1, 1], "levels of `multipliers` need a height"),

@@ -4,7 +4,9 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import digits_ddpm, mnist_ddpm, mnist_ddpm_narrow
+from experiments.digits import digits_ddpm
+from experiments.mnist import mnist_ddpm
+from experiments.mnist_narrow import mnist_ddpm_narrow
 from sde_jax.randomness import example_seeds
 
 EXPERIMENTS = [make() for make in (mnist_ddpm, mnist_ddpm_narrow, digits_ddpm)]

@@ -13,14 +13,10 @@ from in_process import contents, refusal, succeed
 
 from sde_jax.command_line.exporting import published_state
 from sde_jax.data import ArraySource, DataSpec, Folder
+from sde_jax.interop.configurations import published_names
+from sde_jax.interop.published_model import PublishedModel
 from sde_jax.interop.safetensors_file import read_safetensors
-from sde_jax.interop.score_sde import (
-    PublishedModel,
-    load_checkpoint,
-    load_weights,
-    published_names,
-    read_checkpoint,
-)
+from sde_jax.interop.score_sde import load_checkpoint, load_weights, read_checkpoint
 from sde_jax.interop.torch_file import read_torch_file
 from sde_jax.recipes import published as published_experiments
 from sde_jax.recipes.named import Named
@@ -164,7 +160,7 @@ def test_our_own_runs_are_described_in_published_terms_where_they_can_be(
     theirs = load_checkpoint(results["out"], model)
     np.testing.assert_array_equal(theirs(x, 0.3), score(x, 0.3))
     line = refusal("export", ring_run, "--format", "score-sde", "--out", tmp_path / "r.pth")
-    assert "--format score-sde does not apply to ring: only networks for images" in line
+    assert "--format score-sde does not apply to ring: published networks are of" in line
 
 
 def test_what_cannot_be_imported_leaves_nothing(tmp_path, runs):

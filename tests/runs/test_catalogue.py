@@ -16,7 +16,7 @@ from in_process import refusal, run_command, succeed
 from experiments.reproduction.order import study_names
 from sde_jax.data.scaling import ImageScaling
 from sde_jax.data.source import Batch
-from sde_jax.interop.score_sde import published_names
+from sde_jax.interop.configurations import published_names
 from sde_jax.recipes import ConfigurationError, Named, Trainable
 from sde_jax.recipes.definition_file import import_file
 from sde_jax.runs import catalogue
@@ -251,7 +251,7 @@ def test_a_file_that_is_not_there_or_shadows_a_module_is_refused(own_modules, tm
         assert f"{file} shadows the module {name!r} of " in line
         assert line.endswith(": rename the file.")
     file = write(tmp_path / "not-a-name.py", "def mine(): ...")
-    assert "'not-a-name' is no name of a module" in refusal("train", f"{file}:mine")
+    assert "'not-a-name' is not a module name" in refusal("train", f"{file}:mine")
     file = write(tmp_path / "several.py", "def one(): ...\ndef two(): ...")
     assert f"there are {file}:one, {file}:two." in refusal("train", file)
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from in_process import succeed
 
-from experiments import digits_vp
-from experiments.digits import digits_ve
+from experiments import digits
+from experiments.digits import digits_ve, digits_vp
 from sde_jax.data import Batch
-from sde_jax.interop.score_sde import published_names
+from sde_jax.interop.configurations import published_names
 from sde_jax.objectives import DiscreteTimes, EDMWeighting, LogNormalNoise, MinSNRWeighting
 from sde_jax.recipes import serialization
 from sde_jax.recipes.matching import Denoising

@@ -312,7 +312,7 @@ def test_wrong_settings_are_refused():
         sampler(None)
     with pytest.raises(ValueError, match=r"^`frames` must not be negative: got frames=-1\.$"):
         sampler(EulerMaruyama(), frames=-1)
-    message = r"^`end` must be one of denoised, mean, state: got end=noisy\.$"
+    message = r"^`end` must be one of denoised, mean, state: got end='noisy'\.$"
     with pytest.raises(ValueError, match=message):
         sampler(EulerMaruyama(), end="noisy")
 

@@ -197,5 +197,5 @@ def test_each_state_may_have_a_time_of_its_own(move, sde):
 
 
 def test_an_unknown_variance_is_refused():
-    with pytest.raises(ValueError, match=r"^`variance` must be .posterior. or .beta.: got "):
+    with pytest.raises(ValueError, match=r"^`variance` must be one of posterior, beta: got "):
         Ancestral(variance="alpha")

@@ -31,7 +31,7 @@ def test_errors_of_the_settings(field, value):
     with pytest.raises(ValueError) as error:
         changed(**{field: value})
     assert str(error.value).startswith(f"`{field}` must ")
-    assert str(error.value).endswith(f": got {field}={value}")
+    assert str(error.value).endswith(f": got {field}={value}.")
 
 
 def test_the_best_needs_evaluations():

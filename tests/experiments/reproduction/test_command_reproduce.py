@@ -4,11 +4,10 @@ import json
 import shutil
 
 import pytest
-from experiments.reproduction.course import FULL_SIZE, study_names
 from in_process import refusal, reproduce, run_experiments
 
 from experiments import questions
-from experiments.reproduction.order import ORDER
+from experiments.reproduction.order import FULL_SIZE, ORDER, study_names
 from experiments.studies.nearest import NearestImages
 from experiments.studies.reports import Accuracy
 from sde_jax.command_line import main as command
@@ -74,7 +73,7 @@ def test_what_is_there_is_neither_trained_nor_measured_again(folder, monkeypatch
     def again(*_):
         pytest.fail("it was there")
 
-    monkeypatch.setattr("experiments.reproduction.training.run", again)
+    monkeypatch.setattr("experiments.reproduction.training.train_experiment", again)
     monkeypatch.setattr(NearestImages, "measure", again)
     monkeypatch.setattr(Accuracy, "measure", again)
     monkeypatch.setattr("sde_jax.runs.generation.batch_drawer", lambda *_: again)
@@ -131,7 +130,9 @@ def test_a_training_that_is_stopped_says_how_to_go_on(folder, monkeypatch):
     stopped = TrainResult(
         state=None, step=1, stopped=True, held_out_loss=None, seconds=1.0, images_per_second=1.0
     )
-    monkeypatch.setattr("experiments.reproduction.training.run", lambda *_, **__: stopped)
+    monkeypatch.setattr(
+        "experiments.reproduction.training.train_experiment", lambda *_, **__: stopped
+    )
     outcome = run_experiments("digits_vae", *arguments(folder))
     assert outcome.code == 2
     said = "error: digits_vae stopped at step 1: the same command continues it"

@@ -9,14 +9,14 @@ import pytest
 from experiments.questions import digits_nearest
 from experiments.studies import nearest
 from sde_jax.data import Digits
-from sde_jax.evaluation.examples import examples
+from sde_jax.evaluation.examples import read_examples
 
 STUDY = dataclasses.replace(digits_nearest(), count=40)
 
 
 @pytest.fixture
 def training():
-    return np.concatenate([part.data for part in examples(Digits().load(), "train")])
+    return np.concatenate([part.data for part in read_examples(Digits().load(), "train")])
 
 
 def measured(reproduced, tmp_path, monkeypatch, samples):
@@ -40,7 +40,7 @@ def test_distances_in_pixels_are_euclidean(reproduced, tmp_path, monkeypatch, tr
     shifted = training[:40] + 0.01
     found = measured(reproduced, tmp_path, monkeypatch, shifted)
     assert found["median_distance"]["pixels"]["samples"] == pytest.approx(0.08, rel=1e-3)
-    held_out = next(examples(Digits().load(), "test", count=40, batch_size=40)).data
+    held_out = next(read_examples(Digits().load(), "test", count=40, batch_size=40)).data
     gaps = np.linalg.norm((held_out[:, None] - training[None]).reshape(40, -1, 64), axis=2)
     expected = np.median(gaps.min(axis=1))
     assert found["median_distance"]["pixels"]["held_out"] == pytest.approx(expected, rel=1e-4)

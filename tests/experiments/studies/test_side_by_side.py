@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import numpy as np
 import PIL.Image
 import pytest
@@ -41,7 +42,7 @@ def test_three_samplers_are_drawn_and_measured(reproduced, tmp_path, brief):
 
 def test_training_images_are_at_no_distance(reproduced, tmp_path, brief, monkeypatch):
     def training(self, run, sampler):
-        batch = next(run.source.batches(side_by_side.jax.random.key(0), "train", 1000))
+        batch = next(run.source.batches(jax.random.key(0), "train", 1000))
         images = np.asarray(run.layout.scaling.to_unit(batch.x))
         return images, {"sampler": sampler, "evaluations": 0.0, "seconds_per_image": 0.0}
 

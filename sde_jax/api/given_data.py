@@ -1,0 +1,66 @@
+"""Arrays of the user's as a source of data."""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+
+from sde_jax.arrays import Array, PRNGKeyArray
+from sde_jax.data import Batch, DataSource, DeviceRows, ImageScaling, Layout, RowSource
+from sde_jax.data.transform import DequantizeAndFlip, Transform
+
+__all__ = ["GIVEN", "source_of"]
+
+GIVEN = "given"
+"""The one split of such a source."""
+
+
+@dataclass(frozen=True)
+class _Unchanged:
+    """The transform of points, which are in model coordinates already."""
+
+    def sample(self, key: PRNGKeyArray, point: Array, label: Array | None = None) -> Batch:
+        """Returns the point."""
+        return Batch(point, label)
+
+
+def source_of(data: np.ndarray, layout: Layout) -> DataSource:
+    """Builds the source of these examples alone, in the order given.
+
+    Args:
+      data: integer grey levels ``[count, height, width, channels]`` for images, floats for points.
+      layout: shape and scaling of the examples.
+
+    Raises:
+      ValueError: if shape, type or range of the data are not those of the layout.
+    """
+    if data.shape[1:] != layout.shape or not len(data):
+        wanted = ", ".join(map(str, ("count", *layout.shape)))
+        raise ValueError(f"`data` must have the shape [{wanted}]: got {list(data.shape)}.")
+    transform: Transform
+    if isinstance(layout.scaling, ImageScaling):
+        _check_levels(data, layout.scaling.levels)
+        rows, transform = data.astype(np.int32), DequantizeAndFlip(scaling=layout.scaling)
+    elif np.isrealobj(data) and np.issubdtype(data.dtype, np.number):
+        rows, transform = data.astype(jnp.float32), _Unchanged()
+    else:
+        raise ValueError(f"`data` must be real numbers: got {data.dtype}.")
+    return RowSource(
+        {GIVEN: DeviceRows(rows, None)},
+        transform,
+        transform,
+        shape=layout.shape,
+        scaling=layout.scaling,
+    )
+
+
+def _check_levels(data: np.ndarray, levels: int) -> None:
+    """Raises ValueError unless the data are grey levels."""
+    rule = f"`data` must be integer grey levels from 0 to {levels - 1}"
+    if not np.issubdtype(data.dtype, np.integer):
+        raise ValueError(
+            f"{rule}: got {data.dtype}. For images in [0, 1]: "
+            f"`np.rint(images * {levels - 1}).astype(int)`."
+        )
+    if data.min() < 0 or data.max() >= levels:
+        raise ValueError(f"{rule}: got {data.min()} to {data.max()}.")

@@ -1,0 +1,167 @@
+"""`fit`: it trains, continues after a kill, opens what is finished, and refuses what it cannot."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from in_process import succeed
+
+import sde_jax
+from experiments.ring import ring
+from sde_jax.api import fitting
+from sde_jax.data import ArrayFile, DataNotFoundError, held_out_splits
+from sde_jax.recipes import LikelihoodSettings
+from sde_jax.training import RunExistsError
+from sde_jax.training.metrics_log import MetricsLog
+
+STEPS = 4
+SECONDS = fitting._seconds
+
+
+def images_of(seed, count=40):
+    """Images of two grey levels."""
+    return (np.random.default_rng(seed).random((count, 8, 8, 1)) < 0.3).astype(np.uint8) * 200
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """A small network, four updates, and no timing of them."""
+    usual = fitting._default_experiment
+
+    def experiment(data, train_count):
+        whole = usual(data, train_count)
+        network = dataclasses.replace(
+            whole.network, channels=8, multipliers=(1,), attention_resolutions=()
+        )
+        likelihood = LikelihoodSettings(t_min=0.01, tolerance=0.3)
+        return dataclasses.replace(whole, network=network, likelihood=likelihood)
+
+    monkeypatch.setattr(fitting, "_default_experiment", experiment)
+    monkeypatch.setattr(fitting, "LEAST_STEPS", STEPS)
+    monkeypatch.setattr(fitting, "_seconds", lambda *_: (0.0, 1e6))
+
+
+class Killed(BaseException):
+    """The end of the process."""
+
+
+def killed_in(monkeypatch, owner, name, *, after):
+    """Lets a function end the process at its call after so many ones."""
+    calls, usual = [], getattr(owner, name)
+
+    def call(*args, **options):
+        if len(calls) == after:
+            raise Killed
+        calls.append(name)
+        return usual(*args, **options)
+
+    monkeypatch.setattr(owner, name, call)
+
+
+def test_killed_and_called_again_it_ends_as_if_it_never_was(tmp_path, monkeypatch):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    images = images_of(0)
+    run = sde_jax.fit(images, workdir=whole, minutes=0.01)
+    assert (run.name, run.step) == ("fit", STEPS)
+    for owner, name, after in (
+        (fitting, "_sized", 0),
+        (ArrayFile, "write", 0),
+        (MetricsLog, "write", 5),
+    ):
+        with monkeypatch.context() as patch:
+            killed_in(patch, owner, name, after=after)
+            with pytest.raises(Killed):
+                sde_jax.fit(images, workdir=killed, minutes=0.01)
+    moved = killed.rename(tmp_path / "moved")
+    again = sde_jax.fit(images, workdir=moved, minutes=0.01)
+    jax.tree.map(np.testing.assert_array_equal, again.params, run.params)
+    check_finished(moved, images, monkeypatch)
+    check_commands(moved)
+
+
+def check_finished(folder, images, monkeypatch):
+    """A finished run is opened; other images are refused."""
+    with monkeypatch.context() as patch:
+        killed_in(patch, fitting, "_sized", after=0)
+        assert sde_jax.fit(images, workdir=folder).step == STEPS
+        with pytest.raises(ValueError, match="holds a run on other data: give another `workdir`"):
+            sde_jax.fit(images_of(1), workdir=folder)
+
+
+def check_commands(folder):
+    """The commands take the run, which was moved."""
+    assert succeed("sample", folder, "--count", 2, "--steps", 2)["step"] == STEPS
+    assert succeed("likelihood", folder, "--count", 2)["count"] == 2
+    assert succeed("watch", folder)["state"] == "finished"
+
+
+def test_a_tenth_is_held_out():
+    images = np.arange(30).astype(np.uint8).reshape(30, 1, 1, 1)
+    splits = held_out_splits(images)
+    assert {name: len(rows) for name, rows in splits.items()} == {"train": 27, "test": 3}
+    together = np.concatenate([*splits.values()]).ravel()
+    np.testing.assert_array_equal(np.sort(together), np.arange(30))
+    np.testing.assert_array_equal(held_out_splits(images)["test"], splits["test"])
+
+
+def test_a_run_reads_its_own_file_and_no_other_images(tmp_path):
+    splits = held_out_splits(images_of(0))
+    data = ArrayFile.of(splits, tmp_path / "there" / "data.npz")
+    assert data.in_run(tmp_path) == data
+    with pytest.raises(DataNotFoundError, match=r"data.npz cannot be read"):
+        data.load()
+    dataclasses.replace(data, path=str(tmp_path / "data.npz")).write(splits)
+    found = data.in_run(tmp_path)
+    np.testing.assert_array_equal(found.load().images["test"], splits["test"])
+    assert found.layout().shape == (8, 8, 1)
+    with pytest.raises(DataNotFoundError, match="holds other images than the run was trained on"):
+        dataclasses.replace(found, sha256="0").load()
+
+
+def test_the_updates_fit_into_the_minutes(monkeypatch):
+    """The second compilation and a share for evaluations are left out of them."""
+    monkeypatch.setattr(fitting, "_seconds", lambda *_: (10.0, 0.5))
+    monkeypatch.setattr(fitting.time, "perf_counter", lambda: 100.0)
+    experiment = fitting._default_experiment(
+        ArrayFile.of(held_out_splits(images_of(0)), fitting.Path("x")), 36
+    )
+    training = fitting._sized(experiment, held_out_splits(images_of(0)), 685.0).training
+    assert training.steps == (685 - 100 - 10) / 1.15 / 0.5
+    assert training.checkpoint_every == 120
+
+
+def test_updates_are_timed():
+    experiment = dataclasses.replace(
+        ring(), training=dataclasses.replace(ring().training, batch_size=16)
+    )
+    timing = SECONDS(experiment, experiment.data.load())
+    assert timing[0] > timing[1] > 0
+
+
+@pytest.mark.parametrize(
+    ("images", "minutes", "complaint"),
+    [
+        (np.zeros((30, 8, 8, 1)), 1, "must be uint8 .* got float64"),
+        (np.zeros((30, 8, 8), np.uint8), 1, r"with 1 or 3 channels: got uint8 \[30, 8, 8\]"),
+        (np.zeros((30, 8, 8, 2), np.uint8), 1, "with 1 or 3 channels"),
+        (np.zeros((30, 8, 12, 1), np.uint8), 1, "must be square, .* got 8x12. Pad or crop them"),
+        (np.zeros((30, 10, 10, 1), np.uint8), 1, "a multiple of 4: got 10x10"),
+        (np.zeros((30, 4, 4, 1), np.uint8), 1, "at least 8 .* got 4x4"),
+        (np.zeros((19, 8, 8, 1), np.uint8), 1, "`images` must be at least 20: got 19"),
+        (np.zeros((30, 8, 8, 1), np.uint8), 0, "`minutes` must be positive and finite: got"),
+        (np.zeros((30, 8, 8, 1), np.uint8), np.nan, "`minutes` must be positive and finite"),
+    ],
+)
+def test_images_that_cannot_be_fitted(tmp_path, images, minutes, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        sde_jax.fit(images, workdir=tmp_path / "run", minutes=minutes)
+    assert not (tmp_path / "run").exists()
+
+
+def test_folders_of_others_are_refused(tmp_path, ring_run):
+    (tmp_path / "mine").write_text("mine")
+    with pytest.raises(RunExistsError, match="is not empty and holds no run"):
+        sde_jax.fit(images_of(0), workdir=tmp_path)
+    with pytest.raises(ValueError, match="holds a run on other data"):
+        sde_jax.fit(images_of(0), workdir=ring_run)
