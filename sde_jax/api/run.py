@@ -156,7 +156,7 @@ class Run:
                 draw, run.params, key=key, count=count, batch_size=batch_size, mesh=data_mesh()
             )
         )
-        return samples._replace(x=np.asarray(self.layout.scaling.to_unit(samples.x)))
+        return samples._replace(x=jax.device_get(self.layout.scaling.to_unit(samples.x)))
 
     def likelihood(
         self,
