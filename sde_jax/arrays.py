@@ -7,23 +7,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
-__all__ = [
-    "Array",
-    "Bool",
-    "Examples",
-    "Float",
-    "Int",
-    "Key",
-    "Keys",
-    "PRNGKeyArray",
-    "PerExample",
-    "PyTree",
-    "expand_like",
-    "pytree",
-    "strided_parts",
-    "sum_except_batch",
-]
-
 PyTree = Any
 Examples = Float[Array, "batch *shape"]
 PerExample = Float[Array, "batch"]
