@@ -13,20 +13,6 @@ from sde_jax.arrays import Array, PyTree
 from sde_jax.nets import NCSNppSpec
 from sde_jax.training import Learner, TrainState
 
-__all__ = [
-    "M",
-    "Inputs",
-    "S",
-    "Size",
-    "compile_evaluation",
-    "compute_dtype",
-    "example_inputs",
-    "initial_state",
-    "on_cpu",
-    "output_difference",
-    "random_parameters",
-]
-
 OUTPUT_TOLERANCE = {"float32": 1e-4, "bfloat16": 5e-2}
 """Largest difference of two equal computations, in standard deviations of the output."""
 

@@ -18,8 +18,6 @@ from sde_jax.sampling import draw_prior
 from sde_jax.score import Score, denoised
 from sde_jax.sde import LinearSDE
 
-__all__ = ["SPACINGS", "denoiser", "draw", "prior_noise", "scheduler"]
-
 SPACINGS: Mapping[str, Mapping[str, Any]] = {
     "by default": {},
     "timesteps, to sigma_min": {"final_sigmas_type": "sigma_min"},

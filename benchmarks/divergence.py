@@ -20,8 +20,6 @@ from sde_jax.arrays import Array
 from sde_jax.score import NetworkScore
 from sde_jax.sde import probability_flow_drift
 
-__all__ = ["rows"]
-
 SHAPE = (8, 8, 1)
 PROBES = 4
 

@@ -11,8 +11,6 @@ from sde_jax.arrays import Array, sum_except_batch
 from sde_jax.score import Score
 from sde_jax.sde import LinearSDE, probability_flow_drift
 
-__all__ = ["host_likelihood"]
-
 
 def host_likelihood(
     score: Score, sde: LinearSDE, x: Array, probes: Array, t_min: float

@@ -33,8 +33,6 @@ from sde_jax.runs import ScoreRun, fixed_steps, open_run
 from sde_jax.score import MixtureScore, Score
 from sde_jax.training import data_mesh
 
-__all__ = ["rows"]
-
 SDE, T_MIN = digits_vp().sde, Likelihood().t_min
 TOLERANCES = tuple(10 ** (-k / 4) for k in range(10, 21))
 """Tolerances that are tried, from 3e-3 to 1e-5."""

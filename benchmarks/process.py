@@ -14,8 +14,6 @@ from typing import Any, NamedTuple
 from benchmarks.row import BenchmarkOptions, Row
 from sde_jax import training
 
-__all__ = ["Environment", "Failure", "run_in_process"]
-
 PEERS = ("scipy", "torch", "diffusers")
 
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["BenchmarkOptions", "Row", "Spread", "not_installed", "spread"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkOptions:

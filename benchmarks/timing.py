@@ -8,16 +8,6 @@ import jax
 
 from benchmarks.row import Spread, spread
 
-__all__ = [
-    "CompiledProgram",
-    "PairedTimes",
-    "compile_program",
-    "fastest",
-    "per_second",
-    "time_call",
-    "time_pairs",
-]
-
 
 class CompiledProgram(NamedTuple):
     """A program compiled by XLA, with its costs."""

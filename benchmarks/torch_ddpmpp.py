@@ -17,8 +17,6 @@ from torch import Tensor, nn
 from sde_jax.arrays import PyTree
 from sde_jax.nets import NCSNppSpec
 
-__all__ = ["TorchDDPMpp", "weights_of"]
-
 
 def group_norm(channels: int) -> nn.GroupNorm:
     """Builds a group normalization with a quarter of the channels as groups, at most 32."""

@@ -13,8 +13,6 @@ from benchmarks.ddpmpp import Inputs, Size
 from benchmarks.torch_ddpmpp import TorchDDPMpp, weights_of
 from sde_jax.sde import VP
 
-__all__ = ["Variant", "evaluation", "gradient_difference", "training_step", "variants"]
-
 
 class Variant(NamedTuple):
     """A way to run the network."""

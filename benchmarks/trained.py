@@ -20,8 +20,6 @@ from sde_jax.runs import ScoreRun, draw_all, is_valid, open_run
 from sde_jax.sampling import Sampler
 from sde_jax.training import NotARunError, data_mesh
 
-__all__ = ["MissingRunError", "TrainedModel", "as_spread", "format_distance", "open_trained"]
-
 
 class MissingRunError(ValueError):
     """A trained run or its data do not exist; the message names the remedy."""

@@ -10,8 +10,6 @@ from sde_jax.arrays import Array
 from sde_jax.data import Batch
 from sde_jax.training import Learner, TrainState, update_options
 
-__all__ = ["TrainingStep", "check_loss_falls"]
-
 
 class TrainingStep:
     """Updates a learner on the same batch at each call and records the losses."""

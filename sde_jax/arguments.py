@@ -4,8 +4,6 @@ from typing import Annotated, Any
 
 import tyro
 
-__all__ = ["Switch", "UsageError", "check_counts", "check_seed", "option"]
-
 
 class UsageError(ValueError):
     """Arguments that are right one by one but cannot be served; the message is one line."""

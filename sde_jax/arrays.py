@@ -5,24 +5,12 @@ from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
-
-__all__ = [
-    "Array",
-    "Bool",
-    "Examples",
-    "Float",
-    "Int",
-    "Key",
-    "Keys",
-    "PRNGKeyArray",
-    "PerExample",
-    "PyTree",
-    "expand_like",
-    "pytree",
-    "strided_parts",
-    "sum_except_batch",
-]
+from jaxtyping import Array as Array
+from jaxtyping import Bool as Bool
+from jaxtyping import Float as Float
+from jaxtyping import Int as Int
+from jaxtyping import Key as Key
+from jaxtyping import PRNGKeyArray as PRNGKeyArray
 
 PyTree = Any
 Examples = Float[Array, "batch *shape"]

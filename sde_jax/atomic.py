@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-__all__ = ["TEMPORARY_SUFFIX", "whole_file", "write_json", "write_whole"]
-
 TEMPORARY_SUFFIX = ".tmp"
 
 

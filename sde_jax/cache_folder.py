@@ -3,8 +3,6 @@
 import os
 from pathlib import Path
 
-__all__ = ["cache_folder"]
-
 
 def cache_folder() -> Path:
     """Returns ``$XDG_CACHE_HOME/sde_jax``, or ``~/.cache/sde_jax``; it need not exist."""

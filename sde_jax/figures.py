@@ -23,19 +23,6 @@ from matplotlib.figure import Figure
 from sde_jax.arrays import Array, Float
 from sde_jax.atomic import whole_file
 
-__all__ = [
-    "COLOURS",
-    "curves",
-    "histogram",
-    "image_grid",
-    "image_panel",
-    "image_rows",
-    "point_frames",
-    "save_figure",
-    "trajectory",
-    "vector_field",
-]
-
 Images = Float[Array | np.ndarray, "count height width channels"]
 FilePath = str | os.PathLike[str]
 Points = Float[Array | np.ndarray, "count 2"]

@@ -9,8 +9,6 @@ from jax.interpreters.partial_eval import dce_jaxpr
 
 from sde_jax.arrays import PRNGKeyArray, PyTree
 
-__all__ = ["Network", "initialize"]
-
 
 class Network(Protocol):
     """The part of `flax.linen.Module` that a network must have."""

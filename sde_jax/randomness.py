@@ -12,8 +12,6 @@ from jax.typing import DTypeLike
 
 from sde_jax.arrays import Examples, Keys, PerExample, PRNGKeyArray
 
-__all__ = ["Seeds", "example_seeds", "unit_noise"]
-
 
 class Seeds(NamedTuple):
     """The seeds of the examples of a batch; see `example_seeds`."""

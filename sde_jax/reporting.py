@@ -5,8 +5,6 @@ import sys
 import jax
 from tqdm import tqdm
 
-__all__ = ["first_line", "report"]
-
 LIMIT = 200
 
 

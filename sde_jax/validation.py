@@ -3,8 +3,6 @@
 import dataclasses
 from typing import Any, Literal, get_args, get_origin
 
-__all__ = ["require", "require_at_least", "require_choices", "require_positive"]
-
 
 def require(spec: Any, fields: str, holds: bool, rule: str) -> None:
     """Raises an error such as "`steps` must be at least 1: got steps=0." unless a rule holds.

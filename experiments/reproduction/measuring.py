@@ -15,8 +15,6 @@ from sde_jax.atomic import write_json
 from sde_jax.recipes import to_config
 from sde_jax.training import environment, normal
 
-__all__ = ["measured", "reproduce_study"]
-
 
 def reproduce_study(name: str, paths: Paths, trained: Mapping[str, Result]) -> Result:
     """Measures a study and copies its pictures.

@@ -3,8 +3,6 @@
 from experiments.studies.study import Study
 from sde_jax.runs import definitions
 
-__all__ = ["FULL_SIZE", "ORDER", "find_study", "study_names"]
-
 FULL_SIZE = (
     *("mnist_vp", "mnist_ddpm", "mnist_vae", "mnist_gan", "mnist_flow", "mnist_latent"),
     *("mnist_conditional", "mnist_full_comparison", "cifar10_vp", "cifar10_subvp", "cifar10_ve"),

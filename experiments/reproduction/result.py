@@ -11,8 +11,6 @@ from typing import Any, Self
 from sde_jax.atomic import write_json
 from sde_jax.training import RunError
 
-__all__ = ["Result", "computer", "revision"]
-
 Environment = Mapping[str, Any]
 """See `sde_jax.training.versions.environment`."""
 

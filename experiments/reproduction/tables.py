@@ -19,8 +19,6 @@ from sde_jax.atomic import whole_file
 from sde_jax.evaluation import WORDING, markdown_table, with_error
 from sde_jax.runs import find
 
-__all__ = ["read_results", "rewrite_tables", "with_tables"]
-
 BLOCK = re.compile(
     r"(<!-- (reproduced|findings|report): ([\w/ ]+) -->\n).*?(<!-- end -->)", re.DOTALL
 )

@@ -14,8 +14,6 @@ from sde_jax.recipes import Generative, Named, Trainable
 from sde_jax.runs import find, open_generative, train_experiment, training_seconds
 from sde_jax.training import NotARunError, RunDirectory, RunError, data_mesh, normal, saved_steps
 
-__all__ = ["reproduce_experiment"]
-
 
 def reproduce_experiment(name: str, paths: Paths) -> Result:
     """Trains an experiment, unless its run is finished, and measures it.

@@ -16,8 +16,6 @@ from sde_jax.recipes import QUESTIONS, Conditional
 from sde_jax.runs import draw_all, open_run_of
 from sde_jax.training import data_mesh
 
-__all__ = ["Answers"]
-
 ANSWERS = 4
 SHOWN = 10
 BATCH_SIZE = 256

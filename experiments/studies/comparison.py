@@ -22,8 +22,6 @@ from sde_jax.evaluation import (
 from sde_jax.runs import open_generative, training_seconds
 from sde_jax.training import data_mesh
 
-__all__ = ["Comparison"]
-
 METRICS = (
     *("mean_max_logit", "label_distance", "frechet_distance", "precision", "recall"),
     *("bits_per_dim", "bits_per_dim_bound"),

@@ -10,8 +10,6 @@ from sde_jax.evaluation import Drawn, usual_task
 from sde_jax.runs import GenerativeRun, batch_drawer, example_keys
 from sde_jax.training import data_mesh
 
-__all__ = ["kept_samples", "seconds_of", "seconds_per_image"]
-
 
 def kept_samples(run: GenerativeRun) -> Drawn:
     """Returns the samples of the run's usual evaluation."""

@@ -18,8 +18,6 @@ from sde_jax.evaluation import markdown_table
 from sde_jax.score import GaussianMixture
 from sde_jax.sde import VE, VP, CosineVP, LinearSDE, OrnsteinUhlenbeck, SubVP
 
-__all__ = ["SDES", "TIMES", "Forward", "mixture", "views"]
-
 Image = Float[Array, "height width channels"]
 
 SDES: dict[str, LinearSDE] = {

@@ -17,8 +17,6 @@ from sde_jax.arrays import Array, Float
 from sde_jax.atomic import whole_file
 from sde_jax.figures import save_figure
 
-__all__ = ["View", "draw_animation", "draw_figure"]
-
 EQUATION = (
     r"$\mathrm{d}x = a(t)\,x\,\mathrm{d}t + g(t)\,\mathrm{d}w$"
     r"   so that   $x_t = \alpha(t)\,x_0 + \sigma(t)\,\mathrm{noise}$"

@@ -20,8 +20,6 @@ from sde_jax.randomness import Seeds, example_seeds
 from sde_jax.recipes import Denoising, Implicit, ScoreExperiment, Sliced
 from sde_jax.sde import LinearSDE
 
-__all__ = ["FixedTime", "Gradient", "Matching", "estimate", "gradient_of", "gradients", "products"]
-
 Matching = Denoising | Sliced | Implicit
 Gradient = Callable[
     [PyTree, Seeds, Float[Array, "batch *shape"], SampledTimes], Float[Array, "parameters"]

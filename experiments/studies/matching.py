@@ -28,8 +28,6 @@ from sde_jax.objectives import TimeSampler
 from sde_jax.runs import ScoreRun, open_run, training_seconds
 from sde_jax.training import data_mesh, update_options
 
-__all__ = ["MatchingComparison"]
-
 SHOWN_METRICS = ("frechet_distance", "precision", "recall", "mean_max_logit", "bits_per_dim")
 SHOWN = 2000
 

@@ -11,8 +11,6 @@ from matplotlib.figure import Figure
 from sde_jax import figures
 from sde_jax.figures import COLOURS
 
-__all__ = ["draw_gradients", "draw_samples"]
-
 IMAGES = 36
 BINS = 60
 DATA_COLOUR = "#7f7f7f"

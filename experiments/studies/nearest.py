@@ -24,8 +24,6 @@ from sde_jax.metrics import nearest_neighbours
 from sde_jax.runs import open_generative
 from sde_jax.training import data_mesh
 
-__all__ = ["NearestImages"]
-
 SHOWN = 10
 NEIGHBOURS = 4
 METRICS = ("closer", "near")

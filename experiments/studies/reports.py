@@ -12,8 +12,6 @@ from sde_jax.data import Ring
 from sde_jax.evaluation import held_out_accuracy
 from sde_jax.recipes import Classifying, Conditional, DenoiserPrior, Named, Trainable
 
-__all__ = ["Accuracy", "report_of"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Accuracy(Report):

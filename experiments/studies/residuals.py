@@ -20,8 +20,6 @@ from sde_jax.runs import TrainedRun, draw_all, open_run_of
 from sde_jax.sampling import BlindAscent, Samples
 from sde_jax.training import data_mesh
 
-__all__ = ["Residuals"]
-
 COUNT = 512
 SHOWN = 36
 SUBTRACTIONS = 20

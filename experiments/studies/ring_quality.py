@@ -23,8 +23,6 @@ from sde_jax.runs import ScoreRun, draw_all, open_run
 from sde_jax.sampling import Samples
 from sde_jax.training import data_mesh
 
-__all__ = ["LIMITS", "RingQuality", "controls", "measures"]
-
 COUNT = 10_000
 SHOWN = 2000
 SHOWN_TIMES = (0.0, 0.005, 0.02, 0.06, 0.2, 1.0)

@@ -31,8 +31,6 @@ from sde_jax.runs import ScoreRun, batch_drawer, concatenate, example_keys, is_v
 from sde_jax.sampling import Samples
 from sde_jax.training import data_mesh
 
-__all__ = ["Samplers"]
-
 Point = Mapping[str, Any]
 
 BATCH_SIZE = 64

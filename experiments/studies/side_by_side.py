@@ -18,8 +18,6 @@ from sde_jax.recipes import SAMPLERS, SamplerName
 from sde_jax.runs import ScoreRun, draw_all, open_run
 from sde_jax.training import data_mesh
 
-__all__ = ["SideBySide"]
-
 SHOWN: tuple[SamplerName, ...] = ("em", "pc", "ode")
 REFERENCE = 2000
 """Number of training images that samples are compared with."""

@@ -8,8 +8,6 @@ from typing import Any
 
 from sde_jax.evaluation import markdown_table, with_error
 
-__all__ = ["Report", "Results", "Study"]
-
 Results = Mapping[str, Any]
 """Results of a study: plain values for JSON."""
 

@@ -34,8 +34,6 @@ from sde_jax.training import (
 )
 from sde_jax.training.compiled import Updates
 
-__all__ = ["fit", "train"]
-
 NAME = "fit"
 LEAST_IMAGES = 20
 LEAST_STEPS = 50

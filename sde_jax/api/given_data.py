@@ -9,8 +9,6 @@ from sde_jax.arrays import Array, PRNGKeyArray
 from sde_jax.data import Batch, DataSource, DeviceRows, ImageScaling, Layout, RowSource
 from sde_jax.data.transform import DequantizeAndFlip, Transform
 
-__all__ = ["GIVEN", "source_of"]
-
 GIVEN = "given"
 """The one split of such a source."""
 

@@ -30,8 +30,6 @@ from sde_jax.sampling import Samples
 from sde_jax.score import NetworkScore
 from sde_jax.training.devices import data_mesh
 
-__all__ = ["Run", "open_run"]
-
 BATCH_SIZE = 256
 PROGRAMS = 8
 """Number of samplers and of likelihoods of a run that stay compiled."""

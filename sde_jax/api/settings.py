@@ -7,8 +7,6 @@ from typing import Any, TypeVar
 from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.recipes.serialization import check_type, hints_of
 
-__all__ = ["sampler_settings", "with_settings"]
-
 Settings = TypeVar("Settings")
 
 

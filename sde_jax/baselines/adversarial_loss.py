@@ -10,8 +10,6 @@ import jax.numpy as jnp
 from sde_jax.arrays import Examples, Keys, PerExample, expand_like, sum_except_batch
 from sde_jax.baselines.checks import check_at_least
 
-__all__ = ["AdversarialLoss"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class AdversarialLoss:

@@ -20,9 +20,6 @@ from sde_jax.nets.blocks import GroupNorm, Image, ResidualBlock, convolution, pr
 from sde_jax.nets.resampling import downsample, upsample
 from sde_jax.randomness import unit_noise
 
-__all__ = ["AutoencoderSpec", "ImageDecoder", "ImageEncoder", "Posterior"]
-
-
 Latents = Float[Array, "batch *latent"]
 
 

@@ -1,7 +1,5 @@
 """Checks of hyperparameters and image sizes."""
 
-__all__ = ["check_at_least", "check_image", "check_multipliers", "check_width"]
-
 
 def check_at_least(spec: object, **minima: float) -> None:
     """Raises `ValueError` if a field of ``spec`` is less than its minimum."""

@@ -15,8 +15,6 @@ from sde_jax.randomness import Seeds
 from sde_jax.sampling import Sampler, Samples, draw_each
 from sde_jax.score import NetworkScore, ScoreModel
 
-__all__ = ["ConditionalDiffusion"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class ConditionalDiffusion:

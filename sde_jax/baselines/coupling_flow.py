@@ -28,8 +28,6 @@ from sde_jax.likelihood import LogLikelihoods
 from sde_jax.randomness import Seeds, unit_noise
 from sde_jax.sampling import Samples
 
-__all__ = ["CouplingFlow", "CouplingFlowSpec", "RealNVP"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class CouplingFlowSpec:

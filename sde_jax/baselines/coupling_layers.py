@@ -18,18 +18,6 @@ from jax.typing import DTypeLike
 from sde_jax.arrays import Array, Examples, Float, PerExample, sum_except_batch
 from sde_jax.nets.blocks import GroupNorm, Image, ResidualBlock, convolution
 
-__all__ = [
-    "AffineCoupling",
-    "Mask",
-    "Subnetwork",
-    "channel_mask",
-    "checkerboard_mask",
-    "from_logits",
-    "squeeze",
-    "to_logits",
-    "unsqueeze",
-]
-
 Mask = Callable[[tuple[int, ...], int], np.ndarray]
 
 

@@ -14,8 +14,6 @@ from sde_jax.arrays import Array, Float, PerExample
 from sde_jax.baselines.checks import check_image, check_multipliers, check_width
 from sde_jax.nets.blocks import ACTIVATIONS, GroupNorm, Image
 
-__all__ = ["DCGANDiscriminator", "DCGANGenerator", "DCGANSpec"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class DCGANSpec:

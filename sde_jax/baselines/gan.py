@@ -27,8 +27,6 @@ from sde_jax.randomness import Seeds, example_seeds, unit_noise
 from sde_jax.sampling import Samples
 from sde_jax.training.learner import Learner, Metrics, TrainState, averaged, ema_decay_at
 
-__all__ = ["GAN", "gan_learner"]
-
 LossAndMetrics = tuple[Float[Array, ""], dict[str, Float[Array, ""]]]
 
 

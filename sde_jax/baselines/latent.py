@@ -15,8 +15,6 @@ from sde_jax.randomness import Seeds
 from sde_jax.sampling import Sampler, Samples
 from sde_jax.score import NetworkScore
 
-__all__ = ["Autoencoder", "LatentDiffusion"]
-
 
 class Autoencoder(Protocol):
     """Maps between examples and latents; a frozen spec, such as a `VAE`."""

@@ -20,8 +20,6 @@ from sde_jax.arrays import (
 from sde_jax.data.scaling import ImageScaling
 from sde_jax.randomness import unit_noise
 
-__all__ = ["BernoulliOutput", "GaussianOutput", "OutputDistribution"]
-
 
 class OutputDistribution(Protocol):
     """The distribution ``p(x|z)`` given a decoder's output of the data's shape; a frozen spec."""

@@ -25,8 +25,6 @@ from sde_jax.likelihood import LogLikelihoods
 from sde_jax.randomness import Seeds, unit_noise
 from sde_jax.sampling import Samples
 
-__all__ = ["VAE", "WeightedLatents"]
-
 
 class WeightedLatents(NamedTuple):
     """Latents drawn from ``q(z|x)``, with their importance weights up to the prior."""

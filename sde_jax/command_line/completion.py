@@ -13,8 +13,6 @@ from sde_jax.command_line.parsing import refuse
 from sde_jax.command_line.train import Train
 from sde_jax.recipes.built_in import quickstart
 
-__all__ = ["print_completion"]
-
 Shell = Literal["bash", "zsh", "fish"]
 
 

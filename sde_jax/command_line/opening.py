@@ -9,8 +9,6 @@ from sde_jax.runs.trained_run import GenerativeRun, open_run_of
 from sde_jax.training.devices import data_mesh
 from sde_jax.training.processes import join_processes
 
-__all__ = ["open_first"]
-
 
 def open_first(kind: type, args: list[str], program: str) -> GenerativeRun:
     """Opens the RUN that the arguments begin with.

@@ -14,8 +14,6 @@ from sde_jax.data.errors import DataNotFoundError
 from sde_jax.data.scaling import ImageScaling
 from sde_jax.data.source import TEST, TRAIN, DataSpec, Layout
 
-__all__ = ["ArrayFile", "held_out_splits"]
-
 HELD_OUT_SHARE, MOST_HELD_OUT = 0.1, 10_000
 
 

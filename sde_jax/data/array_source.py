@@ -9,8 +9,6 @@ from sde_jax.data.rows import DeviceRows
 from sde_jax.data.scaling import ImageScaling
 from sde_jax.data.transform import DequantizeAndFlip
 
-__all__ = ["ArraySource"]
-
 
 class ArraySource(RowSource):
     """Images that live on the device as uint8, where they are gathered, flipped and dequantized.

@@ -16,8 +16,6 @@ from sde_jax.data.encoded_records import EncodedRecords
 from sde_jax.data.errors import BrokenImageError
 from sde_jax.data.shuffle import BatchIndices
 
-__all__ = ["DecodedImages", "ImageArray", "available_cores", "decoded", "read_ahead"]
-
 T = TypeVar("T")
 
 CHUNK = 64

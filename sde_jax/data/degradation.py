@@ -8,8 +8,6 @@ import jax.numpy as jnp
 from sde_jax.arrays import Array, Float
 from sde_jax.operators import LUMA
 
-__all__ = ["Degradation", "Grey", "Half", "Smaller"]
-
 Image = Float[Array, "batch height width channels"]
 
 

@@ -8,8 +8,6 @@ from sde_jax.data.array_source import ArraySource
 from sde_jax.data.scaling import ImageScaling
 from sde_jax.data.source import TEST, TRAIN, DataSpec
 
-__all__ = ["Digits"]
-
 TRAIN_SIZE = 1500
 
 

@@ -13,8 +13,6 @@ import PIL
 from sde_jax.data.errors import BrokenImageError
 from sde_jax.data.preprocessing import FORMATS, Preprocessing, stored_size
 
-__all__ = ["EncodedRecords", "Reopened", "dimensions"]
-
 T = TypeVar("T")
 
 

@@ -1,7 +1,5 @@
 """Errors of data sets."""
 
-__all__ = ["BrokenImageError", "DataNotFoundError", "MixedSizesError"]
-
 
 class BrokenImageError(ValueError):
     """An image cannot be decoded; the message names it and the reason."""

@@ -15,8 +15,6 @@ from sde_jax.data.preprocessing import Preprocessing
 from sde_jax.data.source import TEST, TRAIN
 from sde_jax.data.stored_images import StoredImages
 
-__all__ = ["Folder", "FolderRecords"]
-
 
 class FolderRecords(EncodedRecords):
     """Some pictures of a folder or a zip.

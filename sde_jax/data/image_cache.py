@@ -18,8 +18,6 @@ from sde_jax.data.decoding import decoded
 from sde_jax.data.encoded_records import EncodedRecords
 from sde_jax.data.errors import BrokenImageError
 
-__all__ = ["Broken", "ImageCache", "decode_good", "good_ones"]
-
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 Broken = dict[int, str]

@@ -13,8 +13,6 @@ from sde_jax.data.source import TRAIN
 from sde_jax.data.stored_images import StoredImages
 from sde_jax.data.tfds import TfdsImages
 
-__all__ = ["all_records", "spec_of"]
-
 
 def spec_of(source: str, data_dir: str | None, fields: Mapping[str, Any]) -> StoredImages:
     """Returns the spec of files at ``source``, or else of a prepared set of this name.

@@ -11,8 +11,6 @@ from typing import Any
 from sde_jax.data.encoded_records import Reopened
 from sde_jax.data.errors import DataNotFoundError
 
-__all__ = ["PictureFiles", "classes_of", "open_files"]
-
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 LABELS = "dataset.json"
 

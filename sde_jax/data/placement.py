@@ -9,8 +9,6 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from sde_jax.arrays import Array, PyTree
 
-__all__ = ["local_places", "map_examples", "partial_sharding", "put", "put_local"]
-
 
 def partial_sharding(sharding: NamedSharding | None, batch_size: int) -> NamedSharding | None:
     """Returns ``sharding`` if its devices divide the batch, else the batch's replication."""

@@ -9,8 +9,6 @@ import PIL.ExifTags
 import PIL.Image
 import PIL.ImageOps
 
-__all__ = ["FORMATS", "Preprocessing", "pad_to_square", "stored_size"]
-
 FORMATS = ("PNG", "JPEG", "WEBP")
 """The formats that are read, by their names in Pillow."""
 

@@ -16,8 +16,6 @@ from sde_jax.data.shuffle import BatchIndices, Shuffle
 from sde_jax.data.source import Batch, check_request
 from sde_jax.data.transform import Transform
 
-__all__ = ["RowSource"]
-
 
 class RowSource:
     """Examples made from rows on the devices, each with a key of its own.

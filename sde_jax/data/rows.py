@@ -13,8 +13,6 @@ from sde_jax.data.decoding import ImageArray, batches_ahead, read_ahead
 from sde_jax.data.placement import local_places, partial_sharding, put, put_local
 from sde_jax.data.shuffle import BatchIndices
 
-__all__ = ["DeviceRows", "EmptyRows", "HostRows", "Rows"]
-
 Sharding = NamedSharding | None
 TableAndRows = tuple[PyTree, PyTree]
 

@@ -12,8 +12,6 @@ import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Float, Int
 
-__all__ = ["ImageScaling", "PointScaling", "Scaling"]
-
 
 class Scaling(Protocol):
     """A map between data and model coordinates, as evaluation needs it: a frozen spec."""

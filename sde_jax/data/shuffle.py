@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.random import Generator, Philox, SeedSequence
 
-__all__ = ["BatchIndices", "Shuffle"]
-
 EPOCHS_KEPT = 2
 
 

@@ -10,17 +10,6 @@ from jax.sharding import NamedSharding
 from sde_jax.arrays import Array, Float, Int, PRNGKeyArray
 from sde_jax.data.scaling import Scaling
 
-__all__ = [
-    "ENDLESS",
-    "TEST",
-    "TRAIN",
-    "Batch",
-    "DataSource",
-    "DataSpec",
-    "Layout",
-    "check_request",
-]
-
 TRAIN = "train"
 """The split of training examples."""
 

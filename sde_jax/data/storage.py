@@ -19,8 +19,6 @@ from sde_jax.data.rows import DeviceRows, HostRows, Rows
 from sde_jax.data.transform import DequantizeAndFlip
 from sde_jax.reporting import first_line, report
 
-__all__ = ["Storage", "open_images"]
-
 DEVICE_SHARE = 0.25
 CPU_BYTES = 2 * 2**30
 DISK_SHARE = 0.8

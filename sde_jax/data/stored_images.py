@@ -12,8 +12,6 @@ from sde_jax.data.source import DataSource, DataSpec, Layout
 from sde_jax.data.storage import Storage, open_images
 from sde_jax.data.transform import DequantizeAndFlip
 
-__all__ = ["StoredImages"]
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StoredImages(DataSpec):

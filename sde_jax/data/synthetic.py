@@ -13,8 +13,6 @@ from sde_jax.data.rows import EmptyRows
 from sde_jax.data.scaling import PointScaling
 from sde_jax.data.source import ENDLESS, TEST, TRAIN, Batch, DataSpec
 
-__all__ = ["Checkerboard", "Distribution", "GaussianMixture", "Ring", "SwissRoll"]
-
 TEST_SIZE = 10_000
 TEST_SEED = 10_000
 

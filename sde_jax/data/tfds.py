@@ -14,8 +14,6 @@ from sde_jax.data.preprocessing import Preprocessing
 from sde_jax.data.source import TEST, TRAIN
 from sde_jax.data.stored_images import StoredImages
 
-__all__ = ["TfdsImages", "TfdsRecords"]
-
 BULK = 1024
 """Number of records that one read for labels takes."""
 

@@ -10,8 +10,6 @@ from sde_jax.arrays import Array, Int, PRNGKeyArray
 from sde_jax.data.scaling import ImageScaling
 from sde_jax.data.source import Batch
 
-__all__ = ["DequantizeAndFlip", "Transform"]
-
 
 class Transform(Protocol):
     """A hashable spec that makes an example from a row and a key."""

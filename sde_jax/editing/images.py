@@ -16,8 +16,6 @@ from sde_jax.data.preprocessing import Preprocessing
 from sde_jax.data.scaling import ImageScaling
 from sde_jax.runs.trained_run import ScoreRun
 
-__all__ = ["held_out", "image_scaling", "read_images", "read_mask"]
-
 Images = Float[Array, "count height width channels"]
 
 

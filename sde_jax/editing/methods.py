@@ -13,15 +13,6 @@ from sde_jax.sampling import Constrained, Constraint, PredictorCorrector, Sample
 from sde_jax.score import DDNM, DPS, PiGDM, Score
 from sde_jax.sde import LinearSDE
 
-__all__ = [
-    "DEFAULT",
-    "METHODS",
-    "InverseProblem",
-    "Measurement",
-    "MethodName",
-    "conditional_sampler",
-]
-
 MethodName = Literal["replacement", "repaint", "ddnm", "pigdm", "dps"]
 
 METHODS: dict[MethodName, SamplerSettings] = {

@@ -14,8 +14,6 @@ from sde_jax.metrics import mean_estimate
 from sde_jax.recipes.interfaces import Draw
 from sde_jax.recipes.sampler_settings import SamplerSettings
 
-__all__ = ["Columns", "Prepared", "chosen", "column", "estimate"]
-
 Columns = Mapping[str, Float[np.ndarray, "rows k height width channels"]]
 
 

@@ -27,8 +27,6 @@ from sde_jax.operators import (
 )
 from sde_jax.sampling import Constraint, KnownChannel, KnownPixels
 
-__all__ = ["Degradation", "findings", "in_range", "measured", "shown"]
-
 Images = Float[Array, "count height width channels"]
 
 

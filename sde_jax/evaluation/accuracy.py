@@ -24,8 +24,6 @@ from sde_jax.training import (
     shard_batch,
 )
 
-__all__ = ["accuracy", "accuracy_by_noise", "held_out_accuracy"]
-
 BATCH_SIZE = 500
 
 NOISE_LEVELS = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0)

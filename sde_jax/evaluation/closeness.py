@@ -13,8 +13,6 @@ from sde_jax.interop import KEPT
 from sde_jax.metrics import detect_memorization
 from sde_jax.recipes.evaluation_settings import LEAST
 
-__all__ = ["closeness_networks", "find_closeness"]
-
 NEIGHBOURS = 5
 
 

@@ -18,8 +18,6 @@ from sde_jax.evaluation.wording import WORDING, with_error
 from sde_jax.figures import COLOURS, save_figure
 from sde_jax.training import NotARunError
 
-__all__ = ["Row", "compare", "draw_values", "markdown", "newest", "rows_of"]
-
 Record = Mapping[str, Any]
 
 HOW = "likelihood."

@@ -25,8 +25,6 @@ from sde_jax.recipes.serialization import to_config
 from sde_jax.reporting import report
 from sde_jax.training import environment
 
-__all__ = ["RECORD", "REPORT", "evaluate"]
-
 RECORD, REPORT = "evaluation.json", "report.html"
 
 

@@ -9,8 +9,6 @@ import numpy as np
 
 from sde_jax.data import DataSource
 
-__all__ = ["Examples", "read_examples", "examples_sha256"]
-
 
 class Examples(NamedTuple):
     """A batch of examples."""

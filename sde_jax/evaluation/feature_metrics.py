@@ -14,8 +14,6 @@ from sde_jax.interop import KEPT, Reference
 from sde_jax.metrics import compare_predictions
 from sde_jax.recipes.evaluation_settings import LEAST
 
-__all__ = ["Compared", "compare_features", "statistics_of"]
-
 
 class Compared(NamedTuple):
     """Findings and their pictures."""

@@ -20,16 +20,6 @@ from sde_jax.recipes.evaluation_settings import MetricName
 from sde_jax.recipes.interfaces import Measured
 from sde_jax.runs.measurement import summarize
 
-__all__ = [
-    "Finding",
-    "Subject",
-    "of_closeness",
-    "of_features",
-    "of_likelihoods",
-    "of_predictions",
-    "plain",
-]
-
 Subject = Literal["run", "held-out data"]
 """The samples of a run, or held-out data, which are measured in the same way."""
 

@@ -10,8 +10,6 @@ import PIL.Image
 from sde_jax.atomic import whole_file
 from sde_jax.evaluation.levels import eight_bit
 
-__all__ = ["LISTING", "check_folder", "write_labelled"]
-
 LISTING = "dataset.json"
 """A list of all files and labels in the format of EDM."""
 

@@ -5,8 +5,6 @@ import numpy as np
 
 from sde_jax.data import ImageScaling, Scaling
 
-__all__ = ["eight_bit", "from_levels", "to_levels"]
-
 
 def to_levels(data: np.ndarray, scaling: Scaling) -> np.ndarray:
     """Rounds images in [0, 1] to levels of the smallest integer type; points stay the same."""

@@ -9,8 +9,6 @@ from sde_jax.interop import CheckpointFileError
 from sde_jax.recipes.evaluation_settings import EvaluationSettings, FeatureName
 from sde_jax.runs.trained_run import GenerativeRun
 
-__all__ = ["MissingNetworkError", "Networks", "available", "classifier_run", "network"]
-
 
 class Networks(NamedTuple):
     """The available feature networks, and instructions to get the missing ones."""

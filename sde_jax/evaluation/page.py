@@ -9,8 +9,6 @@ import jinja2
 from sde_jax.atomic import whole_file
 from sde_jax.evaluation.wording import notes, with_error
 
-__all__ = ["write_page"]
-
 
 def write_page(path: Path, template: str, **values: Any) -> None:
     """Renders a template of the folder ``templates`` into a file atomically."""

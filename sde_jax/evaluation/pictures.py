@@ -12,15 +12,6 @@ from sde_jax.evaluation.task import Drawn, Task
 from sde_jax.metrics import Nearest, Predictions
 from sde_jax.recipes.interfaces import Measured
 
-__all__ = [
-    "Picture",
-    "draw_bits",
-    "draw_neighbours",
-    "draw_predictions",
-    "draw_samples",
-    "draw_training",
-]
-
 SHOWN = 100
 ACROSS = 12
 """Number of samples in a row."""

@@ -9,8 +9,6 @@ import numpy as np
 
 from sde_jax.atomic import whole_file
 
-__all__ = ["Columns", "load_or_compute"]
-
 Columns = Mapping[str, np.ndarray]
 """Arrays with one row for each example."""
 

@@ -8,8 +8,6 @@ from typing import Any
 from sde_jax.evaluation.page import write_page
 from sde_jax.evaluation.wording import WORDING
 
-__all__ = ["write_report"]
-
 Record = Mapping[str, Any]
 
 SECTIONS = {

@@ -13,8 +13,6 @@ from tqdm import tqdm
 from sde_jax.data import BrokenImageError, EncodedRecords
 from sde_jax.metrics import largest_distance
 
-__all__ = ["Survey", "survey"]
-
 BULK = 64
 """Number of images that a thread reads at once."""
 

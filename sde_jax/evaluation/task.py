@@ -23,8 +23,6 @@ from sde_jax.runs.measurement import measure
 from sde_jax.runs.trained_run import GenerativeRun
 from sde_jax.training import checksum
 
-__all__ = ["BATCH_SIZE", "SEED", "Drawn", "Task", "usual_task"]
-
 SEED, BATCH_SIZE = 0, 256
 
 

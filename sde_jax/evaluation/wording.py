@@ -4,8 +4,6 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-__all__ = ["WORDING", "Wording", "notes", "with_error"]
-
 
 class Wording(NamedTuple):
     """Title and explanation of a metric."""

@@ -8,8 +8,6 @@ import numpy as np
 from sde_jax.arrays import PyTree
 from sde_jax.interop.gathering import Slot, gather
 
-__all__ = ["AdamMoments", "Checkpoint", "PublishedState"]
-
 
 class AdamMoments(NamedTuple):
     """The state of Adam, with trees like the parameters."""

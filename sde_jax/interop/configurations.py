@@ -6,8 +6,6 @@ from typing import Any
 
 from sde_jax.interop.published_model import PublishedModel
 
-__all__ = ["published", "published_names"]
-
 
 def published(name: str) -> PublishedModel:
     """Returns the model of this name, such as ``vp/cifar10_ddpmpp_continuous``.

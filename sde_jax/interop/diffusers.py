@@ -28,8 +28,6 @@ from sde_jax.interop.modules import UNetSpec, modules, parameter_shapes
 from sde_jax.interop.torch_file import read_torch_file
 from sde_jax.score import NetworkScore
 
-__all__ = ["load_diffusers"]
-
 INNER = {
     "ResidualBlock": {
         "GroupNorm_0": "norm1",

@@ -10,19 +10,6 @@ from sde_jax.interop.errors import CheckpointFileError
 from sde_jax.nets.ddpm import GROUPS, DDPMSpec
 from sde_jax.nets.ncsnpp import NCSNppSpec
 
-__all__ = [
-    "Permitted",
-    "Settings",
-    "attending_levels",
-    "broken_rules",
-    "choices",
-    "has_skips",
-    "image_size",
-    "network_spec",
-    "read_network_settings",
-    "read_settings",
-]
-
 Settings = Mapping[str, Any]
 Rules = Mapping[str, tuple[bool, str]]
 Permitted = Mapping[str, Sequence[Any]]

@@ -24,8 +24,6 @@ from sde_jax.score import (
 )
 from sde_jax.sde import VE, VP, DDPMChain
 
-__all__ = ["read_score_model"]
-
 CHAINS = ("DDPMScheduler", "DDIMScheduler", "PNDMScheduler")
 """Schedulers of the same chain with different samplers."""
 

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from os import PathLike
 
-__all__ = ["CheckpointFileError"]
-
 
 class CheckpointFileError(ValueError):
     """A file has the wrong format, is damaged, or does not fit the model.

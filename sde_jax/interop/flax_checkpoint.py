@@ -13,8 +13,6 @@ from sde_jax.interop.checkpoint import AdamMoments, Checkpoint
 from sde_jax.interop.errors import CheckpointFileError
 from sde_jax.interop.layout import PublishedTensor
 
-__all__ = ["FlaxCheckpoint", "read_flax_file"]
-
 
 def read_flax_file(path: str | PathLike[str]) -> dict[str, Any]:
     """Returns the saved value: nested dicts by names, numbers, strings, unchunked arrays.

@@ -9,8 +9,6 @@ from flax.traverse_util import unflatten_dict
 
 from sde_jax.arrays import PyTree
 
-__all__ = ["OIHW", "TreePath", "Shape", "Slot", "gather", "padded", "torch_slot"]
-
 TreePath = tuple[str, ...]
 Shape = tuple[int, ...]
 Axes = tuple[int, ...]

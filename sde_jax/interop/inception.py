@@ -23,17 +23,6 @@ from sde_jax.interop.safetensors_file import read_safetensors, write_safetensors
 from sde_jax.interop.torch_file import read_torch_file
 from sde_jax.metrics.inception import Inception
 
-__all__ = [
-    "PUBLISHED_SHA256",
-    "PUBLISHED_URL",
-    "cached_inception",
-    "inception_params",
-    "load_inception",
-    "read_published_inception",
-    "save_inception",
-    "weights_sha256",
-]
-
 PUBLISHED_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 """SHA-256 of the published file of Inception weights."""
 

@@ -28,8 +28,6 @@ from sde_jax.interop.modules import Module, UNetSpec, modules, parameter_shapes
 from sde_jax.interop.published_model import PublishedModel
 from sde_jax.nets.ncsnpp import NCSNppSpec
 
-__all__ = ["PublishedTensor", "layout_of", "published_classes"]
-
 FLAX_CLASSES = {"Linear": "Dense", "Conv2d": "Conv"}
 """Flax's classes with other names than PyTorch's."""
 

@@ -12,8 +12,6 @@ from sde_jax.interop.gathering import Shape
 from sde_jax.nets.ddpm import DDPMSpec
 from sde_jax.nets.ncsnpp import NCSNppSpec
 
-__all__ = ["Module", "UNetSpec", "modules", "parameter_shapes"]
-
 UNetSpec = DDPMSpec | NCSNppSpec
 
 

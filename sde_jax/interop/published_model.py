@@ -23,8 +23,6 @@ from sde_jax.score import (
 )
 from sde_jax.sde import VE, VP, DDPMChain, LinearSDE, SubVP
 
-__all__ = ["PUBLISHED_NAMES", "PublishedModel"]
-
 PUBLISHED_NAMES = {
     "channels": "nf",
     "multipliers": "ch_mult",

@@ -13,8 +13,6 @@ from sde_jax.sampling import (
 )
 from sde_jax.sde import DDPMChain, EulerChain, SMLDChain, TransitionRule
 
-__all__ = ["published_sampler"]
-
 
 def published_sampler(model: PublishedModel) -> PredictorCorrector:
     """Builds the published predictor and corrector (Song et al. 2021, app. F, G, and their code).

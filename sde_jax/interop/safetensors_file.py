@@ -14,8 +14,6 @@ from safetensors.numpy import save_file
 from sde_jax.arrays import PyTree
 from sde_jax.interop.errors import CheckpointFileError
 
-__all__ = ["read_safetensors", "write_safetensors"]
-
 
 def write_safetensors(
     path: str | PathLike[str], params: PyTree, configuration: Mapping[str, Any]

@@ -31,8 +31,6 @@ from sde_jax.interop.torch_checkpoint import TorchCheckpoint, torch_content
 from sde_jax.interop.torch_file import read_torch_file, write_torch_file
 from sde_jax.score import NetworkScore
 
-__all__ = ["load_checkpoint", "load_weights", "read_checkpoint", "save_checkpoint", "save_weights"]
-
 
 def load_checkpoint(
     path: str | PathLike[str], model: PublishedModel, weights: Literal["ema", "raw"] = "ema"

@@ -16,15 +16,6 @@ from sde_jax.atomic import whole_file
 from sde_jax.metrics.frechet import FittedGaussian, fit_gaussian
 from sde_jax.metrics.moments import Moments, StreamingMoments
 
-__all__ = [
-    "KEPT",
-    "Identity",
-    "Reference",
-    "StatisticsFileError",
-    "read_reference",
-    "write_reference",
-]
-
 KEPT = 10_000
 """Number of examples whose features and logits are stored."""
 

@@ -13,8 +13,6 @@ from sde_jax.interop.gathering import gather
 from sde_jax.interop.layout import PublishedTensor
 from sde_jax.interop.published_model import PublishedModel
 
-__all__ = ["TorchCheckpoint", "torch_content"]
-
 PREFIX = "module."
 """The prefix of every name under `model`, from DataParallel; it is optional in files."""
 

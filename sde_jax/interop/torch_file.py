@@ -17,8 +17,6 @@ from sde_jax.interop.errors import CheckpointFileError
 from sde_jax.interop.torch_pickling import pickle_tensors
 from sde_jax.interop.torch_unpickling import unpickle
 
-__all__ = ["read_torch_file", "write_torch_file"]
-
 LARGEST_PICKLE = 2**23
 """Bytes; a network of a thousand tensors with its optimizer needs a twentieth."""
 

@@ -10,8 +10,6 @@ import numpy as np
 
 from sde_jax.interop.torch_unpickling import STORAGE_TYPES
 
-__all__ = ["pickle_tensors"]
-
 TYPE_NAMES = {dtype: name for name, dtype in STORAGE_TYPES.items()}
 
 

@@ -24,8 +24,6 @@ import numpy as np
 
 from sde_jax.reporting import first_line
 
-__all__ = ["STORAGE_TYPES", "unpickle"]
-
 ReadStorage = Callable[[str, np.dtype, int], np.ndarray]
 
 STORAGE_TYPES: dict[str, np.dtype] = {

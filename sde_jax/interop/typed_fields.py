@@ -6,8 +6,6 @@ from typing import Any
 
 import typeguard
 
-__all__ = ["typed"]
-
 TYPES = {
     bool: "true or false",
     int: "an integer",

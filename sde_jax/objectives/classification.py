@@ -8,8 +8,6 @@ import optax
 from sde_jax.arrays import Array, Examples, Int, PerExample, PRNGKeyArray, PyTree
 from sde_jax.randomness import Seeds
 
-__all__ = ["CrossEntropy"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class CrossEntropy:

@@ -10,8 +10,6 @@ from sde_jax.objectives.time_sampling import StratifiedTimes, TimeSampler
 from sde_jax.randomness import Seeds
 from sde_jax.score import ClassifierModel
 
-__all__ = ["NoisyCrossEntropy"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class NoisyCrossEntropy:

@@ -37,8 +37,6 @@ from sde_jax.randomness import Seeds, unit_noise
 from sde_jax.score import ScoreModel
 from sde_jax.sde.base import Time
 
-__all__ = ["ImplicitScoreMatching", "Projection", "SlicedScoreMatching"]
-
 Projection = Literal["rademacher", "gaussian", "sphere"]
 """Distributions of probes: signs, unit normals, and uniform on the sphere of radius sqrt(D)."""
 Directions = Float[Array, "batch slices *shape"]

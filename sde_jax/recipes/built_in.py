@@ -9,8 +9,6 @@ from sde_jax.sde import VP
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
 
-__all__ = ["quickstart"]
-
 
 def quickstart() -> ScoreExperiment:
     """Handwritten digits (8x8), VP, in minutes of two CPU cores.

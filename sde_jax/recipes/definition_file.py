@@ -6,8 +6,6 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-__all__ = ["ConfigurationError", "described", "import_file", "origin_of"]
-
 
 class ConfigurationError(ValueError):
     """A definition or a stored configuration cannot be used; the message names the remedy."""

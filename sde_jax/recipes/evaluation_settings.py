@@ -5,16 +5,6 @@ from typing import Literal, get_args
 
 from sde_jax.recipes.sampler_settings import SamplerSettings
 
-__all__ = [
-    "FEATURES",
-    "LEAST",
-    "MEASURABLE",
-    "METRICS",
-    "EvaluationSettings",
-    "FeatureName",
-    "MetricName",
-]
-
 FeatureName = Literal["coordinates", "classifier", "inception"]
 FEATURES: tuple[FeatureName, ...] = get_args(FeatureName)
 

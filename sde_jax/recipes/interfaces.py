@@ -9,8 +9,6 @@ from sde_jax.arrays import Array, Float, Int, Key, PyTree
 from sde_jax.likelihood import LogLikelihoods
 from sde_jax.sampling import Samples
 
-__all__ = ["Density", "Draw", "Measured"]
-
 Draw = Callable[[PyTree, Key[Array, "batch"], Int[Array, "batch"]], Samples]
 """Draws a sample for each key. Arguments: averaged parameters, keys, and numbers of the samples."""
 

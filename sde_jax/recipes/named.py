@@ -16,8 +16,6 @@ from sde_jax.recipes.serialization import (
 )
 from sde_jax.recipes.trainable import Trainable
 
-__all__ = ["Kind_co", "Named"]
-
 Kind_co = TypeVar("Kind_co", bound=Trainable, covariant=True)
 
 

@@ -18,8 +18,6 @@ import typeguard
 
 from sde_jax.recipes.definition_file import ConfigurationError, described, import_file, origin_of
 
-__all__ = ["FORMAT", "ConfigurationError", "definition_files", "from_config", "to_config"]
-
 FORMAT = 2
 """Version of the format. Version 1 named classes without their package."""
 

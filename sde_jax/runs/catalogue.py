@@ -22,8 +22,6 @@ from sde_jax.recipes.score import ScoreExperiment
 from sde_jax.recipes.serialization import ConfigurationError
 from sde_jax.recipes.trainable import Trainable
 
-__all__ = ["Definition", "definitions", "find", "find_model", "names", "of_model"]
-
 FOLDER = Path("experiments")
 """The folder of definitions, below the working directory."""
 

@@ -20,8 +20,6 @@ from sde_jax.recipes.score import LikelihoodSettings
 from sde_jax.runs.trained_run import ScoreRun
 from sde_jax.score import NetworkScore
 
-__all__ = ["CHECKED", "LEAST_STEPS", "fixed_steps", "root_mean_square_difference"]
-
 PILOT_EXAMPLES, PILOT_STEPS = 16, 96
 LEAST_STEPS = 8
 CHECKED = 16

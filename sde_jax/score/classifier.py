@@ -13,8 +13,6 @@ from sde_jax.score.network import ScaledTime, TimeCondition
 from sde_jax.score.parameterization import check_deviation
 from sde_jax.sde.base import LinearSDE, Time
 
-__all__ = ["ClassLogProbability", "ClassifierModel"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierModel:

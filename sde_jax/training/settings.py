@@ -7,8 +7,6 @@ from jax.sharding import Mesh
 from sde_jax.data import TEST, DataSource
 from sde_jax.validation import require, require_at_least
 
-__all__ = ["Training"]
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Training:
