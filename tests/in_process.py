@@ -7,8 +7,8 @@ import json
 import re
 from typing import NamedTuple
 
+from experiments.__main__ import main as experiments_main
 from sde_jax.command_line.main import main, run
-from sde_jax.command_line.main import main as experiments_main
 
 RING = [
     *("--network.width", 16, "--network.depth", 1, "--sampling.steps", 8),

@@ -108,7 +108,7 @@ def test_help_after_a_run_shows_the_defaults_of_its_experiment(ring_run):
     outcome = run_command("sample", ring_run, "--help")
     assert outcome.code in (0, None)
     text = " ".join(outcome.stdout.replace("│", " ").split())
-    assert re.search(r"--steps INT [^(]*\(default: 8\)", text)
+    assert re.search(r"--steps INT (?:(?!--).)*\(default: 8\)", text)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ COMMANDS = [
         "data show",
         "data statistics",
     ),
-    *("weights", "quickstart", "reproduce"),
+    *("weights", "quickstart"),
     *("train digits_ve", "train mnist_vp", "train folder", "train ring", "train digits_classifier"),
     *("train digits_noisy_classifier", "train mnist_ddpm"),
 ]
@@ -51,7 +51,6 @@ def test_help_on_commands():
         "likelihood RUN",
         "anomalies RUN",
         "quickstart",
-        r"reproduce \[NAME\]",
     )
     for command in (*commands, "import FILE", "export RUN", "data show SOURCE", "weights NETWORK"):
         assert re.search(rf"^  {command} +\w+", outcome.stdout, re.MULTILINE)

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.ring import LIMITS, controls, measures
+from experiments.studies.ring_quality import LIMITS, controls, measures
 from sde_jax.data import Ring
 
 COUNT = 10_000

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from in_process import CLASSIFIER, refusal, succeed
 
+from experiments import digits
 from sde_jax.arrays import strided_parts
 from sde_jax.data import ArraySource, Batch, DataSpec, ImageScaling
 from sde_jax.nets.classifier import ClassifierSpec

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import PIL.Image
 import pytest
-from experiments.digits_conditional import experiment as digits_conditional
 from in_process import refusal, succeed
 
+from experiments.digits_others import digits_conditional
 from experiments.studies.answers import Answers
 from sde_jax.data import Digits
 from sde_jax.recipes.conditional import Task

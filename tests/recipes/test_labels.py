@@ -60,7 +60,7 @@ def test_labels_are_counted():
     ("data", "classes", "complaint"),
     [
         (Ring(), 4, "`classes` must be None, since the data have no labels: got 4"),
-        (GaussianMixture(components=5), 4, "`classes` must be 5 or more.*: got 4"),
+        (GaussianMixture(components=5), 4, "`classes` must be at least 5.*: got 4"),
     ],
 )
 def test_labels_that_the_data_do_not_have_are_refused(data, classes, complaint):

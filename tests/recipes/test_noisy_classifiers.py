@@ -15,8 +15,9 @@ from in_process import CLASSIFIER, refusal, run_command, succeed
 from posterior_network import Outputs
 from scipy.stats import norm
 
-from experiments.studies import accuracy
+from experiments import digits
 from sde_jax.data import ArraySource, Batch, DataSpec, ImageScaling
+from sde_jax.evaluation import accuracy
 from sde_jax.evaluation.accuracy import accuracy_by_noise
 from sde_jax.nets.classifier import ClassifierSpec
 from sde_jax.objectives import NoisyCrossEntropy

@@ -6,11 +6,11 @@ import shutil
 import pytest
 from in_process import refusal, reproduce, run_experiments
 
+from experiments import __main__ as command
 from experiments import questions
 from experiments.reproduction.order import FULL_SIZE, ORDER, study_names
 from experiments.studies.nearest import NearestImages
 from experiments.studies.reports import Accuracy
-from sde_jax.command_line import main as command
 from sde_jax.recipes.serialization import to_config
 from sde_jax.runs.catalogue import find, names
 from sde_jax.training.loop import TrainResult
