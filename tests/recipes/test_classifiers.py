@@ -106,7 +106,7 @@ def test_a_finished_run_is_left_alone(classifier_training):
             "`classes` must be at least 5, as many as the data have: got 3",
         ),
         (Dots(), ["--training.sample-every", 5], "`sample_every` must be 0 if"),
-        (Dots(), ["--network.multipliers", 1, 1, 1], "levels of `multipliers` need a height"),
+        (Dots(), ["--network.multipliers", 1, 1, 1], "levels of `multipliers`: got images of"),
     ],
 )
 def test_what_cannot_be_trained_leaves_nothing(tmp_path, monkeypatch, data, options, complaint):

@@ -184,7 +184,7 @@ def test_its_loss_is_that_of_its_objective(key):
         (Squares(classes=None), [], "`data` must have labels for a classifier: it has none"),
         (Squares(classes=6), [], "`classes` must be at least 5, as many as the data have: got 3"),
         (Squares(), ["--training.sample-every", 5], "`sample_every` must be 0 if"),
-        (Squares(), ["--network.multipliers", 1, 1, 1], "levels of `multipliers` need a height"),
+        (Squares(), ["--network.multipliers", 1, 1, 1], "levels of `multipliers`: got images of"),
     ],
 )
 def test_what_cannot_be_trained_leaves_nothing(tmp_path, monkeypatch, data, options, complaint):
