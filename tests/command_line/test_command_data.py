@@ -8,7 +8,7 @@ import PIL.Image
 import pytest
 from in_process import RING, refusal, run_command, succeed
 
-from sde_jax.runs.catalogue import find
+from experiments.cifar10 import folder
 from sde_jax.runs.training import prepare
 
 
@@ -93,7 +93,7 @@ def test_what_cannot_be_shown_is_one_line(tmp_path):
 
 
 def test_your_own_pictures_are_data_of_an_experiment(pictures, capsys):
-    experiment = find("folder").experiment
+    experiment = folder()
     data = dataclasses.replace(experiment.data, path=str(pictures), image_size=16)
     source = prepare(dataclasses.replace(experiment, data=data)).source
     assert source.shape == (16, 16, 3) and source.sizes == {"train": 4, "test": 1}
