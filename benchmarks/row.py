@@ -47,7 +47,7 @@ def spread(values: Sequence[float]) -> Spread:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One comparison.
+    """Compares a figure of this project with that of a peer.
 
     Raises:
       ValueError: unless the row has either both figures or the reason why one is missing.
