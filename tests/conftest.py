@@ -1,4 +1,4 @@
-"""Test settings: eight CPU devices, strict shapes, warnings as errors, one key for each test."""
+"""Test settings: eight CPU devices, quick compiling, strict shapes, one key for each test."""
 
 import os
 import pathlib
@@ -6,8 +6,10 @@ import zlib
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+# Compiling takes most of the time: programs are not optimized, and kept on disk from run to run.
 os.environ["XLA_FLAGS"] = (
-    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+    os.environ.get("XLA_FLAGS", "")
+    + " --xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
 )
 
 import jax
@@ -29,6 +31,11 @@ from xdist.scheduler import LoadFileScheduling
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_threefry_partitionable", True)
 
+# Child processes, which may be killed while they write, keep nothing there.
+jax.config.update("jax_enable_compilation_cache", True)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
 SHARED = pathlib.Path(__file__).parents[2] / "shared"
 KEPT = pathlib.Path(__file__).parent / "data" / "parity"
 
@@ -41,6 +48,10 @@ def pytest_xdist_make_scheduler(config, log):
 
 def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="run the tests that take minutes, too")
+
+
+def pytest_configure(config):
+    jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir("programs")))
 
 
 def pytest_collection_modifyitems(config, items):
