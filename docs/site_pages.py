@@ -5,7 +5,10 @@ import importlib
 import logging
 import re
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
+from griffe import Extension, Module
 from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -51,6 +54,18 @@ def on_page_content(text: str, page: Page, **_: object) -> str:
 
 def _check_reference(package: str, text: str) -> None:
     """Warns of each public name of a package that its page does not show or link to."""
-    for name in importlib.import_module(package).__all__:
+    module = importlib.import_module(package)
+    for name in getattr(module, "__all__", vars(module)):
+        if name.startswith("_") or isinstance(getattr(module, name), ModuleType):
+            continue
         if not re.search(rf'id="[a-z_.]*\.{name}"|<code>(sde_jax\.)?{name}</code>', text):
             log.warning(f"{package}.{name} is not on its page: has it a docstring?")
+
+
+class Faces(Extension):
+    """Every name that a package imports as itself is public."""
+
+    def on_module(self, *, mod: Module, **_: Any) -> None:
+        """Exports the imported names of a package that has no ``__all__``."""
+        if mod.is_init_module and mod.exports is None:
+            mod.exports = [name for name, member in mod.members.items() if member.is_alias]

@@ -9,39 +9,44 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sde_jax.api import Run as Run
-    from sde_jax.api import fit as fit
-    from sde_jax.api import open_run as open_run
-    from sde_jax.api import train as train
-    from sde_jax.likelihood import ExactTrace as ExactTrace
-    from sde_jax.likelihood import Hutchinson as Hutchinson
-    from sde_jax.likelihood import Likelihood as Likelihood
-    from sde_jax.likelihood import MultistepLikelihood as MultistepLikelihood
-    from sde_jax.likelihood import bits_per_dimension as bits_per_dimension
-    from sde_jax.sampling import DDIM as DDIM
-    from sde_jax.sampling import AdaptiveReversal as AdaptiveReversal
-    from sde_jax.sampling import Ancestral as Ancestral
-    from sde_jax.sampling import EulerMaruyama as EulerMaruyama
-    from sde_jax.sampling import ExponentialAdams as ExponentialAdams
-    from sde_jax.sampling import Heun as Heun
-    from sde_jax.sampling import KarrasGrid as KarrasGrid
-    from sde_jax.sampling import Langevin as Langevin
-    from sde_jax.sampling import LogSNRGrid as LogSNRGrid
-    from sde_jax.sampling import PredictorCorrector as PredictorCorrector
-    from sde_jax.sampling import ProbabilityFlow as ProbabilityFlow
-    from sde_jax.sampling import ReverseDiffusion as ReverseDiffusion
-    from sde_jax.sampling import UniformGrid as UniformGrid
-    from sde_jax.score import DenoiserScore as DenoiserScore
-    from sde_jax.score import FunctionNetwork as FunctionNetwork
-    from sde_jax.score import GaussianMixture as GaussianMixture
-    from sde_jax.score import MixtureScore as MixtureScore
-    from sde_jax.score import NetworkScore as NetworkScore
-    from sde_jax.score import ScoreModel as ScoreModel
-    from sde_jax.sde import VE as VE
-    from sde_jax.sde import VP as VP
-    from sde_jax.sde import CosineVP as CosineVP
-    from sde_jax.sde import OrnsteinUhlenbeck as OrnsteinUhlenbeck
-    from sde_jax.sde import SubVP as SubVP
+    from sde_jax.api import Run as Run, fit as fit, open_run as open_run, train as train
+    from sde_jax.likelihood import (
+        ExactTrace as ExactTrace,
+        Hutchinson as Hutchinson,
+        Likelihood as Likelihood,
+        MultistepLikelihood as MultistepLikelihood,
+        bits_per_dimension as bits_per_dimension,
+    )
+    from sde_jax.sampling import (
+        DDIM as DDIM,
+        AdaptiveReversal as AdaptiveReversal,
+        Ancestral as Ancestral,
+        EulerMaruyama as EulerMaruyama,
+        ExponentialAdams as ExponentialAdams,
+        Heun as Heun,
+        KarrasGrid as KarrasGrid,
+        Langevin as Langevin,
+        LogSNRGrid as LogSNRGrid,
+        PredictorCorrector as PredictorCorrector,
+        ProbabilityFlow as ProbabilityFlow,
+        ReverseDiffusion as ReverseDiffusion,
+        UniformGrid as UniformGrid,
+    )
+    from sde_jax.score import (
+        DenoiserScore as DenoiserScore,
+        FunctionNetwork as FunctionNetwork,
+        GaussianMixture as GaussianMixture,
+        MixtureScore as MixtureScore,
+        NetworkScore as NetworkScore,
+        ScoreModel as ScoreModel,
+    )
+    from sde_jax.sde import (
+        VE as VE,
+        VP as VP,
+        CosineVP as CosineVP,
+        OrnsteinUhlenbeck as OrnsteinUhlenbeck,
+        SubVP as SubVP,
+    )
 
 __version__ = "0.2.0"
 

@@ -5,12 +5,14 @@ from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array as Array
-from jaxtyping import Bool as Bool
-from jaxtyping import Float as Float
-from jaxtyping import Int as Int
-from jaxtyping import Key as Key
-from jaxtyping import PRNGKeyArray as PRNGKeyArray
+from jaxtyping import (
+    Array as Array,
+    Bool as Bool,
+    Float as Float,
+    Int as Int,
+    Key as Key,
+    PRNGKeyArray as PRNGKeyArray,
+)
 
 PyTree = Any
 Examples = Float[Array, "batch *shape"]

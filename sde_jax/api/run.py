@@ -23,8 +23,7 @@ from sde_jax.recipes.score import ScoreExperiment
 from sde_jax.recipes.trainable import Trainable
 from sde_jax.runs.fixed_steps import LEAST_STEPS, fixed_steps
 from sde_jax.runs.generation import concatenate, generate
-from sde_jax.runs.measurement import concatenate as concatenate_measured
-from sde_jax.runs.measurement import measure
+from sde_jax.runs.measurement import concatenate as concatenate_measured, measure
 from sde_jax.runs.trained_run import GenerativeRun, ScoreRun, TrainedRun, open_run_of
 from sde_jax.sampling import Samples
 from sde_jax.score import NetworkScore

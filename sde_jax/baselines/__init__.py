@@ -1,33 +1,28 @@
 """Generative models to compare score models with, and models that contain a score model."""
 
-from sde_jax.baselines.adversarial_loss import AdversarialLoss
-from sde_jax.baselines.autoencoder import AutoencoderSpec, ImageDecoder, ImageEncoder, Posterior
-from sde_jax.baselines.conditional import ConditionalDiffusion
-from sde_jax.baselines.coupling_flow import CouplingFlow, CouplingFlowSpec, RealNVP
-from sde_jax.baselines.dcgan import DCGANDiscriminator, DCGANGenerator, DCGANSpec
-from sde_jax.baselines.gan import GAN, gan_learner
-from sde_jax.baselines.latent import LatentDiffusion
-from sde_jax.baselines.output import BernoulliOutput, GaussianOutput, OutputDistribution
-from sde_jax.baselines.vae import VAE
-
-__all__ = [
-    "GAN",
-    "VAE",
-    "AdversarialLoss",
-    "AutoencoderSpec",
-    "BernoulliOutput",
-    "ConditionalDiffusion",
-    "CouplingFlow",
-    "CouplingFlowSpec",
-    "DCGANDiscriminator",
-    "DCGANGenerator",
-    "DCGANSpec",
-    "GaussianOutput",
-    "ImageDecoder",
-    "ImageEncoder",
-    "LatentDiffusion",
-    "OutputDistribution",
-    "Posterior",
-    "RealNVP",
-    "gan_learner",
-]
+from sde_jax.baselines.adversarial_loss import AdversarialLoss as AdversarialLoss
+from sde_jax.baselines.autoencoder import (
+    AutoencoderSpec as AutoencoderSpec,
+    ImageDecoder as ImageDecoder,
+    ImageEncoder as ImageEncoder,
+    Posterior as Posterior,
+)
+from sde_jax.baselines.conditional import ConditionalDiffusion as ConditionalDiffusion
+from sde_jax.baselines.coupling_flow import (
+    CouplingFlow as CouplingFlow,
+    CouplingFlowSpec as CouplingFlowSpec,
+    RealNVP as RealNVP,
+)
+from sde_jax.baselines.dcgan import (
+    DCGANDiscriminator as DCGANDiscriminator,
+    DCGANGenerator as DCGANGenerator,
+    DCGANSpec as DCGANSpec,
+)
+from sde_jax.baselines.gan import GAN as GAN, gan_learner as gan_learner
+from sde_jax.baselines.latent import LatentDiffusion as LatentDiffusion
+from sde_jax.baselines.output import (
+    BernoulliOutput as BernoulliOutput,
+    GaussianOutput as GaussianOutput,
+    OutputDistribution as OutputDistribution,
+)
+from sde_jax.baselines.vae import VAE as VAE

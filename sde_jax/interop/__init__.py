@@ -1,67 +1,43 @@
 """Published checkpoints in, ours out, without the libraries that wrote them."""
 
-from sde_jax.interop.checkpoint import AdamMoments, PublishedState
-from sde_jax.interop.configurations import published, published_names
-from sde_jax.interop.diffusers import load_diffusers
-from sde_jax.interop.errors import CheckpointFileError
-from sde_jax.interop.inception import (
-    PUBLISHED_SHA256,
-    PUBLISHED_URL,
-    cached_inception,
-    load_inception,
-    read_published_inception,
-    save_inception,
-    weights_sha256,
+from sde_jax.interop.checkpoint import AdamMoments as AdamMoments, PublishedState as PublishedState
+from sde_jax.interop.configurations import (
+    published as published,
+    published_names as published_names,
 )
-from sde_jax.interop.published_model import PublishedModel
-from sde_jax.interop.published_sampler import published_sampler
-from sde_jax.interop.safetensors_file import read_safetensors, write_safetensors
+from sde_jax.interop.diffusers import load_diffusers as load_diffusers
+from sde_jax.interop.errors import CheckpointFileError as CheckpointFileError
+from sde_jax.interop.inception import (
+    PUBLISHED_SHA256 as PUBLISHED_SHA256,
+    PUBLISHED_URL as PUBLISHED_URL,
+    cached_inception as cached_inception,
+    load_inception as load_inception,
+    read_published_inception as read_published_inception,
+    save_inception as save_inception,
+    weights_sha256 as weights_sha256,
+)
+from sde_jax.interop.published_model import PublishedModel as PublishedModel
+from sde_jax.interop.published_sampler import published_sampler as published_sampler
+from sde_jax.interop.safetensors_file import (
+    read_safetensors as read_safetensors,
+    write_safetensors as write_safetensors,
+)
 from sde_jax.interop.score_sde import (
-    load_checkpoint,
-    load_weights,
-    read_checkpoint,
-    save_checkpoint,
-    save_weights,
+    load_checkpoint as load_checkpoint,
+    load_weights as load_weights,
+    read_checkpoint as read_checkpoint,
+    save_checkpoint as save_checkpoint,
+    save_weights as save_weights,
 )
 from sde_jax.interop.statistics_file import (
-    KEPT,
-    Identity,
-    Reference,
-    StatisticsFileError,
-    read_reference,
-    write_reference,
+    KEPT as KEPT,
+    Identity as Identity,
+    Reference as Reference,
+    StatisticsFileError as StatisticsFileError,
+    read_reference as read_reference,
+    write_reference as write_reference,
 )
-from sde_jax.interop.torch_file import read_torch_file, write_torch_file
-
-__all__ = [
-    "KEPT",
-    "PUBLISHED_SHA256",
-    "PUBLISHED_URL",
-    "AdamMoments",
-    "CheckpointFileError",
-    "Identity",
-    "PublishedModel",
-    "PublishedState",
-    "Reference",
-    "StatisticsFileError",
-    "cached_inception",
-    "load_checkpoint",
-    "load_diffusers",
-    "load_inception",
-    "load_weights",
-    "published",
-    "published_names",
-    "published_sampler",
-    "read_checkpoint",
-    "read_published_inception",
-    "read_reference",
-    "read_safetensors",
-    "read_torch_file",
-    "save_checkpoint",
-    "save_inception",
-    "save_weights",
-    "weights_sha256",
-    "write_reference",
-    "write_safetensors",
-    "write_torch_file",
-]
+from sde_jax.interop.torch_file import (
+    read_torch_file as read_torch_file,
+    write_torch_file as write_torch_file,
+)

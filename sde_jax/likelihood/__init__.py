@@ -1,35 +1,22 @@
 """Log likelihoods: by adaptive solves, in fixed steps, and bounds of a DDPM chain."""
 
 from sde_jax.likelihood.adaptive import (
-    Divergence,
-    ExactTrace,
-    Hutchinson,
-    Likelihood,
-    LogLikelihoods,
-    bits_per_dimension,
+    Divergence as Divergence,
+    ExactTrace as ExactTrace,
+    Hutchinson as Hutchinson,
+    Likelihood as Likelihood,
+    LogLikelihoods as LogLikelihoods,
+    bits_per_dimension as bits_per_dimension,
 )
-from sde_jax.likelihood.multistep import MultistepLikelihood, even_times, fitted_times
+from sde_jax.likelihood.multistep import (
+    MultistepLikelihood as MultistepLikelihood,
+    even_times as even_times,
+    fitted_times as fitted_times,
+)
 from sde_jax.likelihood.variational_bound import (
-    Decoder,
-    DiscretizedGaussian,
-    GaussianDensity,
-    VariationalBound,
-    VariationalBounds,
+    Decoder as Decoder,
+    DiscretizedGaussian as DiscretizedGaussian,
+    GaussianDensity as GaussianDensity,
+    VariationalBound as VariationalBound,
+    VariationalBounds as VariationalBounds,
 )
-
-__all__ = [
-    "Decoder",
-    "DiscretizedGaussian",
-    "Divergence",
-    "ExactTrace",
-    "GaussianDensity",
-    "Hutchinson",
-    "Likelihood",
-    "LogLikelihoods",
-    "MultistepLikelihood",
-    "VariationalBound",
-    "VariationalBounds",
-    "bits_per_dimension",
-    "even_times",
-    "fitted_times",
-]

@@ -4,28 +4,15 @@ They do not depend on an SDE: ``time`` is any number per example, to be embedded
 be called with x alone.
 """
 
-from sde_jax.nets.classifier import Classified, Classifier, ClassifierSpec
-from sde_jax.nets.condition import Condition
-from sde_jax.nets.ddpm import DDPM, DDPMSpec
-from sde_jax.nets.mlp import MLP, MLPSpec
-from sde_jax.nets.ncsnpp import NCSNpp, NCSNppSpec
-from sde_jax.nets.pooled_unet import PooledUNet, PooledUNetSpec
-from sde_jax.nets.spec import NetworkSpec
-from sde_jax.nets.unet import UNetSpec
-
-__all__ = [
-    "DDPM",
-    "MLP",
-    "Classified",
-    "Classifier",
-    "ClassifierSpec",
-    "Condition",
-    "DDPMSpec",
-    "MLPSpec",
-    "NCSNpp",
-    "NCSNppSpec",
-    "NetworkSpec",
-    "PooledUNet",
-    "PooledUNetSpec",
-    "UNetSpec",
-]
+from sde_jax.nets.classifier import (
+    Classified as Classified,
+    Classifier as Classifier,
+    ClassifierSpec as ClassifierSpec,
+)
+from sde_jax.nets.condition import Condition as Condition
+from sde_jax.nets.ddpm import DDPM as DDPM, DDPMSpec as DDPMSpec
+from sde_jax.nets.mlp import MLP as MLP, MLPSpec as MLPSpec
+from sde_jax.nets.ncsnpp import NCSNpp as NCSNpp, NCSNppSpec as NCSNppSpec
+from sde_jax.nets.pooled_unet import PooledUNet as PooledUNet, PooledUNetSpec as PooledUNetSpec
+from sde_jax.nets.spec import NetworkSpec as NetworkSpec
+from sde_jax.nets.unet import UNetSpec as UNetSpec

@@ -1,49 +1,31 @@
 """Training losses, their weightings and their distributions of time."""
 
-from sde_jax.objectives.classification import CrossEntropy
-from sde_jax.objectives.denoiser import DenoiserRegression, NetworkDenoiser
-from sde_jax.objectives.denoising import DenoisingScoreMatching
-from sde_jax.objectives.noisy_classification import NoisyCrossEntropy
-from sde_jax.objectives.sliced import ImplicitScoreMatching, Projection, SlicedScoreMatching
+from sde_jax.objectives.classification import CrossEntropy as CrossEntropy
+from sde_jax.objectives.denoiser import (
+    DenoiserRegression as DenoiserRegression,
+    NetworkDenoiser as NetworkDenoiser,
+)
+from sde_jax.objectives.denoising import DenoisingScoreMatching as DenoisingScoreMatching
+from sde_jax.objectives.noisy_classification import NoisyCrossEntropy as NoisyCrossEntropy
+from sde_jax.objectives.sliced import (
+    ImplicitScoreMatching as ImplicitScoreMatching,
+    Projection as Projection,
+    SlicedScoreMatching as SlicedScoreMatching,
+)
 from sde_jax.objectives.time_sampling import (
-    DiscreteTimes,
-    LikelihoodTimes,
-    LogNormalNoise,
-    SampledTimes,
-    StratifiedTimes,
-    TimeSampler,
-    UniformTimes,
+    DiscreteTimes as DiscreteTimes,
+    LikelihoodTimes as LikelihoodTimes,
+    LogNormalNoise as LogNormalNoise,
+    SampledTimes as SampledTimes,
+    StratifiedTimes as StratifiedTimes,
+    TimeSampler as TimeSampler,
+    UniformTimes as UniformTimes,
 )
 from sde_jax.objectives.weighting import (
-    EDMWeighting,
-    LikelihoodWeighting,
-    MinSNRWeighting,
-    NoiseWeighting,
-    Weighting,
+    EDMWeighting as EDMWeighting,
+    LikelihoodWeighting as LikelihoodWeighting,
+    MinSNRWeighting as MinSNRWeighting,
+    NoiseWeighting as NoiseWeighting,
+    Weighting as Weighting,
 )
-from sde_jax.randomness import Seeds, example_seeds
-
-__all__ = [
-    "CrossEntropy",
-    "DenoiserRegression",
-    "DenoisingScoreMatching",
-    "DiscreteTimes",
-    "EDMWeighting",
-    "ImplicitScoreMatching",
-    "LikelihoodTimes",
-    "LikelihoodWeighting",
-    "LogNormalNoise",
-    "MinSNRWeighting",
-    "NetworkDenoiser",
-    "NoiseWeighting",
-    "NoisyCrossEntropy",
-    "Projection",
-    "SampledTimes",
-    "Seeds",
-    "SlicedScoreMatching",
-    "StratifiedTimes",
-    "TimeSampler",
-    "UniformTimes",
-    "Weighting",
-    "example_seeds",
-]
+from sde_jax.randomness import Seeds as Seeds, example_seeds as example_seeds

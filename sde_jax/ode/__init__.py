@@ -1,14 +1,13 @@
 """Solvers of ordinary differential equations: adaptive Runge-Kutta pairs and Adams coefficients."""
 
-from sde_jax.ode.adams import AdamsTable, adams_table, combine
-from sde_jax.ode.adaptive import AdaptiveSolver, FlowSolution, Method, data_end_step
-
-__all__ = [
-    "AdamsTable",
-    "AdaptiveSolver",
-    "FlowSolution",
-    "Method",
-    "adams_table",
-    "combine",
-    "data_end_step",
-]
+from sde_jax.ode.adams import (
+    AdamsTable as AdamsTable,
+    adams_table as adams_table,
+    combine as combine,
+)
+from sde_jax.ode.adaptive import (
+    AdaptiveSolver as AdaptiveSolver,
+    FlowSolution as FlowSolution,
+    Method as Method,
+    data_end_step as data_end_step,
+)

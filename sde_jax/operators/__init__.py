@@ -1,26 +1,17 @@
 """Linear measurement operators of inverse problems, with a solver for ``A A^T``."""
 
-from sde_jax.operators.convolution import Convolution, motion_blur
-from sde_jax.operators.matrix import Matrix
-from sde_jax.operators.pixels import LUMA, Channels, Mask, grey
-from sde_jax.operators.protocol import LinearOperator, Operator, pseudo_inverse
-from sde_jax.operators.separable import Separable, bicubic, block_average, gaussian_blur
-from sde_jax.operators.spectrum import CUTOFF
-
-__all__ = [
-    "CUTOFF",
-    "LUMA",
-    "Channels",
-    "Convolution",
-    "LinearOperator",
-    "Mask",
-    "Matrix",
-    "Operator",
-    "Separable",
-    "bicubic",
-    "block_average",
-    "gaussian_blur",
-    "grey",
-    "motion_blur",
-    "pseudo_inverse",
-]
+from sde_jax.operators.convolution import Convolution as Convolution, motion_blur as motion_blur
+from sde_jax.operators.matrix import Matrix as Matrix
+from sde_jax.operators.pixels import LUMA as LUMA, Channels as Channels, Mask as Mask, grey as grey
+from sde_jax.operators.protocol import (
+    LinearOperator as LinearOperator,
+    Operator as Operator,
+    pseudo_inverse as pseudo_inverse,
+)
+from sde_jax.operators.separable import (
+    Separable as Separable,
+    bicubic as bicubic,
+    block_average as block_average,
+    gaussian_blur as gaussian_blur,
+)
+from sde_jax.operators.spectrum import CUTOFF as CUTOFF

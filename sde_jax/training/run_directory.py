@@ -3,8 +3,7 @@
 import contextlib
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Iterator, Mapping, Set as AbstractSet
 from pathlib import Path
 from typing import Any, Self
 

@@ -8,8 +8,7 @@ import types
 
 import pytest
 
-from benchmarks import __main__ as command
-from benchmarks import process
+from benchmarks import __main__ as command, process
 from benchmarks.process import Environment, Failure
 from benchmarks.row import (
     HEADINGS,

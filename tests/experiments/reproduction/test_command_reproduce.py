@@ -6,8 +6,7 @@ import shutil
 import pytest
 from in_process import refusal, reproduce, run_experiments
 
-from experiments import __main__ as command
-from experiments import questions
+from experiments import __main__ as command, questions
 from experiments.reproduction.order import FULL_SIZE, ORDER, study_names
 from experiments.studies.nearest import NearestImages
 from experiments.studies.reports import Accuracy
