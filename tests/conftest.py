@@ -15,6 +15,7 @@ os.environ["XLA_FLAGS"] = (
 import jax
 import numpy as np
 import pytest
+from budget import DEAR, Budget
 from trained_runs import (  # noqa: F401
     classifier_run,
     classifier_training,
@@ -36,8 +37,9 @@ jax.config.update("jax_enable_compilation_cache", True)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
-SHARED = pathlib.Path(__file__).parents[2] / "shared"
-KEPT = pathlib.Path(__file__).parent / "data" / "parity"
+ROOT = pathlib.Path(__file__).parent
+SHARED = ROOT.parents[1] / "shared"
+KEPT = ROOT / "data" / "parity"
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -51,10 +53,15 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    config.pluginmanager.register(Budget(config))
+    config.option.loadscopereorder = False
     jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir("programs")))
 
 
 def pytest_collection_modifyitems(config, items):
+    """The dear files come first, so that no process is left with one of them at the end."""
+    files = {(ROOT / name): place for place, name in enumerate(DEAR)}
+    items.sort(key=lambda item: files.get(item.path, len(files)))
     if config.getoption("--slow"):
         return
     for item in items:
