@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Annotated, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ from sde_jax.arrays import Array, Bool, Float, Int, Key, PRNGKeyArray
 from sde_jax.ode import AdaptiveSolver, FlowSolution, data_end_step
 from sde_jax.score import Score
 from sde_jax.sde import LinearSDE, probability_flow_drift
+from sde_jax.validation import BelowOne, Spec, at_least
 
 
 class LogLikelihoods(NamedTuple):
@@ -40,23 +41,16 @@ class Divergence(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hutchinson:
+class Hutchinson(Spec):
     """Estimates the trace by ``v.J v`` without bias (Hutchinson 1990; Song et al. app. D.2).
 
     A probe is fixed during a solve, since a new one would look like an error to the solver.
-
-    Raises:
-      ValueError: unless ``probes`` is at least 1.
     """
 
-    probes: int = 1
+    probes: Annotated[int, at_least(1)] = 1
     """Independent probes of each example; two or more give a standard error."""
     gaussian: bool = False
     """Whether to draw Gaussian probes instead of random signs, whose variance is lower."""
-
-    def __post_init__(self) -> None:
-        if self.probes < 1:
-            raise ValueError(f"`probes` must be at least 1: got probes={self.probes}.")
 
     def vectors(self, key: PRNGKeyArray, dimension: int) -> Float[Array, "probes 1 dimension"]:
         """Draws one vector for each probe."""
@@ -84,7 +78,7 @@ class ExactTrace:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Likelihood:
+class Likelihood(Spec):
     """Computes log densities under the probability flow (Song et al. 2021, eq. 39).
 
     ::
@@ -94,19 +88,12 @@ class Likelihood:
     with ``f = a x - g^2 score / 2`` (Chen et al. 2018). Each example is taken as a state at t_min
     and solved with its own step size. One forward-mode pass gives drift and divergence. All of it
     runs at the highest matmul precision, whatever the device's default.
-
-    Raises:
-      ValueError: unless ``0 <= t_min < 1``.
     """
 
     solver: AdaptiveSolver = AdaptiveSolver()
-    t_min: float = 1e-5
+    t_min: BelowOne = 1e-5
     """Where the flow starts; the density is that of the data noised up to this time."""
     divergence: Divergence = Hutchinson()
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.t_min < 1:
-            raise ValueError(f"`t_min` must be in [0, 1): got t_min={self.t_min}.")
 
     def __call__(
         self,

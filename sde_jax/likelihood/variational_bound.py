@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Annotated, Literal, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ from jax.scipy.stats import norm
 from sde_jax.arrays import Array, Float, Int, Key, sum_except_batch
 from sde_jax.score import Score
 from sde_jax.sde import DDPMChain, LinearSDE
+from sde_jax.validation import Spec, at_least
 
 # The width in deviations of an unbounded bin, finite so that it can be differentiated.
 _UNBOUNDED = 1e4
@@ -59,22 +60,15 @@ class GaussianDensity:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DiscretizedGaussian:
+class DiscretizedGaussian(Spec):
     """The probability of grey levels placed at ``2 k / (L - 1) - 1`` (Ho et al. 2020, eq. 13).
 
     The probability of a level is the Gaussian's mass of the bin around it; the bins of the lowest
     and the highest level are unbounded. For bits per dimension the log-determinant is 0.
-
-    Raises:
-      ValueError: unless ``levels`` is at least 2.
     """
 
-    levels: int = 256
+    levels: Annotated[int, at_least(2)] = 256
     """Number of grey levels L."""
-
-    def __post_init__(self) -> None:
-        if self.levels < 2:
-            raise ValueError(f"`levels` must be at least 2: got levels={self.levels}.")
 
     def __call__(
         self, x: Float[Array, "*shape"], mean: Float[Array, "*shape"], deviation: Float[Array, ""]

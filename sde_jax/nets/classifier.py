@@ -2,7 +2,7 @@
 
 import functools
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ from sde_jax.arrays import Array, Float
 from sde_jax.nets.blocks import GroupNorm, Image, ResidualBlock, convolution, product
 from sde_jax.nets.embedding import positional_embedding
 from sde_jax.nets.resampling import downsample
-from sde_jax.validation import require, require_at_least
+from sde_jax.validation import Spec, at_least, require
 
 
 class Classified(NamedTuple):
@@ -26,23 +26,23 @@ class Classified(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifierSpec:
+class ClassifierSpec(Spec):
     """Hyperparameters of a ``Classifier``."""
 
-    classes: int = 10
+    classes: Annotated[int, at_least(2)] = 10
     """Number of classes."""
     channels: int = 32
     """Width of the first convolution."""
     multipliers: tuple[int, ...] = (1, 2)
     """Width of each level in multiples of ``channels``; each level halves height and width."""
-    features: int = 64
+    features: Annotated[int, at_least(1)] = 64
     """Width of the last hidden layer. It is the dimension of a Fréchet distance, whose
     finite-sample bias grows with its square."""
     dropout: float = 0.1
     """Dropout rate inside blocks and before the last layer."""
 
     def __post_init__(self) -> None:
-        require_at_least(self, classes=2, features=1)
+        super().__post_init__()
         rule = "be a multiple of 4, the least size of a normalization group"
         require(self, "channels", self.channels >= 4 and self.channels % 4 == 0, rule)
         least = min(self.multipliers, default=0)

@@ -2,6 +2,7 @@
 
 import functools
 from dataclasses import dataclass
+from typing import Annotated
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -12,22 +13,19 @@ from sde_jax.arrays import Array, Float
 from sde_jax.nets.condition import Condition
 from sde_jax.nets.embedding import LabelEmbedding, positional_embedding
 from sde_jax.nets.spec import NetworkSpec
-from sde_jax.validation import require_at_least
+from sde_jax.validation import at_least
 
 
 @dataclass(frozen=True, kw_only=True)
 class MLPSpec(NetworkSpec):
     """Hyperparameters of an ``MLP``."""
 
-    width: int = 128
+    width: Annotated[int, at_least(4)] = 128
     """Width of every hidden layer and of the time embedding."""
-    depth: int = 3
+    depth: Annotated[int, at_least(1)] = 3
     """Number of residual layers."""
-    classes: int | None = None
+    classes: Annotated[int | None, at_least(1)] = None
     """Number of classes of a class-conditional network; None for an unconditional one."""
-
-    def __post_init__(self) -> None:
-        require_at_least(self, width=4, depth=1, classes=1)
 
     def build(self) -> "MLP":
         """Builds the network."""

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -25,7 +25,7 @@ from sde_jax.nets.condition import Condition
 from sde_jax.nets.embedding import GaussianFourierFeatures, positional_embedding
 from sde_jax.nets.resampling import Downsample, Upsample, downsample, upsample
 from sde_jax.nets.unet import UNetSpec, time_layers, unet_input
-from sde_jax.validation import require, require_at_least, require_positive
+from sde_jax.validation import Positive, at_least, require
 
 Block = Callable[..., Image]
 
@@ -38,7 +38,7 @@ class NCSNppSpec(UNetSpec):
     embedding: Literal["positional", "fourier"] = "positional"
     """Time embedding: positional, for times in about [0, 1000], or random Fourier features, for the
     logarithm of a noise level."""
-    fourier_scale: float = 16.0
+    fourier_scale: Positive = 16.0
     """Standard deviation of the random frequencies."""
     block: Literal["biggan", "ddpm"] = "biggan"
     """Resampling inside residual blocks (biggan) or by separate layers between them (ddpm)."""
@@ -55,13 +55,11 @@ class NCSNppSpec(UNetSpec):
     """Combination of the input_skip pyramid with the features: sum or concatenation."""
     skip_rescale: bool = True
     """Divide the sum of a block and its shortcut by sqrt(2)."""
-    init_scale: float = 0.0
+    init_scale: Annotated[float, at_least(0)] = 0.0
     """Initialization scale of the last layer of each block and of the output."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_positive(self, "fourier_scale")
-        require_at_least(self, init_scale=0)
         divides = self.resampling_filter is None or sum(self.resampling_filter) != 0
         require(self, "resampling_filter", divides, "be None or have a sum, such as (1, 3, 3, 1)")
 

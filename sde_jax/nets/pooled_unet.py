@@ -28,6 +28,7 @@ class PooledUNetSpec(NetworkSpec):
     the width of the last level."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         fit = bool(self.widths) and all(w >= 1 and w % GROUPS == 0 for w in self.widths)
         rule = f"be one multiple of {GROUPS}, the number of normalization groups, per level"
         require(self, "widths", fit, rule)

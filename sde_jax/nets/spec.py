@@ -4,8 +4,10 @@ import abc
 
 import flax.linen as nn
 
+from sde_jax.validation import Spec
 
-class NetworkSpec(abc.ABC):
+
+class NetworkSpec(Spec, abc.ABC):
     """Hyperparameters of a network: a frozen keyword-only dataclass of plain values."""
 
     classes: int | None = None

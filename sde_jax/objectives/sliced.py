@@ -14,7 +14,7 @@ equal. The loss does not use the value of the noise.
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +36,7 @@ from sde_jax.objectives.weighting import NoiseWeighting, Weighting
 from sde_jax.randomness import Seeds, unit_noise
 from sde_jax.score import ScoreModel
 from sde_jax.sde.base import Time
+from sde_jax.validation import Spec, at_least
 
 Projection = Literal["rademacher", "gaussian", "sphere"]
 """Distributions of probes: signs, unit normals, and uniform on the sphere of radius sqrt(D)."""
@@ -43,7 +44,7 @@ Directions = Float[Array, "batch slices *shape"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SlicedScoreMatching:
+class SlicedScoreMatching(Spec):
     """The loss ``E[w(t) 2 sigma^2 ((v.score)^2 / 2 + v.J v) / D]`` of random directions v.
 
     Song et al. 2019 (arXiv:1905.07088, SSM) at every noise level. J is the Jacobian of the score;
@@ -51,31 +52,19 @@ class SlicedScoreMatching:
     ``(v.score)^2`` (their SSM-VR). As ``E[v v^T]`` is the identity, both are unbiased estimates of
     the loss of `ImplicitScoreMatching`, and so are their gradients. A slice costs one forward-mode
     derivative of the network; all slices share one evaluation of the network.
-
-    Raises:
-      ValueError: unless ``slices`` is at least 1 and ``projection`` one of those listed.
     """
 
     model: ScoreModel
     times: TimeSampler = StratifiedTimes()
     weighting: Weighting = NoiseWeighting()
     """Weight of ``|sigma score + noise|^2``, as in `DenoisingScoreMatching`."""
-    slices: int = 1
+    slices: Annotated[int, at_least(1)] = 1
     """Number of directions for each example; its loss is their mean."""
     projection: Projection = "rademacher"
     """Distribution of directions: random signs, standard Gaussian, or uniform on the sphere of
     radius ``sqrt(D)``. In one dimension the first and the last are exact."""
     variance_reduced: bool = True
     """Whether the loss takes the full square of the score instead of its square along v."""
-
-    def __post_init__(self) -> None:
-        if self.slices < 1:
-            raise ValueError(f"`slices` must be at least 1: got slices={self.slices}.")
-        if self.projection not in get_args(Projection):
-            names = ", ".join(get_args(Projection))
-            raise ValueError(
-                f"`projection` must be one of {names}: got projection={self.projection!r}."
-            )
 
     def losses(
         self,

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Annotated, NamedTuple, Protocol
 
 import jax.numpy as jnp
 
@@ -13,7 +13,7 @@ from sde_jax.sampling.predictors import Move, Step
 from sde_jax.sampling.protocol import Samples
 from sde_jax.score import Score
 from sde_jax.sde import LinearSDE, transition
-from sde_jax.validation import require_at_least
+from sde_jax.validation import Spec, at_least
 
 
 class Constraint(Protocol):
@@ -68,7 +68,7 @@ class KnownChannel:
 
 @pytree
 @dataclass(frozen=True, kw_only=True)
-class Constrained:
+class Constrained(Spec):
     """A predictor-corrector sampler conditioned on a part of x_0, by replacement.
 
     After every move the known part is replaced by that of ``alpha(s) x_0 + sigma(s) noise``, where
@@ -81,21 +81,20 @@ class Constrained:
     error falls with ``repeats``, at a proportional cost.
 
     Raises:
-      ValueError: if ``sampler`` has no predictor or ends with its noisy state, or ``repeats`` is
-        less than 1.
+      ValueError: if ``sampler`` has no predictor or ends with its noisy state.
     """
 
     sampler: PredictorCorrector = field(metadata={"static": True})
     constraint: Constraint
-    repeats: int = field(default=1, metadata={"static": True})
+    repeats: Annotated[int, at_least(1)] = field(default=1, metadata={"static": True})
     """Number of times that each predictor step is taken; 1 is plain replacement."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.sampler.predictor is None:
             raise ValueError("`sampler` must have a predictor: got predictor=None.")
         if self.sampler.end == "state":
             raise ValueError("`end` of `sampler` must be denoised or mean: got end=state.")
-        require_at_least(self, repeats=1)
 
     def __call__(
         self, keys: Key[Array, "batch"], score: Score, sde: LinearSDE, shape: tuple[int, ...]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import jax.numpy as jnp
 
@@ -10,7 +10,7 @@ from sde_jax.arrays import Array, Float, expand_like, sum_except_batch
 from sde_jax.sampling.predictors import Move, Step
 from sde_jax.score import Score
 from sde_jax.sde import ExactTransition, LinearSDE, TransitionRule
-from sde_jax.validation import require_at_least, require_positive
+from sde_jax.validation import Positive, Spec, at_least
 
 
 class Corrector(Protocol):
@@ -79,29 +79,22 @@ class BatchNormStep:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Langevin:
+class Langevin(Spec):
     """Langevin dynamics, ``x' = x + e score + sqrt(2 e) noise`` (Song et al. 2021, alg. 4 and 5).
 
     The step size is ``e = a step_size`` with ``a = c^2`` of the transition ``x_t = c x_s + ...``
     over one grid step: 1 for VE, ``1 - beta_i`` of the published code for VP with its `DDPMChain`.
     At a fixed time, for a Gaussian of variance V, the stationary variance is
     ``V / (1 - e / (2 V))``.
-
-    Raises:
-      ValueError: unless ``snr`` is positive and ``steps`` at least 1.
     """
 
-    snr: float = 0.16
+    snr: Positive = 0.16
     """Signal-to-noise ratio, which sets the step size; .01 to .27 is usual."""
-    steps: int = 1
+    steps: Annotated[int, at_least(1)] = 1
     """Langevin steps at each time."""
     step_size: StepSize = ScheduledStep()
     transition: TransitionRule = ExactTransition()
     """The exact transition along the grid, or that of a published chain."""
-
-    def __post_init__(self) -> None:
-        require_positive(self, "snr")
-        require_at_least(self, steps=1)
 
     @property
     def moves(self) -> Sequence[Move]:

@@ -14,7 +14,7 @@ from sde_jax.sampling.protocol import Samples, draw_prior
 from sde_jax.sampling.times import TimeGrid
 from sde_jax.score import Score, denoised
 from sde_jax.sde import LinearSDE
-from sde_jax.validation import require, require_choices
+from sde_jax.validation import NotNegative, Spec
 
 End = Literal["denoised", "mean", "state"]
 
@@ -23,13 +23,10 @@ Advance = Callable[[Key[Array, "batch"], Any, PyTree, Int[Array, ""]], tuple[Ste
 
 
 @dataclass(frozen=True, kw_only=True)
-class GridSampler:
+class GridSampler(Spec):
     """Draws the prior and steps along a grid; the base of samplers that do.
 
     Sample j is a function of ``keys[j]``: one half of the key gives the prior, the other the noise.
-
-    Raises:
-      ValueError: if ``end`` is not one of those listed, or ``frames`` is negative.
     """
 
     grid: TimeGrid
@@ -37,12 +34,8 @@ class GridSampler:
     """State to return. denoised: the posterior mean of the last state, for one more evaluation.
     mean: the mean of the last move, before its noise is added, as published. state: the last state
     itself."""
-    frames: int = 0
+    frames: NotNegative = 0
     """Number of states to record besides the prior; 0 records none."""
-
-    def __post_init__(self) -> None:
-        require_choices(self)
-        require(self, "frames", self.frames >= 0, "not be negative")
 
     @property
     def last_evaluations(self) -> int:

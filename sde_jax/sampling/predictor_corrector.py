@@ -19,8 +19,7 @@ class PredictorCorrector(GridSampler):
     other half with n the noise of the n-th move.
 
     Raises:
-      ValueError: if there is neither a predictor nor a corrector, ``end`` is not one of those
-        listed, or ``frames`` is negative.
+      ValueError: if there is neither a predictor nor a corrector.
     """
 
     predictor: Predictor | None

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Bool, Float, Int, Key
-from sde_jax.sampling.times import end_time, require_end
+from sde_jax.sampling.times import End, end_time
 from sde_jax.score import Score, denoised
 from sde_jax.sde import LinearSDE
-from sde_jax.validation import require
+from sde_jax.validation import NotNegative, Spec
 
 
 class Samples(NamedTuple):
@@ -53,23 +53,15 @@ def draw_prior(
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdaptiveSampler:
-    """Integrates from t = 1 to ``t_min``, adaptively.
+class AdaptiveSampler(Spec):
+    """Integrates from t = 1 to ``t_min``, adaptively."""
 
-    Raises:
-      ValueError: unless ``t_min`` is None or in [0, 1) and ``frames`` is not negative.
-    """
-
-    t_min: float | None = None
+    t_min: End = None
     """End time of the solve; None for ``sde.sampling_end``."""
     denoise: bool = True
     """Return the posterior mean of the last state, for one more evaluation."""
-    frames: int = 0
+    frames: NotNegative = 0
     """Number of states to record besides the prior; 0 records none. The solve stops at each."""
-
-    def __post_init__(self) -> None:
-        require_end(self)
-        require(self, "frames", self.frames >= 0, "not be negative")
 
     def times(self, sde: LinearSDE) -> Float[Array, "times"]:
         """Returns the times at which the solve stops, from 1 down."""

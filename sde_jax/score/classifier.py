@@ -10,32 +10,26 @@ import jax.numpy as jnp
 from sde_jax.arrays import Array, Float, Int, PRNGKeyArray, PyTree, expand_like, pytree
 from sde_jax.initialization import initialize
 from sde_jax.score.network import ScaledTime, TimeCondition
-from sde_jax.score.parameterization import check_deviation
 from sde_jax.sde.base import LinearSDE, Time
+from sde_jax.validation import Positive, Spec
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifierModel:
+class ClassifierModel(Spec):
     """Everything that turns a Flax module into ``log p(class | x_t = x)``, except its parameters.
 
     A noise-conditional classifier (Song et al. 2021, arXiv:2011.13456, appendix I). The module is
     called as ``module(x, time, deterministic=...)`` and returns a value with ``logits``, as
     `sde_jax.nets.Classifier` does. Its input is ``x / sqrt(alpha^2 d^2 + sigma^2)``, of about unit
     scale at every t. Hashable, so that it can be static under `jax.jit`.
-
-    Raises:
-      ValueError: unless ``data_deviation`` is positive.
     """
 
     network: nn.Module
     sde: LinearSDE
     time_condition: TimeCondition = ScaledTime()
     """Maps t to the time input of the network."""
-    data_deviation: float = 1.0
+    data_deviation: Positive = 1.0
     """Root mean square d of the data in model coordinates; .5 to 1 for images in [-1, 1]."""
-
-    def __post_init__(self) -> None:
-        check_deviation(self.data_deviation)
 
     def init(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> PyTree:
         """Returns initial parameters for examples of ``shape``, without running the network."""

@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, Protocol
+from typing import Annotated, Any, NoReturn, Protocol
 
 import jax
 import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Float, PRNGKeyArray, PyTree, expand_like, pytree
 from sde_jax.initialization import Network, initialize
-from sde_jax.score.parameterization import NoisePrediction, Parameterization, check_deviation
+from sde_jax.score.parameterization import NoisePrediction, Parameterization
 from sde_jax.sde.base import LinearSDE, Time
-from sde_jax.sde.discrete import check_levels, snap_to_whole
+from sde_jax.sde.discrete import Levels, snap_to_whole
+from sde_jax.validation import POSITIVE, Spec
 
 
 class TimeCondition(Protocol):
@@ -73,21 +74,15 @@ class NoiseLevel:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DescendingIndex:
+class DescendingIndex(Spec):
     """The index of the nearest of N levels at times ``i / (N - 1)``, counted down to 0 at t = 1.
 
     It is the input of published networks of the SMLD chain. Halfway between two levels it is the
     even index.
-
-    Raises:
-      ValueError: if ``levels`` is below 2.
     """
 
-    levels: int = 1000
+    levels: Levels = 1000
     """Number of noise levels, N."""
-
-    def __post_init__(self) -> None:
-        check_levels(self.levels)
 
     def __call__(self, sde: LinearSDE, t: Time) -> Time:
         """Returns the index, an integer-valued float."""
@@ -130,14 +125,11 @@ class FunctionNetwork:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreModel:
+class ScoreModel(Spec):
     """Everything that turns a Flax module into a score, except its parameters.
 
     The module is called as ``module(x, time, condition, deterministic=...)``. Hashable, so that it
     can be static under `jax.jit`.
-
-    Raises:
-      ValueError: unless ``data_deviation`` is None or positive.
     """
 
     network: Network
@@ -147,13 +139,9 @@ class ScoreModel:
     noise_levels: NoiseLevels | None = None
     """Noise levels of the chain that the network is trained on, such as `DDPMChain`; None for those
     of the SDE."""
-    data_deviation: float | None = None
+    data_deviation: Annotated[float | None, POSITIVE] = None
     """Standard deviation d of the data, for input normalization: the network's input is
     ``x / sqrt(alpha^2 d^2 + sigma^2)``, of about unit scale at every t. None for x itself."""
-
-    def __post_init__(self) -> None:
-        if self.data_deviation is not None:
-            check_deviation(self.data_deviation)
 
     def init(
         self, key: PRNGKeyArray, shape: tuple[int, ...], condition: PyTree | None = None
