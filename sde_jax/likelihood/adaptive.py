@@ -8,7 +8,7 @@ from typing import Annotated, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Bool, Float, Int, Key, PRNGKeyArray
+from sde_jax.arrays import Array, Bool, Examples, Float, Int, Keys, PerExample, PRNGKeyArray
 from sde_jax.ode import AdaptiveSolver, FlowSolution, data_end_step
 from sde_jax.score import Score
 from sde_jax.sde import LinearSDE, probability_flow_drift
@@ -18,9 +18,9 @@ from sde_jax.validation import BelowOne, Spec, at_least
 class LogLikelihoods(NamedTuple):
     """Log densities of examples in model coordinates, with their errors and costs."""
 
-    nats: Float[Array, "batch"]
+    nats: PerExample
     """``log p(x)`` at t_min, averaged over the probes."""
-    probe_stderr: Float[Array, "batch"]
+    probe_stderr: PerExample
     """Standard error of ``nats`` over the probes: 0 for an exact trace, NaN for one probe."""
     nfe: Int[Array, "batch"]
     """Evaluations of the score, each with its Jacobian-vector products."""
@@ -95,13 +95,7 @@ class Likelihood(Spec):
     """Where the flow starts; the density is that of the data noised up to this time."""
     divergence: Divergence = Hutchinson()
 
-    def __call__(
-        self,
-        keys: Key[Array, "batch"],
-        score: Score,
-        sde: LinearSDE,
-        x: Float[Array, "batch *shape"],
-    ) -> LogLikelihoods:
+    def __call__(self, keys: Keys, score: Score, sde: LinearSDE, x: Examples) -> LogLikelihoods:
         """Returns log densities of ``x``, in model coordinates; ``keys`` draw the probes."""
         start, end = jnp.asarray(self.t_min, x.dtype), jnp.asarray(1.0, x.dtype)
         first_step = data_end_step(sde, start)
@@ -147,7 +141,7 @@ def value_and_traces(
 def log_likelihoods(
     divergence: Divergence,
     sde: LinearSDE,
-    latent: Float[Array, "batch *shape"],
+    latent: Examples,
     gains: Float[Array, "batch probes"],
     nfe: Int[Array, "batch"],
     converged: Bool[Array, "batch"],

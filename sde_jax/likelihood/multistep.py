@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sde_jax.arrays import Array, Float, Key, PRNGKeyArray
+from sde_jax.arrays import Array, Examples, Float, Keys, PRNGKeyArray
 from sde_jax.likelihood.adaptive import (
     Divergence,
     Hutchinson,
@@ -80,13 +80,7 @@ class MultistepLikelihood:
                 f"returns such: got times={self.times}."
             )
 
-    def __call__(
-        self,
-        keys: Key[Array, "batch"],
-        score: Score,
-        sde: LinearSDE,
-        x: Float[Array, "batch *shape"],
-    ) -> LogLikelihoods:
+    def __call__(self, keys: Keys, score: Score, sde: LinearSDE, x: Examples) -> LogLikelihoods:
         """Returns log densities of ``x``, in model coordinates; ``keys`` draw the probes."""
         latent, integrals, _ = self._solve(keys, score, sde, x)
         first, last = sde.log_alpha(jnp.asarray([self.times[0], 1.0], x.dtype))
@@ -97,17 +91,13 @@ class MultistepLikelihood:
         return log_likelihoods(self.divergence, sde, latent, gains, nfe, finite)
 
     def integrand(
-        self,
-        keys: Key[Array, "batch"],
-        score: Score,
-        sde: LinearSDE,
-        x: Float[Array, "batch *shape"],
+        self, keys: Keys, score: Score, sde: LinearSDE, x: Examples
     ) -> Float[Array, "batch times"]:
         """Returns q at all times, averaged over the probes."""
         return self._solve(keys, score, sde, x)[2].mean(axis=-1)
 
     def _solve(
-        self, keys: Key[Array, "batch"], score: Score, sde: LinearSDE, x: Array
+        self, keys: Keys, score: Score, sde: LinearSDE, x: Array
     ) -> tuple[Array, Array, Array]:
         """Returns the state at time 1, the integrals and the integrand of each example."""
         times = jnp.asarray(self.times, x.dtype)
@@ -195,10 +185,7 @@ def even_times(sde: LinearSDE, t_min: float, steps: int) -> tuple[float, ...]:
 
 
 def fitted_times(
-    sde: LinearSDE,
-    times: tuple[float, ...],
-    integrand: Float[Array, "batch times"],
-    steps: int,
+    sde: LinearSDE, times: tuple[float, ...], integrand: Float[Array, "batch times"], steps: int
 ) -> tuple[float, ...]:
     """Returns ``steps + 1`` times that lie closest where the integrand bends most.
 

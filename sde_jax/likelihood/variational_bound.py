@@ -10,7 +10,7 @@ import numpy as np
 from jax.scipy.special import log_ndtr
 from jax.scipy.stats import norm
 
-from sde_jax.arrays import Array, Float, Int, Key, sum_except_batch
+from sde_jax.arrays import Array, Examples, Float, Int, Keys, PerExample, sum_except_batch
 from sde_jax.score import Score
 from sde_jax.sde import DDPMChain, LinearSDE
 from sde_jax.validation import Spec, at_least
@@ -27,14 +27,14 @@ class VariationalBounds(NamedTuple):
         nats = decoder - prior - transitions.sum(axis=1)
     """
 
-    nats: Float[Array, "batch"]
+    nats: PerExample
     """At most ``log p(x)``, in expectation over the noise."""
-    prior: Float[Array, "batch"]
+    prior: PerExample
     """Divergence of the last level from the prior, ``L_T`` of Ho et al."""
     transitions: Float[Array, "batch levels-1"]
     """Divergence of the posterior of each level but the last from the model's step into it, level 0
     first, ``L_1, ..., L_{T-1}`` of Ho et al."""
-    decoder: Float[Array, "batch"]
+    decoder: PerExample
     """``log p(x)`` given level 0, ``-L_0`` of Ho et al."""
     nfe: Int[Array, "batch"]
     """Evaluations of the score."""
@@ -123,13 +123,7 @@ class VariationalBound:
                 f'`variance` must be "beta" or "posterior": got variance={self.variance!r}.'
             )
 
-    def __call__(
-        self,
-        keys: Key[Array, "batch"],
-        score: Score,
-        sde: LinearSDE,
-        x: Float[Array, "batch *shape"],
-    ) -> VariationalBounds:
+    def __call__(self, keys: Keys, score: Score, sde: LinearSDE, x: Examples) -> VariationalBounds:
         """Returns bounds for ``x``, in model coordinates; ``keys`` draw the noise of all levels."""
         count, dimensions = self.chain.levels, math.prod(x.shape[1:])
         t = jnp.asarray(np.arange(count) / (count - 1), jnp.result_type(float))
@@ -162,6 +156,6 @@ class VariationalBound:
         return VariationalBounds(nats, prior, transitions, decoder, jnp.full(x.shape[:1], count))
 
 
-def _noise(keys: Key[Array, "batch"], index: Array, shape: tuple[int, ...]) -> Array:
+def _noise(keys: Keys, index: Array, shape: tuple[int, ...]) -> Array:
     """Draws unit Gaussian noise of one level for each key."""
     return jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, index), shape))(keys)

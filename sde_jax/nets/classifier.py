@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax.typing import PrecisionLike
 from jax.typing import DTypeLike
 
-from sde_jax.arrays import Array, Float
+from sde_jax.arrays import Array, Float, PerExample
 from sde_jax.nets.blocks import GroupNorm, Image, ResidualBlock, convolution, product
 from sde_jax.nets.embedding import positional_embedding
 from sde_jax.nets.resampling import downsample
@@ -85,11 +85,7 @@ class Classifier(nn.Module):
 
     @nn.compact
     def __call__(
-        self,
-        x: Image,
-        time: Float[Array, "batch"] | None = None,
-        *,
-        deterministic: bool = True,
+        self, x: Image, time: PerExample | None = None, *, deterministic: bool = True
     ) -> Classified:
         spec, dtype, precision = self.spec, self.dtype, self.precision
         dense = functools.partial(nn.Dense, dtype=dtype, precision=precision)
@@ -112,7 +108,7 @@ class Classifier(nn.Module):
         return Classified(features.astype(jnp.float32), logits.astype(jnp.float32))
 
     @nn.nowrap
-    def _embedded(self, time: Float[Array, "batch"]) -> Float[Array, "batch width"]:
+    def _embedded(self, time: PerExample) -> Float[Array, "batch width"]:
         """Returns the activated time embedding of the blocks."""
         embedding = positional_embedding(time, self.spec.channels)
         for name in ("time_0", "time_1"):

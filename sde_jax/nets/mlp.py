@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax.typing import PrecisionLike
 from jax.typing import DTypeLike
 
-from sde_jax.arrays import Array, Float
+from sde_jax.arrays import Array, Float, PerExample
 from sde_jax.nets.condition import Condition
 from sde_jax.nets.embedding import LabelEmbedding, positional_embedding
 from sde_jax.nets.spec import NetworkSpec
@@ -54,7 +54,7 @@ class MLP(nn.Module):
     def __call__(
         self,
         x: Float[Array, "batch dimensions"],
-        time: Float[Array, "batch"],
+        time: PerExample,
         condition: Condition | None = None,
         *,
         deterministic: bool = True,

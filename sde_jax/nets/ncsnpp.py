@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax.typing import PrecisionLike
 from jax.typing import DTypeLike
 
-from sde_jax.arrays import Array, Float, expand_like
+from sde_jax.arrays import Array, Float, PerExample, expand_like
 from sde_jax.nets.blocks import (
     ACTIVATIONS,
     AttentionBlock,
@@ -101,7 +101,7 @@ class NCSNpp(nn.Module):
     def __call__(
         self,
         x: Image,
-        time: Float[Array, "batch"],
+        time: PerExample,
         condition: Condition | None = None,
         *,
         deterministic: bool = True,
@@ -244,13 +244,13 @@ class NCSNpp(nn.Module):
         return self._attend(h) if h.shape[1] in self.spec.attention_resolutions else h
 
     @nn.nowrap
-    def _features(self, time: Float[Array, "batch"]) -> Float[Array, "batch features"]:
+    def _features(self, time: PerExample) -> Float[Array, "batch features"]:
         if self.spec.embedding == "fourier":
             return GaussianFourierFeatures(self.spec.channels, self.spec.fourier_scale)(time)
         return positional_embedding(time, self.spec.channels, self.spec.max_period)
 
     @nn.nowrap
-    def _sigma(self, time: Float[Array, "batch"]) -> Float[Array, "batch"]:
+    def _sigma(self, time: PerExample) -> PerExample:
         return jnp.exp(time) if self.spec.embedding == "fourier" else self.spec.noise_level(time)
 
     @nn.nowrap

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax.typing import PrecisionLike
 from jax.typing import DTypeLike
 
-from sde_jax.arrays import Array, Float
+from sde_jax.arrays import Array, Float, PerExample
 from sde_jax.nets.blocks import GroupNorm, Image, convolution, initializer, product
 from sde_jax.nets.condition import Condition
 from sde_jax.nets.embedding import interleaved_embedding
@@ -67,7 +67,7 @@ class PooledUNet(nn.Module):
     def __call__(
         self,
         x: Image,
-        time: Float[Array, "batch"],
+        time: PerExample,
         condition: Condition | None = None,
         *,
         deterministic: bool = True,

@@ -9,7 +9,7 @@ import numpy as np
 from flax.typing import PrecisionLike
 from jax.typing import DTypeLike
 
-from sde_jax.arrays import Array, Float, Int
+from sde_jax.arrays import Array, Float, Int, PerExample
 from sde_jax.nets.blocks import ACTIVATIONS, Image, product
 from sde_jax.nets.condition import Condition
 from sde_jax.nets.embedding import LabelEmbedding
@@ -86,7 +86,7 @@ class UNetSpec(NetworkSpec):
         """Width of each level, from full resolution down."""
         return tuple(self.channels * multiplier for multiplier in self.multipliers)
 
-    def noise_level(self, time: Float[Array, "batch"]) -> Float[Array, "batch"]:
+    def noise_level(self, time: PerExample) -> PerExample:
         """Returns level ``int(time)`` of the progression; NaN beyond the last."""
         levels = np.geomspace(self.sigma_max, self.sigma_min, self.num_scales, dtype=np.float32)
         return jnp.take(jnp.asarray(levels), time.astype(jnp.int32), mode="fill")

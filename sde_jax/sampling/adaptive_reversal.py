@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import lineax
 
-from sde_jax.arrays import Array, Bool, Float, Int, Key, PRNGKeyArray
+from sde_jax.arrays import Array, Bool, Float, Int, Keys, PRNGKeyArray
 from sde_jax.sampling.brownian import BrownianTree
 from sde_jax.sampling.protocol import AdaptiveSampler, Samples, draw_prior
 from sde_jax.score import Score, denoised
@@ -51,9 +51,7 @@ class AdaptiveReversal(AdaptiveSampler):
     max_steps: Annotated[int, POSITIVE] = 4096
     """Maximum number of steps, rejected ones included; a solve that needs more fails."""
 
-    def __call__(
-        self, keys: Key[Array, "batch"], score: Score, sde: LinearSDE, shape: tuple[int, ...]
-    ) -> Samples:
+    def __call__(self, keys: Keys, score: Score, sde: LinearSDE, shape: tuple[int, ...]) -> Samples:
         """Draws one sample of ``shape`` per key."""
         key_prior, key_noise = jax.vmap(jax.random.split, out_axes=1)(keys)
         prior = draw_prior(key_prior, sde, shape)

@@ -6,7 +6,7 @@ from typing import Annotated
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Bool, Float, Int, Key, PRNGKeyArray
+from sde_jax.arrays import Array, Bool, Float, Int, Keys, PRNGKeyArray
 from sde_jax.sampling.protocol import Samples, draw_prior
 from sde_jax.score import Score, denoised
 from sde_jax.sde import LinearSDE
@@ -48,9 +48,7 @@ class BlindAscent(Spec):
     max_steps: Annotated[int, at_least(1)] = 1000
     """Maximum number of steps; a sample that needs more has not converged."""
 
-    def __call__(
-        self, keys: Key[Array, "batch"], score: Score, sde: LinearSDE, shape: tuple[int, ...]
-    ) -> Samples:
+    def __call__(self, keys: Keys, score: Score, sde: LinearSDE, shape: tuple[int, ...]) -> Samples:
         """Draws one sample of ``shape`` per key; nonfinite samples are marked as not converged."""
         start = jnp.asarray(1.0)
         first_level = sde.noise_to_signal(start)

@@ -7,7 +7,7 @@ from typing import Annotated, NamedTuple, Protocol
 
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float, Key, expand_like, pytree
+from sde_jax.arrays import Array, Examples, Float, Keys, expand_like, pytree
 from sde_jax.sampling.predictor_corrector import PredictorCorrector
 from sde_jax.sampling.predictors import Move, Step
 from sde_jax.sampling.protocol import Samples
@@ -19,13 +19,11 @@ from sde_jax.validation import Spec, at_least
 class Constraint(Protocol):
     """A known part of x_0; a pytree, so that new data need no recompilation."""
 
-    def insert(
-        self, known: Float[Array, "batch *shape"], x: Float[Array, "batch *shape"]
-    ) -> Float[Array, "batch *shape"]:
+    def insert(self, known: Examples, x: Examples) -> Examples:
         """Returns ``x`` with the known part of each example replaced by that of ``known``."""
 
     @property
-    def data(self) -> Float[Array, "batch *shape"]:
+    def data(self) -> Examples:
         """Examples that contain the known part."""
 
 
@@ -34,13 +32,11 @@ class Constraint(Protocol):
 class KnownPixels:
     """Inpainting: x_0 equals ``data`` where ``mask`` is 1 or true (Song et al. 2021, app. I.2)."""
 
-    data: Float[Array, "batch *shape"]
-    mask: Float[Array, "batch *shape"]
+    data: Examples
+    mask: Examples
     """Mask of the shape of ``data``; dimensions of size 1 broadcast."""
 
-    def insert(
-        self, known: Float[Array, "batch *shape"], x: Float[Array, "batch *shape"]
-    ) -> Float[Array, "batch *shape"]:
+    def insert(self, known: Examples, x: Examples) -> Examples:
         """Returns ``known`` where the mask is 1, ``x`` elsewhere."""
         return jnp.where(self.mask > 0, known, x)
 
@@ -58,9 +54,7 @@ class KnownChannel:
     direction: Float[Array, "channels"]
     """Weights of grey: the luma, or (1, 1, 1) as published."""
 
-    def insert(
-        self, known: Float[Array, "batch *shape"], x: Float[Array, "batch *shape"]
-    ) -> Float[Array, "batch *shape"]:
+    def insert(self, known: Examples, x: Examples) -> Examples:
         """Returns ``x`` with its component along the direction replaced by that of ``known``."""
         unit = (self.direction / jnp.linalg.norm(self.direction))[None, None, None]
         return x + unit * (unit * (known - x)).sum(axis=-1, keepdims=True)
@@ -96,9 +90,7 @@ class Constrained(Spec):
         if self.sampler.end == "state":
             raise ValueError("`end` of `sampler` must be denoised or mean: got end=state.")
 
-    def __call__(
-        self, keys: Key[Array, "batch"], score: Score, sde: LinearSDE, shape: tuple[int, ...]
-    ) -> Samples:
+    def __call__(self, keys: Keys, score: Score, sde: LinearSDE, shape: tuple[int, ...]) -> Samples:
         """Draws one sample per key, conditioned on the known part of its example."""
         predictor, corrector = self.sampler.predictor, self.sampler.corrector
         assert predictor is not None

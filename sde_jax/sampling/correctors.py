@@ -6,7 +6,7 @@ from typing import Annotated, Protocol
 
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float, expand_like, sum_except_batch
+from sde_jax.arrays import Array, Float, PerExample, expand_like, sum_except_batch
 from sde_jax.sampling.predictors import Move, Step
 from sde_jax.score import Score
 from sde_jax.sde import ExactTransition, LinearSDE, TransitionRule
@@ -56,7 +56,7 @@ class SampleNormStep:
 
     def __call__(
         self, snr: float, noise: Array, score: Array, sde: LinearSDE, t: Array
-    ) -> Float[Array, "batch"]:
+    ) -> PerExample:
         """Returns the step size of each sample at ``t``."""
         ratio = jnp.sqrt(sum_except_batch(noise**2) / sum_except_batch(score**2))
         return 2 * (snr * ratio) ** 2

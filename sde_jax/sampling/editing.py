@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sde_jax.arrays import Array, Float, Key, expand_like
+from sde_jax.arrays import Array, Examples, Float, Key, Keys, expand_like
 from sde_jax.sampling.each import draw_each
 from sde_jax.sampling.protocol import Sampler, Samples
 from sde_jax.score import Score
@@ -46,13 +46,7 @@ class Edit(Spec):
         if frames:
             raise ValueError(f"`sampler` must not record frames: got frames={frames}.")
 
-    def __call__(
-        self,
-        keys: Key[Array, "batch"],
-        score: Score,
-        sde: LinearSDE,
-        guides: Float[Array, "batch *shape"],
-    ) -> Samples:
+    def __call__(self, keys: Keys, score: Score, sde: LinearSDE, guides: Examples) -> Samples:
         """Draws one edit per key and guide, in model coordinates."""
         truncated = TruncatedSDE(sde=sde, end=self.start)
 

@@ -6,7 +6,7 @@ from typing import Annotated, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from sde_jax.arrays import Array, Float, Key
+from sde_jax.arrays import Array, Examples, Float, Keys
 from sde_jax.ode import AdamsTable, adams_table, combine
 from sde_jax.sampling.grid_loop import GridSampler, step_noise
 from sde_jax.sampling.predictors import Step
@@ -22,7 +22,7 @@ _FEW_EVALUATIONS = 15
 class Memory(NamedTuple):
     """State carried from step to step."""
 
-    begun: Float[Array, "batch *shape"]
+    begun: Examples
     """``kept y + deviation noise`` of the previous step."""
     means: Float[Array, "order batch *shape"]
     """Posterior means, latest first."""
@@ -59,17 +59,13 @@ class ExponentialAdams(GridSampler):
     """Lower the order of the last steps when there are fewer than 15 evaluations, as published. It
     helps scores that few steps do not resolve near the data."""
 
-    def __call__(
-        self, keys: Key[Array, "batch"], score: Score, sde: LinearSDE, shape: tuple[int, ...]
-    ) -> Samples:
+    def __call__(self, keys: Keys, score: Score, sde: LinearSDE, shape: tuple[int, ...]) -> Samples:
         """Draws one sample of ``shape`` per key."""
         times = self.grid(sde)
         table = self.table(sde.noise_to_signal(times))
         alphas = sde.alpha(times)
 
-        def advance(
-            keys: Key[Array, "batch"], x: Array, memory: Memory, step: Array
-        ) -> tuple[Step, Memory]:
+        def advance(keys: Keys, x: Array, memory: Memory, step: Array) -> tuple[Step, Memory]:
             mean = denoised(score, sde, x, times[step])
             means = jnp.concatenate([mean[None], memory.means])
             y = x / alphas[step]

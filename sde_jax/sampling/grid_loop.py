@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sde_jax.arrays import Array, Float, Int, Key, PyTree
+from sde_jax.arrays import Array, Float, Int, Keys, PyTree
 from sde_jax.sampling.predictors import Step
 from sde_jax.sampling.protocol import Samples, draw_prior
 from sde_jax.sampling.times import TimeGrid
@@ -18,7 +18,7 @@ from sde_jax.validation import NotNegative, Spec
 
 End = Literal["denoised", "mean", "state"]
 
-Advance = Callable[[Key[Array, "batch"], Any, PyTree, Int[Array, ""]], tuple[Step, PyTree]]
+Advance = Callable[[Keys, Any, PyTree, Int[Array, ""]], tuple[Step, PyTree]]
 """One step of the grid: (noise keys, states, memory, step index) -> (step, new memory)."""
 
 
@@ -44,7 +44,7 @@ class GridSampler(Spec):
 
     def follow_grid(
         self,
-        keys: Key[Array, "batch"],
+        keys: Keys,
         score: Score,
         sde: LinearSDE,
         shape: tuple[int, ...],
@@ -100,6 +100,6 @@ class GridSampler(Spec):
         return np.round(np.linspace(0, steps, min(self.frames, steps) + 1)).astype(int)
 
 
-def step_noise(keys: Key[Array, "batch"], count: Array, shape: tuple[int, ...]) -> Array:
+def step_noise(keys: Keys, count: Array, shape: tuple[int, ...]) -> Array:
     """Draws unit Gaussian noise of the ``count``-th move, for each key."""
     return jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, count), shape))(keys)

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, NamedTuple, Protocol
 
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float, expand_like
+from sde_jax.arrays import Array, Examples, expand_like
 from sde_jax.score import Score, denoised
 from sde_jax.sde import ExactTransition, LinearSDE, TransitionRule, reverse_drift
 from sde_jax.validation import Spec, UnitInterval
@@ -17,8 +17,8 @@ from sde_jax.validation import Spec, UnitInterval
 class Step(NamedTuple):
     """A new state, and its mean before noise is added."""
 
-    x: Float[Array, "batch *shape"]
-    mean: Float[Array, "batch *shape"]
+    x: Examples
+    mean: Examples
 
 
 class Move(Protocol):

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Bool, Float, Int, Key
+from sde_jax.arrays import Array, Bool, Examples, Float, Int, Keys
 from sde_jax.sampling.times import End, end_time
 from sde_jax.score import Score, denoised
 from sde_jax.sde import LinearSDE
@@ -16,7 +16,7 @@ from sde_jax.validation import NotNegative, Spec
 class Samples(NamedTuple):
     """Samples in model coordinates, and their cost."""
 
-    x: Float[Array, "batch *shape"]
+    x: Examples
     nfe: Int[Array, "batch"]
     """Number of score evaluations per sample."""
     converged: Bool[Array, "batch"]
@@ -41,13 +41,11 @@ class Sampler(Protocol):
     """
 
     def __call__(
-        self, keys: Key[Array, "batch"], score: Score, sde: LinearSDE, shape: tuple[int, ...]
+        self, keys: Keys, score: Score, sde: LinearSDE, shape: tuple[int, ...]
     ) -> Samples: ...
 
 
-def draw_prior(
-    keys: Key[Array, "batch"], sde: LinearSDE, shape: tuple[int, ...]
-) -> Float[Array, "batch *shape"]:
+def draw_prior(keys: Keys, sde: LinearSDE, shape: tuple[int, ...]) -> Examples:
     """Draws states at t = 1: Gaussian, of deviation ``sde.prior_scale``, each from its own key."""
     return sde.prior_scale * jax.vmap(lambda key: jax.random.normal(key, shape))(keys)
 

@@ -7,7 +7,17 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float, Int, PRNGKeyArray, PyTree, expand_like, pytree
+from sde_jax.arrays import (
+    Array,
+    Examples,
+    Float,
+    Int,
+    PerExample,
+    PRNGKeyArray,
+    PyTree,
+    expand_like,
+    pytree,
+)
 from sde_jax.initialization import initialize
 from sde_jax.score.network import ScaledTime, TimeCondition
 from sde_jax.sde.base import LinearSDE, Time
@@ -37,12 +47,7 @@ class ClassifierModel(Spec):
         return initialize(self.network, key, x, t, deterministic=True)
 
     def log_probabilities(
-        self,
-        params: PyTree,
-        x: Float[Array, "batch *shape"],
-        t: Time,
-        *,
-        dropout_key: PRNGKeyArray | None = None,
+        self, params: PyTree, x: Examples, t: Time, *, dropout_key: PRNGKeyArray | None = None
     ) -> Float[Array, "batch classes"]:
         """Returns ``log p(class | x_t = x)`` for every class, in float32 nats.
 
@@ -82,7 +87,7 @@ class ClassLogProbability:
     negative one, gives NaN in the value and in its gradient."""
     model: ClassifierModel = field(metadata={"static": True})
 
-    def __call__(self, x: Float[Array, "batch *shape"], t: Time) -> Float[Array, "batch"]:
+    def __call__(self, x: Examples, t: Time) -> PerExample:
         """Returns the log probability at ``(x, t)``, in float32."""
         log_probabilities = self.model.log_probabilities(self.params, x, t)
         label = jnp.broadcast_to(self.label, x.shape[:1])

@@ -7,7 +7,7 @@ from typing import Annotated, Any, NoReturn, Protocol
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float, PRNGKeyArray, PyTree, expand_like, pytree
+from sde_jax.arrays import Array, Examples, PRNGKeyArray, PyTree, expand_like, pytree
 from sde_jax.initialization import Network, initialize
 from sde_jax.score.parameterization import NoisePrediction, Parameterization
 from sde_jax.sde.base import LinearSDE, Time
@@ -114,7 +114,7 @@ class FunctionNetwork:
     def apply(
         self,
         variables: Mapping[str, PyTree],
-        x: Float[Array, "batch *shape"],
+        x: Examples,
         time: Time,
         condition: PyTree | None = None,
         **options: Any,
@@ -150,7 +150,7 @@ class ScoreModel(Spec):
         x, t = (jax.ShapeDtypeStruct(size, jnp.float32) for size in ((1, *shape), (1,)))
         return initialize(self.network, key, x, t, condition, deterministic=True)
 
-    def coefficients(self, t: Time, x: Float[Array, "batch *shape"]) -> tuple[Array, Array]:
+    def coefficients(self, t: Time, x: Examples) -> tuple[Array, Array]:
         """Returns ``alpha`` and ``sigma`` at ``t``, broadcastable against ``x``."""
         levels = self.noise_levels
         if levels is None:
@@ -162,12 +162,12 @@ class ScoreModel(Spec):
     def predict(
         self,
         params: PyTree,
-        x: Float[Array, "batch *shape"],
+        x: Examples,
         t: Time,
         condition: PyTree | None = None,
         *,
         dropout_key: PRNGKeyArray | None = None,
-    ) -> Float[Array, "batch *shape"]:
+    ) -> Examples:
         """Returns the network's raw output at ``(x, t)``; ``dropout_key`` enables dropout."""
         t = jnp.broadcast_to(t, x.shape[:1])
         time = self.time_condition(self.sde, t)
@@ -190,7 +190,7 @@ class NetworkScore:
     model: ScoreModel = field(metadata={"static": True})
     condition: PyTree | None = None
 
-    def __call__(self, x: Float[Array, "batch *shape"], t: Time) -> Float[Array, "batch *shape"]:
+    def __call__(self, x: Examples, t: Time) -> Examples:
         """Returns the score at ``(x, t)``, in float32."""
         output = self.model.predict(self.params, x, t, self.condition)
         return self.model.parameterization.to_score(output, x, *self.model.coefficients(t, x))
