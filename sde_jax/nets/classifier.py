@@ -6,13 +6,12 @@ from typing import Annotated, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
-from flax.typing import PrecisionLike
-from jax.typing import DTypeLike
 
 from sde_jax.arrays import Array, Float, PerExample
 from sde_jax.nets.blocks import GroupNorm, Image, ResidualBlock, convolution, product
 from sde_jax.nets.embedding import positional_embedding
 from sde_jax.nets.resampling import downsample
+from sde_jax.nets.spec import NetworkModule
 from sde_jax.validation import Spec, at_least, require
 
 
@@ -54,7 +53,7 @@ class ClassifierSpec(Spec):
         return Classifier(self)
 
 
-class Classifier(nn.Module):
+class Classifier(NetworkModule):
     """A residual network for images of any size that its levels can halve.
 
     Called as ``(x, time=None, *, deterministic=True)``; dropout needs ``rngs={"dropout": key}``.
@@ -70,39 +69,28 @@ class Classifier(nn.Module):
     ``swish(time_1(swish(time_0(positional_embedding(time)))))``, as in DDPM. The call that
     initializes the parameters decides between the two variants.
 
-    Attributes:
-      spec: hyperparameters of the network.
-      dtype: type of the computation; parameters and output are float32.
-      precision: precision of every product; None follows ``jax.default_matmul_precision``.
-
     Raises:
       ValueError: if the examples are not images, or the levels cannot halve them.
     """
 
     spec: ClassifierSpec
-    dtype: DTypeLike = jnp.float32
-    precision: PrecisionLike = None
 
     @nn.compact
     def __call__(
         self, x: Image, time: PerExample | None = None, *, deterministic: bool = True
     ) -> Classified:
-        spec, dtype, precision = self.spec, self.dtype, self.precision
-        dense = functools.partial(nn.Dense, dtype=dtype, precision=precision)
+        spec, numerics = self.spec, self.numerics
+        dense = functools.partial(nn.Dense, **numerics)
         residual = functools.partial(
-            ResidualBlock,
-            resample=downsample,
-            dropout=spec.dropout,
-            dtype=dtype,
-            precision=precision,
+            ResidualBlock, resample=downsample, dropout=spec.dropout, **numerics
         )
         check_shape(x.shape[1:], len(spec.multipliers))
         dropout = nn.Dropout(spec.dropout, deterministic=deterministic)
         embedding = None if time is None else self._embedded(time)
-        h = convolution(spec.channels, dtype, precision)(2 * x - 1 if time is None else x)
+        h = convolution(spec.channels, **numerics)(2 * x - 1 if time is None else x)
         for multiplier in spec.multipliers:
             h = residual(multiplier * spec.channels)(h, embedding, deterministic=deterministic)
-        h = nn.swish(GroupNorm(dtype=dtype)(h)).reshape(len(h), -1)
+        h = nn.swish(GroupNorm(dtype=self.dtype)(h)).reshape(len(h), -1)
         features = nn.swish(dense(spec.features)(dropout(h)))
         logits = dense(spec.classes)(dropout(features))
         return Classified(features.astype(jnp.float32), logits.astype(jnp.float32))
@@ -112,7 +100,7 @@ class Classifier(nn.Module):
         """Returns the activated time embedding of the blocks."""
         embedding = positional_embedding(time, self.spec.channels)
         for name in ("time_0", "time_1"):
-            layer = product(4 * self.spec.channels, self.dtype, self.precision, name=name)
+            layer = product(4 * self.spec.channels, **self.numerics, name=name)
             embedding = nn.swish(layer(embedding))
         return embedding
 

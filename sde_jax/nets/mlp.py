@@ -6,13 +6,11 @@ from typing import Annotated
 
 import flax.linen as nn
 import jax.numpy as jnp
-from flax.typing import PrecisionLike
-from jax.typing import DTypeLike
 
 from sde_jax.arrays import Array, Float, PerExample
 from sde_jax.nets.condition import Condition
 from sde_jax.nets.embedding import LabelEmbedding, positional_embedding
-from sde_jax.nets.spec import NetworkSpec
+from sde_jax.nets.spec import NetworkModule, NetworkSpec
 from sde_jax.validation import at_least
 
 
@@ -32,23 +30,16 @@ class MLPSpec(NetworkSpec):
         return MLP(self)
 
 
-class MLP(nn.Module):
+class MLP(NetworkModule):
     """A residual multilayer perceptron with a time embedding in every layer.
 
     Called as ``(x, time, condition=None, *, deterministic=True)`` with ``x`` of shape
     ``[batch, dimensions]`` and ``time`` of shape ``[batch]``, best in about ``[0, 1000]``. Returns
     float32 like ``x``, zero at initialization. Each layer is
     ``h + dense(swish(dense(h) + dense(embedding)))``.
-
-    Attributes:
-      spec: hyperparameters of the network.
-      dtype: type of the computation; parameters and output are float32.
-      precision: precision of every product; None follows ``jax.default_matmul_precision``.
     """
 
     spec: MLPSpec
-    dtype: DTypeLike = jnp.float32
-    precision: PrecisionLike = None
 
     @nn.compact
     def __call__(
@@ -63,7 +54,7 @@ class MLP(nn.Module):
         if condition.image is not None:
             raise ValueError("an MLP of points takes no conditioning image")
 
-        dense = functools.partial(nn.Dense, dtype=self.dtype, precision=self.precision)
+        dense = functools.partial(nn.Dense, **self.numerics)
         width = self.spec.width
         embedding = dense(width)(positional_embedding(time, width))
         embedding = nn.swish(LabelEmbedding(self.spec.classes)(embedding, condition.label))

@@ -3,12 +3,10 @@
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
-from flax.typing import PrecisionLike
-from jax.typing import DTypeLike
 
 from sde_jax.arrays import Array, Float, PerExample, expand_like
 from sde_jax.nets.blocks import (
@@ -24,6 +22,7 @@ from sde_jax.nets.blocks import (
 from sde_jax.nets.condition import Condition
 from sde_jax.nets.embedding import GaussianFourierFeatures, positional_embedding
 from sde_jax.nets.resampling import Downsample, Upsample, downsample, upsample
+from sde_jax.nets.spec import NetworkModule
 from sde_jax.nets.unet import UNetSpec, time_layers, unet_input
 from sde_jax.validation import Positive, at_least, require
 
@@ -68,7 +67,7 @@ class NCSNppSpec(UNetSpec):
         return NCSNpp(self)
 
 
-class NCSNpp(nn.Module):
+class NCSNpp(NetworkModule):
     """A U-Net for square images of any size that its levels can halve.
 
     Called as ``(x, time, condition=None, *, deterministic=True)`` with ``x`` of shape
@@ -86,16 +85,9 @@ class NCSNpp(nn.Module):
     or every one, [normalization and convolution, or Upsample of the output], doubling block or
     Upsample unless last; normalization and last convolution, unless the output is a pyramid of
     images.
-
-    Attributes:
-      spec: hyperparameters of the network.
-      dtype: type of the computation; parameters and output are float32.
-      precision: precision of every product; None follows ``jax.default_matmul_precision``.
     """
 
     spec: UNetSpec
-    dtype: DTypeLike = jnp.float32
-    precision: PrecisionLike = None
 
     @nn.compact
     def __call__(
@@ -110,7 +102,7 @@ class NCSNpp(nn.Module):
         condition = Condition() if condition is None else condition
         inputs = unet_input(spec, x, condition)
         features = self._features(time)
-        embedding = time_layers(spec, features, condition.label, **self._numerics())
+        embedding = time_layers(spec, features, condition.label, **self.numerics)
 
         def block(h: Image, width: int, resample: Callable[[Image], Image] | None = None) -> Image:
             layer = ResidualBlock(
@@ -124,7 +116,7 @@ class NCSNpp(nn.Module):
                 init_scale=spec.init_scale,
                 shortcut_scale=1.0 if spec.block == "biggan" else 0.1,
                 rematerialize=spec.rematerialize,
-                **self._numerics(),
+                **self.numerics,
             )
             return layer(h, embedding, deterministic=deterministic)
 
@@ -136,7 +128,7 @@ class NCSNpp(nn.Module):
     @nn.nowrap
     def _down(self, inputs: Image, block: Block) -> list[Image]:
         spec = self.spec
-        skips, pyramid = [convolution(spec.channels, **self._numerics())(inputs)], inputs
+        skips, pyramid = [convolution(spec.channels, **self.numerics)(inputs)], inputs
         for level, width in enumerate(spec.widths):
             if level > 0:
                 h = self._halve(skips[-1], block)
@@ -172,7 +164,7 @@ class NCSNpp(nn.Module):
         match self.spec.progressive_input:
             case "input_skip":
                 pyramid = downsample(pyramid, self.spec.resampling_filter, self.precision)
-                return Combine(self.spec.combine, **self._numerics())(pyramid, h), pyramid
+                return Combine(self.spec.combine, **self.numerics)(pyramid, h), pyramid
             case "residual":
                 h = add_shortcut(self._downsample(pyramid, h.shape[-1]), h, self.spec.skip_rescale)
                 return h, h
@@ -216,17 +208,17 @@ class NCSNpp(nn.Module):
     @nn.nowrap
     def _downsample(self, h: Image, width: int) -> Image:
         taps, every_side = self.spec.resampling_filter, self.spec.pad_every_side
-        return Downsample(width, taps, every_side, **self._numerics())(h)
+        return Downsample(width, taps, every_side, **self.numerics)(h)
 
     @nn.nowrap
     def _upsample(self, h: Image, width: int) -> Image:
-        return Upsample(width, self.spec.resampling_filter, **self._numerics())(h)
+        return Upsample(width, self.spec.resampling_filter, **self.numerics)(h)
 
     @nn.nowrap
     def _project(self, h: Image, features: int, scale: float = 1.0) -> Image:
         norm = GroupNorm(self.spec.groups, self.spec.norm_epsilon, self.dtype)
         h = ACTIVATIONS[self.spec.activation](norm(h))
-        return convolution(features, **self._numerics(), scale=scale)(h)
+        return convolution(features, **self.numerics, scale=scale)(h)
 
     @nn.nowrap
     def _image(self, h: Image, channels: int) -> Image:
@@ -236,7 +228,7 @@ class NCSNpp(nn.Module):
     def _attend(self, h: Image) -> Image:
         spec = self.spec
         norm = (spec.groups, spec.norm_epsilon, spec.head_channels)
-        layer = AttentionBlock(spec.skip_rescale, *norm, spec.init_scale, **self._numerics())
+        layer = AttentionBlock(spec.skip_rescale, *norm, spec.init_scale, **self.numerics)
         return layer(h)
 
     @nn.nowrap
@@ -252,7 +244,3 @@ class NCSNpp(nn.Module):
     @nn.nowrap
     def _sigma(self, time: PerExample) -> PerExample:
         return jnp.exp(time) if self.spec.embedding == "fourier" else self.spec.noise_level(time)
-
-    @nn.nowrap
-    def _numerics(self) -> dict[str, Any]:
-        return {"dtype": self.dtype, "precision": self.precision}
