@@ -55,7 +55,6 @@ class GaussianDensity:
     def __call__(
         self, x: Float[Array, "*shape"], mean: Float[Array, "*shape"], deviation: Float[Array, ""]
     ) -> Float[Array, "*shape"]:
-        """Returns the log density of each dimension."""
         return norm.logpdf((x - mean) / deviation) - jnp.log(deviation)
 
 

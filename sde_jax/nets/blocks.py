@@ -151,7 +151,6 @@ class ResidualBlock(Layer):
         *,
         deterministic: bool = True,
     ) -> Image:
-        """Returns the output of the block."""
         block = ResidualBlock._apply
         if self.rematerialize:
             block = nn.remat(block, static_argnums=3)

@@ -55,7 +55,6 @@ class UniformTimes(_Interval):
     """
 
     def __call__(self, seeds: Seeds, sde: LinearSDE) -> SampledTimes:
-        """Draws the time of each example."""
         t = self.t_min + (1 - self.t_min) * jax.vmap(jax.random.uniform)(seeds.keys)
         return SampledTimes(t, jnp.ones_like(t))
 
@@ -119,7 +118,6 @@ class DiscreteTimes(Spec):
     """Number of noise levels, N."""
 
     def __call__(self, seeds: Seeds, sde: LinearSDE) -> SampledTimes:
-        """Draws the time of each example."""
         times = jnp.asarray(np.arange(self.levels) / (self.levels - 1), jnp.result_type(float))
         t = times[jax.vmap(lambda key: jax.random.randint(key, (), 0, self.levels))(seeds.keys)]
         return SampledTimes(t, jnp.ones_like(t))
@@ -140,6 +138,5 @@ class LogNormalNoise(Spec):
     """Standard deviation of the logarithm."""
 
     def __call__(self, seeds: Seeds, sde: LinearSDE) -> SampledTimes:
-        """Draws the time of each example."""
         level = jnp.exp(self.mean + self.deviation * unit_noise(seeds.keys, ()))
         return SampledTimes(sde.time_of(level), jnp.ones_like(level))

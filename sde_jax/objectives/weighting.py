@@ -21,7 +21,6 @@ class NoiseWeighting:
     """Weight 1 at every noise level, which gives the best samples (Ho et al. 2020)."""
 
     def __call__(self, sde: LinearSDE, t: Time) -> Time:
-        """Returns the weight at ``t``."""
         return jnp.ones_like(t)
 
 
@@ -34,7 +33,6 @@ class LikelihoodWeighting:
     """
 
     def __call__(self, sde: LinearSDE, t: Time) -> Time:
-        """Returns the weight at ``t``."""
         return sde.diffusion_squared(t) / sde.sigma(t) ** 2
 
 
@@ -51,7 +49,6 @@ class EDMWeighting(Spec):
     """Standard deviation d of the data."""
 
     def __call__(self, sde: LinearSDE, t: Time) -> Time:
-        """Returns the weight at ``t``."""
         return 1 + (sde.noise_to_signal(t) / self.data_deviation) ** 2
 
 
@@ -67,5 +64,4 @@ class MinSNRWeighting(Spec):
     """Upper limit of the signal-to-noise ratio."""
 
     def __call__(self, sde: LinearSDE, t: Time) -> Time:
-        """Returns the weight at ``t``."""
         return jnp.minimum(self.gamma * sde.noise_to_signal(t) ** 2, 1.0)

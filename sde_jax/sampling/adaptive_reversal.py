@@ -52,7 +52,6 @@ class AdaptiveReversal(AdaptiveSampler):
     """Maximum number of steps, rejected ones included; a solve that needs more fails."""
 
     def __call__(self, keys: Keys, score: Score, sde: LinearSDE, shape: tuple[int, ...]) -> Samples:
-        """Draws one sample of ``shape`` per key."""
         key_prior, key_noise = jax.vmap(jax.random.split, out_axes=1)(keys)
         prior = draw_prior(key_prior, sde, shape)
         times = self.times(sde)

@@ -46,7 +46,6 @@ class ScheduledStep:
     def __call__(
         self, snr: float, noise: Array, score: Array, sde: LinearSDE, t: Array
     ) -> Float[Array, "*batch"]:
-        """Returns the step size at ``t``."""
         return 2 * (snr * sde.sigma(t)) ** 2
 
 
@@ -57,7 +56,6 @@ class SampleNormStep:
     def __call__(
         self, snr: float, noise: Array, score: Array, sde: LinearSDE, t: Array
     ) -> PerExample:
-        """Returns the step size of each sample at ``t``."""
         ratio = jnp.sqrt(sum_except_batch(noise**2) / sum_except_batch(score**2))
         return 2 * (snr * ratio) ** 2
 
@@ -72,7 +70,6 @@ class BatchNormStep:
     def __call__(
         self, snr: float, noise: Array, score: Array, sde: LinearSDE, t: Array
     ) -> Float[Array, ""]:
-        """Returns the step size of the batch at ``t``."""
         noise_norm = jnp.sqrt(sum_except_batch(noise**2)).mean()
         score_norm = jnp.sqrt(sum_except_batch(score**2)).mean()
         return 2 * (snr * noise_norm / score_norm) ** 2
@@ -109,7 +106,6 @@ class Langevin(Spec):
     def __call__(
         self, noise: Array, score: Score, sde: LinearSDE, x: Array, t: Array, s: Array
     ) -> Step:
-        """Takes one Langevin step at ``t``."""
         gradient = score(x, t)
         factor = self.transition(sde, s, t).scale ** 2
         size = expand_like(factor * self.step_size(self.snr, noise, gradient, sde, t), x)

@@ -60,7 +60,6 @@ class ExponentialAdams(GridSampler):
     helps scores that few steps do not resolve near the data."""
 
     def __call__(self, keys: Keys, score: Score, sde: LinearSDE, shape: tuple[int, ...]) -> Samples:
-        """Draws one sample of ``shape`` per key."""
         times = self.grid(sde)
         table = self.table(sde.noise_to_signal(times))
         alphas = sde.alpha(times)

@@ -56,7 +56,6 @@ class Heun:
     def __call__(
         self, noise: Array, score: Score, sde: LinearSDE, x: Array, t: Array, s: Array
     ) -> Step:
-        """Takes the step from ``t`` to ``s``."""
         y = x / expand_like(sde.alpha(t), x)
         if self.churn is not None:
             y, t = self._stir(self.churn, noise, sde, y, t)

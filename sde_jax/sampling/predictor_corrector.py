@@ -31,7 +31,6 @@ class PredictorCorrector(GridSampler):
             raise ValueError("`predictor` and `corrector` must not both be None: set at least one.")
 
     def __call__(self, keys: Keys, score: Score, sde: LinearSDE, shape: tuple[int, ...]) -> Samples:
-        """Draws one sample of ``shape`` per key."""
         times = self.grid(sde)
         parts = [part for part in (self.corrector, self.predictor) if part is not None]
         moves: list[Move] = [] if self.corrector is None else [*self.corrector.moves]

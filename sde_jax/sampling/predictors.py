@@ -58,7 +58,6 @@ class EulerMaruyama:
     def __call__(
         self, noise: Array, score: Score, sde: LinearSDE, x: Array, t: Array, s: Array
     ) -> Step:
-        """Takes the step from ``t`` to ``s``."""
         mean = x - expand_like(t - s, x) * reverse_drift(sde, x, t, score(x, t))
         variance = expand_like(sde.diffusion_squared(t) * (t - s), x)
         return Step(mean + jnp.sqrt(variance) * noise, mean)
@@ -85,7 +84,6 @@ class ReverseDiffusion:
     def __call__(
         self, noise: Array, score: Score, sde: LinearSDE, x: Array, t: Array, s: Array
     ) -> Step:
-        """Takes the step from ``t`` to ``s``."""
         scale, variance, _ = (expand_like(part, x) for part in self.transition(sde, s, t))
         share = 0.5 if self.probability_flow else 1.0
         mean = (2 - scale) * x + share * variance * score(x, t)
@@ -116,7 +114,6 @@ class Ancestral(Spec):
     def __call__(
         self, noise: Array, score: Score, sde: LinearSDE, x: Array, t: Array, s: Array
     ) -> Step:
-        """Takes the step from ``t`` to ``s``."""
         scale, variance, posterior = (expand_like(part, x) for part in self.transition(sde, s, t))
         mean = (x + variance * score(x, t)) / scale
         noise_variance = posterior if self.variance == "posterior" else variance
@@ -146,7 +143,6 @@ class DDIM(Spec):
     def __call__(
         self, noise: Array, score: Score, sde: LinearSDE, x: Array, t: Array, s: Array
     ) -> Step:
-        """Takes the step from ``t`` to ``s``."""
         later, earlier = sde.noise_to_signal(t), sde.noise_to_signal(s)
         q = earlier / later
         kept = q * jnp.sqrt((1 - self.eta) * (1 + self.eta) + (self.eta * q) ** 2)

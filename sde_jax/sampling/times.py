@@ -33,7 +33,6 @@ class UniformGrid(Spec):
     """End of sampling; None for ``sde.sampling_end``. Published: 1e-3 for VP, 1e-5 for VE."""
 
     def __call__(self, sde: LinearSDE) -> Float[Array, "times"]:
-        """Returns the ``steps + 1`` times for ``sde``."""
         return jnp.linspace(1.0, end_time(sde, self.t_min), self.steps + 1)
 
 
@@ -68,7 +67,6 @@ class LogSNRGrid(Spec):
     ``sde.sampling_end``. The remaining noise is removed by denoising."""
 
     def __call__(self, sde: LinearSDE) -> Float[Array, "times"]:
-        """Returns the ``steps + 1`` times for ``sde``."""
         if self.last is None:
             end = sde.time_of(jnp.maximum(sde.noise_to_signal(sde.sampling_end), _LEAST_NOISE))
         else:

@@ -39,7 +39,6 @@ class DenoiserScore:
     sde: LinearSDE = field(metadata={"static": True})
 
     def __call__(self, x: Examples, t: Time) -> Examples:
-        """Returns the score at ``(x, t)``."""
         level = jnp.broadcast_to(self.sde.noise_to_signal(t), x.shape[:1])
         x0 = self.denoise(x / expand_like(self.sde.alpha(t), x), level)
         return score_of_denoised(self.sde, x0, x, t)
@@ -58,6 +57,5 @@ class BlindDenoiserScore:
     sde: LinearSDE = field(metadata={"static": True})
 
     def __call__(self, x: Examples, t: Time) -> Examples:
-        """Returns the score at ``(x, t)``."""
         x0 = self.denoise(x / expand_like(self.sde.alpha(t), x))
         return score_of_denoised(self.sde, x0, x, t)

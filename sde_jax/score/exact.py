@@ -101,5 +101,4 @@ class MixtureScore:
     sde: LinearSDE = field(metadata={"static": True})
 
     def __call__(self, x: Examples, t: Time) -> Examples:
-        """Returns the score at ``(x, t)``."""
         return self.mixture.score(self.sde, x, t)

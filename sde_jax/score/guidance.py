@@ -42,7 +42,6 @@ class ClassifierFreeGuidance:
     """Largest guided t."""
 
     def __call__(self, x: Examples, t: Time) -> Examples:
-        """Returns the guided score at ``(x, t)``."""
         given, alone = self.conditional(x, t), self.unconditional(x, t)
         weight = jnp.where((self.low <= t) & (t <= self.high), self.weight, 0.0)
         return given + expand_like(weight, x) * (given - alone)
@@ -64,7 +63,6 @@ class LikelihoodGuidance:
     """w: a scalar, or one number per example."""
 
     def __call__(self, x: Examples, t: Time) -> Examples:
-        """Returns the guided score at ``(x, t)``."""
         gradient = jax.grad(lambda x: self.log_likelihood(x, t).sum())(x)
         return self.score(x, t) + expand_like(jnp.asarray(self.weight), x) * gradient
 
@@ -99,7 +97,6 @@ class DPS:
     """Largest guided t; see `PiGDM`."""
 
     def __call__(self, x: Examples, t: Time) -> Examples:
-        """Returns the guided score at ``(x, t)``."""
 
         def total_distance(mean: Array) -> Array:
             squares = sum_except_batch((self.measurement - self.operator(mean)) ** 2)
@@ -145,7 +142,6 @@ class PiGDM:
     """Largest guided t. Samples depend little on guidance at larger t."""
 
     def __call__(self, x: Examples, t: Time) -> Examples:
-        """Returns the guided score at ``(x, t)``."""
         mean, times_jacobian, score = _denoised_and_jacobian(self.score, self.sde, x, t)
         alpha, sigma = self.sde.alpha(t), self.sde.sigma(t)
         variance = sigma**2 / (alpha**2 + sigma**2)
@@ -181,7 +177,6 @@ class DDNM:
     """Standard deviation of the measurement noise: a scalar, or one number per example."""
 
     def __call__(self, x: Examples, t: Time) -> Examples:
-        """Returns the guided score at ``(x, t)``."""
         mean = denoised(self.score, self.sde, x, t)
         residual = self.measurement - self.operator(mean)
         noise = jnp.asarray(self.noise) / self.sde.noise_to_signal(t)

@@ -44,7 +44,6 @@ class LogScaledTime:
     """Argument of the logarithm at t = 1."""
 
     def __call__(self, sde: LinearSDE, t: Time) -> Time:
-        """Returns the time in the network's units."""
         return jnp.log(self.scale * t)
 
 
@@ -60,7 +59,6 @@ class LogNoiseLevel:
     """Factor of the logarithm."""
 
     def __call__(self, sde: LinearSDE, t: Time) -> Time:
-        """Returns the noise level in the network's units."""
         return self.scale * jnp.log(sde.noise_to_signal(t))
 
 
@@ -69,7 +67,6 @@ class NoiseLevel:
     """``sigma / alpha``, the input of continuous-time VE networks with positional embeddings."""
 
     def __call__(self, sde: LinearSDE, t: Time) -> Time:
-        """Returns the noise level."""
         return sde.noise_to_signal(t)
 
 
