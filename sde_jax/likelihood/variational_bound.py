@@ -11,6 +11,7 @@ from jax.scipy.special import log_ndtr
 from jax.scipy.stats import norm
 
 from sde_jax.arrays import Array, Examples, Float, Int, Keys, PerExample, sum_except_batch
+from sde_jax.randomness import step_noise
 from sde_jax.score import Score
 from sde_jax.sde import DDPMChain, LinearSDE
 from sde_jax.validation import Spec, at_least
@@ -131,7 +132,7 @@ class VariationalBound:
 
         def visit(_: Array, level: tuple[Array, ...]) -> tuple[Array, Array]:
             index, t, alpha, sigma, scale, variance = level
-            noise = _noise(keys, index, x.shape[1:])
+            noise = step_noise(keys, index, x.shape[1:])
             xt = alpha * x + sigma * noise
             value = score(xt, t)
             return (xt + variance * value) / scale, sum_except_batch((sigma * value + noise) ** 2)
@@ -153,8 +154,3 @@ class VariationalBound:
         decoder = sum_except_batch(self.decoder(x, mean, jnp.sqrt(reverse[0])))
         nats = decoder - prior - transitions.sum(axis=1)
         return VariationalBounds(nats, prior, transitions, decoder, jnp.full(x.shape[:1], count))
-
-
-def _noise(keys: Keys, index: Array, shape: tuple[int, ...]) -> Array:
-    """Draws unit Gaussian noise of one level for each key."""
-    return jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, index), shape))(keys)

@@ -8,7 +8,8 @@ import numpy as np
 
 from sde_jax.arrays import Array, Examples, Float, Keys
 from sde_jax.ode import AdamsTable, adams_table, combine
-from sde_jax.sampling.grid_loop import GridSampler, step_noise
+from sde_jax.randomness import step_noise
+from sde_jax.sampling.grid_loop import GridSampler
 from sde_jax.sampling.predictors import Step
 from sde_jax.sampling.protocol import Samples
 from sde_jax.score import Score, denoised

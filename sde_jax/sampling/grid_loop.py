@@ -98,8 +98,3 @@ class GridSampler(Spec):
         if not self.frames:
             return np.zeros(0, int)
         return np.round(np.linspace(0, steps, min(self.frames, steps) + 1)).astype(int)
-
-
-def step_noise(keys: Keys, count: Array, shape: tuple[int, ...]) -> Array:
-    """Draws unit Gaussian noise of the ``count``-th move, for each key."""
-    return jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, count), shape))(keys)

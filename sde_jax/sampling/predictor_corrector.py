@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from sde_jax.arrays import Array, Keys
+from sde_jax.randomness import step_noise
 from sde_jax.sampling.correctors import Corrector
-from sde_jax.sampling.grid_loop import GridSampler, step_noise
+from sde_jax.sampling.grid_loop import GridSampler
 from sde_jax.sampling.predictors import Move, Predictor, Step
 from sde_jax.sampling.protocol import Samples
 from sde_jax.score import Score

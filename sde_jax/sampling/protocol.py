@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-import jax
 import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Bool, Examples, Float, Int, Keys
+from sde_jax.randomness import unit_noise
 from sde_jax.sampling.times import End, end_time
 from sde_jax.score import Score, denoised
 from sde_jax.sde import LinearSDE
@@ -47,7 +47,7 @@ class Sampler(Protocol):
 
 def draw_prior(keys: Keys, sde: LinearSDE, shape: tuple[int, ...]) -> Examples:
     """Draws states at t = 1: Gaussian, of deviation ``sde.prior_scale``, each from its own key."""
-    return sde.prior_scale * jax.vmap(lambda key: jax.random.normal(key, shape))(keys)
+    return sde.prior_scale * unit_noise(keys, shape)
 
 
 @dataclass(frozen=True, kw_only=True)
