@@ -7,14 +7,14 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float, Keys, PerExample, sum_except_batch
+from sde_jax.arrays import Array, Float, Image, Keys, PerExample, sum_except_batch
 from sde_jax.baselines.checks import (
     check_at_least,
     check_image,
     check_multipliers,
     check_width,
 )
-from sde_jax.nets.blocks import GroupNorm, Image, Layer, ResidualBlock, convolution, product
+from sde_jax.nets.blocks import GroupNorm, Layer, ResidualBlock, convolution, product
 from sde_jax.nets.resampling import downsample, upsample
 from sde_jax.nets.spec import NetworkModule
 from sde_jax.randomness import unit_noise

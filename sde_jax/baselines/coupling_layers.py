@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sde_jax.arrays import Array, Examples, Float, PerExample, sum_except_batch
-from sde_jax.nets.blocks import GroupNorm, Image, Layer, ResidualBlock, convolution
+from sde_jax.arrays import Array, Examples, Float, Image, PerExample, sum_except_batch
+from sde_jax.nets.blocks import GroupNorm, Layer, ResidualBlock, convolution
 
 Mask = Callable[[tuple[int, ...], int], np.ndarray]
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import flax.linen as nn
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float, PerExample
+from sde_jax.arrays import Array, Float, Image, PerExample
 from sde_jax.baselines.checks import check_image, check_multipliers, check_width
-from sde_jax.nets.blocks import ACTIVATIONS, GroupNorm, Image
+from sde_jax.nets.blocks import ACTIVATIONS, GroupNorm
 from sde_jax.nets.spec import NetworkModule
 
 

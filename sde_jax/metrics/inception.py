@@ -9,11 +9,9 @@ import jax.numpy as jnp
 from flax.typing import PrecisionLike
 from jax.typing import DTypeLike
 
-from sde_jax.arrays import Array, Float, PyTree
+from sde_jax.arrays import Array, Float, Image, PyTree
 from sde_jax.metrics.inception_images import InceptionPreprocessing, prepare
 from sde_jax.validation import Spec
-
-Image = Float[Array, "batch height width channels"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +31,7 @@ class InceptionFeatures(Spec):
     dtype: DTypeLike = jnp.float32
     precision: PrecisionLike = "highest"
 
-    def __call__(
-        self, params: PyTree, images: Float[Array, "batch height width channels"]
-    ) -> dict[str, Float[Array, "batch dimension"]]:
+    def __call__(self, params: PyTree, images: Image) -> dict[str, Float[Array, "batch dimension"]]:
         """Returns the outputs of `Inception` for gray or RGB images with levels from 0 to 255."""
         network = Inception(dtype=self.dtype, precision=self.precision)
         x = prepare(images, self.preprocessing)

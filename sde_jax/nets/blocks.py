@@ -10,9 +10,8 @@ import jax.numpy as jnp
 from flax.typing import PrecisionLike
 from jax.typing import DTypeLike
 
-from sde_jax.arrays import Array, Float
+from sde_jax.arrays import Array, Float, Image
 
-Image = Float[Array, "batch height width channels"]
 Activation = Callable[[Array], Array]
 
 ACTIVATIONS: dict[str, Activation] = {

@@ -7,8 +7,8 @@ from typing import Annotated, NamedTuple
 import flax.linen as nn
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float, PerExample
-from sde_jax.nets.blocks import GroupNorm, Image, ResidualBlock, convolution, product
+from sde_jax.arrays import Array, Float, Image, PerExample
+from sde_jax.nets.blocks import GroupNorm, ResidualBlock, convolution, product
 from sde_jax.nets.embedding import positional_embedding
 from sde_jax.nets.resampling import downsample
 from sde_jax.nets.spec import NetworkModule

@@ -8,13 +8,12 @@ from typing import Annotated, Literal
 import flax.linen as nn
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float, PerExample, expand_like
+from sde_jax.arrays import Array, Float, Image, PerExample, expand_like
 from sde_jax.nets.blocks import (
     ACTIVATIONS,
     AttentionBlock,
     Combine,
     GroupNorm,
-    Image,
     ResidualBlock,
     add_shortcut,
     convolution,

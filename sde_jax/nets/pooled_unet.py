@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import flax.linen as nn
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float, PerExample
-from sde_jax.nets.blocks import GroupNorm, Image, Layer, convolution, initializer, product
+from sde_jax.arrays import Array, Float, Image, PerExample
+from sde_jax.nets.blocks import GroupNorm, Layer, convolution, initializer, product
 from sde_jax.nets.condition import Condition
 from sde_jax.nets.embedding import interleaved_embedding
 from sde_jax.nets.spec import NetworkModule, NetworkSpec

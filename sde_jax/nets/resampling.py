@@ -22,14 +22,14 @@ import jax.numpy as jnp
 import numpy as np
 from flax.typing import PrecisionLike
 
-from sde_jax.arrays import Array, Float
-from sde_jax.nets.blocks import Image, Layer, convolution, initializer
+from sde_jax.arrays import Array, Float, Image
+from sde_jax.nets.blocks import Layer, convolution, initializer
 
 Taps = tuple[int, ...]
 
 
 def upsample(
-    x: Float[Array, "batch height width channels"],
+    x: Image,
     taps: Taps | None = None,
     precision: PrecisionLike = None,
 ) -> Float[Array, "batch 2*height 2*width channels"]:
@@ -42,7 +42,7 @@ def upsample(
 
 
 def downsample(
-    x: Float[Array, "batch height width channels"],
+    x: Image,
     taps: Taps | None = None,
     precision: PrecisionLike = None,
 ) -> Float[Array, "batch height/2 width/2 channels"]:

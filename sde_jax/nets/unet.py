@@ -9,8 +9,8 @@ import numpy as np
 from flax.typing import PrecisionLike
 from jax.typing import DTypeLike
 
-from sde_jax.arrays import Array, Float, Int, PerExample
-from sde_jax.nets.blocks import ACTIVATIONS, Image, product
+from sde_jax.arrays import Array, Float, Image, Int, PerExample
+from sde_jax.nets.blocks import ACTIVATIONS, product
 from sde_jax.nets.condition import Condition
 from sde_jax.nets.embedding import LabelEmbedding
 from sde_jax.nets.spec import NetworkSpec

@@ -7,7 +7,7 @@ from typing import Annotated, NamedTuple, Protocol
 
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Examples, Float, Keys, expand_like, pytree
+from sde_jax.arrays import Array, Examples, Float, Image, Keys, expand_like, pytree
 from sde_jax.sampling.predictor_corrector import PredictorCorrector
 from sde_jax.sampling.predictors import Move, Step
 from sde_jax.sampling.protocol import Samples
@@ -50,7 +50,7 @@ class KnownChannel:
     orthonormal basis that starts with u, only the first coordinate is known.
     """
 
-    data: Float[Array, "batch height width channels"]
+    data: Image
     direction: Float[Array, "channels"]
     """Weights of grey: the luma, or (1, 1, 1) as published."""
 

@@ -1,7 +1,6 @@
 """Time-dependent classifiers of noisy data."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -18,7 +17,7 @@ from sde_jax.arrays import (
     expand_like,
     pytree,
 )
-from sde_jax.initialization import initialize
+from sde_jax.initialization import apply, initialize
 from sde_jax.score.network import ScaledTime, TimeCondition
 from sde_jax.sde.base import LinearSDE, Time
 from sde_jax.validation import Positive, Spec
@@ -60,14 +59,8 @@ class ClassifierModel(Spec):
         t = jnp.broadcast_to(t, x.shape[:1])
         alpha, sigma = self.sde.alpha(t), self.sde.sigma(t)
         shown = x / expand_like(jnp.hypot(alpha * self.data_deviation, sigma), x)
-        rngs = None if dropout_key is None else {"dropout": dropout_key}
-        outputs: Any = self.network.apply(
-            {"params": params},
-            shown,
-            self.time_condition(self.sde, t),
-            deterministic=rngs is None,
-            rngs=rngs,
-        )
+        time = self.time_condition(self.sde, t)
+        outputs = apply(self.network, params, shown, time, dropout_key=dropout_key)
         return jax.nn.log_softmax(outputs.logits.astype(jnp.float32), axis=1)
 
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Examples, PRNGKeyArray, PyTree, expand_like, pytree
-from sde_jax.initialization import Network, initialize
+from sde_jax.initialization import Network, apply, initialize
 from sde_jax.score.parameterization import NoisePrediction, Parameterization
 from sde_jax.sde.base import LinearSDE, Time
 from sde_jax.sde.discrete import Levels, snap_to_whole
@@ -171,10 +171,7 @@ class ScoreModel(Spec):
         if self.data_deviation is not None:
             alpha, sigma = self.coefficients(t, x)
             x = x / jnp.hypot(alpha * self.data_deviation, sigma)
-        rngs = None if dropout_key is None else {"dropout": dropout_key}
-        output = self.network.apply(
-            {"params": params}, x, time, condition, deterministic=rngs is None, rngs=rngs
-        )
+        output = apply(self.network, params, x, time, condition, dropout_key=dropout_key)
         return jnp.asarray(output)
 
 
