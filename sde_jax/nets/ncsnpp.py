@@ -23,9 +23,13 @@ from sde_jax.nets.embedding import GaussianFourierFeatures, positional_embedding
 from sde_jax.nets.resampling import Downsample, Upsample, downsample, upsample
 from sde_jax.nets.spec import NetworkModule
 from sde_jax.nets.unet import UNetSpec, time_layers, unet_input
-from sde_jax.validation import Positive, at_least, require
+from sde_jax.validation import Positive, Rule, at_least
 
 Block = Callable[..., Image]
+Taps = Annotated[
+    tuple[int, ...] | None,
+    Rule("be None or have a sum, such as (1, 3, 3, 1)", lambda taps: sum(taps) != 0),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +44,7 @@ class NCSNppSpec(UNetSpec):
     """Standard deviation of the random frequencies."""
     block: Literal["biggan", "ddpm"] = "biggan"
     """Resampling inside residual blocks (biggan) or by separate layers between them (ddpm)."""
-    resampling_filter: tuple[int, ...] | None = None
+    resampling_filter: Taps = None
     """Taps of the FIR filter used in resampling, such as (1, 3, 3, 1); None averages and repeats
     pixels."""
     progressive_input: Literal["none", "input_skip", "residual"] = "none"
@@ -55,11 +59,6 @@ class NCSNppSpec(UNetSpec):
     """Divide the sum of a block and its shortcut by sqrt(2)."""
     init_scale: Annotated[float, at_least(0)] = 0.0
     """Initialization scale of the last layer of each block and of the output."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        divides = self.resampling_filter is None or sum(self.resampling_filter) != 0
-        require(self, "resampling_filter", divides, "be None or have a sum, such as (1, 3, 3, 1)")
 
     def build(self) -> "NCSNpp":
         """Builds the network."""
@@ -100,8 +99,7 @@ class NCSNpp(NetworkModule):
         spec = self.spec
         condition = Condition() if condition is None else condition
         inputs = unet_input(spec, x, condition)
-        features = self._features(time)
-        embedding = time_layers(spec, features, condition.label, **self.numerics)
+        embedding = time_layers(spec, self._features(time), condition.label, **self.numerics)
 
         def block(h: Image, width: int, resample: Callable[[Image], Image] | None = None) -> Image:
             layer = ResidualBlock(
@@ -120,9 +118,12 @@ class NCSNpp(NetworkModule):
             return layer(h, embedding, deterministic=deterministic)
 
         skips = self._down(inputs, block)
-        h = self._middle(skips[-1], block)
+        width = spec.widths[-1]
+        h = block(self._attend(block(skips[-1], width)), width)
         output = self._up(h, skips, block, x.shape[-1])
-        return output / expand_like(self._sigma(time), output) if spec.scale_by_sigma else output
+        if spec.scale_by_sigma:
+            output = output / expand_like(spec.noise_level(time), output)
+        return output
 
     @nn.nowrap
     def _down(self, inputs: Image, block: Block) -> list[Image]:
@@ -130,17 +131,12 @@ class NCSNpp(NetworkModule):
         skips, pyramid = [convolution(spec.channels, **self.numerics)(inputs)], inputs
         for level, width in enumerate(spec.widths):
             if level > 0:
-                h = self._halve(skips[-1], block)
+                h = self._resample(skips[-1], block, downsample, self._downsample)
                 h, pyramid = self._join_input(h, pyramid)
                 skips.append(h)
             for _ in range(spec.blocks_per_level):
                 skips.append(self._attend_if_listed(block(skips[-1], width)))
         return skips
-
-    @nn.nowrap
-    def _middle(self, h: Image, block: Block) -> Image:
-        h = self._attend(block(h, h.shape[-1]))
-        return block(h, h.shape[-1])
 
     @nn.nowrap
     def _up(self, h: Image, skips: list[Image], block: Block, channels: int) -> Image:
@@ -152,7 +148,7 @@ class NCSNpp(NetworkModule):
             h = self._attend_if_listed(h) if self.spec.attending_up == "last" else h
             h, pyramid = self._join_output(h, pyramid, channels)
             if level > 0:
-                h = self._double(h, block)
+                h = self._resample(h, block, upsample, self._upsample)
         if pyramid is None or self.spec.progressive_output == "residual":
             return self._image(h, channels)
         return pyramid
@@ -187,14 +183,6 @@ class NCSNpp(NetworkModule):
                 h = add_shortcut(self._upsample(pyramid, h.shape[-1]), h, spec.skip_rescale)
                 return h, h
         return h, None
-
-    @nn.nowrap
-    def _halve(self, h: Image, block: Block) -> Image:
-        return self._resample(h, block, downsample, self._downsample)
-
-    @nn.nowrap
-    def _double(self, h: Image, block: Block) -> Image:
-        return self._resample(h, block, upsample, self._upsample)
 
     @nn.nowrap
     def _resample(self, h: Image, block: Block, plain: Block, convolve: Block) -> Image:
@@ -239,7 +227,3 @@ class NCSNpp(NetworkModule):
         if self.spec.embedding == "fourier":
             return GaussianFourierFeatures(self.spec.channels, self.spec.fourier_scale)(time)
         return positional_embedding(time, self.spec.channels, self.spec.max_period)
-
-    @nn.nowrap
-    def _sigma(self, time: PerExample) -> PerExample:
-        return jnp.exp(time) if self.spec.embedding == "fourier" else self.spec.noise_level(time)

@@ -1,6 +1,7 @@
 """A plain U-Net: max pooling down, transposed convolutions up, time added before blocks."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -11,25 +12,23 @@ from sde_jax.nets.condition import Condition
 from sde_jax.nets.embedding import interleaved_embedding
 from sde_jax.nets.spec import NetworkModule, NetworkSpec
 from sde_jax.nets.unet import check_size
-from sde_jax.validation import require
+from sde_jax.validation import Rule
 
 GROUPS = 8
 EMBEDDING = 100
+_WIDTHS = Rule(
+    f"be one multiple of {GROUPS}, the number of normalization groups, per level",
+    lambda widths: widths and all(width >= 1 and width % GROUPS == 0 for width in widths),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PooledUNetSpec(NetworkSpec):
     """Hyperparameters of a ``PooledUNet``."""
 
-    widths: tuple[int, ...] = (24, 40, 72, 112)
+    widths: Annotated[tuple[int, ...], _WIDTHS] = (24, 40, 72, 112)
     """Width of each level, from full resolution down. Each level halves the image. The middle has
     the width of the last level."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        fit = bool(self.widths) and all(w >= 1 and w % GROUPS == 0 for w in self.widths)
-        rule = f"be one multiple of {GROUPS}, the number of normalization groups, per level"
-        require(self, "widths", fit, rule)
 
     def build(self) -> "PooledUNet":
         """Builds the network."""

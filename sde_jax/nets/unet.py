@@ -87,7 +87,9 @@ class UNetSpec(NetworkSpec):
         return tuple(self.channels * multiplier for multiplier in self.multipliers)
 
     def noise_level(self, time: PerExample) -> PerExample:
-        """Returns level ``int(time)`` of the progression; NaN beyond the last."""
+        """Returns level ``int(time)`` of the progression, NaN beyond the last; or ``exp(time)``."""
+        if self.embedding == "fourier":
+            return jnp.exp(time)
         levels = np.geomspace(self.sigma_max, self.sigma_min, self.num_scales, dtype=np.float32)
         return jnp.take(jnp.asarray(levels), time.astype(jnp.int32), mode="fill")
 

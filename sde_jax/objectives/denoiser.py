@@ -58,20 +58,11 @@ class DenoiserRegression(Spec):
         return self._model.init(key, shape)
 
     def losses(
-        self,
-        params: PyTree,
-        seeds: Seeds,
-        x0: Examples,
-        *,
-        deterministic: bool = False,
+        self, params: PyTree, seeds: Seeds, x0: Examples, *, deterministic: bool = False
     ) -> PerExample:
         """Returns the loss of each example at its own random level and noise.
 
-        Args:
-          params: the network's parameters.
-          seeds: determine levels, noise and dropout.
-          x0: examples, in model coordinates.
-          deterministic: turns dropout off.
+        See `DenoisingScoreMatching.losses` for the arguments.
         """
         seeds_level, seeds_noise, seeds_dropout = seeds.split(3)
         low, high = math.log(self.level_min), math.log(self.level_max)
