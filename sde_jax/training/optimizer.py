@@ -8,7 +8,10 @@ import jax.numpy as jnp
 import optax
 
 from sde_jax.arrays import Array, PyTree
-from sde_jax.validation import FINITE, POSITIVE, BelowOne, Positive, Spec, at_least
+from sde_jax.validation import FINITE, Positive, Rule, Spec, at_least
+
+_CLIPS = Rule("be positive, or None for no clipping", lambda norm: norm > 0)
+Decay = Annotated[float, Rule("lie in [0, 1)", lambda decay: 0 <= decay < 1)]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,16 +36,16 @@ class Adam(Spec):
     decay: Literal["constant", "cosine"] = "constant"
     """Learning rate after the warm-up: constant, or falling to zero at the last step."""
 
-    clip_norm: Annotated[float | None, POSITIVE] = 1.0
+    clip_norm: Annotated[float | None, _CLIPS] = 1.0
     """Largest norm of all gradients as one vector; longer ones are scaled down. None: no limit."""
 
     clip_eps: Annotated[float, at_least(0)] = 0.0
     """Added to the norm when gradients are clipped: 1e-6 in PyTorch, 0 in JAX."""
 
-    b1: BelowOne = 0.9
+    b1: Decay = 0.9
     """Decay of the mean of the gradients."""
 
-    b2: BelowOne = 0.999
+    b2: Decay = 0.999
     """Decay of the mean of their squares."""
 
     adam_eps: Positive = 1e-8
