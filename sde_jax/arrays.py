@@ -16,6 +16,7 @@ from jaxtyping import (
 
 PyTree = Any
 Examples = Float[Array, "batch *shape"]
+Image = Float[Array, "batch height width channels"]
 PerExample = Float[Array, "batch"]
 Keys = Key[Array, "batch"]
 Kind = TypeVar("Kind", bound=type)

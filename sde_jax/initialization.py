@@ -1,4 +1,4 @@
-"""Initialization of the parameters of Flax modules."""
+"""Initialization and calls of Flax modules."""
 
 from typing import Any, Protocol
 
@@ -41,6 +41,14 @@ def initialize(network: Network, key: PRNGKeyArray, *inputs: PyTree, **options: 
     program, shapes = jax.make_jaxpr(init, return_shape=True)(key)
     leaves = jaxpr_as_fun(_without_unused(program))(key)
     return jax.tree.unflatten(jax.tree.structure(shapes), leaves)
+
+
+def apply(
+    network: Network, params: PyTree, *inputs: PyTree, dropout_key: PRNGKeyArray | None = None
+) -> Any:
+    """Calls a network; ``dropout_key`` enables dropout."""
+    rngs = None if dropout_key is None else {"dropout": dropout_key}
+    return network.apply({"params": params}, *inputs, deterministic=rngs is None, rngs=rngs)
 
 
 def _without_unused(program: ClosedJaxpr) -> ClosedJaxpr:

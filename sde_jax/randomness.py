@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from sde_jax.arrays import Examples, Keys, PerExample, PRNGKeyArray
+from sde_jax.arrays import Array, Examples, Keys, PerExample, PRNGKeyArray
 
 
 class Seeds(NamedTuple):
@@ -49,3 +49,8 @@ def example_seeds(key: PRNGKeyArray, count: int) -> Seeds:
 def unit_noise(keys: Keys, shape: tuple[int, ...], dtype: DTypeLike = float) -> Examples:
     """Draws standard Gaussian noise of ``shape`` from each key."""
     return jax.vmap(lambda key: jax.random.normal(key, shape, dtype))(keys)
+
+
+def step_noise(keys: Keys, count: Array, shape: tuple[int, ...]) -> Examples:
+    """Draws standard Gaussian noise of the ``count``-th step from each key."""
+    return unit_noise(jax.vmap(lambda key: jax.random.fold_in(key, count))(keys), shape)

@@ -13,7 +13,7 @@ EXPERIMENTS = sorted((ROOT / "experiments").rglob("*.py"))
 BENCHMARKS = sorted((ROOT / "benchmarks").rglob("*.py"))
 EVERYTHING = PACKAGE + EXPERIMENTS + BENCHMARKS
 
-MATHEMATICS = {"arrays", "randomness", "sde", "score"}
+MATHEMATICS = {"arrays", "randomness", "sde", "score", "validation"}
 LIBRARY = {
     "arrays": set(),
     "randomness": {"arrays"},
@@ -23,12 +23,12 @@ LIBRARY = {
     "arguments": set(),
     "initialization": {"arrays"},
     "validation": set(),
-    "sde": {"arrays"},
+    "sde": {"arrays", "validation"},
     "operators": {"arrays"},
-    "ode": {"arrays", "sde"},
-    "score": {"arrays", "initialization", "operators", "sde"},
+    "ode": {"arrays", "sde", "validation"},
+    "score": {"arrays", "initialization", "operators", "sde", "validation"},
     "objectives": MATHEMATICS,
-    "sampling": MATHEMATICS | {"ode", "operators", "validation"},
+    "sampling": MATHEMATICS | {"ode", "operators"},
     "likelihood": MATHEMATICS | {"ode"},
     "nets": {"arrays", "validation"},
     "data": {"arrays", "atomic", "cache_folder", "operators", "reporting"},

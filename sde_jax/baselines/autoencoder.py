@@ -2,22 +2,21 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
-from flax.typing import PrecisionLike
-from jax.typing import DTypeLike
 
-from sde_jax.arrays import Array, Float, Keys, PerExample, sum_except_batch
+from sde_jax.arrays import Array, Float, Image, Keys, PerExample, sum_except_batch
 from sde_jax.baselines.checks import (
     check_at_least,
     check_image,
     check_multipliers,
     check_width,
 )
-from sde_jax.nets.blocks import GroupNorm, Image, ResidualBlock, convolution, product
+from sde_jax.nets.blocks import GroupNorm, Layer, ResidualBlock, convolution, product
 from sde_jax.nets.resampling import downsample, upsample
+from sde_jax.nets.spec import NetworkModule
 from sde_jax.randomness import unit_noise
 
 Latents = Float[Array, "batch *latent"]
@@ -93,30 +92,22 @@ class AutoencoderSpec:
         check_image(shape, len(self.multipliers), "multipliers")
 
 
-class ImageEncoder(nn.Module):
+class ImageEncoder(NetworkModule):
     """Encoder from images to a `Posterior` of latent images ``[batch, height, width, latent]``.
 
     Its layers are a convolution, one halving `ResidualBlock` per level, ``swish(norm(h))``, and a
     dense layer over the channels of each pixel or, if ``vector``, over all pixels. The output is
     the mean, then the logarithm of the standard deviation.
 
-    Attributes:
-      spec: hyperparameters of the network.
-      dtype: type of the computation; parameters and output are float32.
-      precision: precision of every product; None follows ``jax.default_matmul_precision``.
-
     Raises:
       ValueError: if the examples are not images, or the levels cannot halve them.
     """
 
     spec: AutoencoderSpec
-    dtype: DTypeLike = jnp.float32
-    precision: PrecisionLike = None
 
     @nn.compact
     def __call__(self, x: Image) -> Posterior:
-        spec = self.spec
-        options: dict[str, Any] = {"dtype": self.dtype, "precision": self.precision}
+        spec, options = self.spec, self.numerics
         spec.check_shape(x.shape[1:])
         h = convolution(spec.channels, **options)(x)
         for multiplier in spec.multipliers:
@@ -128,7 +119,7 @@ class ImageEncoder(nn.Module):
         return Posterior(*jnp.split(h, 2, axis=-1))
 
 
-class ImageDecoder(nn.Module):
+class ImageDecoder(Layer):
     """Decoder from latent images to the output that an `OutputDistribution` reads.
 
     Its layers are a dense layer over the channels of each latent pixel, one doubling
@@ -138,19 +129,14 @@ class ImageDecoder(nn.Module):
     Attributes:
       spec: hyperparameters of the network.
       shape: shape of an image.
-      dtype: type of the computation; parameters and output are float32.
-      precision: precision of every product; None follows ``jax.default_matmul_precision``.
     """
 
     spec: AutoencoderSpec
     shape: tuple[int, ...]
-    dtype: DTypeLike = jnp.float32
-    precision: PrecisionLike = None
 
     @nn.compact
     def __call__(self, z: Image) -> Image:
-        spec = self.spec
-        options: dict[str, Any] = {"dtype": self.dtype, "precision": self.precision}
+        spec, options = self.spec, self.numerics
         height, width = (size >> len(spec.multipliers) for size in self.shape[:2])
         features = spec.multipliers[-1] * spec.channels
         pixels = height * width if spec.vector else 1

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Key, Keys, PerExample, PRNGKeyArray, PyTree
+from sde_jax.arrays import Array, Image, Key, Keys, PerExample, PRNGKeyArray, PyTree
 from sde_jax.data.degradation import Degradation
-from sde_jax.initialization import initialize
-from sde_jax.nets.blocks import Image
+from sde_jax.initialization import apply
 from sde_jax.nets.condition import Condition
 from sde_jax.objectives import DenoisingScoreMatching
 from sde_jax.randomness import Seeds
@@ -40,14 +39,9 @@ class ConditionalDiffusion:
 
     def init(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> PyTree:
         """Returns initial parameters of both networks for examples of ``shape``."""
-        key_score, key_regression = jax.random.split(key)
-        x = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
-        y = jax.eval_shape(self.degradation, x)
-        time, condition = jax.ShapeDtypeStruct((1,), jnp.float32), Condition(image=y)
-        return {
-            name: initialize(self.model.network, key, x, time, condition, deterministic=True)
-            for name, key in (("score", key_score), ("regression", key_regression))
-        }
+        y = jax.eval_shape(self.degradation, jax.ShapeDtypeStruct((1, *shape), jnp.float32))
+        names = zip(("score", "regression"), jax.random.split(key), strict=True)
+        return {name: self.model.init(key, shape, Condition(image=y)) for name, key in names}
 
     def losses(
         self, params: PyTree, seeds: Seeds, x: Image, *, deterministic: bool = False
@@ -69,16 +63,9 @@ class ConditionalDiffusion:
         self, params: PyTree, y: Image, channels: int, *, dropout_key: PRNGKeyArray | None = None
     ) -> Image:
         """Returns the regression's estimate of E[x | y], an image with ``channels`` channels."""
-        rngs = None if dropout_key is None else {"dropout": dropout_key}
-        output = self.model.network.apply(
-            {"params": params["regression"]},
-            jnp.zeros((*y.shape[:3], channels), y.dtype),
-            jnp.zeros(len(y)),
-            Condition(image=y),
-            deterministic=rngs is None,
-            rngs=rngs,
-        )
-        return jnp.asarray(output)
+        x, time = jnp.zeros((*y.shape[:3], channels), y.dtype), jnp.zeros(len(y))
+        inputs, own = (x, time, Condition(image=y)), params["regression"]
+        return jnp.asarray(apply(self.model.network, own, *inputs, dropout_key=dropout_key))
 
     def sample(
         self, params: PyTree, keys: Keys, y: Image, sampler: Sampler, channels: int

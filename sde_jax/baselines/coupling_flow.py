@@ -4,11 +4,8 @@ import functools
 import math
 from dataclasses import dataclass
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from flax.typing import PrecisionLike
-from jax.typing import DTypeLike
 
 from sde_jax.arrays import Examples, Keys, PerExample, PRNGKeyArray, PyTree, sum_except_batch
 from sde_jax.baselines.checks import check_at_least, check_image, check_width
@@ -25,6 +22,7 @@ from sde_jax.baselines.coupling_layers import (
 )
 from sde_jax.initialization import initialize
 from sde_jax.likelihood import LogLikelihoods
+from sde_jax.nets.spec import NetworkModule
 from sde_jax.randomness import Seeds, unit_noise
 from sde_jax.sampling import Samples
 
@@ -79,7 +77,7 @@ class CouplingFlowSpec:
             raise ValueError(f"`logit_margin` must be None for points: got {self.logit_margin}.")
 
 
-class RealNVP(nn.Module):
+class RealNVP(NetworkModule):
     """An invertible map between examples and standard normal latents of the same shape.
 
     The first step is `to_logits`. Each scale then has couplings with checkerboard masks and, except
@@ -89,20 +87,14 @@ class RealNVP(nn.Module):
 
     A round trip is exact up to rounding if both directions run at the same, full precision. At
     lower precision, rounding of the input changes the subnetworks' products. Float32 resolves fewer
-    digits of latents that the logit maps close to the ends of the range of ``x``.
-
-    Attributes:
-      spec: hyperparameters of the flow.
-      dtype: type of the computation inside the subnetworks; everything else is float32.
-      precision: precision of every product; None follows ``jax.default_matmul_precision``.
+    digits of latents that the logit maps close to the ends of the range of ``x``. Only the
+    subnetworks compute in ``dtype``; everything else is float32.
 
     Raises:
       ValueError: if the flow does not apply to the examples; see `CouplingFlowSpec.check_shape`.
     """
 
     spec: CouplingFlowSpec
-    dtype: DTypeLike = jnp.float32
-    precision: PrecisionLike = None
 
     def setup(self) -> None:
         self.pixels = [self._couplings(checkerboard_mask) for _ in range(self.spec.scales)]
@@ -113,8 +105,7 @@ class RealNVP(nn.Module):
             Subnetwork,
             width=self.spec.width,
             depth=self.spec.depth,
-            dtype=self.dtype,
-            precision=self.precision,
+            **self.numerics,
         )
         numbers = range(self.spec.couplings)
         return [AffineCoupling(mask, number % 2, subnetwork) for number in numbers]

@@ -6,17 +6,14 @@ one at the coordinates that a coupling keeps and zero at those that it changes.
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax.typing import PrecisionLike
-from jax.typing import DTypeLike
 
-from sde_jax.arrays import Array, Examples, Float, PerExample, sum_except_batch
-from sde_jax.nets.blocks import GroupNorm, Image, ResidualBlock, convolution
+from sde_jax.arrays import Array, Examples, Float, Image, PerExample, sum_except_batch
+from sde_jax.nets.blocks import GroupNorm, Layer, ResidualBlock, convolution
 
 Mask = Callable[[tuple[int, ...], int], np.ndarray]
 
@@ -73,7 +70,7 @@ def from_logits(logits: Examples, margin: float) -> Examples:
     return (jax.nn.sigmoid(logits) - margin) / (0.5 - margin) - 1
 
 
-class Subnetwork(nn.Module):
+class Subnetwork(Layer):
     """Network of a coupling on the coordinates that it keeps; its initial output is zero.
 
     For images it has a 3x3 convolution, residual blocks, ``swish(norm(h))`` and a 3x3 convolution.
@@ -83,19 +80,15 @@ class Subnetwork(nn.Module):
       features: channels of the output, or its dimension for points.
       width: channels of the hidden layers.
       depth: residual blocks, or hidden layers.
-      dtype: type of the computation; parameters and output are float32.
-      precision: precision of every product; None follows ``jax.default_matmul_precision``.
     """
 
     features: int
     width: int
     depth: int
-    dtype: DTypeLike = jnp.float32
-    precision: PrecisionLike = None
 
     @nn.compact
     def __call__(self, x: Examples) -> Float[Array, "batch *features"]:
-        options: dict[str, Any] = {"dtype": self.dtype, "precision": self.precision}
+        options = self.numerics
         zeros = nn.initializers.zeros
         if x.ndim == 4:
             h = convolution(self.width, **options)(x)

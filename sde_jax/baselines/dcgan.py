@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 import flax.linen as nn
 import jax.numpy as jnp
-from flax.typing import PrecisionLike
-from jax.typing import DTypeLike
 
-from sde_jax.arrays import Array, Float, PerExample
+from sde_jax.arrays import Array, Float, Image, PerExample
 from sde_jax.baselines.checks import check_image, check_multipliers, check_width
-from sde_jax.nets.blocks import ACTIVATIONS, GroupNorm, Image
+from sde_jax.nets.blocks import ACTIVATIONS, GroupNorm
+from sde_jax.nets.spec import NetworkModule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +57,7 @@ class DCGANSpec:
         return shape[0] >> levels, shape[1] >> levels, self.multipliers[-1] * self.channels
 
 
-class DCGANGenerator(nn.Module):
+class DCGANGenerator(NetworkModule):
     """Generator of images in (-1, 1) from latents.
 
     Called as ``(latent, shape=shape)``, with ``latent`` of shape ``[batch, dimension]`` and
@@ -66,18 +65,11 @@ class DCGANGenerator(nn.Module):
     dense layer to the smallest image, one transposed convolution of stride 2 per level, each after
     ``relu(norm(h))``, and ``tanh``.
 
-    Attributes:
-      spec: hyperparameters of the network.
-      dtype: type of the computation; parameters and output are float32.
-      precision: precision of every product; None follows ``jax.default_matmul_precision``.
-
     Raises:
       ValueError: if ``shape`` is not an image, or the levels cannot halve it.
     """
 
     spec: DCGANSpec
-    dtype: DTypeLike = jnp.float32
-    precision: PrecisionLike = None
 
     @nn.compact
     def __call__(self, latent: Float[Array, "batch latent"], *, shape: tuple[int, ...]) -> Image:
@@ -92,25 +84,18 @@ class DCGANGenerator(nn.Module):
         return nn.tanh(h.astype(jnp.float32))
 
 
-class DCGANDiscriminator(nn.Module):
+class DCGANDiscriminator(NetworkModule):
     """Discriminator with one score for each image, the logit of being real.
 
     Called as ``(x)``, with ``x`` of shape ``[batch, height, width, channels]``; returns float32 of
     shape ``[batch]``. Its layers are one convolution of stride 2 per level, each followed by
     ``norm`` (except the first) and leaky relu of slope .2, and a dense layer over all pixels.
 
-    Attributes:
-      spec: hyperparameters of the network.
-      dtype: type of the computation; parameters and output are float32.
-      precision: precision of every product; None follows ``jax.default_matmul_precision``.
-
     Raises:
       ValueError: if the examples are not images, or the levels cannot halve them.
     """
 
     spec: DCGANSpec
-    dtype: DTypeLike = jnp.float32
-    precision: PrecisionLike = None
 
     @nn.compact
     def __call__(self, x: Image) -> PerExample:
@@ -123,11 +108,6 @@ class DCGANDiscriminator(nn.Module):
         return score.astype(jnp.float32).reshape(-1)
 
 
-def layer(kind: type[nn.Module], network: DCGANGenerator | DCGANDiscriminator) -> Callable:
+def layer(kind: type[nn.Module], network: NetworkModule) -> Callable:
     """Returns a type of layer with the network's initialization, type and precision."""
-    return functools.partial(
-        kind,
-        kernel_init=nn.initializers.normal(0.02),
-        dtype=network.dtype,
-        precision=network.precision,
-    )
+    return functools.partial(kind, kernel_init=nn.initializers.normal(0.02), **network.numerics)

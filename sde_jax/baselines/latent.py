@@ -68,11 +68,7 @@ class LatentDiffusion:
     ) -> PerExample:
         """Returns the sum of the autoencoder's loss and the denoising loss of each example.
 
-        Args:
-          params: parameters, as `init` returns them.
-          seeds: determine the autoencoder's losses, the latents, and the denoising losses.
-          x: examples, in model coordinates.
-          deterministic: turns dropout off.
+        See `DenoisingScoreMatching.losses` for the arguments.
         """
         seeds_autoencoder, seeds_latent, seeds_score = seeds.split(3)
         autoencoder = self.autoencoder.losses(

@@ -5,10 +5,8 @@ from typing import Literal, Protocol
 
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float
+from sde_jax.arrays import Array, Float, Image
 from sde_jax.operators import LUMA
-
-Image = Float[Array, "batch height width channels"]
 
 
 class Degradation(Protocol):

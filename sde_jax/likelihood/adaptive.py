@@ -3,23 +3,24 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Annotated, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Bool, Float, Int, Key, PRNGKeyArray
+from sde_jax.arrays import Array, Bool, Examples, Float, Int, Keys, PerExample, PRNGKeyArray
 from sde_jax.ode import AdaptiveSolver, FlowSolution, data_end_step
 from sde_jax.score import Score
 from sde_jax.sde import LinearSDE, probability_flow_drift
+from sde_jax.validation import BelowOne, Spec, at_least
 
 
 class LogLikelihoods(NamedTuple):
     """Log densities of examples in model coordinates, with their errors and costs."""
 
-    nats: Float[Array, "batch"]
+    nats: PerExample
     """``log p(x)`` at t_min, averaged over the probes."""
-    probe_stderr: Float[Array, "batch"]
+    probe_stderr: PerExample
     """Standard error of ``nats`` over the probes: 0 for an exact trace, NaN for one probe."""
     nfe: Int[Array, "batch"]
     """Evaluations of the score, each with its Jacobian-vector products."""
@@ -40,23 +41,16 @@ class Divergence(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hutchinson:
+class Hutchinson(Spec):
     """Estimates the trace by ``v.J v`` without bias (Hutchinson 1990; Song et al. app. D.2).
 
     A probe is fixed during a solve, since a new one would look like an error to the solver.
-
-    Raises:
-      ValueError: unless ``probes`` is at least 1.
     """
 
-    probes: int = 1
+    probes: Annotated[int, at_least(1)] = 1
     """Independent probes of each example; two or more give a standard error."""
     gaussian: bool = False
     """Whether to draw Gaussian probes instead of random signs, whose variance is lower."""
-
-    def __post_init__(self) -> None:
-        if self.probes < 1:
-            raise ValueError(f"`probes` must be at least 1: got probes={self.probes}.")
 
     def vectors(self, key: PRNGKeyArray, dimension: int) -> Float[Array, "probes 1 dimension"]:
         """Draws one vector for each probe."""
@@ -84,7 +78,7 @@ class ExactTrace:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Likelihood:
+class Likelihood(Spec):
     """Computes log densities under the probability flow (Song et al. 2021, eq. 39).
 
     ::
@@ -94,27 +88,14 @@ class Likelihood:
     with ``f = a x - g^2 score / 2`` (Chen et al. 2018). Each example is taken as a state at t_min
     and solved with its own step size. One forward-mode pass gives drift and divergence. All of it
     runs at the highest matmul precision, whatever the device's default.
-
-    Raises:
-      ValueError: unless ``0 <= t_min < 1``.
     """
 
     solver: AdaptiveSolver = AdaptiveSolver()
-    t_min: float = 1e-5
+    t_min: BelowOne = 1e-5
     """Where the flow starts; the density is that of the data noised up to this time."""
     divergence: Divergence = Hutchinson()
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.t_min < 1:
-            raise ValueError(f"`t_min` must be in [0, 1): got t_min={self.t_min}.")
-
-    def __call__(
-        self,
-        keys: Key[Array, "batch"],
-        score: Score,
-        sde: LinearSDE,
-        x: Float[Array, "batch *shape"],
-    ) -> LogLikelihoods:
+    def __call__(self, keys: Keys, score: Score, sde: LinearSDE, x: Examples) -> LogLikelihoods:
         """Returns log densities of ``x``, in model coordinates; ``keys`` draw the probes."""
         start, end = jnp.asarray(self.t_min, x.dtype), jnp.asarray(1.0, x.dtype)
         first_step = data_end_step(sde, start)
@@ -160,7 +141,7 @@ def value_and_traces(
 def log_likelihoods(
     divergence: Divergence,
     sde: LinearSDE,
-    latent: Float[Array, "batch *shape"],
+    latent: Examples,
     gains: Float[Array, "batch probes"],
     nfe: Int[Array, "batch"],
     converged: Bool[Array, "batch"],

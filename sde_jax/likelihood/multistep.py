@@ -3,13 +3,13 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sde_jax.arrays import Array, Float, Key, PRNGKeyArray
+from sde_jax.arrays import Array, Examples, Float, Keys, PRNGKeyArray
 from sde_jax.likelihood.adaptive import (
     Divergence,
     Hutchinson,
@@ -20,6 +20,7 @@ from sde_jax.likelihood.adaptive import (
 from sde_jax.ode import AdamsTable, adams_table, combine
 from sde_jax.score import Score
 from sde_jax.sde import LinearSDE
+from sde_jax.validation import Rule, Spec
 
 # Posterior means by which a state is extrapolated; the correction adds one. Three were no better.
 _ORDER = 2
@@ -28,6 +29,10 @@ _ORDER = 2
 _POWER = 0.6
 _LEAST_DENSITY = 0.1
 _SMOOTHING = 4
+_RISING = Rule(
+    "be at least 3, begin above 0, rise and end at 1; `even_times` returns such",
+    lambda t: len(t) >= 3 and t[0] > 0 and t[-1] == 1 and all(np.diff(t) > 0),
+)
 
 
 class _State(NamedTuple):
@@ -46,7 +51,7 @@ class _State(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MultistepLikelihood:
+class MultistepLikelihood(Spec):
     """Computes log densities under the probability flow in fixed steps of one evaluation.
 
     With ``l = log(sigma / alpha)`` as time and ``noise = -sigma score``, `Likelihood` computes
@@ -63,30 +68,13 @@ class MultistepLikelihood:
     integrated by a parabola through its last three values. So a step takes one evaluation, while
     one of an adaptive Runge-Kutta pair takes three or six. These steps do not estimate their error:
     compare with twice as many. All of it runs at the highest matmul precision.
-
-    Raises:
-      ValueError: unless ``times`` are at least 3, positive, rising and end at 1.
     """
 
-    times: tuple[float, ...]
+    times: Annotated[tuple[float, ...], _RISING]
     """From t_min up to 1, as `fitted_times` or `even_times` return them."""
     divergence: Divergence = Hutchinson()
 
-    def __post_init__(self) -> None:
-        rising = all(np.diff(self.times) > 0)
-        if not (len(self.times) >= 3 and self.times[0] > 0 and self.times[-1] == 1 and rising):
-            raise ValueError(
-                "`times` must be at least 3, begin above 0, rise and end at 1; `even_times` "
-                f"returns such: got times={self.times}."
-            )
-
-    def __call__(
-        self,
-        keys: Key[Array, "batch"],
-        score: Score,
-        sde: LinearSDE,
-        x: Float[Array, "batch *shape"],
-    ) -> LogLikelihoods:
+    def __call__(self, keys: Keys, score: Score, sde: LinearSDE, x: Examples) -> LogLikelihoods:
         """Returns log densities of ``x``, in model coordinates; ``keys`` draw the probes."""
         latent, integrals, _ = self._solve(keys, score, sde, x)
         first, last = sde.log_alpha(jnp.asarray([self.times[0], 1.0], x.dtype))
@@ -97,17 +85,13 @@ class MultistepLikelihood:
         return log_likelihoods(self.divergence, sde, latent, gains, nfe, finite)
 
     def integrand(
-        self,
-        keys: Key[Array, "batch"],
-        score: Score,
-        sde: LinearSDE,
-        x: Float[Array, "batch *shape"],
+        self, keys: Keys, score: Score, sde: LinearSDE, x: Examples
     ) -> Float[Array, "batch times"]:
         """Returns q at all times, averaged over the probes."""
         return self._solve(keys, score, sde, x)[2].mean(axis=-1)
 
     def _solve(
-        self, keys: Key[Array, "batch"], score: Score, sde: LinearSDE, x: Array
+        self, keys: Keys, score: Score, sde: LinearSDE, x: Array
     ) -> tuple[Array, Array, Array]:
         """Returns the state at time 1, the integrals and the integrand of each example."""
         times = jnp.asarray(self.times, x.dtype)
@@ -195,10 +179,7 @@ def even_times(sde: LinearSDE, t_min: float, steps: int) -> tuple[float, ...]:
 
 
 def fitted_times(
-    sde: LinearSDE,
-    times: tuple[float, ...],
-    integrand: Float[Array, "batch times"],
-    steps: int,
+    sde: LinearSDE, times: tuple[float, ...], integrand: Float[Array, "batch times"], steps: int
 ) -> tuple[float, ...]:
     """Returns ``steps + 1`` times that lie closest where the integrand bends most.
 

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Annotated, Literal, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +10,11 @@ import numpy as np
 from jax.scipy.special import log_ndtr
 from jax.scipy.stats import norm
 
-from sde_jax.arrays import Array, Float, Int, Key, sum_except_batch
+from sde_jax.arrays import Array, Examples, Float, Int, Keys, PerExample, sum_except_batch
+from sde_jax.randomness import step_noise
 from sde_jax.score import Score
 from sde_jax.sde import DDPMChain, LinearSDE
+from sde_jax.validation import Spec, at_least
 
 # The width in deviations of an unbounded bin, finite so that it can be differentiated.
 _UNBOUNDED = 1e4
@@ -26,14 +28,14 @@ class VariationalBounds(NamedTuple):
         nats = decoder - prior - transitions.sum(axis=1)
     """
 
-    nats: Float[Array, "batch"]
+    nats: PerExample
     """At most ``log p(x)``, in expectation over the noise."""
-    prior: Float[Array, "batch"]
+    prior: PerExample
     """Divergence of the last level from the prior, ``L_T`` of Ho et al."""
     transitions: Float[Array, "batch levels-1"]
     """Divergence of the posterior of each level but the last from the model's step into it, level 0
     first, ``L_1, ..., L_{T-1}`` of Ho et al."""
-    decoder: Float[Array, "batch"]
+    decoder: PerExample
     """``log p(x)`` given level 0, ``-L_0`` of Ho et al."""
     nfe: Int[Array, "batch"]
     """Evaluations of the score."""
@@ -54,27 +56,19 @@ class GaussianDensity:
     def __call__(
         self, x: Float[Array, "*shape"], mean: Float[Array, "*shape"], deviation: Float[Array, ""]
     ) -> Float[Array, "*shape"]:
-        """Returns the log density of each dimension."""
         return norm.logpdf((x - mean) / deviation) - jnp.log(deviation)
 
 
 @dataclass(frozen=True, kw_only=True)
-class DiscretizedGaussian:
+class DiscretizedGaussian(Spec):
     """The probability of grey levels placed at ``2 k / (L - 1) - 1`` (Ho et al. 2020, eq. 13).
 
     The probability of a level is the Gaussian's mass of the bin around it; the bins of the lowest
     and the highest level are unbounded. For bits per dimension the log-determinant is 0.
-
-    Raises:
-      ValueError: unless ``levels`` is at least 2.
     """
 
-    levels: int = 256
+    levels: Annotated[int, at_least(2)] = 256
     """Number of grey levels L."""
-
-    def __post_init__(self) -> None:
-        if self.levels < 2:
-            raise ValueError(f"`levels` must be at least 2: got levels={self.levels}.")
 
     def __call__(
         self, x: Float[Array, "*shape"], mean: Float[Array, "*shape"], deviation: Float[Array, ""]
@@ -129,13 +123,7 @@ class VariationalBound:
                 f'`variance` must be "beta" or "posterior": got variance={self.variance!r}.'
             )
 
-    def __call__(
-        self,
-        keys: Key[Array, "batch"],
-        score: Score,
-        sde: LinearSDE,
-        x: Float[Array, "batch *shape"],
-    ) -> VariationalBounds:
+    def __call__(self, keys: Keys, score: Score, sde: LinearSDE, x: Examples) -> VariationalBounds:
         """Returns bounds for ``x``, in model coordinates; ``keys`` draw the noise of all levels."""
         count, dimensions = self.chain.levels, math.prod(x.shape[1:])
         t = jnp.asarray(np.arange(count) / (count - 1), jnp.result_type(float))
@@ -144,7 +132,7 @@ class VariationalBound:
 
         def visit(_: Array, level: tuple[Array, ...]) -> tuple[Array, Array]:
             index, t, alpha, sigma, scale, variance = level
-            noise = _noise(keys, index, x.shape[1:])
+            noise = step_noise(keys, index, x.shape[1:])
             xt = alpha * x + sigma * noise
             value = score(xt, t)
             return (xt + variance * value) / scale, sum_except_batch((sigma * value + noise) ** 2)
@@ -166,8 +154,3 @@ class VariationalBound:
         decoder = sum_except_batch(self.decoder(x, mean, jnp.sqrt(reverse[0])))
         nats = decoder - prior - transitions.sum(axis=1)
         return VariationalBounds(nats, prior, transitions, decoder, jnp.full(x.shape[:1], count))
-
-
-def _noise(keys: Key[Array, "batch"], index: Array, shape: tuple[int, ...]) -> Array:
-    """Draws unit Gaussian noise of one level for each key."""
-    return jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, index), shape))(keys)

@@ -9,15 +9,13 @@ import jax.numpy as jnp
 from flax.typing import PrecisionLike
 from jax.typing import DTypeLike
 
-from sde_jax.arrays import Array, Float, PyTree
+from sde_jax.arrays import Array, Float, Image, PyTree
 from sde_jax.metrics.inception_images import InceptionPreprocessing, prepare
-from sde_jax.validation import require_choices
-
-Image = Float[Array, "batch height width channels"]
+from sde_jax.validation import Spec
 
 
 @dataclass(frozen=True, kw_only=True)
-class InceptionFeatures:
+class InceptionFeatures(Spec):
     """Inception features of images: ``features(params, images)``.
 
     Published numbers are comparable only with the same preprocessing.
@@ -27,21 +25,13 @@ class InceptionFeatures:
       dtype: type of the computation inside the network.
       precision: precision of its products. Anything but "highest" deviates from published features,
         by 5e-4 on GPUs and 4e-3 on TPUs.
-
-    Raises:
-      ValueError: if the preprocessing is unknown.
     """
 
     preprocessing: InceptionPreprocessing = "tensorflow"
     dtype: DTypeLike = jnp.float32
     precision: PrecisionLike = "highest"
 
-    def __post_init__(self) -> None:
-        require_choices(self)
-
-    def __call__(
-        self, params: PyTree, images: Float[Array, "batch height width channels"]
-    ) -> dict[str, Float[Array, "batch dimension"]]:
+    def __call__(self, params: PyTree, images: Image) -> dict[str, Float[Array, "batch dimension"]]:
         """Returns the outputs of `Inception` for gray or RGB images with levels from 0 to 255."""
         network = Inception(dtype=self.dtype, precision=self.precision)
         x = prepare(images, self.preprocessing)

@@ -5,7 +5,7 @@ from typing import Literal
 import jax.numpy as jnp
 import numpy as np
 
-from sde_jax.arrays import Array, Float
+from sde_jax.arrays import Array, Float, Image
 
 SIZE = 299
 
@@ -17,7 +17,7 @@ tensorflow."""
 
 
 def prepare(
-    images: Float[Array, "batch height width channels"], preprocessing: InceptionPreprocessing
+    images: Image, preprocessing: InceptionPreprocessing
 ) -> Float[Array, "batch 299 299 3"]:
     """Returns the network's input, in float32.
 
@@ -38,7 +38,7 @@ def prepare(
 
 
 def resize(
-    images: Float[Array, "batch height width channels"], preprocessing: InceptionPreprocessing
+    images: Image, preprocessing: InceptionPreprocessing
 ) -> Float[Array, "batch 299 299 channels"]:
     """Resizes images to 299 x 299 pixels; levels stay in 0 to 255, unrounded."""
     x = jnp.asarray(images, jnp.float32)

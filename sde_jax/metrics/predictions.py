@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jax.typing import ArrayLike
-from scipy.special import entr, gammaln, xlog1py, xlogy
+from scipy.special import entr
 
 from sde_jax.metrics.estimate import (
     Estimate,
@@ -139,16 +139,11 @@ def _total_variation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 def _mean_difference(p: float, n: int, m: int) -> float:
     """Returns ``E|X / n - Y / m|`` of binomial counts of n and m draws of probability ``p``."""
-    x, y = _binomial(p, n), _binomial(p, m)
+    from scipy.stats import binom
+
+    x, y = (binom.pmf(np.arange(count + 1), count, p) for count in (n, m))
     below, part_below = np.cumsum(y), np.cumsum(y * np.arange(m + 1)) / m
     shares = np.arange(n + 1) / n
     last = np.arange(n + 1) * m // n
     distances = shares * (2 * below[last] - 1) + p - 2 * part_below[last]
     return float(x @ distances)
-
-
-def _binomial(p: float, n: int) -> np.ndarray:
-    """Returns the probabilities of 0..n."""
-    k = np.arange(n + 1)
-    orders = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
-    return np.exp(orders + xlogy(k, p) + xlog1py(n - k, -p))

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
@@ -10,9 +10,8 @@ import jax.numpy as jnp
 from flax.typing import PrecisionLike
 from jax.typing import DTypeLike
 
-from sde_jax.arrays import Array, Float
+from sde_jax.arrays import Array, Float, Image
 
-Image = Float[Array, "batch height width channels"]
 Activation = Callable[[Array], Array]
 
 ACTIVATIONS: dict[str, Activation] = {
@@ -97,7 +96,21 @@ class GroupNorm(nn.Module):
         return (x * factor + bias[None, None, None, :]).astype(self.dtype)
 
 
-class ResidualBlock(nn.Module):
+class Layer(nn.Module, kw_only=True):
+    """A module inside a network; its parameters are float32."""
+
+    dtype: DTypeLike = jnp.float32
+    """Type of the computation."""
+    precision: PrecisionLike = None
+    """Precision of every product."""
+
+    @property
+    def numerics(self) -> dict[str, Any]:
+        """Type and precision, as arguments of layers."""
+        return {"dtype": self.dtype, "precision": self.precision}
+
+
+class ResidualBlock(Layer):
     """A residual block of two convolutions, with optional resampling as in BigGAN.
 
     ``h = conv(resample(act(norm(x)))) + time(embedding)``, ``h = conv(dropout(act(norm(h))))``; the
@@ -117,8 +130,6 @@ class ResidualBlock(nn.Module):
       init_scale: scale of the second convolution at initialization, as in ``initializer``.
       shortcut_scale: scale of the shortcut at initialization.
       rematerialize: recompute the block in the backward pass instead of storing activations.
-      dtype: type of the computation; parameters are float32.
-      precision: precision of every product.
     """
 
     features: int
@@ -131,8 +142,6 @@ class ResidualBlock(nn.Module):
     init_scale: float = 0.0
     shortcut_scale: float = 1.0
     rematerialize: bool = False
-    dtype: DTypeLike = jnp.float32
-    precision: PrecisionLike = None
 
     def __call__(
         self,
@@ -141,7 +150,6 @@ class ResidualBlock(nn.Module):
         *,
         deterministic: bool = True,
     ) -> Image:
-        """Returns the output of the block."""
         block = ResidualBlock._apply
         if self.rematerialize:
             block = nn.remat(block, static_argnums=3)
@@ -151,23 +159,27 @@ class ResidualBlock(nn.Module):
     def _apply(
         self, x: Image, embedding: Float[Array, "batch width"] | None, deterministic: bool
     ) -> Image:
-        options = (self.features, self.dtype, self.precision)
         normalization = (self.groups, self.epsilon, self.dtype)
         h = self.activation(GroupNorm(*normalization)(x))
         if self.resample is not None:
             h, x = self.resample(h), self.resample(x)
-        h = convolution(*options)(h)
+        h = convolution(self.features, **self.numerics)(h)
         if embedding is not None:
-            h = h + product(*options, name="time")(embedding)[:, None, None, :]
+            h = (
+                h
+                + product(self.features, **self.numerics, name="time")(embedding)[:, None, None, :]
+            )
         h = self.activation(GroupNorm(*normalization)(h))
         h = nn.Dropout(self.dropout)(h, deterministic=deterministic)
-        h = convolution(*options, self.init_scale)(h)
+        h = convolution(self.features, **self.numerics, scale=self.init_scale)(h)
         if self.resample is not None or x.shape[-1] != self.features:
-            x = product(*options, self.shortcut_scale, name="shortcut")(x)
+            x = product(self.features, **self.numerics, scale=self.shortcut_scale, name="shortcut")(
+                x
+            )
         return add_shortcut(x, h, self.skip_rescale)
 
 
-class AttentionBlock(nn.Module):
+class AttentionBlock(Layer):
     """Self-attention over all pixels, with a shortcut.
 
     ``softmax(q k^T / sqrt(width)) v`` of the normalized input, with the softmax in float32. Each
@@ -181,8 +193,6 @@ class AttentionBlock(nn.Module):
       epsilon: epsilon of the normalization.
       head_channels: width of a head; None for one head.
       init_scale: scale of the output layer at initialization, as in ``initializer``.
-      dtype: type of the computation; parameters are float32.
-      precision: precision of every product.
 
     Raises:
       ValueError: if ``head_channels`` does not divide the number of channels.
@@ -193,8 +203,6 @@ class AttentionBlock(nn.Module):
     epsilon: float = 1e-6
     head_channels: int | None = None
     init_scale: float = 0.0
-    dtype: DTypeLike = jnp.float32
-    precision: PrecisionLike = None
 
     @nn.compact
     def __call__(self, x: Image) -> Image:
@@ -204,11 +212,12 @@ class AttentionBlock(nn.Module):
             raise ValueError(
                 f"attention cannot divide {channels} channels into heads of {head_width}"
             )
-        options = (channels, self.dtype, self.precision)
         h = GroupNorm(self.groups, self.epsilon, self.dtype)(x)
         h = h.reshape(batch, height * width, channels)
         query, key, value = (
-            product(*options, 0.1, name=name)(h).reshape(*h.shape[:2], -1, head_width)
+            product(channels, **self.numerics, scale=0.1, name=name)(h).reshape(
+                *h.shape[:2], -1, head_width
+            )
             for name in ("query", "key", "value")
         )
         logits = jnp.einsum(
@@ -220,25 +229,23 @@ class AttentionBlock(nn.Module):
         )
         weights = nn.softmax(logits / math.sqrt(head_width)).astype(self.dtype)
         h = jnp.einsum("bhqk,bkhc->bqhc", weights, value, precision=self.precision)
-        h = product(*options, self.init_scale, name="output")(h.reshape(x.shape))
+        h = product(channels, **self.numerics, scale=self.init_scale, name="output")(
+            h.reshape(x.shape)
+        )
         return add_shortcut(x, h, self.skip_rescale)
 
 
-class Combine(nn.Module):
+class Combine(Layer):
     """Joins a second image of the same size to ``h`` after a dense layer over channels (Dense_0).
 
     Attributes:
       method: "sum" adds the image; "cat" concatenates it in front of ``h``, which doubles the
         width.
-      dtype: type of the computation; parameters are float32.
-      precision: precision of the product.
     """
 
     method: Literal["sum", "cat"]
-    dtype: DTypeLike = jnp.float32
-    precision: PrecisionLike = None
 
     @nn.compact
     def __call__(self, image: Image, h: Image) -> Image:
-        image = product(h.shape[-1], self.dtype, self.precision)(image)
+        image = product(h.shape[-1], **self.numerics)(image)
         return image + h if self.method == "sum" else jnp.concatenate([image, h], axis=-1)

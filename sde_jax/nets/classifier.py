@@ -2,18 +2,17 @@
 
 import functools
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
-from flax.typing import PrecisionLike
-from jax.typing import DTypeLike
 
-from sde_jax.arrays import Array, Float
-from sde_jax.nets.blocks import GroupNorm, Image, ResidualBlock, convolution, product
+from sde_jax.arrays import Array, Float, Image, PerExample
+from sde_jax.nets.blocks import GroupNorm, ResidualBlock, convolution, product
 from sde_jax.nets.embedding import positional_embedding
 from sde_jax.nets.resampling import downsample
-from sde_jax.validation import require, require_at_least
+from sde_jax.nets.spec import NetworkModule
+from sde_jax.validation import Spec, at_least, require
 
 
 class Classified(NamedTuple):
@@ -26,23 +25,23 @@ class Classified(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifierSpec:
+class ClassifierSpec(Spec):
     """Hyperparameters of a ``Classifier``."""
 
-    classes: int = 10
+    classes: Annotated[int, at_least(2)] = 10
     """Number of classes."""
     channels: int = 32
     """Width of the first convolution."""
     multipliers: tuple[int, ...] = (1, 2)
     """Width of each level in multiples of ``channels``; each level halves height and width."""
-    features: int = 64
+    features: Annotated[int, at_least(1)] = 64
     """Width of the last hidden layer. It is the dimension of a Fréchet distance, whose
     finite-sample bias grows with its square."""
     dropout: float = 0.1
     """Dropout rate inside blocks and before the last layer."""
 
     def __post_init__(self) -> None:
-        require_at_least(self, classes=2, features=1)
+        super().__post_init__()
         rule = "be a multiple of 4, the least size of a normalization group"
         require(self, "channels", self.channels >= 4 and self.channels % 4 == 0, rule)
         least = min(self.multipliers, default=0)
@@ -54,7 +53,7 @@ class ClassifierSpec:
         return Classifier(self)
 
 
-class Classifier(nn.Module):
+class Classifier(NetworkModule):
     """A residual network for images of any size that its levels can halve.
 
     Called as ``(x, time=None, *, deterministic=True)``; dropout needs ``rngs={"dropout": key}``.
@@ -70,53 +69,38 @@ class Classifier(nn.Module):
     ``swish(time_1(swish(time_0(positional_embedding(time)))))``, as in DDPM. The call that
     initializes the parameters decides between the two variants.
 
-    Attributes:
-      spec: hyperparameters of the network.
-      dtype: type of the computation; parameters and output are float32.
-      precision: precision of every product; None follows ``jax.default_matmul_precision``.
-
     Raises:
       ValueError: if the examples are not images, or the levels cannot halve them.
     """
 
     spec: ClassifierSpec
-    dtype: DTypeLike = jnp.float32
-    precision: PrecisionLike = None
 
     @nn.compact
     def __call__(
-        self,
-        x: Image,
-        time: Float[Array, "batch"] | None = None,
-        *,
-        deterministic: bool = True,
+        self, x: Image, time: PerExample | None = None, *, deterministic: bool = True
     ) -> Classified:
-        spec, dtype, precision = self.spec, self.dtype, self.precision
-        dense = functools.partial(nn.Dense, dtype=dtype, precision=precision)
+        spec, numerics = self.spec, self.numerics
+        dense = functools.partial(nn.Dense, **numerics)
         residual = functools.partial(
-            ResidualBlock,
-            resample=downsample,
-            dropout=spec.dropout,
-            dtype=dtype,
-            precision=precision,
+            ResidualBlock, resample=downsample, dropout=spec.dropout, **numerics
         )
         check_shape(x.shape[1:], len(spec.multipliers))
         dropout = nn.Dropout(spec.dropout, deterministic=deterministic)
         embedding = None if time is None else self._embedded(time)
-        h = convolution(spec.channels, dtype, precision)(2 * x - 1 if time is None else x)
+        h = convolution(spec.channels, **numerics)(2 * x - 1 if time is None else x)
         for multiplier in spec.multipliers:
             h = residual(multiplier * spec.channels)(h, embedding, deterministic=deterministic)
-        h = nn.swish(GroupNorm(dtype=dtype)(h)).reshape(len(h), -1)
+        h = nn.swish(GroupNorm(dtype=self.dtype)(h)).reshape(len(h), -1)
         features = nn.swish(dense(spec.features)(dropout(h)))
         logits = dense(spec.classes)(dropout(features))
         return Classified(features.astype(jnp.float32), logits.astype(jnp.float32))
 
     @nn.nowrap
-    def _embedded(self, time: Float[Array, "batch"]) -> Float[Array, "batch width"]:
+    def _embedded(self, time: PerExample) -> Float[Array, "batch width"]:
         """Returns the activated time embedding of the blocks."""
         embedding = positional_embedding(time, self.spec.channels)
         for name in ("time_0", "time_1"):
-            layer = product(4 * self.spec.channels, self.dtype, self.precision, name=name)
+            layer = product(4 * self.spec.channels, **self.numerics, name=name)
             embedding = nn.swish(layer(embedding))
         return embedding
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from sde_jax.arrays import Array, Float, Int
+from sde_jax.arrays import Array, Image, Int
 
 
 class Condition(NamedTuple):
@@ -14,4 +14,4 @@ class Condition(NamedTuple):
     """
 
     label: Int[Array, "batch"] | None = None
-    image: Float[Array, "batch height width channels"] | None = None
+    image: Image | None = None

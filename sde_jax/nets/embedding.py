@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sde_jax.arrays import Array, Float, Int
+from sde_jax.arrays import Array, Float, Int, PerExample
 
 
 def positional_embedding(
-    time: Float[Array, "batch"], width: int, max_period: float = 10_000.0
+    time: PerExample, width: int, max_period: float = 10_000.0
 ) -> Float[Array, "batch width"]:
     """Embeds ``time`` in sines, then cosines, of geometric frequencies (Vaswani et al. 2017).
 
@@ -34,7 +34,7 @@ def positional_embedding(
     return jnp.pad(embedding, ((0, 0), (0, width - 2 * half)))
 
 
-def interleaved_embedding(time: Float[Array, "batch"], width: int) -> Float[Array, "batch width"]:
+def interleaved_embedding(time: PerExample, width: int) -> Float[Array, "batch width"]:
     """Embeds ``time`` as Vaswani et al. 2017 (arXiv:1706.03762, sec. 3.5) embed positions.
 
     Position ``2 i`` has the sine and position ``2 i + 1`` the cosine of
@@ -65,14 +65,14 @@ class GaussianFourierFeatures(nn.Module):
     scale: float = 16.0
 
     @nn.compact
-    def __call__(self, time: Float[Array, "batch"]) -> Float[Array, "batch 2*features"]:
+    def __call__(self, time: PerExample) -> Float[Array, "batch 2*features"]:
         frequency = self.param("W", nn.initializers.normal(self.scale), (self.features,))
         angle = 2 * jnp.pi * _turns(time, jax.lax.stop_gradient(frequency))
         return jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], axis=-1)
 
 
 def _turns(
-    time: Float[Array, "batch"], frequency: Float[Array, "frequencies"]
+    time: PerExample, frequency: Float[Array, "frequencies"]
 ) -> Float[Array, "batch frequencies"]:
     """Returns ``time * frequency`` modulo 1, up to an integer.
 

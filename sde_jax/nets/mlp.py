@@ -2,61 +2,50 @@
 
 import functools
 from dataclasses import dataclass
+from typing import Annotated
 
 import flax.linen as nn
 import jax.numpy as jnp
-from flax.typing import PrecisionLike
-from jax.typing import DTypeLike
 
-from sde_jax.arrays import Array, Float
+from sde_jax.arrays import Array, Float, PerExample
 from sde_jax.nets.condition import Condition
 from sde_jax.nets.embedding import LabelEmbedding, positional_embedding
-from sde_jax.nets.spec import NetworkSpec
-from sde_jax.validation import require_at_least
+from sde_jax.nets.spec import NetworkModule, NetworkSpec
+from sde_jax.validation import at_least
 
 
 @dataclass(frozen=True, kw_only=True)
 class MLPSpec(NetworkSpec):
     """Hyperparameters of an ``MLP``."""
 
-    width: int = 128
+    width: Annotated[int, at_least(4)] = 128
     """Width of every hidden layer and of the time embedding."""
-    depth: int = 3
+    depth: Annotated[int, at_least(1)] = 3
     """Number of residual layers."""
-    classes: int | None = None
+    classes: Annotated[int | None, at_least(1)] = None
     """Number of classes of a class-conditional network; None for an unconditional one."""
-
-    def __post_init__(self) -> None:
-        require_at_least(self, width=4, depth=1, classes=1)
 
     def build(self) -> "MLP":
         """Builds the network."""
         return MLP(self)
 
 
-class MLP(nn.Module):
+class MLP(NetworkModule):
     """A residual multilayer perceptron with a time embedding in every layer.
 
     Called as ``(x, time, condition=None, *, deterministic=True)`` with ``x`` of shape
     ``[batch, dimensions]`` and ``time`` of shape ``[batch]``, best in about ``[0, 1000]``. Returns
     float32 like ``x``, zero at initialization. Each layer is
     ``h + dense(swish(dense(h) + dense(embedding)))``.
-
-    Attributes:
-      spec: hyperparameters of the network.
-      dtype: type of the computation; parameters and output are float32.
-      precision: precision of every product; None follows ``jax.default_matmul_precision``.
     """
 
     spec: MLPSpec
-    dtype: DTypeLike = jnp.float32
-    precision: PrecisionLike = None
 
     @nn.compact
     def __call__(
         self,
         x: Float[Array, "batch dimensions"],
-        time: Float[Array, "batch"],
+        time: PerExample,
         condition: Condition | None = None,
         *,
         deterministic: bool = True,
@@ -65,7 +54,7 @@ class MLP(nn.Module):
         if condition.image is not None:
             raise ValueError("an MLP of points takes no conditioning image")
 
-        dense = functools.partial(nn.Dense, dtype=self.dtype, precision=self.precision)
+        dense = functools.partial(nn.Dense, **self.numerics)
         width = self.spec.width
         embedding = dense(width)(positional_embedding(time, width))
         embedding = nn.swish(LabelEmbedding(self.spec.classes)(embedding, condition.label))

@@ -3,20 +3,17 @@
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
-from flax.typing import PrecisionLike
-from jax.typing import DTypeLike
 
-from sde_jax.arrays import Array, Float, expand_like
+from sde_jax.arrays import Array, Float, Image, PerExample, expand_like
 from sde_jax.nets.blocks import (
     ACTIVATIONS,
     AttentionBlock,
     Combine,
     GroupNorm,
-    Image,
     ResidualBlock,
     add_shortcut,
     convolution,
@@ -24,10 +21,15 @@ from sde_jax.nets.blocks import (
 from sde_jax.nets.condition import Condition
 from sde_jax.nets.embedding import GaussianFourierFeatures, positional_embedding
 from sde_jax.nets.resampling import Downsample, Upsample, downsample, upsample
+from sde_jax.nets.spec import NetworkModule
 from sde_jax.nets.unet import UNetSpec, time_layers, unet_input
-from sde_jax.validation import require, require_at_least, require_positive
+from sde_jax.validation import Positive, Rule, at_least
 
 Block = Callable[..., Image]
+Taps = Annotated[
+    tuple[int, ...] | None,
+    Rule("be None or have a sum, such as (1, 3, 3, 1)", lambda taps: sum(taps) != 0),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +40,11 @@ class NCSNppSpec(UNetSpec):
     embedding: Literal["positional", "fourier"] = "positional"
     """Time embedding: positional, for times in about [0, 1000], or random Fourier features, for the
     logarithm of a noise level."""
-    fourier_scale: float = 16.0
+    fourier_scale: Positive = 16.0
     """Standard deviation of the random frequencies."""
     block: Literal["biggan", "ddpm"] = "biggan"
     """Resampling inside residual blocks (biggan) or by separate layers between them (ddpm)."""
-    resampling_filter: tuple[int, ...] | None = None
+    resampling_filter: Taps = None
     """Taps of the FIR filter used in resampling, such as (1, 3, 3, 1); None averages and repeats
     pixels."""
     progressive_input: Literal["none", "input_skip", "residual"] = "none"
@@ -55,22 +57,15 @@ class NCSNppSpec(UNetSpec):
     """Combination of the input_skip pyramid with the features: sum or concatenation."""
     skip_rescale: bool = True
     """Divide the sum of a block and its shortcut by sqrt(2)."""
-    init_scale: float = 0.0
+    init_scale: Annotated[float, at_least(0)] = 0.0
     """Initialization scale of the last layer of each block and of the output."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_positive(self, "fourier_scale")
-        require_at_least(self, init_scale=0)
-        divides = self.resampling_filter is None or sum(self.resampling_filter) != 0
-        require(self, "resampling_filter", divides, "be None or have a sum, such as (1, 3, 3, 1)")
 
     def build(self) -> "NCSNpp":
         """Builds the network."""
         return NCSNpp(self)
 
 
-class NCSNpp(nn.Module):
+class NCSNpp(NetworkModule):
     """A U-Net for square images of any size that its levels can halve.
 
     Called as ``(x, time, condition=None, *, deterministic=True)`` with ``x`` of shape
@@ -88,22 +83,15 @@ class NCSNpp(nn.Module):
     or every one, [normalization and convolution, or Upsample of the output], doubling block or
     Upsample unless last; normalization and last convolution, unless the output is a pyramid of
     images.
-
-    Attributes:
-      spec: hyperparameters of the network.
-      dtype: type of the computation; parameters and output are float32.
-      precision: precision of every product; None follows ``jax.default_matmul_precision``.
     """
 
     spec: UNetSpec
-    dtype: DTypeLike = jnp.float32
-    precision: PrecisionLike = None
 
     @nn.compact
     def __call__(
         self,
         x: Image,
-        time: Float[Array, "batch"],
+        time: PerExample,
         condition: Condition | None = None,
         *,
         deterministic: bool = True,
@@ -111,8 +99,7 @@ class NCSNpp(nn.Module):
         spec = self.spec
         condition = Condition() if condition is None else condition
         inputs = unet_input(spec, x, condition)
-        features = self._features(time)
-        embedding = time_layers(spec, features, condition.label, **self._numerics())
+        embedding = time_layers(spec, self._features(time), condition.label, **self.numerics)
 
         def block(h: Image, width: int, resample: Callable[[Image], Image] | None = None) -> Image:
             layer = ResidualBlock(
@@ -126,32 +113,30 @@ class NCSNpp(nn.Module):
                 init_scale=spec.init_scale,
                 shortcut_scale=1.0 if spec.block == "biggan" else 0.1,
                 rematerialize=spec.rematerialize,
-                **self._numerics(),
+                **self.numerics,
             )
             return layer(h, embedding, deterministic=deterministic)
 
         skips = self._down(inputs, block)
-        h = self._middle(skips[-1], block)
+        width = spec.widths[-1]
+        h = block(self._attend(block(skips[-1], width)), width)
         output = self._up(h, skips, block, x.shape[-1])
-        return output / expand_like(self._sigma(time), output) if spec.scale_by_sigma else output
+        if spec.scale_by_sigma:
+            output = output / expand_like(spec.noise_level(time), output)
+        return output
 
     @nn.nowrap
     def _down(self, inputs: Image, block: Block) -> list[Image]:
         spec = self.spec
-        skips, pyramid = [convolution(spec.channels, **self._numerics())(inputs)], inputs
+        skips, pyramid = [convolution(spec.channels, **self.numerics)(inputs)], inputs
         for level, width in enumerate(spec.widths):
             if level > 0:
-                h = self._halve(skips[-1], block)
+                h = self._resample(skips[-1], block, downsample, self._downsample)
                 h, pyramid = self._join_input(h, pyramid)
                 skips.append(h)
             for _ in range(spec.blocks_per_level):
                 skips.append(self._attend_if_listed(block(skips[-1], width)))
         return skips
-
-    @nn.nowrap
-    def _middle(self, h: Image, block: Block) -> Image:
-        h = self._attend(block(h, h.shape[-1]))
-        return block(h, h.shape[-1])
 
     @nn.nowrap
     def _up(self, h: Image, skips: list[Image], block: Block, channels: int) -> Image:
@@ -163,7 +148,7 @@ class NCSNpp(nn.Module):
             h = self._attend_if_listed(h) if self.spec.attending_up == "last" else h
             h, pyramid = self._join_output(h, pyramid, channels)
             if level > 0:
-                h = self._double(h, block)
+                h = self._resample(h, block, upsample, self._upsample)
         if pyramid is None or self.spec.progressive_output == "residual":
             return self._image(h, channels)
         return pyramid
@@ -174,7 +159,7 @@ class NCSNpp(nn.Module):
         match self.spec.progressive_input:
             case "input_skip":
                 pyramid = downsample(pyramid, self.spec.resampling_filter, self.precision)
-                return Combine(self.spec.combine, **self._numerics())(pyramid, h), pyramid
+                return Combine(self.spec.combine, **self.numerics)(pyramid, h), pyramid
             case "residual":
                 h = add_shortcut(self._downsample(pyramid, h.shape[-1]), h, self.spec.skip_rescale)
                 return h, h
@@ -200,14 +185,6 @@ class NCSNpp(nn.Module):
         return h, None
 
     @nn.nowrap
-    def _halve(self, h: Image, block: Block) -> Image:
-        return self._resample(h, block, downsample, self._downsample)
-
-    @nn.nowrap
-    def _double(self, h: Image, block: Block) -> Image:
-        return self._resample(h, block, upsample, self._upsample)
-
-    @nn.nowrap
     def _resample(self, h: Image, block: Block, plain: Block, convolve: Block) -> Image:
         spec, width = self.spec, h.shape[-1]
         resample = functools.partial(plain, taps=spec.resampling_filter, precision=self.precision)
@@ -218,17 +195,17 @@ class NCSNpp(nn.Module):
     @nn.nowrap
     def _downsample(self, h: Image, width: int) -> Image:
         taps, every_side = self.spec.resampling_filter, self.spec.pad_every_side
-        return Downsample(width, taps, every_side, **self._numerics())(h)
+        return Downsample(width, taps, every_side, **self.numerics)(h)
 
     @nn.nowrap
     def _upsample(self, h: Image, width: int) -> Image:
-        return Upsample(width, self.spec.resampling_filter, **self._numerics())(h)
+        return Upsample(width, self.spec.resampling_filter, **self.numerics)(h)
 
     @nn.nowrap
     def _project(self, h: Image, features: int, scale: float = 1.0) -> Image:
         norm = GroupNorm(self.spec.groups, self.spec.norm_epsilon, self.dtype)
         h = ACTIVATIONS[self.spec.activation](norm(h))
-        return convolution(features, **self._numerics(), scale=scale)(h)
+        return convolution(features, **self.numerics, scale=scale)(h)
 
     @nn.nowrap
     def _image(self, h: Image, channels: int) -> Image:
@@ -238,7 +215,7 @@ class NCSNpp(nn.Module):
     def _attend(self, h: Image) -> Image:
         spec = self.spec
         norm = (spec.groups, spec.norm_epsilon, spec.head_channels)
-        layer = AttentionBlock(spec.skip_rescale, *norm, spec.init_scale, **self._numerics())
+        layer = AttentionBlock(spec.skip_rescale, *norm, spec.init_scale, **self.numerics)
         return layer(h)
 
     @nn.nowrap
@@ -246,15 +223,7 @@ class NCSNpp(nn.Module):
         return self._attend(h) if h.shape[1] in self.spec.attention_resolutions else h
 
     @nn.nowrap
-    def _features(self, time: Float[Array, "batch"]) -> Float[Array, "batch features"]:
+    def _features(self, time: PerExample) -> Float[Array, "batch features"]:
         if self.spec.embedding == "fourier":
             return GaussianFourierFeatures(self.spec.channels, self.spec.fourier_scale)(time)
         return positional_embedding(time, self.spec.channels, self.spec.max_period)
-
-    @nn.nowrap
-    def _sigma(self, time: Float[Array, "batch"]) -> Float[Array, "batch"]:
-        return jnp.exp(time) if self.spec.embedding == "fourier" else self.spec.noise_level(time)
-
-    @nn.nowrap
-    def _numerics(self) -> dict[str, Any]:
-        return {"dtype": self.dtype, "precision": self.precision}

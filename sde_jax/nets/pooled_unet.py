@@ -1,43 +1,41 @@
 """A plain U-Net: max pooling down, transposed convolutions up, time added before blocks."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import flax.linen as nn
 import jax.numpy as jnp
-from flax.typing import PrecisionLike
-from jax.typing import DTypeLike
 
-from sde_jax.arrays import Array, Float
-from sde_jax.nets.blocks import GroupNorm, Image, convolution, initializer, product
+from sde_jax.arrays import Array, Float, Image, PerExample
+from sde_jax.nets.blocks import GroupNorm, Layer, convolution, initializer, product
 from sde_jax.nets.condition import Condition
 from sde_jax.nets.embedding import interleaved_embedding
-from sde_jax.nets.spec import NetworkSpec
+from sde_jax.nets.spec import NetworkModule, NetworkSpec
 from sde_jax.nets.unet import check_size
-from sde_jax.validation import require
+from sde_jax.validation import Rule
 
 GROUPS = 8
 EMBEDDING = 100
+_WIDTHS = Rule(
+    f"be one multiple of {GROUPS}, the number of normalization groups, per level",
+    lambda widths: widths and all(width >= 1 and width % GROUPS == 0 for width in widths),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PooledUNetSpec(NetworkSpec):
     """Hyperparameters of a ``PooledUNet``."""
 
-    widths: tuple[int, ...] = (24, 40, 72, 112)
+    widths: Annotated[tuple[int, ...], _WIDTHS] = (24, 40, 72, 112)
     """Width of each level, from full resolution down. Each level halves the image. The middle has
     the width of the last level."""
-
-    def __post_init__(self) -> None:
-        fit = bool(self.widths) and all(w >= 1 and w % GROUPS == 0 for w in self.widths)
-        rule = f"be one multiple of {GROUPS}, the number of normalization groups, per level"
-        require(self, "widths", fit, rule)
 
     def build(self) -> "PooledUNet":
         """Builds the network."""
         return PooledUNet(self)
 
 
-class PooledUNet(nn.Module):
+class PooledUNet(NetworkModule):
     """A U-Net for square images of any size that its levels can halve.
 
     Called as ``(x, time, condition=None, *, deterministic=True)`` with ``x`` of shape
@@ -49,75 +47,64 @@ class PooledUNet(nn.Module):
     level up, a transposed convolution, concatenation with the skip connection, and a block; a
     convolution.
 
-    Attributes:
-      spec: hyperparameters of the network.
-      dtype: type of the computation; parameters and output are float32.
-      precision: precision of every product; None follows ``jax.default_matmul_precision``.
-
     Raises:
       ValueError: if ``x`` is not square or cannot be halved often enough, or there is a condition.
     """
 
     spec: PooledUNetSpec
-    dtype: DTypeLike = jnp.float32
-    precision: PrecisionLike = None
 
     @nn.compact
     def __call__(
         self,
         x: Image,
-        time: Float[Array, "batch"],
+        time: PerExample,
         condition: Condition | None = None,
         *,
         deterministic: bool = True,
     ) -> Image:
-        widths, numerics = self.spec.widths, (self.dtype, self.precision)
+        widths, numerics = self.spec.widths, self.numerics
         check_size(x, len(widths), len(widths), "widths")
         if any(part is not None for part in condition or ()):
             raise ValueError("a pooled U-Net takes no condition: got one")
         embedding = interleaved_embedding(time, EMBEDDING)
-        h, skips = convolution(widths[0], *numerics)(x), []
+        h, skips = convolution(widths[0], **numerics)(x), []
         for width in widths:
-            skips.append(PooledBlock(width, *numerics)(h, embedding))
+            skips.append(PooledBlock(width, **numerics)(h, embedding))
             h = pool(skips[-1])
-        h = PooledBlock(widths[-1], *numerics)(h, embedding)
+        h = PooledBlock(widths[-1], **numerics)(h, embedding)
         for width in reversed(widths):
-            h = TransposedConvolution(width, *numerics)(h)
+            h = TransposedConvolution(width, **numerics)(h)
             h = jnp.concatenate([h, skips.pop()], axis=-1)
-            h = PooledBlock(width, *numerics)(h, embedding)
-        return convolution(x.shape[-1], *numerics, scale=0.0)(h).astype(jnp.float32)
+            h = PooledBlock(width, **numerics)(h, embedding)
+        return convolution(x.shape[-1], **numerics, scale=0.0)(h).astype(jnp.float32)
 
 
-class PooledBlock(nn.Module):
+class PooledBlock(Layer):
     """``h = norm(x + time_1(swish(time_0(embedding))))``, then twice ``h = swish(conv(h))``.
 
     The normalization removes the mean of the time term over the channels of each group.
     """
 
     features: int
-    dtype: DTypeLike = jnp.float32
-    precision: PrecisionLike = None
 
     @nn.compact
     def __call__(self, x: Image, embedding: Float[Array, "batch width"]) -> Image:
-        numerics = (self.dtype, self.precision)
-        time = nn.swish(product(x.shape[-1], *numerics, name="time_0")(embedding))
-        time = product(x.shape[-1], *numerics, name="time_1")(time)
+        numerics = self.numerics
+        time = nn.swish(product(x.shape[-1], **numerics, name="time_0")(embedding))
+        time = product(x.shape[-1], **numerics, name="time_1")(time)
         h = GroupNorm(GROUPS, dtype=self.dtype)(x + time[:, None, None, :])
         for _ in range(2):
-            h = nn.swish(convolution(self.features, *numerics)(h))
+            h = nn.swish(convolution(self.features, **numerics)(h))
         return h
 
 
-class TransposedConvolution(nn.Module):
+class TransposedConvolution(Layer):
     """A transposed convolution with a 2x2 kernel and stride 2, which doubles height and width.
 
     It is computed as a matrix product, whose gradients are faster on CPU.
     """
 
     features: int
-    dtype: DTypeLike = jnp.float32
-    precision: PrecisionLike = None
 
     @nn.compact
     def __call__(self, x: Image) -> Image:

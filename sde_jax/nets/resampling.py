@@ -21,16 +21,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax.typing import PrecisionLike
-from jax.typing import DTypeLike
 
-from sde_jax.arrays import Array, Float
-from sde_jax.nets.blocks import Image, convolution, initializer
+from sde_jax.arrays import Array, Float, Image
+from sde_jax.nets.blocks import Layer, convolution, initializer
 
 Taps = tuple[int, ...]
 
 
 def upsample(
-    x: Float[Array, "batch height width channels"],
+    x: Image,
     taps: Taps | None = None,
     precision: PrecisionLike = None,
 ) -> Float[Array, "batch 2*height 2*width channels"]:
@@ -43,7 +42,7 @@ def upsample(
 
 
 def downsample(
-    x: Float[Array, "batch height width channels"],
+    x: Image,
     taps: Taps | None = None,
     precision: PrecisionLike = None,
 ) -> Float[Array, "batch height/2 width/2 channels"]:
@@ -54,26 +53,22 @@ def downsample(
     return x.reshape(batch, height // 2, 2, width // 2, 2, channels).mean(axis=(2, 4))
 
 
-class Upsample(nn.Module):
+class Upsample(Layer):
     """Doubles height and width with a 3x3 convolution, Conv_0, of repeated or filtered pixels.
 
     Attributes:
       features: width of the output.
       taps: the filter, or None.
-      dtype: type of the computation; parameters are float32.
-      precision: precision of every product.
     """
 
     features: int
     taps: Taps | None = None
-    dtype: DTypeLike = jnp.float32
-    precision: PrecisionLike = None
 
     @nn.compact
     def __call__(self, x: Image) -> Image:
         taps, precision = self.taps, self.precision
         if taps is None:
-            return convolution(self.features, self.dtype, precision)(upsample(x))
+            return convolution(self.features, **self.numerics)(upsample(x))
 
         def convolve_and_filter(*args: Any, **options: Any) -> Array:
             h = jax.lax.conv_general_dilated(*args, **options)
@@ -85,13 +80,12 @@ class Upsample(nn.Module):
             padding=2,
             input_dilation=2,
             kernel_init=initializer(),
-            dtype=self.dtype,
-            precision=precision,
+            **self.numerics,
             conv_general_dilated=convolve_and_filter,
         )(x)
 
 
-class Downsample(nn.Module):
+class Downsample(Layer):
     """Halves height and width with a 3x3 convolution of stride 2, Conv_0, of the filtered image.
 
     Without a filter the image is padded with a row of zeros below and a column on the right, or
@@ -101,15 +95,11 @@ class Downsample(nn.Module):
       features: width of the output.
       taps: the filter, or None.
       pad_every_side: pad every side, without a filter.
-      dtype: type of the computation; parameters are float32.
-      precision: precision of every product.
     """
 
     features: int
     taps: Taps | None = None
     pad_every_side: bool = False
-    dtype: DTypeLike = jnp.float32
-    precision: PrecisionLike = None
 
     @nn.compact
     def __call__(self, x: Image) -> Image:
@@ -123,8 +113,7 @@ class Downsample(nn.Module):
             strides=2,
             padding=padding,
             kernel_init=initializer(),
-            dtype=self.dtype,
-            precision=self.precision,
+            **self.numerics,
         )(x)
 
 

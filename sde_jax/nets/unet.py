@@ -2,35 +2,35 @@
 
 import functools
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import jax.numpy as jnp
 import numpy as np
 from flax.typing import PrecisionLike
 from jax.typing import DTypeLike
 
-from sde_jax.arrays import Array, Float, Int
-from sde_jax.nets.blocks import ACTIVATIONS, Image, product
+from sde_jax.arrays import Array, Float, Image, Int, PerExample
+from sde_jax.nets.blocks import ACTIVATIONS, product
 from sde_jax.nets.condition import Condition
 from sde_jax.nets.embedding import LabelEmbedding
 from sde_jax.nets.spec import NetworkSpec
-from sde_jax.validation import require, require_at_least, require_choices
+from sde_jax.validation import BelowOne, at_least, require
 
 
 @dataclass(frozen=True, kw_only=True)
 class UNetSpec(NetworkSpec):
     """Hyperparameters of a U-Net for images."""
 
-    channels: int = 128
+    channels: Annotated[int, at_least(4)] = 128
     """Width of the first level; other widths are multiples of it."""
     multipliers: tuple[int, ...] = (1, 2, 2, 2)
     """Width of each level in multiples of `channels`; each further level halves the image."""
-    blocks_per_level: int = 4
+    blocks_per_level: Annotated[int, at_least(1)] = 4
     """Residual blocks per level on the way down; the way up has one more."""
     attention_resolutions: tuple[int, ...] = (16,)
     """Image sizes at which blocks attend; the middle always does. Sizes that do not occur are
     ignored."""
-    dropout: float = 0.1
+    dropout: BelowOne = 0.1
     """Dropout rate inside residual blocks, in training."""
     activation: Literal["swish", "elu", "relu", "lrelu"] = "swish"
     """The nonlinearity; lrelu has slope 0.2."""
@@ -41,7 +41,7 @@ class UNetSpec(NetworkSpec):
     and takes about a third more time."""
     conditional: bool = True
     """Condition the blocks on time."""
-    classes: int | None = None
+    classes: Annotated[int | None, at_least(1)] = None
     """Number of classes of a class-conditional network; None for an unconditional one."""
     centered: bool = True
     """Images are in [-1, 1]; if False, they are in [0, 1] and the first layer takes 2 x - 1."""
@@ -52,7 +52,7 @@ class UNetSpec(NetworkSpec):
     """Smallest level of the progression, the last one."""
     sigma_max: float = 50.0
     """Largest level of the progression, number 0."""
-    num_scales: int = 1000
+    num_scales: Annotated[int, at_least(2)] = 1000
     """Number of levels of the progression."""
 
     # Settings that only one of the subclasses has as fields; these are the values of the other.
@@ -73,11 +73,9 @@ class UNetSpec(NetworkSpec):
     init_scale: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
-        require_choices(self)
+        super().__post_init__()
         least = min(self.multipliers, default=0)
         require(self, "multipliers", least >= 1, "be a positive integer per level, as in (1, 2, 2)")
-        require_at_least(self, channels=4, blocks_per_level=1, classes=1, num_scales=2)
-        require(self, "dropout", 0 <= self.dropout < 1, "be in [0, 1)")
         labelled = "be None if `conditional` is False, since labels are part of the time embedding"
         require(self, "classes", self.classes is None or self.conditional, labelled)
         levels = 0 < self.sigma_min < self.sigma_max
@@ -88,8 +86,10 @@ class UNetSpec(NetworkSpec):
         """Width of each level, from full resolution down."""
         return tuple(self.channels * multiplier for multiplier in self.multipliers)
 
-    def noise_level(self, time: Float[Array, "batch"]) -> Float[Array, "batch"]:
-        """Returns level ``int(time)`` of the progression; NaN beyond the last."""
+    def noise_level(self, time: PerExample) -> PerExample:
+        """Returns level ``int(time)`` of the progression, NaN beyond the last; or ``exp(time)``."""
+        if self.embedding == "fourier":
+            return jnp.exp(time)
         levels = np.geomspace(self.sigma_max, self.sigma_min, self.num_scales, dtype=np.float32)
         return jnp.take(jnp.asarray(levels), time.astype(jnp.int32), mode="fill")
 

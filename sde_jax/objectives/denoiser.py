@@ -10,12 +10,12 @@ import jax.numpy as jnp
 from sde_jax.arrays import Examples, PerExample, PRNGKeyArray, PyTree, expand_like, pytree
 from sde_jax.randomness import Seeds, unit_noise
 from sde_jax.score import ScaledTime, ScoreModel, TimeCondition
-from sde_jax.score.parameterization import check_deviation
 from sde_jax.sde import VE
+from sde_jax.validation import Positive, Spec, require, require_order
 
 
 @dataclass(frozen=True, kw_only=True)
-class DenoiserRegression:
+class DenoiserRegression(Spec):
     """The loss ``E |f(x_0 + level noise) - x_0|^2 / D`` of a denoiser f in D dimensions.
 
     Its minimizer is ``f(y) = E[x_0 | y]``. A noise conditional denoiser takes this expectation at
@@ -31,7 +31,7 @@ class DenoiserRegression:
     This keeps the network's input and output near unit size, also at levels far above d.
 
     Raises:
-      ValueError: unless ``0 < level_min < level_max`` and ``data_deviation`` is positive.
+      ValueError: unless ``0 < level_min < level_max``.
     """
 
     network: nn.Module
@@ -45,36 +45,24 @@ class DenoiserRegression:
     time_condition: TimeCondition = ScaledTime()
     """Map from the level, as that of a `VE` between the two, to the network's time. The default
     grows with the logarithm of the level from 0 to 999; Fourier features need `LogNoiseLevel`."""
-    data_deviation: float = 0.5
+    data_deviation: Positive = 0.5
     """Standard deviation d of the data."""
 
     def __post_init__(self) -> None:
-        got = f"got level_min={self.level_min}, level_max={self.level_max}"
-        if not self.level_min > 0:
-            raise ValueError(f"`level_min` must be positive: {got}.")
-        if not self.level_max > self.level_min:
-            raise ValueError(f"`level_max` must exceed `level_min`: {got}. Did you swap them?")
-        check_deviation(self.data_deviation)
+        super().__post_init__()
+        require(self, "level_min level_max", self.level_min > 0, "be positive")
+        require_order(self, "level_min", "level_max", larger="level_max")
 
     def init(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> PyTree:
         """Returns initial parameters for examples of ``shape`` without running the network."""
         return self._model.init(key, shape)
 
     def losses(
-        self,
-        params: PyTree,
-        seeds: Seeds,
-        x0: Examples,
-        *,
-        deterministic: bool = False,
+        self, params: PyTree, seeds: Seeds, x0: Examples, *, deterministic: bool = False
     ) -> PerExample:
         """Returns the loss of each example at its own random level and noise.
 
-        Args:
-          params: the network's parameters.
-          seeds: determine levels, noise and dropout.
-          x0: examples, in model coordinates.
-          deterministic: turns dropout off.
+        See `DenoisingScoreMatching.losses` for the arguments.
         """
         seeds_level, seeds_noise, seeds_dropout = seeds.split(3)
         low, high = math.log(self.level_min), math.log(self.level_max)

@@ -1,11 +1,12 @@
 """Denoising score matching."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import jax.numpy as jnp
 
-from sde_jax.arrays import Examples, PerExample, PRNGKeyArray, PyTree
+from sde_jax.arrays import Array, Examples, PerExample, PRNGKeyArray, PyTree
 from sde_jax.objectives.time_sampling import SampledTimes, StratifiedTimes, TimeSampler
 from sde_jax.objectives.weighting import NoiseWeighting, Weighting
 from sde_jax.randomness import Seeds, unit_noise
@@ -37,31 +38,14 @@ def draw_noise(
 
 
 @dataclass(frozen=True, kw_only=True)
-class DenoisingScoreMatching:
-    """The loss ``E[w(t) |sigma(t) score(x_t, t) + noise|^2]``.
-
-    Song et al. 2021 (arXiv:2011.13456), eq. 7, with ``x_t = alpha x_0 + sigma noise``. The time t
-    follows ``times``; alpha and sigma are those of the model. With the likelihood weighting, the
-    time integral of the half sum bounds the negative log likelihood up to a constant. The loss
-    compares the network's output with its target and scales the difference by the score of a unit
-    output. This avoids cancellation at small t.
-
-    Raises:
-      ValueError: unless ``reduction`` is "mean" or "half_sum".
-    """
+class ScoreMatching:
+    """Base of the losses of a score at a random time and noise of each example."""
 
     model: ScoreModel
     times: TimeSampler = StratifiedTimes()
     weighting: Weighting = NoiseWeighting()
-    reduction: Literal["mean", "half_sum"] = "mean"
-    """Reduction of an example's squared errors: their mean over D dimensions or half their sum,
-    which is D / 2 times the mean. Adam is invariant to this factor, gradient clipping is not."""
-
-    def __post_init__(self) -> None:
-        if self.reduction not in ("mean", "half_sum"):
-            raise ValueError(
-                f'`reduction` must be "mean" or "half_sum": got reduction={self.reduction!r}.'
-            )
+    """Weight of ``|sigma score + noise|^2``."""
+    losses_at: ClassVar[Callable[..., PerExample]]
 
     def losses(
         self,
@@ -76,16 +60,46 @@ class DenoisingScoreMatching:
 
         Args:
           params: the network's parameters.
-          seeds: determine times, noise and dropout.
+          seeds: determine times, noise, directions and dropout.
           x0: examples, in model coordinates.
           condition: the network's condition, or None.
           deterministic: turns dropout off.
         """
+        seeds, directions = self._split(seeds, x0)
         times, noise, dropout_key = draw_noise(
             self.model, self.times, seeds, x0, deterministic=deterministic
         )
-        errors = self.losses_at(params, x0, times.t, noise, condition, dropout_key=dropout_key)
-        return times.importance * errors
+        at = (x0, times.t, noise, *directions, condition)
+        return times.importance * self.losses_at(params, *at, dropout_key=dropout_key)
+
+    def _split(self, seeds: Seeds, x0: Examples) -> tuple[Seeds, tuple[Array, ...]]:
+        """Returns the seeds of times, noise and dropout, and further arguments of `losses_at`."""
+        return seeds, ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenoisingScoreMatching(ScoreMatching):
+    """The loss ``E[w(t) |sigma(t) score(x_t, t) + noise|^2]``.
+
+    Song et al. 2021 (arXiv:2011.13456), eq. 7, with ``x_t = alpha x_0 + sigma noise``. The time t
+    follows ``times``; alpha and sigma are those of the model. With the likelihood weighting, the
+    time integral of the half sum bounds the negative log likelihood up to a constant. The loss
+    compares the network's output with its target and scales the difference by the score of a unit
+    output. This avoids cancellation at small t.
+
+    Raises:
+      ValueError: unless ``reduction`` is "mean" or "half_sum".
+    """
+
+    reduction: Literal["mean", "half_sum"] = "mean"
+    """Reduction of an example's squared errors: their mean over D dimensions or half their sum,
+    which is D / 2 times the mean. Adam is invariant to this factor, gradient clipping is not."""
+
+    def __post_init__(self) -> None:
+        if self.reduction not in ("mean", "half_sum"):
+            raise ValueError(
+                f'`reduction` must be "mean" or "half_sum": got reduction={self.reduction!r}.'
+            )
 
     def losses_at(
         self,

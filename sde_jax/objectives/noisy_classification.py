@@ -34,12 +34,7 @@ class NoisyCrossEntropy:
     ) -> PerExample:
         """Returns the loss of each example at its own random time and noise.
 
-        Args:
-          params: the network's parameters.
-          seeds: determine times, noise and dropout.
-          x0: examples, in model coordinates.
-          label: their classes.
-          deterministic: turns dropout off.
+        See `DenoisingScoreMatching.losses` for the other arguments than ``label``, the classes.
         """
         noisy = draw_noise(self.model, self.times, seeds, x0, deterministic=deterministic)
         t, sde = noisy.times.t, self.model.sde

@@ -14,7 +14,7 @@ equal. The loss does not use the value of the noise.
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
 import jax
 import jax.numpy as jnp
@@ -30,12 +30,10 @@ from sde_jax.arrays import (
     expand_like,
     sum_except_batch,
 )
-from sde_jax.objectives.denoising import draw_noise
-from sde_jax.objectives.time_sampling import StratifiedTimes, TimeSampler
-from sde_jax.objectives.weighting import NoiseWeighting, Weighting
+from sde_jax.objectives.denoising import ScoreMatching
 from sde_jax.randomness import Seeds, unit_noise
-from sde_jax.score import ScoreModel
 from sde_jax.sde.base import Time
+from sde_jax.validation import Spec, at_least
 
 Projection = Literal["rademacher", "gaussian", "sphere"]
 """Distributions of probes: signs, unit normals, and uniform on the sphere of radius sqrt(D)."""
@@ -43,7 +41,7 @@ Directions = Float[Array, "batch slices *shape"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SlicedScoreMatching:
+class SlicedScoreMatching(ScoreMatching, Spec):
     """The loss ``E[w(t) 2 sigma^2 ((v.score)^2 / 2 + v.J v) / D]`` of random directions v.
 
     Song et al. 2019 (arXiv:1905.07088, SSM) at every noise level. J is the Jacobian of the score;
@@ -51,16 +49,9 @@ class SlicedScoreMatching:
     ``(v.score)^2`` (their SSM-VR). As ``E[v v^T]`` is the identity, both are unbiased estimates of
     the loss of `ImplicitScoreMatching`, and so are their gradients. A slice costs one forward-mode
     derivative of the network; all slices share one evaluation of the network.
-
-    Raises:
-      ValueError: unless ``slices`` is at least 1 and ``projection`` one of those listed.
     """
 
-    model: ScoreModel
-    times: TimeSampler = StratifiedTimes()
-    weighting: Weighting = NoiseWeighting()
-    """Weight of ``|sigma score + noise|^2``, as in `DenoisingScoreMatching`."""
-    slices: int = 1
+    slices: Annotated[int, at_least(1)] = 1
     """Number of directions for each example; its loss is their mean."""
     projection: Projection = "rademacher"
     """Distribution of directions: random signs, standard Gaussian, or uniform on the sphere of
@@ -68,37 +59,9 @@ class SlicedScoreMatching:
     variance_reduced: bool = True
     """Whether the loss takes the full square of the score instead of its square along v."""
 
-    def __post_init__(self) -> None:
-        if self.slices < 1:
-            raise ValueError(f"`slices` must be at least 1: got slices={self.slices}.")
-        if self.projection not in get_args(Projection):
-            names = ", ".join(get_args(Projection))
-            raise ValueError(
-                f"`projection` must be one of {names}: got projection={self.projection!r}."
-            )
-
-    def losses(
-        self,
-        params: PyTree,
-        seeds: Seeds,
-        x0: Examples,
-        condition: PyTree | None = None,
-        *,
-        deterministic: bool = False,
-    ) -> PerExample:
-        """Returns the loss of each example at its own random time, noise and directions.
-
-        See `DenoisingScoreMatching.losses` for the arguments.
-        """
+    def _split(self, seeds: Seeds, x0: Examples) -> tuple[Seeds, tuple[Array, ...]]:
         seeds_noise, seeds_directions = seeds.split()
-        times, noise, dropout_key = draw_noise(
-            self.model, self.times, seeds_noise, x0, deterministic=deterministic
-        )
-        directions = self.directions(seeds_directions.keys, x0)
-        losses = self.losses_at(
-            params, x0, times.t, noise, directions, condition, dropout_key=dropout_key
-        )
-        return times.importance * losses
+        return seeds_noise, (self.directions(seeds_directions.keys, x0),)
 
     def directions(self, keys: Keys, x0: Examples) -> Directions:
         """Draws the directions of each example; their covariance is the identity."""
@@ -150,37 +113,13 @@ class SlicedScoreMatching:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImplicitScoreMatching:
+class ImplicitScoreMatching(ScoreMatching):
     """The loss ``E[w(t) 2 sigma^2 (|score|^2 / 2 + tr J) / D]``, J the Jacobian of the score.
 
     Hyvarinen 2005, at every noise level; alpha and sigma are those of the model. The trace is exact
     and takes one Jacobian-vector product for each of the D dimensions, all at once. Use it in few
     dimensions.
     """
-
-    model: ScoreModel
-    times: TimeSampler = StratifiedTimes()
-    weighting: Weighting = NoiseWeighting()
-    """Weight of ``|sigma score + noise|^2``, as in `DenoisingScoreMatching`."""
-
-    def losses(
-        self,
-        params: PyTree,
-        seeds: Seeds,
-        x0: Examples,
-        condition: PyTree | None = None,
-        *,
-        deterministic: bool = False,
-    ) -> PerExample:
-        """Returns the loss of each example at its own random time and noise.
-
-        See `DenoisingScoreMatching.losses` for the arguments.
-        """
-        times, noise, dropout_key = draw_noise(
-            self.model, self.times, seeds, x0, deterministic=deterministic
-        )
-        losses = self.losses_at(params, x0, times.t, noise, condition, dropout_key=dropout_key)
-        return times.importance * losses
 
     def losses_at(
         self,

@@ -10,7 +10,8 @@ import numpy as np
 from sde_jax.arrays import Array, Float, PerExample
 from sde_jax.randomness import Seeds, unit_noise
 from sde_jax.sde import LinearSDE
-from sde_jax.sde.discrete import check_levels
+from sde_jax.sde.discrete import Levels
+from sde_jax.validation import Positive, Spec
 
 
 class SampledTimes(NamedTuple):
@@ -30,37 +31,36 @@ class TimeSampler(Protocol):
     def __call__(self, seeds: Seeds, sde: LinearSDE) -> SampledTimes: ...
 
 
-def check_t_min(t_min: float) -> None:
-    """Raises `ValueError` unless ``t_min`` lies strictly between 0 and 1."""
-    if not 0 < t_min < 1:
-        raise ValueError(
-            f"`t_min` must lie between 0 and 1: got t_min={t_min}. "
-            "The loss is singular at t = 0; 1e-5 is usual."
-        )
+@dataclass(frozen=True, kw_only=True)
+class _Interval:
+    """Base of samplers of times in [t_min, 1]."""
+
+    t_min: float = 1e-5
+    """Smallest training time."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.t_min < 1:
+            raise ValueError(
+                f"`t_min` must lie between 0 and 1: got t_min={self.t_min}. "
+                "The loss is singular at t = 0; 1e-5 is usual."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
-class UniformTimes:
+class UniformTimes(_Interval):
     """Independent uniform times on [t_min, 1].
 
     Raises:
       ValueError: unless ``0 < t_min < 1``.
     """
 
-    t_min: float = 1e-5
-    """Smallest training time."""
-
-    def __post_init__(self) -> None:
-        check_t_min(self.t_min)
-
     def __call__(self, seeds: Seeds, sde: LinearSDE) -> SampledTimes:
-        """Draws the time of each example."""
         t = self.t_min + (1 - self.t_min) * jax.vmap(jax.random.uniform)(seeds.keys)
         return SampledTimes(t, jnp.ones_like(t))
 
 
 @dataclass(frozen=True, kw_only=True)
-class StratifiedTimes:
+class StratifiedTimes(_Interval):
     """Stratified uniform times on [t_min, 1], with one equal stratum for each example of a batch.
 
     Each time is uniform. Their mean has less variance than the mean of independent times.
@@ -69,12 +69,6 @@ class StratifiedTimes:
       ValueError: unless ``0 < t_min < 1``.
     """
 
-    t_min: float = 1e-5
-    """Smallest training time."""
-
-    def __post_init__(self) -> None:
-        check_t_min(self.t_min)
-
     def __call__(self, seeds: Seeds, sde: LinearSDE) -> SampledTimes:
         """Draws the time of each example; times increase over a batch."""
         t = self.t_min + (1 - self.t_min) * seeds.quantiles
@@ -82,7 +76,7 @@ class StratifiedTimes:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LikelihoodTimes:
+class LikelihoodTimes(_Interval):
     """Stratified times of density ``g^2 / sigma^2``, which cancels the likelihood weight.
 
     ``g^2 / sigma^2`` is the derivative of ``2 log r``, r = noise_to_signal. Hence
@@ -93,12 +87,6 @@ class LikelihoodTimes:
     Raises:
       ValueError: unless ``0 < t_min < 1``.
     """
-
-    t_min: float = 1e-5
-    """Smallest training time."""
-
-    def __post_init__(self) -> None:
-        check_t_min(self.t_min)
 
     def normalizer(self, sde: LinearSDE) -> Float[Array, ""]:
         """Returns the integral of ``g^2 / sigma^2`` from t_min to 1, ``2 log(r(1) / r(t_min))``."""
@@ -119,51 +107,36 @@ class LikelihoodTimes:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DiscreteTimes:
+class DiscreteTimes(Spec):
     """Independent uniform times on the grid ``i / (N - 1)``, the levels of a discrete chain.
 
     The losses of DDPM and SMLD use them. The first time is 0, where the weight ``g^2 / sigma^2`` of
     a VP process is infinite.
-
-    Raises:
-      ValueError: unless ``levels`` is at least 2.
     """
 
-    levels: int = 1000
-    """Number N of noise levels."""
-
-    def __post_init__(self) -> None:
-        check_levels(self.levels)
+    levels: Levels = 1000
+    """Number of noise levels, N."""
 
     def __call__(self, seeds: Seeds, sde: LinearSDE) -> SampledTimes:
-        """Draws the time of each example."""
         times = jnp.asarray(np.arange(self.levels) / (self.levels - 1), jnp.result_type(float))
         t = times[jax.vmap(lambda key: jax.random.randint(key, (), 0, self.levels))(seeds.keys)]
         return SampledTimes(t, jnp.ones_like(t))
 
 
 @dataclass(frozen=True, kw_only=True)
-class LogNormalNoise:
+class LogNormalNoise(Spec):
     """Times whose noise_to_signal is log-normal (Karras et al. 2022, table 1).
 
     The density is part of the loss, so the importance is 1. Noise levels are not clipped. For a
     level that the process does not reach in [0, 1], t lies outside and the coefficients are
     extrapolated.
-
-    Raises:
-      ValueError: unless ``deviation`` is positive.
     """
 
     mean: float = -1.2
     """Mean of the logarithm; the default suits data of standard deviation 0.5."""
-    deviation: float = 1.2
+    deviation: Positive = 1.2
     """Standard deviation of the logarithm."""
 
-    def __post_init__(self) -> None:
-        if not self.deviation > 0:
-            raise ValueError(f"`deviation` must be positive: got deviation={self.deviation}.")
-
     def __call__(self, seeds: Seeds, sde: LinearSDE) -> SampledTimes:
-        """Draws the time of each example."""
         level = jnp.exp(self.mean + self.deviation * unit_noise(seeds.keys, ()))
         return SampledTimes(sde.time_of(level), jnp.ones_like(level))

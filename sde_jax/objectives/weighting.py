@@ -5,9 +5,9 @@ from typing import Protocol
 
 import jax.numpy as jnp
 
-from sde_jax.score.parameterization import check_deviation
 from sde_jax.sde import LinearSDE
 from sde_jax.sde.base import Time
+from sde_jax.validation import Positive, Spec
 
 
 class Weighting(Protocol):
@@ -21,7 +21,6 @@ class NoiseWeighting:
     """Weight 1 at every noise level, which gives the best samples (Ho et al. 2020)."""
 
     def __call__(self, sde: LinearSDE, t: Time) -> Time:
-        """Returns the weight at ``t``."""
         return jnp.ones_like(t)
 
 
@@ -34,51 +33,35 @@ class LikelihoodWeighting:
     """
 
     def __call__(self, sde: LinearSDE, t: Time) -> Time:
-        """Returns the weight at ``t``."""
         return sde.diffusion_squared(t) / sde.sigma(t) ** 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class EDMWeighting:
+class EDMWeighting(Spec):
     """Weight ``1 + (r / d)^2``, r = noise_to_signal and d the standard deviation of the data.
 
     It equals the weight ``(r^2 + d^2) / (r d)^2`` of the data error in Karras et al. 2022
     (arXiv:2206.00364, table 1), converted to the noise error. The output of `EDMPrediction` then
     has the same weight at every level.
-
-    Raises:
-      ValueError: unless ``data_deviation`` is positive.
     """
 
-    data_deviation: float = 0.5
+    data_deviation: Positive = 0.5
     """Standard deviation d of the data."""
 
-    def __post_init__(self) -> None:
-        check_deviation(self.data_deviation)
-
     def __call__(self, sde: LinearSDE, t: Time) -> Time:
-        """Returns the weight at ``t``."""
         return 1 + (sde.noise_to_signal(t) / self.data_deviation) ** 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class MinSNRWeighting:
+class MinSNRWeighting(Spec):
     """Weight ``min(gamma r^2, 1)``, r = noise_to_signal, which is smaller at low noise levels.
 
     It equals the weight ``min(1 / r^2, gamma)`` of the data error in Hang et al. 2023
     (arXiv:2303.09556, sec. 3.4), converted to the noise error.
-
-    Raises:
-      ValueError: unless ``gamma`` is positive.
     """
 
-    gamma: float = 5.0
+    gamma: Positive = 5.0
     """Upper limit of the signal-to-noise ratio."""
 
-    def __post_init__(self) -> None:
-        if not self.gamma > 0:
-            raise ValueError(f"`gamma` must be positive: got gamma={self.gamma}.")
-
     def __call__(self, sde: LinearSDE, t: Time) -> Time:
-        """Returns the weight at ``t``."""
         return jnp.minimum(self.gamma * sde.noise_to_signal(t) ** 2, 1.0)

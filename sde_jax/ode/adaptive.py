@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import diffrax
 import jax
@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Bool, Float, Int, PyTree
 from sde_jax.sde.base import LinearSDE
+from sde_jax.validation import POSITIVE, Positive, Spec
 
 VectorField = Callable[[Any, PyTree], PyTree]
 
@@ -44,34 +45,23 @@ _METHODS: dict[str, tuple[type[diffrax.AbstractERK], int]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdaptiveSolver:
+class AdaptiveSolver(Spec):
     """An embedded Runge-Kutta pair of diffrax with a PID-controlled step size.
 
     The error of a step is measured relative to ``atol + rtol |y|``. Its norm is the largest root
     mean square over the leaves of the state, so that a number beside an image is not averaged away.
-
-    Raises:
-      ValueError: unless both tolerances and ``max_steps`` are positive, and the method is known.
     """
 
-    rtol: float = 1e-5
+    rtol: Positive = 1e-5
     """Relative tolerance of one step."""
-    atol: float = 1e-5
+    atol: Positive = 1e-5
     """Absolute tolerance of one step."""
-    max_steps: int = 4096
+    max_steps: Annotated[int, POSITIVE] = 4096
     """Steps, rejected ones included, after which a solve is given up."""
     method: Method = "tsit5"
     """The pair. Tsitouras 5(4) suits exact scores and small errors. The flow of a network is
     rough: there Bogacki-Shampine 3(2) or Dormand-Prince 5(4) need fewer evaluations for an error
     of .001 bits per dimension."""
-
-    def __post_init__(self) -> None:
-        if self.method not in _METHODS:
-            names = ", ".join(_METHODS)
-            raise ValueError(f"`method` must be one of {names}: got method={self.method!r}.")
-        for name in ("rtol", "atol", "max_steps"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"`{name}` must be positive: got {name}={getattr(self, name)}.")
 
     def solve(
         self,

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 import numpy as np
 
-from sde_jax.arrays import Array, Float, pytree
-from sde_jax.operators.images import Image, check_size
+from sde_jax.arrays import Array, Float, Image, pytree
+from sde_jax.operators.images import check_size
 from sde_jax.operators.protocol import Variance
 from sde_jax.operators.spectrum import solve_diagonal
 

@@ -1,8 +1,6 @@
 """Size checks of image operators."""
 
-from sde_jax.arrays import Array, Float
-
-Image = Float[Array, "batch height width channels"]
+from sde_jax.arrays import Image
 
 
 def check_size(images: Image, height: int, width: int) -> None:

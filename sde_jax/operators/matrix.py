@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sde_jax.arrays import Array, Float, pytree
+from sde_jax.arrays import Array, Examples, Float, pytree
 from sde_jax.operators.protocol import Variance
 from sde_jax.operators.spectrum import gram_axes, solve_diagonal
 
@@ -56,13 +56,13 @@ class Matrix:
         axes, squares = gram_axes(matrix)
         return Matrix(float32(matrix), float32(axes), float32(squares), shape)
 
-    def __call__(self, x: Float[Array, "batch *shape"]) -> Float[Array, "batch m"]:
+    def __call__(self, x: Examples) -> Float[Array, "batch m"]:
         """Returns ``M x``."""
         if x.shape[1:] != self.shape:
             raise ValueError(f"x must be [batch, *{self.shape}]: got shape {x.shape}.")
         return _multiply(x.reshape(x.shape[0], -1), self.matrix.T)
 
-    def adjoint(self, y: Float[Array, "batch m"]) -> Float[Array, "batch *shape"]:
+    def adjoint(self, y: Float[Array, "batch m"]) -> Examples:
         """Returns ``M^T y``, in the shape of examples."""
         self._check(y)
         return _multiply(y, self.matrix).reshape(-1, *self.shape)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Bool, Float, pytree
+from sde_jax.arrays import Array, Bool, Examples, Float, pytree
 from sde_jax.operators.protocol import Variance
 from sde_jax.operators.spectrum import solve_diagonal
 
@@ -27,17 +27,15 @@ class Mask:
     """1 where an example is measured, 0 elsewhere. It has the shape of one example, shared by all,
     or of a batch. Dimensions of size 1, such as channels, broadcast."""
 
-    def __call__(self, x: Float[Array, "batch *shape"]) -> Float[Array, "batch *shape"]:
+    def __call__(self, x: Examples) -> Examples:
         """Returns ``known x``."""
         return self._known(x) * x
 
-    def adjoint(self, y: Float[Array, "batch *shape"]) -> Float[Array, "batch *shape"]:
+    def adjoint(self, y: Examples) -> Examples:
         """Returns ``known y``."""
         return self._known(y) * y
 
-    def solve(
-        self, y: Float[Array, "batch *shape"], variance: Variance, noise_variance: Variance
-    ) -> Float[Array, "batch *shape"]:
+    def solve(self, y: Examples, variance: Variance, noise_variance: Variance) -> Examples:
         """Returns ``y / (variance known^2 + noise_variance)``, and 0 where the divisor is 0."""
         return solve_diagonal(y, self._known(y) ** 2, variance, noise_variance, cutoff=0.0)
 

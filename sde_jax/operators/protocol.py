@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from sde_jax.arrays import Array, Float
+from sde_jax.arrays import Array, Examples, Float
 
 Variance = Float[Array, "*batch"] | float
 
@@ -13,13 +13,13 @@ class Operator(Protocol):
     An operator is a pytree of its arrays, so that samplers compile once for all its values.
     """
 
-    def __call__(self, x: Float[Array, "batch *shape"]) -> Float[Array, "batch *measured"]: ...
+    def __call__(self, x: Examples) -> Float[Array, "batch *measured"]: ...
 
 
 class LinearOperator(Operator, Protocol):
     """A linear measurement ``A x`` with a closed-form solver for ``A A^T``."""
 
-    def adjoint(self, y: Float[Array, "batch *measured"]) -> Float[Array, "batch *shape"]:
+    def adjoint(self, y: Float[Array, "batch *measured"]) -> Examples:
         """Returns ``A^T y``: ``<A x, y> = <x, A^T y>`` for all x and y."""
         ...
 
@@ -40,8 +40,6 @@ class LinearOperator(Operator, Protocol):
         ...
 
 
-def pseudo_inverse(
-    operator: LinearOperator, y: Float[Array, "batch *measured"]
-) -> Float[Array, "batch *shape"]:
+def pseudo_inverse(operator: LinearOperator, y: Float[Array, "batch *measured"]) -> Examples:
     """Returns ``A^+ y = A^T (A A^T)^+ y``, the least-squares solution of smallest norm."""
     return operator.adjoint(operator.solve(y, 1.0, 0.0))

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from sde_jax.arrays import Array, Float, pytree
-from sde_jax.operators.images import Image, check_size
+from sde_jax.arrays import Array, Float, Image, pytree
+from sde_jax.operators.images import check_size
 from sde_jax.operators.protocol import Variance
 from sde_jax.operators.spectrum import gram_axes, solve_diagonal
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 import jax
 import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Float, Int, PRNGKeyArray, PyTree
 from sde_jax.data.source import Batch, DataSource, DataSpec
-from sde_jax.initialization import initialize
+from sde_jax.initialization import apply, initialize
 from sde_jax.nets import ClassifierSpec
 from sde_jax.objectives import CrossEntropy
 from sde_jax.randomness import Seeds
@@ -99,11 +99,6 @@ class Classification(Classifying):
             return initialize(network, key, jax.ShapeDtypeStruct((1, *shape), jnp.float32))
 
         def logits(params: PyTree, x: Array, dropout_key: PRNGKeyArray | None) -> Array:
-            rngs = None if dropout_key is None else {"dropout": dropout_key}
-            data = scaling.to_unit(x)
-            outputs: Any = network.apply(
-                {"params": params}, data, deterministic=rngs is None, rngs=rngs
-            )
-            return outputs.logits
+            return apply(network, params, scaling.to_unit(x), dropout_key=dropout_key).logits
 
         return learner_of_labels(self, init_params, CrossEntropy(logits=logits))

@@ -1,7 +1,7 @@
 """The score matching objectives that an experiment can choose from."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from sde_jax.objectives import (
     DenoisingScoreMatching,
@@ -13,26 +13,35 @@ from sde_jax.objectives import (
 )
 from sde_jax.score import ScoreModel
 
+Objective = DenoisingScoreMatching | SlicedScoreMatching | ImplicitScoreMatching
+
 
 @dataclass(frozen=True, kw_only=True)
-class Denoising:
+class Matching:
+    """An objective without its model, times and weighting."""
+
+    objective: ClassVar[type[Objective]]
+
+    def build(self, model: ScoreModel, times: TimeSampler, weighting: Weighting) -> Objective:
+        """Builds the objective."""
+        return self.objective(model=model, times=times, weighting=weighting, **vars(self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Denoising(Matching):
     """Denoising score matching: the target is the noise in the example."""
+
+    objective = DenoisingScoreMatching
 
     reduction: Literal["mean", "half_sum"] = "mean"
     """mean: the mean of the squared errors of an example; half_sum: half of their sum."""
 
-    def build(
-        self, model: ScoreModel, times: TimeSampler, weighting: Weighting
-    ) -> DenoisingScoreMatching:
-        """Builds the objective."""
-        return DenoisingScoreMatching(
-            model=model, times=times, weighting=weighting, reduction=self.reduction
-        )
-
 
 @dataclass(frozen=True, kw_only=True)
-class Sliced:
+class Sliced(Matching):
     """Sliced score matching: products of the network's Jacobian with random directions."""
+
+    objective = SlicedScoreMatching
 
     slices: int = 1
     """Number of directions for each example."""
@@ -42,26 +51,9 @@ class Sliced:
     """True to use the squared norm of the score; False for its squared component along the
     direction."""
 
-    def build(
-        self, model: ScoreModel, times: TimeSampler, weighting: Weighting
-    ) -> SlicedScoreMatching:
-        """Builds the objective."""
-        return SlicedScoreMatching(
-            model=model,
-            times=times,
-            weighting=weighting,
-            slices=self.slices,
-            projection=self.projection,
-            variance_reduced=self.variance_reduced,
-        )
-
 
 @dataclass(frozen=True, kw_only=True)
-class Implicit:
+class Implicit(Matching):
     """Implicit score matching: the exact trace of the network's Jacobian, for few dimensions."""
 
-    def build(
-        self, model: ScoreModel, times: TimeSampler, weighting: Weighting
-    ) -> ImplicitScoreMatching:
-        """Builds the objective."""
-        return ImplicitScoreMatching(model=model, times=times, weighting=weighting)
+    objective = ImplicitScoreMatching

@@ -5,7 +5,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, NoReturn, Self
+from typing import Annotated, Any, Literal, NamedTuple, NoReturn, Self
 
 from sde_jax.ode import AdaptiveSolver
 from sde_jax.sampling import (
@@ -28,8 +28,8 @@ from sde_jax.sampling import (
     StochasticMethod,
     TimeGrid,
     UniformGrid,
-    check_eta,
 )
+from sde_jax.validation import FINITE, Spec, UnitInterval
 
 SamplerName = Literal[
     "em",
@@ -157,7 +157,7 @@ def refuse_published() -> NoReturn:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SamplerSettings:
+class SamplerSettings(Spec):
     """The default sampler of `sample` and its options."""
 
     sampler: SamplerName = "em"
@@ -165,31 +165,22 @@ class SamplerSettings:
     with a Langevin corrector; ode: adaptive probability flow; published: predictor, corrector and
     steps of a published model, whatever the other settings; ddim, heun, dpm++2m, dpm++3m, unipc,
     sde-dpm++2m: few evaluations; shark, sra1, gotta-go-fast: adaptive steps of the reversed SDE."""
-    steps: int = 1000
+    steps: Annotated[int, FINITE] = 1000
     """Number of steps (all samplers except adaptive ones)."""
-    snr: float = 0.16
+    snr: Annotated[float, FINITE] = 0.16
     """Signal-to-noise ratio of the Langevin corrector (pc only)."""
-    tolerance: float = 1e-5
+    tolerance: Annotated[float, FINITE] = 1e-5
     """Relative and absolute tolerance of a solver step (adaptive samplers only)."""
     grid: GridName = "log-snr"
     """Spacing of the steps: uniform in time or in log signal-to-noise ratio, or that of Karras et
     al. 2022 (samplers with few evaluations only)."""
-    eta: float = 0.0
+    eta: UnitInterval = 0.0
     """Amount of noise: 0 for none, 1 for that of ancestral sampling (ddim only)."""
     churn: float = 0.0
     """Noise that is added and removed, S_churn of Karras et al. 2022 (heun only)."""
 
     def __post_init__(self) -> None:
-        for field, known in (("sampler", SAMPLERS), ("grid", GRIDS)):
-            if getattr(self, field) not in known:
-                raise ValueError(
-                    f"`{field}` must be one of {', '.join(known)}: got {getattr(self, field)}."
-                )
-        for field in ("steps", "snr", "tolerance"):
-            value = getattr(self, field)
-            if not 0 < value < math.inf:
-                raise ValueError(f"`{field}` must be positive and finite: got {field}={value}.")
-        check_eta(self.eta)
+        super().__post_init__()
         if not 0 <= self.churn < math.inf:
             raise ValueError(f"`churn` must be finite and not negative: got churn={self.churn}.")
 

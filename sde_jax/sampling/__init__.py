@@ -39,7 +39,6 @@ from sde_jax.sampling.predictors import (
     Predictor as Predictor,
     ReverseDiffusion as ReverseDiffusion,
     Step as Step,
-    check_eta as check_eta,
 )
 from sde_jax.sampling.probability_flow import ProbabilityFlow as ProbabilityFlow
 from sde_jax.sampling.protocol import (

@@ -1,19 +1,19 @@
 """Adaptive solution of the reverse-time SDE by diffrax, with a step size per sample."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import diffrax
 import jax
 import jax.numpy as jnp
 import lineax
 
-from sde_jax.arrays import Array, Bool, Float, Int, Key, PRNGKeyArray
+from sde_jax.arrays import Array, Bool, Float, Int, Keys, PRNGKeyArray
 from sde_jax.sampling.brownian import BrownianTree
 from sde_jax.sampling.protocol import AdaptiveSampler, Samples, draw_prior
 from sde_jax.score import Score, denoised
 from sde_jax.sde import LinearSDE
-from sde_jax.validation import require_choices, require_positive
+from sde_jax.validation import POSITIVE, Positive
 
 StochasticMethod = Literal["shark", "sra1", "heun"]
 """Stochastic Runge-Kutta methods of diffrax: ShARK, SRA1 and Heun."""
@@ -38,32 +38,20 @@ class AdaptiveReversal(AdaptiveSampler):
     with D the posterior mean; its noise is additive. A rejected step is repeated along the same
     Brownian path. Sample j depends on ``keys[j]`` and ``frames`` only; neither its value nor its
     cost depends on other samples.
-
-    Raises:
-      ValueError: unless ``method`` is one of those listed, and the tolerances and ``max_steps`` are
-        positive; or as for `AdaptiveSampler`.
     """
 
     method: StochasticMethod = "shark"
     """shark and sra1 have strong order 1.5 for additive noise (Foster et al. 2023, eq. 6.1; Rossler
     2010). heun has strong order 1: Euler-Maruyama inside Heun's method with the step size rule of
     Jolicoeur-Martineau et al. 2021 (arXiv:2105.14080). All take two evaluations per step."""
-    rtol: float = 0.01
+    rtol: Positive = 0.01
     """Relative tolerance per step."""
-    atol: float = 0.0078
+    atol: Positive = 0.0078
     """Absolute tolerance per step; the default is one of 256 grey levels in [-1, 1]."""
-    max_steps: int = 4096
+    max_steps: Annotated[int, POSITIVE] = 4096
     """Maximum number of steps, rejected ones included; a solve that needs more fails."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_choices(self)
-        require_positive(self, "rtol", "atol", "max_steps")
-
-    def __call__(
-        self, keys: Key[Array, "batch"], score: Score, sde: LinearSDE, shape: tuple[int, ...]
-    ) -> Samples:
-        """Draws one sample of ``shape`` per key."""
+    def __call__(self, keys: Keys, score: Score, sde: LinearSDE, shape: tuple[int, ...]) -> Samples:
         key_prior, key_noise = jax.vmap(jax.random.split, out_axes=1)(keys)
         prior = draw_prior(key_prior, sde, shape)
         times = self.times(sde)

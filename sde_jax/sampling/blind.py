@@ -1,19 +1,20 @@
 """Sampling with a blind denoiser, which estimates the noise level from its residual."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Bool, Float, Int, Key, PRNGKeyArray
+from sde_jax.arrays import Array, Bool, Float, Int, Keys, PRNGKeyArray
 from sde_jax.sampling.protocol import Samples, draw_prior
 from sde_jax.score import Score, denoised
 from sde_jax.sde import LinearSDE
-from sde_jax.validation import require, require_at_least, require_positive
+from sde_jax.validation import AboveZero, Positive, Spec, at_least
 
 
 @dataclass(frozen=True, kw_only=True)
-class BlindAscent:
+class BlindAscent(Spec):
     """Stochastic coarse-to-fine ascent (Kadkhodaie and Simoncelli 2021, arXiv:2007.13640, alg. 1).
 
     In ``y = x / alpha``, with f the denoiser and D the dimension, step n = 1, 2, ... is
@@ -35,31 +36,19 @@ class BlindAscent:
 
     Sample j is a function of ``keys[j]``: one half of the key gives the prior, ``fold_in`` of the
     other half with n - 1 the noise of step n.
-
-    Raises:
-      ValueError: unless ``step`` and ``beta`` are in (0, 1], ``level_min`` is positive and
-        ``max_steps`` at least 1.
     """
 
-    step: float = 0.01
+    step: AboveZero = 0.01
     """Fraction of the residual in the first step, h_0; it grows towards 1."""
-    beta: float = 0.1
+    beta: AboveZero = 0.1
     """Rate at which the level falls. 1 injects no noise; smaller values are slower and depend less
     on the initial state."""
-    level_min: float = 0.01
+    level_min: Positive = 0.01
     """Noise level at which a sample is finished, in units of the data."""
-    max_steps: int = 1000
+    max_steps: Annotated[int, at_least(1)] = 1000
     """Maximum number of steps; a sample that needs more has not converged."""
 
-    def __post_init__(self) -> None:
-        for name in ("step", "beta"):
-            require(self, name, 0 < getattr(self, name) <= 1, "be in (0, 1]")
-        require_positive(self, "level_min")
-        require_at_least(self, max_steps=1)
-
-    def __call__(
-        self, keys: Key[Array, "batch"], score: Score, sde: LinearSDE, shape: tuple[int, ...]
-    ) -> Samples:
+    def __call__(self, keys: Keys, score: Score, sde: LinearSDE, shape: tuple[int, ...]) -> Samples:
         """Draws one sample of ``shape`` per key; nonfinite samples are marked as not converged."""
         start = jnp.asarray(1.0)
         first_level = sde.noise_to_signal(start)

@@ -3,29 +3,27 @@
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Annotated, NamedTuple, Protocol
 
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float, Key, expand_like, pytree
+from sde_jax.arrays import Array, Examples, Float, Image, Keys, expand_like, pytree
 from sde_jax.sampling.predictor_corrector import PredictorCorrector
 from sde_jax.sampling.predictors import Move, Step
 from sde_jax.sampling.protocol import Samples
 from sde_jax.score import Score
 from sde_jax.sde import LinearSDE, transition
-from sde_jax.validation import require_at_least
+from sde_jax.validation import Spec, at_least
 
 
 class Constraint(Protocol):
     """A known part of x_0; a pytree, so that new data need no recompilation."""
 
-    def insert(
-        self, known: Float[Array, "batch *shape"], x: Float[Array, "batch *shape"]
-    ) -> Float[Array, "batch *shape"]:
+    def insert(self, known: Examples, x: Examples) -> Examples:
         """Returns ``x`` with the known part of each example replaced by that of ``known``."""
 
     @property
-    def data(self) -> Float[Array, "batch *shape"]:
+    def data(self) -> Examples:
         """Examples that contain the known part."""
 
 
@@ -34,13 +32,11 @@ class Constraint(Protocol):
 class KnownPixels:
     """Inpainting: x_0 equals ``data`` where ``mask`` is 1 or true (Song et al. 2021, app. I.2)."""
 
-    data: Float[Array, "batch *shape"]
-    mask: Float[Array, "batch *shape"]
+    data: Examples
+    mask: Examples
     """Mask of the shape of ``data``; dimensions of size 1 broadcast."""
 
-    def insert(
-        self, known: Float[Array, "batch *shape"], x: Float[Array, "batch *shape"]
-    ) -> Float[Array, "batch *shape"]:
+    def insert(self, known: Examples, x: Examples) -> Examples:
         """Returns ``known`` where the mask is 1, ``x`` elsewhere."""
         return jnp.where(self.mask > 0, known, x)
 
@@ -54,13 +50,11 @@ class KnownChannel:
     orthonormal basis that starts with u, only the first coordinate is known.
     """
 
-    data: Float[Array, "batch height width channels"]
+    data: Image
     direction: Float[Array, "channels"]
     """Weights of grey: the luma, or (1, 1, 1) as published."""
 
-    def insert(
-        self, known: Float[Array, "batch *shape"], x: Float[Array, "batch *shape"]
-    ) -> Float[Array, "batch *shape"]:
+    def insert(self, known: Examples, x: Examples) -> Examples:
         """Returns ``x`` with its component along the direction replaced by that of ``known``."""
         unit = (self.direction / jnp.linalg.norm(self.direction))[None, None, None]
         return x + unit * (unit * (known - x)).sum(axis=-1, keepdims=True)
@@ -68,7 +62,7 @@ class KnownChannel:
 
 @pytree
 @dataclass(frozen=True, kw_only=True)
-class Constrained:
+class Constrained(Spec):
     """A predictor-corrector sampler conditioned on a part of x_0, by replacement.
 
     After every move the known part is replaced by that of ``alpha(s) x_0 + sigma(s) noise``, where
@@ -81,25 +75,22 @@ class Constrained:
     error falls with ``repeats``, at a proportional cost.
 
     Raises:
-      ValueError: if ``sampler`` has no predictor or ends with its noisy state, or ``repeats`` is
-        less than 1.
+      ValueError: if ``sampler`` has no predictor or ends with its noisy state.
     """
 
     sampler: PredictorCorrector = field(metadata={"static": True})
     constraint: Constraint
-    repeats: int = field(default=1, metadata={"static": True})
+    repeats: Annotated[int, at_least(1)] = field(default=1, metadata={"static": True})
     """Number of times that each predictor step is taken; 1 is plain replacement."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.sampler.predictor is None:
             raise ValueError("`sampler` must have a predictor: got predictor=None.")
         if self.sampler.end == "state":
             raise ValueError("`end` of `sampler` must be denoised or mean: got end=state.")
-        require_at_least(self, repeats=1)
 
-    def __call__(
-        self, keys: Key[Array, "batch"], score: Score, sde: LinearSDE, shape: tuple[int, ...]
-    ) -> Samples:
+    def __call__(self, keys: Keys, score: Score, sde: LinearSDE, shape: tuple[int, ...]) -> Samples:
         """Draws one sample per key, conditioned on the known part of its example."""
         predictor, corrector = self.sampler.predictor, self.sampler.corrector
         assert predictor is not None

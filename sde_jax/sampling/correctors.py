@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float, expand_like, sum_except_batch
+from sde_jax.arrays import Array, Float, PerExample, expand_like, sum_except_batch
 from sde_jax.sampling.predictors import Move, Step
 from sde_jax.score import Score
 from sde_jax.sde import ExactTransition, LinearSDE, TransitionRule
-from sde_jax.validation import require_at_least, require_positive
+from sde_jax.validation import Positive, Spec, at_least
 
 
 class Corrector(Protocol):
@@ -46,7 +46,6 @@ class ScheduledStep:
     def __call__(
         self, snr: float, noise: Array, score: Array, sde: LinearSDE, t: Array
     ) -> Float[Array, "*batch"]:
-        """Returns the step size at ``t``."""
         return 2 * (snr * sde.sigma(t)) ** 2
 
 
@@ -56,8 +55,7 @@ class SampleNormStep:
 
     def __call__(
         self, snr: float, noise: Array, score: Array, sde: LinearSDE, t: Array
-    ) -> Float[Array, "batch"]:
-        """Returns the step size of each sample at ``t``."""
+    ) -> PerExample:
         ratio = jnp.sqrt(sum_except_batch(noise**2) / sum_except_batch(score**2))
         return 2 * (snr * ratio) ** 2
 
@@ -72,36 +70,28 @@ class BatchNormStep:
     def __call__(
         self, snr: float, noise: Array, score: Array, sde: LinearSDE, t: Array
     ) -> Float[Array, ""]:
-        """Returns the step size of the batch at ``t``."""
         noise_norm = jnp.sqrt(sum_except_batch(noise**2)).mean()
         score_norm = jnp.sqrt(sum_except_batch(score**2)).mean()
         return 2 * (snr * noise_norm / score_norm) ** 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Langevin:
+class Langevin(Spec):
     """Langevin dynamics, ``x' = x + e score + sqrt(2 e) noise`` (Song et al. 2021, alg. 4 and 5).
 
     The step size is ``e = a step_size`` with ``a = c^2`` of the transition ``x_t = c x_s + ...``
     over one grid step: 1 for VE, ``1 - beta_i`` of the published code for VP with its `DDPMChain`.
     At a fixed time, for a Gaussian of variance V, the stationary variance is
     ``V / (1 - e / (2 V))``.
-
-    Raises:
-      ValueError: unless ``snr`` is positive and ``steps`` at least 1.
     """
 
-    snr: float = 0.16
+    snr: Positive = 0.16
     """Signal-to-noise ratio, which sets the step size; .01 to .27 is usual."""
-    steps: int = 1
+    steps: Annotated[int, at_least(1)] = 1
     """Langevin steps at each time."""
     step_size: StepSize = ScheduledStep()
     transition: TransitionRule = ExactTransition()
     """The exact transition along the grid, or that of a published chain."""
-
-    def __post_init__(self) -> None:
-        require_positive(self, "snr")
-        require_at_least(self, steps=1)
 
     @property
     def moves(self) -> Sequence[Move]:
@@ -116,7 +106,6 @@ class Langevin:
     def __call__(
         self, noise: Array, score: Score, sde: LinearSDE, x: Array, t: Array, s: Array
     ) -> Step:
-        """Takes one Langevin step at ``t``."""
         gradient = score(x, t)
         factor = self.transition(sde, s, t).scale ** 2
         size = expand_like(factor * self.step_size(self.snr, noise, gradient, sde, t), x)

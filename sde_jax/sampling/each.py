@@ -5,12 +5,12 @@ from typing import Any
 
 import jax
 
-from sde_jax.arrays import Array, Key, PyTree
+from sde_jax.arrays import Array, Key, Keys, PyTree
 from sde_jax.sampling.protocol import Samples
 
 
 def draw_each(
-    draw: Callable[[Key[Array, "1"], Any], Samples], keys: Key[Array, "batch"], conditions: PyTree
+    draw: Callable[[Key[Array, "1"], Any], Samples], keys: Keys, conditions: PyTree
 ) -> Samples:
     """Draws one sample per key and condition, by `jax.vmap` over batches of one.
 

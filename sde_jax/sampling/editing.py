@@ -2,17 +2,17 @@
 
 from dataclasses import dataclass
 
-from sde_jax.arrays import Array, Float, Key, expand_like
+from sde_jax.arrays import Array, Examples, Float, Key, Keys, expand_like
 from sde_jax.sampling.each import draw_each
 from sde_jax.sampling.protocol import Sampler, Samples
 from sde_jax.score import Score
 from sde_jax.sde import LinearSDE, TruncatedSDE
 from sde_jax.sde.base import Time
-from sde_jax.validation import require
+from sde_jax.validation import AboveZero, Spec
 
 
 @dataclass(frozen=True, kw_only=True)
-class Edit:
+class Edit(Spec):
     """Noises a guide g to time t0 and samples from there (Meng et al. 2022, arXiv:2108.01073).
 
     The state at t0 is ``alpha g + sigma noise``, with noise of deviation ``sigma(t0)`` for every
@@ -25,17 +25,17 @@ class Edit:
     remains.
 
     Raises:
-      ValueError: unless ``start`` is in (0, 1]; if the sampler does not end with the posterior
+      ValueError: if the sampler does not end with the posterior
         mean, or records frames; when called, unless ``start`` is above the end of sampling of
         ``sde``.
     """
 
     sampler: Sampler
-    start: float
+    start: AboveZero
     """The time t0; .3 to .6 is usual."""
 
     def __post_init__(self) -> None:
-        require(self, "start", 0 < self.start <= 1, "be in (0, 1]")
+        super().__post_init__()
         denoises = getattr(self.sampler, "end", "denoised") == "denoised"
         if not (denoises and getattr(self.sampler, "denoise", True)):
             raise ValueError(
@@ -46,13 +46,7 @@ class Edit:
         if frames:
             raise ValueError(f"`sampler` must not record frames: got frames={frames}.")
 
-    def __call__(
-        self,
-        keys: Key[Array, "batch"],
-        score: Score,
-        sde: LinearSDE,
-        guides: Float[Array, "batch *shape"],
-    ) -> Samples:
+    def __call__(self, keys: Keys, score: Score, sde: LinearSDE, guides: Examples) -> Samples:
         """Draws one edit per key and guide, in model coordinates."""
         truncated = TruncatedSDE(sde=sde, end=self.start)
 

@@ -1,19 +1,20 @@
 """Exponential multistep methods, which reuse evaluations of earlier steps."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
-from sde_jax.arrays import Array, Float, Key
+from sde_jax.arrays import Array, Examples, Float, Keys
 from sde_jax.ode import AdamsTable, adams_table, combine
-from sde_jax.sampling.grid_loop import GridSampler, step_noise
-from sde_jax.sampling.predictors import Step, check_eta
+from sde_jax.randomness import step_noise
+from sde_jax.sampling.grid_loop import GridSampler
+from sde_jax.sampling.predictors import Step
 from sde_jax.sampling.protocol import Samples
 from sde_jax.score import Score, denoised
 from sde_jax.sde import LinearSDE
-from sde_jax.validation import require
+from sde_jax.validation import Rule, UnitInterval
 
 # `lower_order_final` applies below this number of evaluations.
 _FEW_EVALUATIONS = 15
@@ -22,7 +23,7 @@ _FEW_EVALUATIONS = 15
 class Memory(NamedTuple):
     """State carried from step to step."""
 
-    begun: Float[Array, "batch *shape"]
+    begun: Examples
     """``kept y + deviation noise`` of the previous step."""
     means: Float[Array, "order batch *shape"]
     """Posterior means, latest first."""
@@ -46,39 +47,25 @@ class ExponentialAdams(GridSampler):
     whose published code halves the second difference and is not of third order. With correction,
     order 3 is UniPC-3 with B2 (Zhao et al. 2023, arXiv:2302.04867) and, with noise, SA-Solver (Xue
     et al. 2023, arXiv:2309.05019). All start at order 1.
-
-    Raises:
-      ValueError: unless ``order`` is from 1 to 4 and ``eta`` in [0, 1], or if ``end`` is not one of
-        those listed, or ``frames`` is negative.
     """
 
-    order: int = 3
+    order: Annotated[int, Rule("be from 1 to 4", lambda order: 1 <= order <= 4)] = 3
     """Number of posterior means used in a step."""
     corrected: bool = True
     """Repeat each step once the posterior mean at its end is known. This costs no evaluation, since
     the next step needs that mean."""
-    eta: float = 0.0
+    eta: UnitInterval = 0.0
     """Noise: 0 follows the probability flow, 1 the reverse-time SDE."""
     lower_order_final: bool = False
     """Lower the order of the last steps when there are fewer than 15 evaluations, as published. It
     helps scores that few steps do not resolve near the data."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require(self, "order", 1 <= self.order <= 4, "be from 1 to 4")
-        check_eta(self.eta)
-
-    def __call__(
-        self, keys: Key[Array, "batch"], score: Score, sde: LinearSDE, shape: tuple[int, ...]
-    ) -> Samples:
-        """Draws one sample of ``shape`` per key."""
+    def __call__(self, keys: Keys, score: Score, sde: LinearSDE, shape: tuple[int, ...]) -> Samples:
         times = self.grid(sde)
         table = self.table(sde.noise_to_signal(times))
         alphas = sde.alpha(times)
 
-        def advance(
-            keys: Key[Array, "batch"], x: Array, memory: Memory, step: Array
-        ) -> tuple[Step, Memory]:
+        def advance(keys: Keys, x: Array, memory: Memory, step: Array) -> tuple[Step, Memory]:
             mean = denoised(score, sde, x, times[step])
             means = jnp.concatenate([mean[None], memory.means])
             y = x / alphas[step]

@@ -8,28 +8,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sde_jax.arrays import Array, Float, Int, Key, PyTree
+from sde_jax.arrays import Array, Float, Int, Keys, PyTree
 from sde_jax.sampling.predictors import Step
 from sde_jax.sampling.protocol import Samples, draw_prior
 from sde_jax.sampling.times import TimeGrid
 from sde_jax.score import Score, denoised
 from sde_jax.sde import LinearSDE
-from sde_jax.validation import require, require_choices
+from sde_jax.validation import NotNegative, Spec
 
 End = Literal["denoised", "mean", "state"]
 
-Advance = Callable[[Key[Array, "batch"], Any, PyTree, Int[Array, ""]], tuple[Step, PyTree]]
+Advance = Callable[[Keys, Any, PyTree, Int[Array, ""]], tuple[Step, PyTree]]
 """One step of the grid: (noise keys, states, memory, step index) -> (step, new memory)."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class GridSampler:
+class GridSampler(Spec):
     """Draws the prior and steps along a grid; the base of samplers that do.
 
     Sample j is a function of ``keys[j]``: one half of the key gives the prior, the other the noise.
-
-    Raises:
-      ValueError: if ``end`` is not one of those listed, or ``frames`` is negative.
     """
 
     grid: TimeGrid
@@ -37,12 +34,8 @@ class GridSampler:
     """State to return. denoised: the posterior mean of the last state, for one more evaluation.
     mean: the mean of the last move, before its noise is added, as published. state: the last state
     itself."""
-    frames: int = 0
+    frames: NotNegative = 0
     """Number of states to record besides the prior; 0 records none."""
-
-    def __post_init__(self) -> None:
-        require_choices(self)
-        require(self, "frames", self.frames >= 0, "not be negative")
 
     @property
     def last_evaluations(self) -> int:
@@ -51,7 +44,7 @@ class GridSampler:
 
     def follow_grid(
         self,
-        keys: Key[Array, "batch"],
+        keys: Keys,
         score: Score,
         sde: LinearSDE,
         shape: tuple[int, ...],
@@ -105,8 +98,3 @@ class GridSampler:
         if not self.frames:
             return np.zeros(0, int)
         return np.round(np.linspace(0, steps, min(self.frames, steps) + 1)).astype(int)
-
-
-def step_noise(keys: Key[Array, "batch"], count: Array, shape: tuple[int, ...]) -> Array:
-    """Draws unit Gaussian noise of the ``count``-th move, for each key."""
-    return jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, count), shape))(keys)

@@ -10,16 +10,15 @@ from sde_jax.arrays import Array, expand_like
 from sde_jax.sampling.predictors import Step
 from sde_jax.score import Score, denoised
 from sde_jax.sde import LinearSDE
-from sde_jax.validation import require, require_positive
+from sde_jax.validation import Positive, Spec, require
 
 
 @dataclass(frozen=True, kw_only=True)
-class Churn:
+class Churn(Spec):
     """Noise added before each step (Karras et al. 2022, arXiv:2206.00364, alg. 2).
 
     Raises:
-      ValueError: unless ``growth`` is in [0, sqrt(2) - 1], ``0 <= low <= high``, and ``noise`` is
-        positive.
+      ValueError: unless ``growth`` is in [0, sqrt(2) - 1] and ``0 <= low <= high``.
     """
 
     growth: float
@@ -29,14 +28,14 @@ class Churn:
     """Smallest noise_to_signal at which noise is added, S_tmin."""
     high: float = math.inf
     """Largest noise_to_signal at which noise is added, S_tmax."""
-    noise: float = 1.0
+    noise: Positive = 1.0
     """Deviation of the added noise, S_noise; values a little above 1 compensate for lost detail."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         grows = 0 <= self.growth <= math.sqrt(2) - 1
         require(self, "growth", grows, "be in [0, sqrt(2) - 1]")
         require(self, "low high", 0 <= self.low <= self.high, "be in [0, `high`]")
-        require_positive(self, "noise")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +56,6 @@ class Heun:
     def __call__(
         self, noise: Array, score: Score, sde: LinearSDE, x: Array, t: Array, s: Array
     ) -> Step:
-        """Takes the step from ``t`` to ``s``."""
         y = x / expand_like(sde.alpha(t), x)
         if self.churn is not None:
             y, t = self._stir(self.churn, noise, sde, y, t)

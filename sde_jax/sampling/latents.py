@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Bool, Float, Int, Key, expand_like
+from sde_jax.arrays import Array, Bool, Examples, Float, Int, Keys, PerExample, expand_like
 from sde_jax.sampling.probability_flow import ProbabilityFlow
 from sde_jax.sampling.protocol import Samples, draw_prior
 from sde_jax.score import Score
@@ -28,7 +28,7 @@ class Interpolation(NamedTuple):
 class Reconstruction(NamedTuple):
     """Error of encoding and decoding examples."""
 
-    error: Float[Array, "batch"]
+    error: PerExample
     """Root mean square error over the dimensions of each example, in model coordinates."""
     nfe: Int[Array, "batch"]
     """Number of score evaluations per example, of both solves."""
@@ -37,10 +37,8 @@ class Reconstruction(NamedTuple):
 
 
 def spherical(
-    first: Float[Array, "batch *shape"],
-    second: Float[Array, "batch *shape"],
-    weight: Float[Array, "*batch"] | float,
-) -> Float[Array, "batch *shape"]:
+    first: Examples, second: Examples, weight: Float[Array, "*batch"] | float
+) -> Examples:
     """Interpolates between ``first``, at weight 0, and ``second``, at 1, on a great circle.
 
     Shoemake 1985. For each example, flattened, with unit vectors u and v and the angle w between
@@ -81,8 +79,8 @@ def interpolate(
     flow: ProbabilityFlow,
     score: Score,
     sde: LinearSDE,
-    first: Float[Array, "batch *shape"],
-    second: Float[Array, "batch *shape"],
+    first: Examples,
+    second: Examples,
     weights: Float[Array, "weights"],
 ) -> Interpolation:
     """Interpolates between images by `spherical` interpolation of their latents.
@@ -105,7 +103,7 @@ def tempered(
     flow: ProbabilityFlow,
     score: Score,
     sde: LinearSDE,
-    keys: Key[Array, "batch"],
+    keys: Keys,
     shape: tuple[int, ...],
     temperature: Float[Array, ""] | float,
 ) -> Samples:
@@ -119,7 +117,7 @@ def tempered(
 
 
 def reconstruction_error(
-    flow: ProbabilityFlow, score: Score, sde: LinearSDE, x: Float[Array, "batch *shape"]
+    flow: ProbabilityFlow, score: Score, sde: LinearSDE, x: Examples
 ) -> Reconstruction:
     """Returns the distance of ``decode(encode(x))`` from ``x``, an error of the solves."""
     there = flow.encode(score, sde, x)

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from sde_jax.arrays import Array, Key
+from sde_jax.arrays import Array, Keys
+from sde_jax.randomness import step_noise
 from sde_jax.sampling.correctors import Corrector
-from sde_jax.sampling.grid_loop import GridSampler, step_noise
+from sde_jax.sampling.grid_loop import GridSampler
 from sde_jax.sampling.predictors import Move, Predictor, Step
 from sde_jax.sampling.protocol import Samples
 from sde_jax.score import Score
@@ -19,8 +20,7 @@ class PredictorCorrector(GridSampler):
     other half with n the noise of the n-th move.
 
     Raises:
-      ValueError: if there is neither a predictor nor a corrector, ``end`` is not one of those
-        listed, or ``frames`` is negative.
+      ValueError: if there is neither a predictor nor a corrector.
     """
 
     predictor: Predictor | None
@@ -31,17 +31,14 @@ class PredictorCorrector(GridSampler):
         if self.predictor is None and self.corrector is None:
             raise ValueError("`predictor` and `corrector` must not both be None: set at least one.")
 
-    def __call__(
-        self, keys: Key[Array, "batch"], score: Score, sde: LinearSDE, shape: tuple[int, ...]
-    ) -> Samples:
-        """Draws one sample of ``shape`` per key."""
+    def __call__(self, keys: Keys, score: Score, sde: LinearSDE, shape: tuple[int, ...]) -> Samples:
         times = self.grid(sde)
         parts = [part for part in (self.corrector, self.predictor) if part is not None]
         moves: list[Move] = [] if self.corrector is None else [*self.corrector.moves]
         if self.predictor is not None:
             moves.append(self.predictor)
 
-        def advance(keys: Key[Array, "batch"], x: Array, _: None, step: Array) -> tuple[Step, None]:
+        def advance(keys: Keys, x: Array, _: None, step: Array) -> tuple[Step, None]:
             moved = Step(x, x)
             for position, move in enumerate(moves):
                 noise = step_noise(keys, step * len(moves) + position, x.shape[1:])

@@ -8,17 +8,17 @@ from typing import ClassVar, Literal, NamedTuple, Protocol
 
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float, expand_like
+from sde_jax.arrays import Array, Examples, expand_like
 from sde_jax.score import Score, denoised
 from sde_jax.sde import ExactTransition, LinearSDE, TransitionRule, reverse_drift
-from sde_jax.validation import require_choices
+from sde_jax.validation import Spec, UnitInterval
 
 
 class Step(NamedTuple):
     """A new state, and its mean before noise is added."""
 
-    x: Float[Array, "batch *shape"]
-    mean: Float[Array, "batch *shape"]
+    x: Examples
+    mean: Examples
 
 
 class Move(Protocol):
@@ -58,7 +58,6 @@ class EulerMaruyama:
     def __call__(
         self, noise: Array, score: Score, sde: LinearSDE, x: Array, t: Array, s: Array
     ) -> Step:
-        """Takes the step from ``t`` to ``s``."""
         mean = x - expand_like(t - s, x) * reverse_drift(sde, x, t, score(x, t))
         variance = expand_like(sde.diffusion_squared(t) * (t - s), x)
         return Step(mean + jnp.sqrt(variance) * noise, mean)
@@ -85,7 +84,6 @@ class ReverseDiffusion:
     def __call__(
         self, noise: Array, score: Score, sde: LinearSDE, x: Array, t: Array, s: Array
     ) -> Step:
-        """Takes the step from ``t`` to ``s``."""
         scale, variance, _ = (expand_like(part, x) for part in self.transition(sde, s, t))
         share = 0.5 if self.probability_flow else 1.0
         mean = (2 - scale) * x + share * variance * score(x, t)
@@ -93,7 +91,7 @@ class ReverseDiffusion:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ancestral:
+class Ancestral(Spec):
     """Samples the Gaussian posterior of x_s given x_t and the denoised x_0, for every linear SDE.
 
     With the transition ``x_t = c x_s + sqrt(v) noise``::
@@ -102,9 +100,6 @@ class Ancestral:
 
     If u is the variance of the posterior, this is Ho et al. 2020, eq. 7, for VP and Song et al. eq.
     47 for VE.
-
-    Raises:
-      ValueError: unless ``variance`` is "posterior" or "beta".
     """
 
     evaluations: ClassVar[int] = 1
@@ -116,13 +111,9 @@ class Ancestral:
     "beta" is v, optimal for standard Gaussian data and published with VP (Ho et al. 2020, sec.
     3.2)."""
 
-    def __post_init__(self) -> None:
-        require_choices(self)
-
     def __call__(
         self, noise: Array, score: Score, sde: LinearSDE, x: Array, t: Array, s: Array
     ) -> Step:
-        """Takes the step from ``t`` to ``s``."""
         scale, variance, posterior = (expand_like(part, x) for part in self.transition(sde, s, t))
         mean = (x + variance * score(x, t)) / scale
         noise_variance = posterior if self.variance == "posterior" else variance
@@ -130,7 +121,7 @@ class Ancestral:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DDIM:
+class DDIM(Spec):
     """The step of Song, Meng and Ermon 2021 (arXiv:2010.02502, eq. 12), for every linear SDE.
 
     In ``y = x / alpha`` and ``r = sigma / alpha``, with ``q = r_s / r_t`` and D the posterior mean,
@@ -142,23 +133,16 @@ class DDIM:
 
     For eta = 0 it is the first-order exponential step of the probability flow, for eta = 1
     `Ancestral` along the exact transition.
-
-    Raises:
-      ValueError: unless ``eta`` is in [0, 1].
     """
 
     evaluations: ClassVar[int] = 1
 
-    eta: float = 0.0
+    eta: UnitInterval = 0.0
     """Noise, as a fraction of the posterior's standard deviation."""
-
-    def __post_init__(self) -> None:
-        check_eta(self.eta)
 
     def __call__(
         self, noise: Array, score: Score, sde: LinearSDE, x: Array, t: Array, s: Array
     ) -> Step:
-        """Takes the step from ``t`` to ``s``."""
         later, earlier = sde.noise_to_signal(t), sde.noise_to_signal(s)
         q = earlier / later
         kept = q * jnp.sqrt((1 - self.eta) * (1 + self.eta) + (self.eta * q) ** 2)
@@ -168,9 +152,3 @@ class DDIM:
         )
         mean = alpha_s * (kept * x / alpha_t + (1 - kept) * denoised(score, sde, x, t))
         return Step(mean + alpha_s * deviation * noise, mean)
-
-
-def check_eta(eta: float) -> None:
-    """Raises `ValueError` unless ``eta`` is in [0, 1]."""
-    if not 0 <= eta <= 1:
-        raise ValueError(f"`eta` must be in [0, 1]: got eta={eta}.")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float, Key
+from sde_jax.arrays import Array, Examples, Keys
 from sde_jax.ode import AdaptiveSolver, FlowSolution, data_end_step
 from sde_jax.sampling.protocol import AdaptiveSampler, Samples, draw_prior
 from sde_jax.sampling.times import end_time
@@ -24,27 +24,23 @@ class ProbabilityFlow(AdaptiveSampler):
 
     solver: AdaptiveSolver = AdaptiveSolver()
 
-    def __call__(
-        self, keys: Key[Array, "batch"], score: Score, sde: LinearSDE, shape: tuple[int, ...]
-    ) -> Samples:
+    def __call__(self, keys: Keys, score: Score, sde: LinearSDE, shape: tuple[int, ...]) -> Samples:
         """Draws one sample of ``shape`` per key, a deterministic function of the key."""
         key_prior, _ = jax.vmap(jax.random.split, out_axes=1)(keys)
         return self.carry(score, sde, draw_prior(key_prior, sde, shape))
 
-    def carry(self, score: Score, sde: LinearSDE, latents: Float[Array, "batch *shape"]) -> Samples:
+    def carry(self, score: Score, sde: LinearSDE, latents: Examples) -> Samples:
         """Maps states at t = 1 to samples, with denoising and frames as in `__call__`."""
         drift, times = _drift(score, sde), self.times(sde)
         solution = jax.vmap(lambda x: self.solver.solve_through(drift, x, times))(latents)
         return self.finish(score, sde, solution.y, solution.nfe, solution.converged)
 
-    def decode(
-        self, score: Score, sde: LinearSDE, latents: Float[Array, "batch *shape"]
-    ) -> FlowSolution:
+    def decode(self, score: Score, sde: LinearSDE, latents: Examples) -> FlowSolution:
         """Carries states at t = 1 to the data end, without denoising: the inverse of `encode`."""
         drift, end = _drift(score, sde), end_time(sde, self.t_min)
         return jax.vmap(lambda x: self.solver.solve(drift, x, jnp.asarray(1.0), end))(latents)
 
-    def encode(self, score: Score, sde: LinearSDE, x: Float[Array, "batch *shape"]) -> FlowSolution:
+    def encode(self, score: Score, sde: LinearSDE, x: Examples) -> FlowSolution:
         """Carries states at the data end of the flow to t = 1."""
         drift, start = _drift(score, sde), end_time(sde, self.t_min)
         first_step = data_end_step(sde, start)

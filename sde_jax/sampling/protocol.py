@@ -3,20 +3,20 @@
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Bool, Float, Int, Key
-from sde_jax.sampling.times import end_time, require_end
+from sde_jax.arrays import Array, Bool, Examples, Float, Int, Keys
+from sde_jax.randomness import unit_noise
+from sde_jax.sampling.times import End, end_time
 from sde_jax.score import Score, denoised
 from sde_jax.sde import LinearSDE
-from sde_jax.validation import require
+from sde_jax.validation import NotNegative, Spec
 
 
 class Samples(NamedTuple):
     """Samples in model coordinates, and their cost."""
 
-    x: Float[Array, "batch *shape"]
+    x: Examples
     nfe: Int[Array, "batch"]
     """Number of score evaluations per sample."""
     converged: Bool[Array, "batch"]
@@ -41,35 +41,25 @@ class Sampler(Protocol):
     """
 
     def __call__(
-        self, keys: Key[Array, "batch"], score: Score, sde: LinearSDE, shape: tuple[int, ...]
+        self, keys: Keys, score: Score, sde: LinearSDE, shape: tuple[int, ...]
     ) -> Samples: ...
 
 
-def draw_prior(
-    keys: Key[Array, "batch"], sde: LinearSDE, shape: tuple[int, ...]
-) -> Float[Array, "batch *shape"]:
+def draw_prior(keys: Keys, sde: LinearSDE, shape: tuple[int, ...]) -> Examples:
     """Draws states at t = 1: Gaussian, of deviation ``sde.prior_scale``, each from its own key."""
-    return sde.prior_scale * jax.vmap(lambda key: jax.random.normal(key, shape))(keys)
+    return sde.prior_scale * unit_noise(keys, shape)
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdaptiveSampler:
-    """Integrates from t = 1 to ``t_min``, adaptively.
+class AdaptiveSampler(Spec):
+    """Integrates from t = 1 to ``t_min``, adaptively."""
 
-    Raises:
-      ValueError: unless ``t_min`` is None or in [0, 1) and ``frames`` is not negative.
-    """
-
-    t_min: float | None = None
+    t_min: End = None
     """End time of the solve; None for ``sde.sampling_end``."""
     denoise: bool = True
     """Return the posterior mean of the last state, for one more evaluation."""
-    frames: int = 0
+    frames: NotNegative = 0
     """Number of states to record besides the prior; 0 records none. The solve stops at each."""
-
-    def __post_init__(self) -> None:
-        require_end(self)
-        require(self, "frames", self.frames >= 0, "not be negative")
 
     def times(self, sde: LinearSDE) -> Float[Array, "times"]:
         """Returns the times at which the solve stops, from 1 down."""

@@ -1,14 +1,17 @@
 """Time grids, from the prior down to the end of sampling."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Annotated, Protocol
 
 import jax
 import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Float
 from sde_jax.sde import LinearSDE
-from sde_jax.validation import require, require_at_least, require_positive
+from sde_jax.validation import Positive, Rule, Spec, at_least
+
+End = Annotated[float | None, Rule("be None or in [0, 1)", lambda t_min: 0 <= t_min < 1)]
+"""The time at which sampling ends; None for ``sde.sampling_end``."""
 
 # Default smallest noise level of grids for few steps, in units of the data.
 _LEAST_NOISE = 0.01
@@ -21,24 +24,15 @@ class TimeGrid(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class UniformGrid:
-    """Times equally spaced from 1 down to ``t_min``.
+class UniformGrid(Spec):
+    """Times equally spaced from 1 down to ``t_min``."""
 
-    Raises:
-      ValueError: unless ``steps`` is at least 1 and ``t_min`` is in [0, 1).
-    """
-
-    steps: int
+    steps: Annotated[int, at_least(1)]
     """Number of steps, one less than the number of times."""
-    t_min: float | None = None
+    t_min: End = None
     """End of sampling; None for ``sde.sampling_end``. Published: 1e-3 for VP, 1e-5 for VE."""
 
-    def __post_init__(self) -> None:
-        require_at_least(self, steps=1)
-        require_end(self)
-
     def __call__(self, sde: LinearSDE) -> Float[Array, "times"]:
-        """Returns the ``steps + 1`` times for ``sde``."""
         return jnp.linspace(1.0, end_time(sde, self.t_min), self.steps + 1)
 
 
@@ -48,9 +42,6 @@ class PublishedGrid(UniformGrid):
 
     A step starts from each of them, so the last time, ``t_min``, is repeated. Published rules such
     as `DDPMChain` take a last step from there; rules that follow the grid stay in place.
-
-    Raises:
-      ValueError: as for `UniformGrid`.
     """
 
     def __call__(self, sde: LinearSDE) -> Float[Array, "times"]:
@@ -60,28 +51,22 @@ class PublishedGrid(UniformGrid):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LogSNRGrid:
+class LogSNRGrid(Spec):
     """Times with equally spaced log signal-to-noise ratios (Lu et al. 2022).
 
     Processes with the same range of `noise_to_signal` take steps at the same noise levels.
 
     Raises:
-      ValueError: unless ``steps`` is at least 1 and ``last`` is None or positive; when called,
-        unless ``last`` is a noise level of the process at a t in [0, 1).
+      ValueError: when called, unless ``last`` is a noise level of the process at a t in [0, 1).
     """
 
-    steps: int
+    steps: Annotated[int, at_least(1)]
     """Number of steps, one less than the number of times."""
-    last: float | None = None
+    last: Annotated[float | None, Rule("be None or positive", lambda last: last > 0)] = None
     """noise_to_signal at the end of sampling; None for the larger of 0.01 and its value at
     ``sde.sampling_end``. The remaining noise is removed by denoising."""
 
-    def __post_init__(self) -> None:
-        require_at_least(self, steps=1)
-        require(self, "last", self.last is None or self.last > 0, "be None or positive")
-
     def __call__(self, sde: LinearSDE) -> Float[Array, "times"]:
-        """Returns the ``steps + 1`` times for ``sde``."""
         if self.last is None:
             end = sde.time_of(jnp.maximum(sde.noise_to_signal(sde.sampling_end), _LEAST_NOISE))
         else:
@@ -103,17 +88,10 @@ class KarrasGrid(LogSNRGrid):
 
     The paper's N levels before its last, 0, are ``steps = N - 1`` here. Its last step, from the
     smallest level to 0, returns the posterior mean, which is the default end of our samplers.
-
-    Raises:
-      ValueError: as for `LogSNRGrid`, or unless ``rho`` is positive.
     """
 
-    rho: float = 7.0
+    rho: Positive = 7.0
     """Concentration of the levels near the data; 1 is uniform in noise."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_positive(self, "rho")
 
     def _scale(self, noise: Array) -> Array:
         return noise ** (1 / self.rho)
@@ -132,12 +110,6 @@ def _time_of_last(sde: LinearSDE, last: float) -> Float[Array, ""]:
                 f"has: got last={last}."
             )
     return end
-
-
-def require_end(spec: Any) -> None:
-    """Raises `ValueError` unless ``spec.t_min`` is None or in [0, 1)."""
-    inside = spec.t_min is None or 0 <= spec.t_min < 1
-    require(spec, "t_min", inside, "be None or in [0, 1)")
 
 
 def end_time(sde: LinearSDE, t_min: float | None) -> Float[Array, ""]:

@@ -1,41 +1,44 @@
 """Time-dependent classifiers of noisy data."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float, Int, PRNGKeyArray, PyTree, expand_like, pytree
-from sde_jax.initialization import initialize
+from sde_jax.arrays import (
+    Array,
+    Examples,
+    Float,
+    Int,
+    PerExample,
+    PRNGKeyArray,
+    PyTree,
+    expand_like,
+    pytree,
+)
+from sde_jax.initialization import apply, initialize
 from sde_jax.score.network import ScaledTime, TimeCondition
-from sde_jax.score.parameterization import check_deviation
 from sde_jax.sde.base import LinearSDE, Time
+from sde_jax.validation import Positive, Spec
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifierModel:
+class ClassifierModel(Spec):
     """Everything that turns a Flax module into ``log p(class | x_t = x)``, except its parameters.
 
     A noise-conditional classifier (Song et al. 2021, arXiv:2011.13456, appendix I). The module is
     called as ``module(x, time, deterministic=...)`` and returns a value with ``logits``, as
     `sde_jax.nets.Classifier` does. Its input is ``x / sqrt(alpha^2 d^2 + sigma^2)``, of about unit
     scale at every t. Hashable, so that it can be static under `jax.jit`.
-
-    Raises:
-      ValueError: unless ``data_deviation`` is positive.
     """
 
     network: nn.Module
     sde: LinearSDE
     time_condition: TimeCondition = ScaledTime()
     """Maps t to the time input of the network."""
-    data_deviation: float = 1.0
+    data_deviation: Positive = 1.0
     """Root mean square d of the data in model coordinates; .5 to 1 for images in [-1, 1]."""
-
-    def __post_init__(self) -> None:
-        check_deviation(self.data_deviation)
 
     def init(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> PyTree:
         """Returns initial parameters for examples of ``shape``, without running the network."""
@@ -43,12 +46,7 @@ class ClassifierModel:
         return initialize(self.network, key, x, t, deterministic=True)
 
     def log_probabilities(
-        self,
-        params: PyTree,
-        x: Float[Array, "batch *shape"],
-        t: Time,
-        *,
-        dropout_key: PRNGKeyArray | None = None,
+        self, params: PyTree, x: Examples, t: Time, *, dropout_key: PRNGKeyArray | None = None
     ) -> Float[Array, "batch classes"]:
         """Returns ``log p(class | x_t = x)`` for every class, in float32 nats.
 
@@ -61,14 +59,8 @@ class ClassifierModel:
         t = jnp.broadcast_to(t, x.shape[:1])
         alpha, sigma = self.sde.alpha(t), self.sde.sigma(t)
         shown = x / expand_like(jnp.hypot(alpha * self.data_deviation, sigma), x)
-        rngs = None if dropout_key is None else {"dropout": dropout_key}
-        outputs: Any = self.network.apply(
-            {"params": params},
-            shown,
-            self.time_condition(self.sde, t),
-            deterministic=rngs is None,
-            rngs=rngs,
-        )
+        time = self.time_condition(self.sde, t)
+        outputs = apply(self.network, params, shown, time, dropout_key=dropout_key)
         return jax.nn.log_softmax(outputs.logits.astype(jnp.float32), axis=1)
 
 
@@ -88,7 +80,7 @@ class ClassLogProbability:
     negative one, gives NaN in the value and in its gradient."""
     model: ClassifierModel = field(metadata={"static": True})
 
-    def __call__(self, x: Float[Array, "batch *shape"], t: Time) -> Float[Array, "batch"]:
+    def __call__(self, x: Examples, t: Time) -> PerExample:
         """Returns the log probability at ``(x, t)``, in float32."""
         log_probabilities = self.model.log_probabilities(self.params, x, t)
         label = jnp.broadcast_to(self.label, x.shape[:1])

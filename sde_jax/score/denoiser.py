@@ -5,22 +5,18 @@ from dataclasses import dataclass, field
 
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float, expand_like, pytree
+from sde_jax.arrays import Array, Examples, PerExample, expand_like, pytree
 from sde_jax.score.protocol import Score
 from sde_jax.sde.base import LinearSDE, Time
 
 
-def denoised(
-    score: Score, sde: LinearSDE, x: Float[Array, "batch *shape"], t: Time
-) -> Float[Array, "batch *shape"]:
+def denoised(score: Score, sde: LinearSDE, x: Examples, t: Time) -> Examples:
     """Returns the posterior mean ``E[x_0 | x_t] = (x + sigma^2 score) / alpha``, by Tweedie."""
     variance = expand_like(sde.sigma(t) ** 2, x)
     return (x + variance * score(x, t)) / expand_like(sde.alpha(t), x)
 
 
-def score_of_denoised(
-    sde: LinearSDE, x0: Float[Array, "batch *shape"], x: Float[Array, "batch *shape"], t: Time
-) -> Float[Array, "batch *shape"]:
+def score_of_denoised(sde: LinearSDE, x0: Examples, x: Examples, t: Time) -> Examples:
     """Returns the score ``(alpha x0 - x) / sigma^2`` at ``x`` for the posterior mean ``x0``."""
     alpha, sigma = expand_like(sde.alpha(t), x), expand_like(sde.sigma(t), x)
     return (alpha * x0 - x) / sigma**2
@@ -39,11 +35,10 @@ class DenoiserScore:
     `jax.tree_util.Partial`, any function.
     """
 
-    denoise: Callable[[Array, Float[Array, "batch"]], Array]
+    denoise: Callable[[Array, PerExample], Array]
     sde: LinearSDE = field(metadata={"static": True})
 
-    def __call__(self, x: Float[Array, "batch *shape"], t: Time) -> Float[Array, "batch *shape"]:
-        """Returns the score at ``(x, t)``."""
+    def __call__(self, x: Examples, t: Time) -> Examples:
         level = jnp.broadcast_to(self.sde.noise_to_signal(t), x.shape[:1])
         x0 = self.denoise(x / expand_like(self.sde.alpha(t), x), level)
         return score_of_denoised(self.sde, x0, x, t)
@@ -61,7 +56,6 @@ class BlindDenoiserScore:
     denoise: Callable[[Array], Array]
     sde: LinearSDE = field(metadata={"static": True})
 
-    def __call__(self, x: Float[Array, "batch *shape"], t: Time) -> Float[Array, "batch *shape"]:
-        """Returns the score at ``(x, t)``."""
+    def __call__(self, x: Examples, t: Time) -> Examples:
         x0 = self.denoise(x / expand_like(self.sde.alpha(t), x))
         return score_of_denoised(self.sde, x0, x, t)

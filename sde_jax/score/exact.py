@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float, PRNGKeyArray, pytree
+from sde_jax.arrays import Array, Examples, Float, PerExample, PRNGKeyArray, pytree
 from sde_jax.sde.base import LinearSDE, Time
 
 # Exact results must not depend on the device's default matmul precision.
@@ -52,25 +52,19 @@ class GaussianMixture:
             offsets = _einsum("nij,nj->ni", self.axes[chosen], offsets)
         return self.means[chosen] + offsets
 
-    def log_density(
-        self, sde: LinearSDE, x: Float[Array, "batch *shape"], t: Time
-    ) -> Float[Array, "batch"]:
+    def log_density(self, sde: LinearSDE, x: Examples, t: Time) -> PerExample:
         """Returns ``log p_t(x)``, in nats."""
         offsets, variances = self._at(sde, x, t)
         return jax.nn.logsumexp(self._log_joint(offsets, variances), axis=1)
 
-    def score(
-        self, sde: LinearSDE, x: Float[Array, "batch *shape"], t: Time
-    ) -> Float[Array, "batch *shape"]:
+    def score(self, sde: LinearSDE, x: Examples, t: Time) -> Examples:
         """Returns the gradient of ``log p_t`` at ``x``."""
         offsets, variances = self._at(sde, x, t)
         responsibilities = jax.nn.softmax(self._log_joint(offsets, variances), axis=1)
         pulls = self._to_coordinates(-offsets / variances)
         return _einsum("nk,nki->ni", responsibilities, pulls).reshape(x.shape)
 
-    def denoised(
-        self, sde: LinearSDE, x: Float[Array, "batch *shape"], t: Time
-    ) -> Float[Array, "batch *shape"]:
+    def denoised(self, sde: LinearSDE, x: Examples, t: Time) -> Examples:
         """Returns the posterior mean ``E[x_0 | x_t = x]``, a mixture of that of each component."""
         offsets, variances = self._at(sde, x, t)
         responsibilities = jax.nn.softmax(self._log_joint(offsets, variances), axis=1)
@@ -106,6 +100,5 @@ class MixtureScore:
     mixture: GaussianMixture
     sde: LinearSDE = field(metadata={"static": True})
 
-    def __call__(self, x: Float[Array, "batch *shape"], t: Time) -> Float[Array, "batch *shape"]:
-        """Returns the score at ``(x, t)``."""
+    def __call__(self, x: Examples, t: Time) -> Examples:
         return self.mixture.score(self.sde, x, t)

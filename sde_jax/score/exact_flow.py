@@ -4,14 +4,14 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.stats import norm
 
-from sde_jax.arrays import Array, Float
+from sde_jax.arrays import Array, Examples, PerExample
 from sde_jax.score.exact import GaussianMixture
 from sde_jax.sde.base import LinearSDE, Time
 
 
 def gaussian_flow(
-    gaussian: GaussianMixture, sde: LinearSDE, x: Float[Array, "batch *shape"], t: Time, s: Time
-) -> Float[Array, "batch *shape"]:
+    gaussian: GaussianMixture, sde: LinearSDE, x: Examples, t: Time, s: Time
+) -> Examples:
     """Carries ``x`` along the probability flow of one Gaussian from time ``t`` to time ``s``.
 
     Along each principal axis ``(x - alpha m) / sqrt(alpha^2 v + sigma^2)`` is conserved. It solves
@@ -38,8 +38,8 @@ def gaussian_flow(
 
 
 def quantile_flow(
-    mixture: GaussianMixture, sde: LinearSDE, x: Float[Array, "batch"], t: Time, s: Time
-) -> Float[Array, "batch"]:
+    mixture: GaussianMixture, sde: LinearSDE, x: PerExample, t: Time, s: Time
+) -> PerExample:
     """Carries ``x`` along the probability flow of a one-dimensional mixture from ``t`` to ``s``.
 
     In one dimension trajectories do not cross, so each point keeps its quantile. The quantile is

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float, expand_like, pytree, sum_except_batch
+from sde_jax.arrays import Array, Examples, Float, PerExample, expand_like, pytree, sum_except_batch
 from sde_jax.operators import LinearOperator, Operator
 from sde_jax.score.denoiser import denoised, score_of_denoised
 from sde_jax.score.protocol import Score
@@ -41,8 +41,7 @@ class ClassifierFreeGuidance:
     high: Float[Array, ""] | float = 1.0
     """Largest guided t."""
 
-    def __call__(self, x: Float[Array, "batch *shape"], t: Time) -> Float[Array, "batch *shape"]:
-        """Returns the guided score at ``(x, t)``."""
+    def __call__(self, x: Examples, t: Time) -> Examples:
         given, alone = self.conditional(x, t), self.unconditional(x, t)
         weight = jnp.where((self.low <= t) & (t <= self.high), self.weight, 0.0)
         return given + expand_like(weight, x) * (given - alone)
@@ -58,13 +57,12 @@ class LikelihoodGuidance:
     """
 
     score: Score
-    log_likelihood: Callable[[Float[Array, "batch *shape"], Time], Float[Array, "batch"]]
+    log_likelihood: Callable[[Examples, Time], PerExample]
     """``(x, t) -> log p(y | x_t = x)`` of each example; a pytree or a `jax.tree_util.Partial`."""
     weight: Float[Array, "*batch"] | float = 1.0
     """w: a scalar, or one number per example."""
 
-    def __call__(self, x: Float[Array, "batch *shape"], t: Time) -> Float[Array, "batch *shape"]:
-        """Returns the guided score at ``(x, t)``."""
+    def __call__(self, x: Examples, t: Time) -> Examples:
         gradient = jax.grad(lambda x: self.log_likelihood(x, t).sum())(x)
         return self.score(x, t) + expand_like(jnp.asarray(self.weight), x) * gradient
 
@@ -98,8 +96,7 @@ class DPS:
     high: Float[Array, ""] | float = 1.0
     """Largest guided t; see `PiGDM`."""
 
-    def __call__(self, x: Float[Array, "batch *shape"], t: Time) -> Float[Array, "batch *shape"]:
-        """Returns the guided score at ``(x, t)``."""
+    def __call__(self, x: Examples, t: Time) -> Examples:
 
         def total_distance(mean: Array) -> Array:
             squares = sum_except_batch((self.measurement - self.operator(mean)) ** 2)
@@ -144,8 +141,7 @@ class PiGDM:
     high: Float[Array, ""] | float = 1.0
     """Largest guided t. Samples depend little on guidance at larger t."""
 
-    def __call__(self, x: Float[Array, "batch *shape"], t: Time) -> Float[Array, "batch *shape"]:
-        """Returns the guided score at ``(x, t)``."""
+    def __call__(self, x: Examples, t: Time) -> Examples:
         mean, times_jacobian, score = _denoised_and_jacobian(self.score, self.sde, x, t)
         alpha, sigma = self.sde.alpha(t), self.sde.sigma(t)
         variance = sigma**2 / (alpha**2 + sigma**2)
@@ -180,8 +176,7 @@ class DDNM:
     noise: Float[Array, "*batch"] | float = 0.0
     """Standard deviation of the measurement noise: a scalar, or one number per example."""
 
-    def __call__(self, x: Float[Array, "batch *shape"], t: Time) -> Float[Array, "batch *shape"]:
-        """Returns the guided score at ``(x, t)``."""
+    def __call__(self, x: Examples, t: Time) -> Examples:
         mean = denoised(self.score, self.sde, x, t)
         residual = self.measurement - self.operator(mean)
         noise = jnp.asarray(self.noise) / self.sde.noise_to_signal(t)
@@ -190,7 +185,7 @@ class DDNM:
 
 
 def _denoised_and_jacobian(
-    score: Score, sde: LinearSDE, x: Float[Array, "batch *shape"], t: Time
+    score: Score, sde: LinearSDE, x: Examples, t: Time
 ) -> tuple[Array, Callable[[Array], Array], Array]:
     """Returns the posterior mean, its Jacobian-vector product in forward mode, and the score."""
     alpha, sigma = expand_like(sde.alpha(t), x), expand_like(sde.sigma(t), x)

@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, Protocol
+from typing import Annotated, Any, NoReturn, Protocol
 
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float, PRNGKeyArray, PyTree, expand_like, pytree
-from sde_jax.initialization import Network, initialize
-from sde_jax.score.parameterization import NoisePrediction, Parameterization, check_deviation
+from sde_jax.arrays import Array, Examples, PRNGKeyArray, PyTree, expand_like, pytree
+from sde_jax.initialization import Network, apply, initialize
+from sde_jax.score.parameterization import NoisePrediction, Parameterization
 from sde_jax.sde.base import LinearSDE, Time
-from sde_jax.sde.discrete import check_levels, snap_to_whole
+from sde_jax.sde.discrete import Levels, snap_to_whole
+from sde_jax.validation import POSITIVE, Spec
 
 
 class TimeCondition(Protocol):
@@ -43,7 +44,6 @@ class LogScaledTime:
     """Argument of the logarithm at t = 1."""
 
     def __call__(self, sde: LinearSDE, t: Time) -> Time:
-        """Returns the time in the network's units."""
         return jnp.log(self.scale * t)
 
 
@@ -59,7 +59,6 @@ class LogNoiseLevel:
     """Factor of the logarithm."""
 
     def __call__(self, sde: LinearSDE, t: Time) -> Time:
-        """Returns the noise level in the network's units."""
         return self.scale * jnp.log(sde.noise_to_signal(t))
 
 
@@ -68,26 +67,19 @@ class NoiseLevel:
     """``sigma / alpha``, the input of continuous-time VE networks with positional embeddings."""
 
     def __call__(self, sde: LinearSDE, t: Time) -> Time:
-        """Returns the noise level."""
         return sde.noise_to_signal(t)
 
 
 @dataclass(frozen=True, kw_only=True)
-class DescendingIndex:
+class DescendingIndex(Spec):
     """The index of the nearest of N levels at times ``i / (N - 1)``, counted down to 0 at t = 1.
 
     It is the input of published networks of the SMLD chain. Halfway between two levels it is the
     even index.
-
-    Raises:
-      ValueError: if ``levels`` is below 2.
     """
 
-    levels: int = 1000
+    levels: Levels = 1000
     """Number of noise levels, N."""
-
-    def __post_init__(self) -> None:
-        check_levels(self.levels)
 
     def __call__(self, sde: LinearSDE, t: Time) -> Time:
         """Returns the index, an integer-valued float."""
@@ -119,7 +111,7 @@ class FunctionNetwork:
     def apply(
         self,
         variables: Mapping[str, PyTree],
-        x: Float[Array, "batch *shape"],
+        x: Examples,
         time: Time,
         condition: PyTree | None = None,
         **options: Any,
@@ -130,14 +122,11 @@ class FunctionNetwork:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreModel:
+class ScoreModel(Spec):
     """Everything that turns a Flax module into a score, except its parameters.
 
     The module is called as ``module(x, time, condition, deterministic=...)``. Hashable, so that it
     can be static under `jax.jit`.
-
-    Raises:
-      ValueError: unless ``data_deviation`` is None or positive.
     """
 
     network: Network
@@ -147,13 +136,9 @@ class ScoreModel:
     noise_levels: NoiseLevels | None = None
     """Noise levels of the chain that the network is trained on, such as `DDPMChain`; None for those
     of the SDE."""
-    data_deviation: float | None = None
+    data_deviation: Annotated[float | None, POSITIVE] = None
     """Standard deviation d of the data, for input normalization: the network's input is
     ``x / sqrt(alpha^2 d^2 + sigma^2)``, of about unit scale at every t. None for x itself."""
-
-    def __post_init__(self) -> None:
-        if self.data_deviation is not None:
-            check_deviation(self.data_deviation)
 
     def init(
         self, key: PRNGKeyArray, shape: tuple[int, ...], condition: PyTree | None = None
@@ -162,7 +147,7 @@ class ScoreModel:
         x, t = (jax.ShapeDtypeStruct(size, jnp.float32) for size in ((1, *shape), (1,)))
         return initialize(self.network, key, x, t, condition, deterministic=True)
 
-    def coefficients(self, t: Time, x: Float[Array, "batch *shape"]) -> tuple[Array, Array]:
+    def coefficients(self, t: Time, x: Examples) -> tuple[Array, Array]:
         """Returns ``alpha`` and ``sigma`` at ``t``, broadcastable against ``x``."""
         levels = self.noise_levels
         if levels is None:
@@ -174,22 +159,19 @@ class ScoreModel:
     def predict(
         self,
         params: PyTree,
-        x: Float[Array, "batch *shape"],
+        x: Examples,
         t: Time,
         condition: PyTree | None = None,
         *,
         dropout_key: PRNGKeyArray | None = None,
-    ) -> Float[Array, "batch *shape"]:
+    ) -> Examples:
         """Returns the network's raw output at ``(x, t)``; ``dropout_key`` enables dropout."""
         t = jnp.broadcast_to(t, x.shape[:1])
         time = self.time_condition(self.sde, t)
         if self.data_deviation is not None:
             alpha, sigma = self.coefficients(t, x)
             x = x / jnp.hypot(alpha * self.data_deviation, sigma)
-        rngs = None if dropout_key is None else {"dropout": dropout_key}
-        output = self.network.apply(
-            {"params": params}, x, time, condition, deterministic=rngs is None, rngs=rngs
-        )
+        output = apply(self.network, params, x, time, condition, dropout_key=dropout_key)
         return jnp.asarray(output)
 
 
@@ -202,7 +184,7 @@ class NetworkScore:
     model: ScoreModel = field(metadata={"static": True})
     condition: PyTree | None = None
 
-    def __call__(self, x: Float[Array, "batch *shape"], t: Time) -> Float[Array, "batch *shape"]:
+    def __call__(self, x: Examples, t: Time) -> Examples:
         """Returns the score at ``(x, t)``, in float32."""
         output = self.model.predict(self.params, x, t, self.condition)
         return self.model.parameterization.to_score(output, x, *self.model.coefficients(t, x))

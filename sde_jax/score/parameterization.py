@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sde_jax.arrays import Array
+from sde_jax.validation import Positive, Spec
 
 
 class Parameterization(Protocol):
@@ -76,7 +77,7 @@ class ScorePrediction:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EDMPrediction:
+class EDMPrediction(Spec):
     """The network predicts the F of Karras et al. 2022 (arXiv:2206.00364, table 1), for any SDE.
 
     In ``y = x / alpha`` and ``r = sigma / alpha``, the sigma of that paper, the denoised data are
@@ -88,16 +89,10 @@ class EDMPrediction:
 
     The rest of the table is set in `ScoreModel`: ``data_deviation`` gives c_in, and `LogNoiseLevel`
     of scale 0.25 gives c_noise.
-
-    Raises:
-      ValueError: unless ``data_deviation`` is positive.
     """
 
-    data_deviation: float = 0.5
+    data_deviation: Positive = 0.5
     """Standard deviation d of the data."""
-
-    def __post_init__(self) -> None:
-        check_deviation(self.data_deviation)
 
     def target(self, x0: Array, noise: Array, alpha: Array, sigma: Array) -> Array:
         d = self.data_deviation
@@ -110,9 +105,3 @@ class EDMPrediction:
     def _size(self, alpha: Array, sigma: Array) -> Array:
         """Returns the standard deviation of x."""
         return ((alpha * self.data_deviation) ** 2 + sigma**2) ** 0.5
-
-
-def check_deviation(data_deviation: float) -> None:
-    """Raises `ValueError` unless ``data_deviation`` is positive."""
-    if not data_deviation > 0:
-        raise ValueError(f"`data_deviation` must be positive: got data_deviation={data_deviation}.")

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from sde_jax.arrays import Array, Float
+from sde_jax.arrays import Array, Examples, Float
 
 
 class Score(Protocol):
@@ -12,6 +12,4 @@ class Score(Protocol):
     A score that holds arrays is a pytree, so that samplers compile once for all its values.
     """
 
-    def __call__(
-        self, x: Float[Array, "batch *shape"], t: Float[Array, "*batch"]
-    ) -> Float[Array, "batch *shape"]: ...
+    def __call__(self, x: Examples, t: Float[Array, "*batch"]) -> Examples: ...

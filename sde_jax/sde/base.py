@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Float
+from sde_jax.validation import Spec
 
 Time = Float[Array, "*batch"]
 """Times in [0, 1], of any shape: 0 is the data, 1 the prior."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinearSDE(abc.ABC):
+class LinearSDE(Spec, abc.ABC):
     """A forward process ``dx = a(t) x dt + g(t) dw`` for t in [0, 1], data at 0, prior at 1.
 
     Its transition from data is Gaussian, ``x_t = alpha(t) x_0 + sigma(t) noise`` (Song et al. 2021,

@@ -6,6 +6,7 @@ sampler's grid.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,9 @@ import jax.numpy as jnp
 from sde_jax.arrays import Array, Float, Int
 from sde_jax.sde.base import LinearSDE, Time
 from sde_jax.sde.transition import Transition
+from sde_jax.validation import Spec, at_least
+
+Levels = Annotated[int, at_least(2)]
 
 # Relative rounding error of (N - 1) * (i / (N - 1)) in float32.
 _ROUNDING = 2e-7
@@ -25,7 +29,7 @@ def snap_to_whole(number: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DDPMChain:
+class DDPMChain(Spec):
     """The chain of Ho et al. 2020, ``x_i = sqrt(1 - b_i) x_{i-1} + sqrt(b_i) noise``.
 
     It discretizes variance-preserving processes, for which ``g^2 = -2 a``, with
@@ -37,15 +41,12 @@ class DDPMChain:
         alpha_i^2 = (1 - b_0) ... (1 - b_i)     sigma_i^2 = 1 - alpha_i^2
 
     Raises:
-      ValueError: if ``levels`` is below 2; when called, if the process does not preserve a unit
-        variance or ``g(1)^2`` is not below ``levels``.
+      ValueError: when called, if the process does not preserve a unit variance or ``g(1)^2`` is not
+        below ``levels``.
     """
 
-    levels: int = 1000
+    levels: Levels = 1000
     """Number of noise levels, N."""
-
-    def __post_init__(self) -> None:
-        check_levels(self.levels)
 
     def __call__(self, sde: LinearSDE, s: Time, t: Time) -> Transition:
         """Returns the transition into the level at ``t``."""
@@ -93,21 +94,18 @@ class DDPMChain:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SMLDChain:
+class SMLDChain(Spec):
     """The chain of Song and Ermon 2019, ``x_i = x_{i-1} + sqrt(s_i^2 - s_{i-1}^2) noise``.
 
     It visits a process without drift at the levels ``s_i = sigma(i / (N - 1))`` (Song et al. 2021,
     arXiv:2011.13456, eq. 8 and app. C). Data below level 0 are taken as noise-free.
 
     Raises:
-      ValueError: if ``levels`` is below 2; when called, if the process has a drift.
+      ValueError: when called, if the process has a drift.
     """
 
-    levels: int = 1000
+    levels: Levels = 1000
     """Number of noise levels, N."""
-
-    def __post_init__(self) -> None:
-        check_levels(self.levels)
 
     def __call__(self, sde: LinearSDE, s: Time, t: Time) -> Transition:
         """Returns the transition into the level at ``t``."""
@@ -120,22 +118,15 @@ class SMLDChain:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EulerChain:
+class EulerChain(Spec):
     """Euler-Maruyama steps of any SDE, of scale ``1 + a(t) / N`` and variance ``g(t)^2 / N``.
 
     As in the published code, the step is ``1 / N`` whatever the sampler's grid. The posterior is
     that of the same step from the marginal at ``max(t - 1 / N, 0)``.
-
-    Raises:
-      ValueError: if ``steps`` is below 1.
     """
 
-    steps: int = 1000
+    steps: Annotated[int, at_least(1)] = 1000
     """Number of steps from data to prior, N."""
-
-    def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"`steps` must be at least 1: got steps={self.steps}.")
 
     def __call__(self, sde: LinearSDE, s: Time, t: Time) -> Transition:
         """Returns the transition of the step that ends at ``t``."""
@@ -148,12 +139,6 @@ class EulerChain:
 
 def _level(t: Time, levels: int) -> Time:
     return jnp.floor(snap_to_whole((levels - 1) * t))
-
-
-def check_levels(levels: int) -> None:
-    """Raises `ValueError` if ``levels`` is below 2."""
-    if levels < 2:
-        raise ValueError(f"`levels` must be at least 2: got levels={levels}.")
 
 
 def _check_no_drift(sde: LinearSDE) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 
 from sde_jax.sde.base import LinearSDE, Time
+from sde_jax.validation import Positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,20 +23,15 @@ class OrnsteinUhlenbeck(LinearSDE):
 
     Warns:
       UserWarning: if alpha(1) > .01, since x_1 then still depends on the data.
-
-    Raises:
-      ValueError: unless ``beta > 0`` and ``s > 0``.
     """
 
-    beta: float = 5.0
-    """Rate of the pull towards 0; positive."""
-    s: float = math.sqrt(10.0)
-    """Diffusion coefficient; positive. sqrt(2 beta) gives a unit stationary variance."""
+    beta: Positive = 5.0
+    """Rate of the pull towards 0."""
+    s: Positive = math.sqrt(10.0)
+    """Diffusion coefficient. sqrt(2 beta) gives a unit stationary variance."""
 
     def __post_init__(self) -> None:
-        for name in ("beta", "s"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"`{name}` must be positive: got {name}={getattr(self, name)}.")
+        super().__post_init__()
         remains = math.exp(-self.beta)
         if remains > 0.01:
             warnings.warn(

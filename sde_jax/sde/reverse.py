@@ -1,12 +1,10 @@
 """Drifts of the reverse-time SDE and of the probability-flow ODE, given a score."""
 
-from sde_jax.arrays import Array, Float, expand_like
+from sde_jax.arrays import Array, Examples, expand_like
 from sde_jax.sde.base import LinearSDE, Time
 
 
-def reverse_drift(
-    sde: LinearSDE, x: Float[Array, "batch *shape"], t: Time, score: Float[Array, "batch *shape"]
-) -> Float[Array, "batch *shape"]:
+def reverse_drift(sde: LinearSDE, x: Examples, t: Time, score: Examples) -> Examples:
     """Returns the drift of the reverse-time SDE, ``a(t) x - g(t)^2 score``.
 
     Anderson 1982; Song et al. eq. 6.
@@ -23,9 +21,7 @@ def reverse_drift(
     return _drift(sde, x, t, score, share=1.0)
 
 
-def probability_flow_drift(
-    sde: LinearSDE, x: Float[Array, "batch *shape"], t: Time, score: Float[Array, "batch *shape"]
-) -> Float[Array, "batch *shape"]:
+def probability_flow_drift(sde: LinearSDE, x: Examples, t: Time, score: Examples) -> Examples:
     """Returns the drift of the probability-flow ODE, ``a(t) x - g(t)^2 score / 2``.
 
     Song et al. eq. 13. The ODE has the marginal densities of the SDE. Arguments are those of

@@ -45,5 +45,4 @@ class ExactTransition:
     """The exact `transition` of every SDE along the sampler's grid."""
 
     def __call__(self, sde: LinearSDE, s: Time, t: Time) -> Transition:
-        """Returns the transition from ``s`` to ``t``."""
         return transition(sde, s, t)

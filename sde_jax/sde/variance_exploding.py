@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 
 from sde_jax.sde.base import LinearSDE, Time
+from sde_jax.validation import require, require_order
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,11 +27,8 @@ class VE(LinearSDE):
     """Noise deviation at t = 1; at least the largest distance between two examples."""
 
     def __post_init__(self) -> None:
-        got = f"got sigma_min={self.sigma_min}, sigma_max={self.sigma_max}"
-        if not self.sigma_min > 0:
-            raise ValueError(f"`sigma_min` must be positive: {got}.")
-        if not self.sigma_max > self.sigma_min:
-            raise ValueError(f"`sigma_max` must exceed `sigma_min`: {got}. Did you swap them?")
+        require(self, "sigma_min sigma_max", self.sigma_min > 0, "be positive")
+        require_order(self, "sigma_min", "sigma_max", larger="sigma_max")
 
     @property
     def _log_ratio(self) -> float:

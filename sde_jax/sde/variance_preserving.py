@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 
 from sde_jax.sde.base import LinearSDE, Time
+from sde_jax.validation import require, require_order
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,11 +19,8 @@ class _LinearBeta(LinearSDE):
     """Noise rate at t = 1; greater than beta_min."""
 
     def __post_init__(self) -> None:
-        got = f"got beta_min={self.beta_min}, beta_max={self.beta_max}"
-        if not self.beta_min > 0:
-            raise ValueError(f"`beta_min` must be positive: {got}.")
-        if not self.beta_max > self.beta_min:
-            raise ValueError(f"`beta_max` must exceed `beta_min`: {got}. Did you swap them?")
+        require(self, "beta_min beta_max", self.beta_min > 0, "be positive")
+        require_order(self, "beta_min", "beta_max", larger="beta_max")
 
     def _beta(self, t: Time) -> Time:
         return self.beta_min + t * (self.beta_max - self.beta_min)
@@ -122,11 +120,7 @@ class CosineVP(LinearSDE):
     """Log signal-to-noise ratio at t = 1."""
 
     def __post_init__(self) -> None:
-        if not self.log_snr_data > self.log_snr_prior:
-            got = f"log_snr_data={self.log_snr_data}, log_snr_prior={self.log_snr_prior}"
-            raise ValueError(
-                f"`log_snr_data` must exceed `log_snr_prior`: got {got}. Did you swap them?"
-            )
+        require_order(self, "log_snr_data", "log_snr_prior", larger="log_snr_data")
 
     @property
     def _first_angle(self) -> float:

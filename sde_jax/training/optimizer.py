@@ -1,34 +1,33 @@
 """Adam with warm-up, clipping by the global norm, and decay of the learning rate."""
 
 import dataclasses
-import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from sde_jax.arrays import Array, PyTree
-from sde_jax.validation import require, require_at_least, require_choices, require_positive
+from sde_jax.validation import FINITE, Positive, Rule, Spec, at_least
+
+_CLIPS = Rule("be positive, or None for no clipping", lambda norm: norm > 0)
+Decay = Annotated[float, Rule("lie in [0, 1)", lambda decay: 0 <= decay < 1)]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Adam:
+class Adam(Spec):
     """Adam (Kingma and Ba 2015) with gradients clipped by their global norm.
 
     The learning rate of step ``n = 0, 1, ...`` is ``learning_rate * d(n) * min((n + warmup_start) /
     warmup_steps, 1)``, where ``d`` is 1, or for "cosine" ``(1 + cos(pi p)) / 2`` with ``p`` from 0
     at the end of the warm-up to 1 at ``total_steps``. Gradients ``g`` of norm ``|g|`` are scaled by
     ``min(clip_norm / (|g| + clip_eps), 1)``.
-
-    Raises:
-      ValueError: if a field is out of range.
     """
 
-    learning_rate: float = 2e-4
+    learning_rate: Annotated[float, FINITE] = 2e-4
     """Step size after the warm-up."""
 
-    warmup_steps: int = 0
+    warmup_steps: Annotated[int, at_least(0)] = 0
     """Steps over which the learning rate rises linearly; 0: none."""
 
     warmup_start: Literal[0, 1] = 1
@@ -37,31 +36,20 @@ class Adam:
     decay: Literal["constant", "cosine"] = "constant"
     """Learning rate after the warm-up: constant, or falling to zero at the last step."""
 
-    clip_norm: float | None = 1.0
+    clip_norm: Annotated[float | None, _CLIPS] = 1.0
     """Largest norm of all gradients as one vector; longer ones are scaled down. None: no limit."""
 
-    clip_eps: float = 0.0
+    clip_eps: Annotated[float, at_least(0)] = 0.0
     """Added to the norm when gradients are clipped: 1e-6 in PyTorch, 0 in JAX."""
 
-    b1: float = 0.9
+    b1: Decay = 0.9
     """Decay of the mean of the gradients."""
 
-    b2: float = 0.999
+    b2: Decay = 0.999
     """Decay of the mean of their squares."""
 
-    adam_eps: float = 1e-8
+    adam_eps: Positive = 1e-8
     """Added to the root of the mean of squares."""
-
-    def __post_init__(self) -> None:
-        require_choices(self)
-        require_positive(self, "adam_eps")
-        finite = 0 < self.learning_rate < math.inf
-        require(self, "learning_rate", finite, "be positive and finite")
-        require_at_least(self, warmup_steps=0, clip_eps=0)
-        clips = self.clip_norm is None or self.clip_norm > 0
-        require(self, "clip_norm", clips, "be positive, or None for no clipping")
-        for field in ("b1", "b2"):
-            require(self, field, 0 <= getattr(self, field) < 1, "lie in [0, 1)")
 
     def schedule(self, total_steps: int) -> optax.Schedule:
         """Returns the learning rate as a function of the number of completed steps."""

@@ -1,55 +1,56 @@
 """The settings of a training run."""
 
 import dataclasses
+from typing import Annotated
 
 from jax.sharding import Mesh
 
 from sde_jax.data import TEST, DataSource
-from sde_jax.validation import require, require_at_least
+from sde_jax.validation import Rule, Spec, at_least, require
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Training:
+class Training(Spec):
     """Length, batch and bookkeeping of a training run.
 
     Raises:
-      ValueError: if a field is out of range.
+      ValueError: if ``keep_best`` is set without evaluations.
     """
 
-    steps: int = 10_000
+    steps: Annotated[int, at_least(1)] = 10_000
     """Total number of updates."""
 
-    batch_size: int = 128
+    batch_size: Annotated[int, at_least(1)] = 128
     """Examples in each update, over all devices."""
 
-    seed: int = 0
+    seed: Annotated[int, Rule("lie between 0 and 2^32 - 1", lambda n: 0 <= n < 2**32)] = 0
     """Seed of initialization, batches, noise and evaluation."""
 
-    log_every: int = 100
+    log_every: Annotated[int, at_least(1)] = 100
     """Updates between lines in the log, each the mean since the previous one."""
 
-    eval_every: int = 1000
+    eval_every: Annotated[int, at_least(0)] = 1000
     """Updates between evaluations of the held-out loss; 0: never."""
 
-    eval_examples: int | None = None
+    eval_examples: Annotated[int | None, at_least(1)] = None
     """Number of held-out examples in each evaluation, the first ones; None: all."""
 
-    sample_every: int = 0
+    sample_every: Annotated[int, at_least(0)] = 0
     """Updates between pictures of a few samples; 0: never."""
 
-    checkpoint_every: int = 1000
+    checkpoint_every: Annotated[int, at_least(1)] = 1000
     """Updates between checkpoints; the last update always has one."""
 
-    keep_checkpoints: int = 2
+    keep_checkpoints: Annotated[int, at_least(1)] = 2
     """Number of newest checkpoints to keep."""
 
     keep_best: bool = False
     """True to save when the held-out loss is the lowest so far, and keep that checkpoint."""
 
-    steps_per_call: int = 0
+    steps_per_call: Annotated[int, at_least(0)] = 0
     """Updates in one dispatch to the device; 0: 1 on CPU, 10 elsewhere."""
 
-    accumulate: int = 1
+    accumulate: Annotated[int, at_least(1)] = 1
     """Number of parts of a batch that the device processes in sequence for one update. More parts
     need less memory and longer compilation. They change dropout but not an example's noise."""
 
@@ -57,10 +58,7 @@ class Training:
     """True if each device holds only a part of parameters, averages and optimizer."""
 
     def __post_init__(self) -> None:
-        require_at_least(self, steps=1, batch_size=1, log_every=1, checkpoint_every=1, accumulate=1)
-        require_at_least(self, keep_checkpoints=1, eval_examples=1)
-        require_at_least(self, eval_every=0, sample_every=0, steps_per_call=0)
-        require(self, "seed", 0 <= self.seed < 2**32, "lie between 0 and 2^32 - 1")
+        super().__post_init__()
         evaluated = self.eval_every > 0 or not self.keep_best
         require(self, "keep_best", evaluated, "be off without evaluations; set `eval_every`")
 
