@@ -2,19 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float, Int, PRNGKeyArray, PyTree
+from sde_jax.arrays import Array, PerExample, PRNGKeyArray, PyTree
 from sde_jax.data.source import Batch, DataSource, DataSpec
 from sde_jax.initialization import initialize
 from sde_jax.nets import ClassifierSpec
-from sde_jax.objectives import CrossEntropy
+from sde_jax.objectives import CrossEntropy, NoisyCrossEntropy
 from sde_jax.randomness import Seeds
 from sde_jax.recipes.trainable import Trainable, check_classes
-from sde_jax.training.learner import Learner, gradient_learner
+from sde_jax.training.learner import Learner
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
 
@@ -39,47 +39,23 @@ class Classifying(Trainable):
             raise ValueError(NO_LABELS)
         check_classes(self.network.classes, source)
 
-
-class LabelledObjective(Protocol):
-    """An objective of labelled examples, such as `sde_jax.objectives.CrossEntropy`."""
-
-    def losses(
+    def learner_of(
         self,
-        params: PyTree,
-        seeds: Seeds,
-        x: Float[Array, "batch *shape"],
-        label: Int[Array, "batch"],
-        /,
-        *,
-        deterministic: bool,
-    ) -> Float[Array, "batch"]:
-        """Returns the loss of each example."""
+        init: Callable[[PRNGKeyArray], PyTree],
+        objective: CrossEntropy | NoisyCrossEntropy,
+    ) -> Learner:
+        """Builds the learner of an objective; its losses raise ValueError without labels."""
 
+        def losses(
+            params: PyTree, seeds: Seeds, batch: Batch, *, deterministic: bool
+        ) -> PerExample:
+            if batch.label is None:
+                raise ValueError(NO_LABELS)
+            return objective.losses(
+                params, seeds, batch.x, batch.label, deterministic=deterministic
+            )
 
-def learner_of_labels(
-    experiment: Classifying,
-    init_params: Callable[[PRNGKeyArray], PyTree],
-    objective: LabelledObjective,
-) -> Learner:
-    """Builds the learner that minimizes an objective of labelled examples.
-
-    Its losses raise ValueError for a batch without labels.
-    """
-
-    def losses(
-        params: PyTree, seeds: Seeds, batch: Batch, *, deterministic: bool
-    ) -> Float[Array, "batch"]:
-        if batch.label is None:
-            raise ValueError(NO_LABELS)
-        return objective.losses(params, seeds, batch.x, batch.label, deterministic=deterministic)
-
-    return gradient_learner(
-        init_params,
-        losses,
-        experiment.optimizer.build(experiment.training.steps),
-        ema_decay=experiment.ema_decay,
-        accumulate=experiment.training.accumulate,
-    )
+        return self.minimizing(init, losses)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,4 +82,4 @@ class Classification(Classifying):
             )
             return outputs.logits
 
-        return learner_of_labels(self, init_params, CrossEntropy(logits=logits))
+        return self.learner_of(init_params, CrossEntropy(logits=logits))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from sde_jax.recipes.sampler_settings import SamplerSettings
+from sde_jax.validation import require, require_at_least
 
 FeatureName = Literal["coordinates", "classifier", "inception"]
 FEATURES: tuple[FeatureName, ...] = get_args(FeatureName)
@@ -49,15 +50,9 @@ class EvaluationSettings:
     """The sampler; None for models with a sampler of their own."""
 
     def __post_init__(self) -> None:
-        if self.count < LEAST:
-            raise ValueError(
-                f"`count` must be at least {LEAST}, which every metric needs: got {self.count}."
-            )
-        for field in ("likelihood_count", "reference_count"):
-            value = getattr(self, field)
-            if value is not None and value < 1:
-                raise ValueError(f"`{field}` must be at least 1: got {value}. None stands for all.")
+        fits = self.count >= LEAST
+        require(self, "count", fits, f"be at least {LEAST}, which every metric needs")
+        require_at_least(self, likelihood_count=1, reference_count=1)
         for field, known in (("metrics", METRICS), ("features", FEATURES)):
-            for name in getattr(self, field):
-                if name not in known:
-                    raise ValueError(f"`{field}` must be some of {', '.join(known)}: got {name}.")
+            fits = {*getattr(self, field)} <= {*known}
+            require(self, field, fits, f"be some of {', '.join(known)}")

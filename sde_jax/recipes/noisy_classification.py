@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sde_jax.arrays import Array, Int, PRNGKeyArray, PyTree
+from sde_jax.arrays import Array, Int, PyTree
 from sde_jax.objectives import NoisyCrossEntropy
-from sde_jax.recipes.classification import Classifying, learner_of_labels
+from sde_jax.recipes.classification import Classifying
 from sde_jax.score import (
     ClassifierModel,
     ClassLogProbability,
@@ -41,11 +41,7 @@ class NoisyClassification(Classifying):
     def learner(self, shape: tuple[int, ...]) -> Learner:
         """Builds the learner for images of ``shape``."""
         model = self.model()
-
-        def init_params(key: PRNGKeyArray) -> PyTree:
-            return model.init(key, shape)
-
-        return learner_of_labels(self, init_params, NoisyCrossEntropy(model=model))
+        return self.learner_of(lambda key: model.init(key, shape), NoisyCrossEntropy(model=model))
 
     def log_probability(self, params: PyTree, label: Int[Array, "*batch"]) -> ClassLogProbability:
         """Returns the guide to ``label``, one class for all examples or one for each."""

@@ -30,6 +30,7 @@ from sde_jax.sampling import (
     UniformGrid,
     check_eta,
 )
+from sde_jax.validation import require, require_choices
 
 SamplerName = Literal[
     "em",
@@ -180,18 +181,12 @@ class SamplerSettings:
     """Noise that is added and removed, S_churn of Karras et al. 2022 (heun only)."""
 
     def __post_init__(self) -> None:
-        for field, known in (("sampler", SAMPLERS), ("grid", GRIDS)):
-            if getattr(self, field) not in known:
-                raise ValueError(
-                    f"`{field}` must be one of {', '.join(known)}: got {getattr(self, field)}."
-                )
+        require_choices(self)
         for field in ("steps", "snr", "tolerance"):
-            value = getattr(self, field)
-            if not 0 < value < math.inf:
-                raise ValueError(f"`{field}` must be positive and finite: got {field}={value}.")
+            finite = 0 < getattr(self, field) < math.inf
+            require(self, field, finite, "be positive and finite")
         check_eta(self.eta)
-        if not 0 <= self.churn < math.inf:
-            raise ValueError(f"`churn` must be finite and not negative: got churn={self.churn}.")
+        require(self, "churn", 0 <= self.churn < math.inf, "be finite and not negative")
 
     def build(self, frames: int = 0) -> Sampler:
         """Returns the sampler, which keeps ``frames`` states on the way.

@@ -13,6 +13,7 @@ from sde_jax.recipes.generative import Generative
 from sde_jax.recipes.interfaces import Density
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
+from sde_jax.validation import require_at_least
 
 OutputName = Literal["gaussian", "bernoulli"]
 
@@ -25,10 +26,7 @@ class BoundSettings:
     """Number of latents for each example. More of them tighten the bound."""
 
     def __post_init__(self) -> None:
-        if self.importance_samples < 1:
-            raise ValueError(
-                f"`importance_samples` must be at least 1: got {self.importance_samples}."
-            )
+        require_at_least(self, importance_samples=1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,7 +56,7 @@ class TrainedRun(Generic[Kind_co]):
     @property
     def score(self: "ScoreRun") -> NetworkScore:
         """The score of the averaged parameters."""
-        return NetworkScore(self.params, self.experiment.model())
+        return self.experiment.score(self.params)
 
     @property
     def step(self) -> int:
