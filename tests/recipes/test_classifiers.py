@@ -14,7 +14,7 @@ from sde_jax.arrays import strided_parts
 from sde_jax.data import ArraySource, Batch, DataSpec, ImageScaling
 from sde_jax.nets.classifier import ClassifierSpec
 from sde_jax.randomness import example_seeds
-from sde_jax.recipes import classification
+from sde_jax.recipes import trainable
 from sde_jax.recipes.classification import Classification
 from sde_jax.runs.trained_run import open_run_of
 from sde_jax.training.devices import data_mesh
@@ -64,9 +64,7 @@ def test_it_is_shown_images_of_exact_levels(key):
 
 def test_a_part_of_a_batch_has_the_losses_that_it_has_in_the_whole(key, monkeypatch):
     learners = []
-    monkeypatch.setattr(
-        classification, "gradient_learner", lambda *given, **_: learners.append(given)
-    )
+    monkeypatch.setattr(trainable, "gradient_learner", lambda *given, **_: learners.append(given))
     dots().learner((4, 4, 1))
     ((init_params, losses, _),) = learners
     batch, params = next(dots().data.load().batches(key, "train", 24)), jax.jit(init_params)(key)
