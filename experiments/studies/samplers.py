@@ -27,9 +27,9 @@ from sde_jax.evaluation import (
 from sde_jax.figures import save_figure
 from sde_jax.metrics import FittedGaussian, frechet_distance, mean_estimate
 from sde_jax.recipes import SAMPLERS, SamplerSettings, to_config
-from sde_jax.runs import ScoreRun, batch_drawer, concatenate, example_keys, is_valid, open_run
+from sde_jax.runs import ScoreRun, concatenate, example_keys, is_valid, open_run
 from sde_jax.sampling import Samples
-from sde_jax.training import data_mesh
+from sde_jax.training import compiled_on_each_device, data_mesh
 
 Point = Mapping[str, Any]
 
@@ -123,7 +123,8 @@ class Samplers(Study):
 
     def _draw(self, run: ScoreRun, settings: SamplerSettings) -> tuple[Samples, float]:
         """Returns samples, and the seconds of one sample in a compiled batch."""
-        draw, count = batch_drawer(run.sample_fn(settings), data_mesh()), self.least
+        draw = compiled_on_each_device(run.sample_fn(settings), data_mesh())
+        count = self.least
         parts: list[Samples] = []
         seconds: list[float] = []
         while len(parts) * BATCH_SIZE < count or len(parts) < 2:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from sde_jax import figures
@@ -54,7 +55,7 @@ def execute(run: ScoreRun, options: EditOptions) -> dict[str, Any]:
         prepared.params,
         count=prepared.rows * prepared.draws,
         batch_size=options.batch_size,
-        seed=options.seed,
+        key=jax.random.key(options.seed),
     )
     seconds = time.perf_counter() - started
     answers = samples.x.reshape(prepared.rows, -1, *run.layout.shape)

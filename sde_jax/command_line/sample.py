@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
@@ -87,7 +88,7 @@ def execute(run: GenerativeRun, options: Sample) -> dict[str, Any]:
         run.params,
         count=options.count,
         batch_size=options.batch_size,
-        seed=options.seed,
+        key=jax.random.key(options.seed),
     )
     seconds = time.perf_counter() - started
     pictures = write(run, settings, samples, out) if is_first() else []

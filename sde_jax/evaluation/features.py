@@ -19,7 +19,7 @@ from sde_jax.metrics import InceptionFeatures, InceptionPreprocessing
 from sde_jax.recipes.classification import Classification
 from sde_jax.runs.generation import whole_batches
 from sde_jax.runs.trained_run import TrainedRun, open_run_of
-from sde_jax.training import data_mesh, is_first, on_each_device, replicated, shard_batch
+from sde_jax.training import compiled_on_each_device, data_mesh, is_first, shard_batch
 
 PRECISION = "highest"
 """Precision of the classifier's products."""
@@ -112,7 +112,7 @@ def extractor(network: FeatureNetwork, mesh: Mesh, batch_size: int) -> Callable[
     The outputs are numpy arrays with one row for each example.
     """
     size = whole_batches(batch_size, batch_size, mesh)
-    compiled = jax.jit(on_each_device(network.extract, mesh), out_shardings=replicated(mesh))
+    compiled = compiled_on_each_device(network.extract, mesh)
 
     def extract(data: Data) -> Extracted:
         outputs = compiled(network.params, shard_batch(data, mesh, size))

@@ -1,7 +1,6 @@
 """Likelihoods of a split, and their summary."""
 
 import csv
-import functools
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -18,18 +17,9 @@ from sde_jax.data.source import DataSource
 from sde_jax.likelihood import LogLikelihoods, bits_per_dimension
 from sde_jax.metrics import mean_estimate
 from sde_jax.recipes.interfaces import Density, Measured
-from sde_jax.runs.generation import PROGRAMS, example_keys, whole_batches
-from sde_jax.training.devices import on_each_device, replicated, shard_batch
+from sde_jax.runs.generation import example_keys, whole_batches
+from sde_jax.training.devices import compiled_on_each_device, shard_batch
 from sde_jax.training.processes import is_first
-
-
-@functools.lru_cache(PROGRAMS)
-def batch_measurer(density: Density, mesh: Mesh) -> Density:
-    """Compiles ``density`` to run on every device with an equal share of the batch.
-
-    The last functions stay compiled, for callers that use one again.
-    """
-    return jax.jit(on_each_device(density, mesh), out_shardings=replicated(mesh))
 
 
 def measure(
@@ -53,7 +43,7 @@ def measure(
     total = min(source.sizes[split], count or source.sizes[split])
     batch_size = whole_batches(batch_size, total, mesh)
 
-    compiled = batch_measurer(density, mesh)
+    compiled = compiled_on_each_device(density, mesh)
     shown = {"unit": " examples", "desc": "likelihood", "disable": not is_first()}
     first = 0
     with tqdm(total=total, initial=min(start, total), **shown) as progress:

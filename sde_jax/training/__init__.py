@@ -9,6 +9,7 @@ from sde_jax.training.compiled import update_options as update_options
 from sde_jax.training.devices import (
     AXIS as AXIS,
     batch_sharding as batch_sharding,
+    compiled_on_each_device as compiled_on_each_device,
     data_mesh as data_mesh,
     on_each_device as on_each_device,
     pad_batch as pad_batch,

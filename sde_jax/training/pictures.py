@@ -1,7 +1,7 @@
 """Pictures of samples that are drawn during training."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import jax
 
@@ -10,12 +10,8 @@ from sde_jax.training.learner import TrainState
 from sde_jax.training.metrics_log import MetricsLog
 from sde_jax.training.run_directory import RunDirectory
 
-
-class Draw(Protocol):
-    """Draws a picture of samples of a state without changing it."""
-
-    def __call__(self, state: TrainState, path: Path) -> None:
-        """Draws into the PNG file ``path``. Every process calls this; the first one writes."""
+Draw = Callable[[TrainState, Path], None]
+"""Draws samples of a state into a PNG file. Every process calls it; the first one writes."""
 
 
 def draw_picture(

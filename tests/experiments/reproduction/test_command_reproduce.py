@@ -75,7 +75,7 @@ def test_what_is_there_is_neither_trained_nor_measured_again(folder, monkeypatch
     monkeypatch.setattr("experiments.reproduction.training.train_experiment", again)
     monkeypatch.setattr(NearestImages, "measure", again)
     monkeypatch.setattr(Accuracy, "measure", again)
-    monkeypatch.setattr("sde_jax.runs.generation.batch_drawer", lambda *_: again)
+    monkeypatch.setattr("sde_jax.runs.generation.compiled_on_each_device", lambda *_: again)
     reproduce("digits_nearest", *arguments(folder))
     assert json.loads((folder / "out" / "results" / "digits_nearest.json").read_text()) == before
 
