@@ -17,6 +17,7 @@ from sde_jax.data import TEST, DataSpec
 from sde_jax.evaluation import markdown_table
 from sde_jax.score import GaussianMixture
 from sde_jax.sde import VE, VP, CosineVP, LinearSDE, OrnsteinUhlenbeck, SubVP
+from sde_jax.validation import require_at_least
 
 Image = Float[Array, "height width channels"]
 
@@ -55,8 +56,7 @@ class Forward(Study):
     """Frames of the animation, at equal steps of t from 0 to 1; at least 2."""
 
     def __post_init__(self) -> None:
-        if self.frames < 2:
-            raise ValueError(f"`frames` must be at least 2: got frames={self.frames}.")
+        require_at_least(self, frames=2)
 
     def measure(self, runs: Path, pictures: Path) -> dict[str, Any]:
         """Draws ``forward.png`` and ``forward.gif``.

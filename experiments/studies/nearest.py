@@ -42,11 +42,6 @@ class NearestImages(Study):
     count: int = 2000
     """Largest number of samples, and of held-out images."""
 
-    @property
-    def trained(self) -> tuple[str, ...]:
-        """Returns the classifier and the run."""
-        return (self.classifier, self.run)
-
     def measure(self, runs: Path, pictures: Path) -> dict[str, Any]:
         """Returns median distances to the nearest training image, and the evaluation's findings."""
         mesh, network = data_mesh(), classifier(runs / self.classifier)

@@ -62,11 +62,6 @@ class Samplers(Study):
     most: int
     """Largest number of samples of a setting."""
 
-    @property
-    def trained(self) -> tuple[str, ...]:
-        """Returns the classifier and the run."""
-        return (self.classifier, self.run)
-
     def measure(self, runs: Path, pictures: Path) -> dict[str, Any]:
         """Returns evaluations, seconds per image and distance of every setting.
 

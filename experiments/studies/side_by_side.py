@@ -38,11 +38,6 @@ class SideBySide(Study):
     count: int
     """Number of samples by each sampler."""
 
-    @property
-    def trained(self) -> tuple[str, ...]:
-        """Returns the runs."""
-        return tuple(run for _, run in self.runs)
-
     def measure(self, runs: Path, pictures: Path) -> dict[str, Any]:
         """Returns distance, evaluations and seconds of each sampler on each run."""
         rows = []

@@ -17,8 +17,13 @@ class Study(abc.ABC):
 
     @property
     def trained(self) -> tuple[str, ...]:
-        """Names of the experiments whose runs it measures, which are trained first."""
-        return ()
+        """Names of the experiments whose runs it measures, which are trained first.
+
+        They are those of its fields ``classifier`` and ``run``, and of ``runs``, which are pairs of
+        a title and a name.
+        """
+        names = (getattr(self, field, None) for field in ("classifier", "run"))
+        return (*filter(None, names), *(name for _, name in getattr(self, "runs", ())))
 
     @abc.abstractmethod
     def measure(self, runs: Path, pictures: Path) -> dict[str, Any]:
@@ -46,11 +51,6 @@ class Report(Study):
 
     run: str
     """Name of the experiment."""
-
-    @property
-    def trained(self) -> tuple[str, ...]:
-        """Returns the run."""
-        return (self.run,)
 
     def table(self, results: Results) -> Iterator[str]:
         """Yields a row for each group of numbers."""

@@ -12,7 +12,7 @@ from sde_jax.arguments import UsageError, check_counts, check_seed, option
 from sde_jax.command_line.opening import open_first
 from sde_jax.command_line.parsing import parse
 from sde_jax.evaluation.evaluation import RECORD, REPORT, evaluate
-from sde_jax.evaluation.task import BATCH_SIZE, SEED, Task
+from sde_jax.evaluation.task import Task
 from sde_jax.evaluation.wording import with_error
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.score import LikelihoodSettings
@@ -33,9 +33,9 @@ class Evaluate:
     statistics: Annotated[Path | None, option("FILE", "they are computed, and cached")] = None
     """Statistics of the training data, as `data statistics` writes them or as published; for one
     feature network."""
-    batch_size: int = BATCH_SIZE
+    batch_size: int = Task.batch_size
     """Examples drawn or measured at once; results do not depend on it, up to rounding."""
-    seed: int = SEED
+    seed: int = Task.seed
     """Sample j is a function of the seed and j. Also seeds dequantization and probes."""
 
     def __post_init__(self) -> None:

@@ -23,8 +23,6 @@ from sde_jax.runs.measurement import measure
 from sde_jax.runs.trained_run import GenerativeRun
 from sde_jax.training import checksum
 
-SEED, BATCH_SIZE = 0, 256
-
 
 @dataclass(frozen=True, kw_only=True)
 class Drawn:
@@ -45,9 +43,9 @@ class Task:
     run: GenerativeRun
     settings: EvaluationSettings
     likelihood: Any
-    seed: int
-    batch_size: int
     mesh: Mesh
+    seed: int = 0
+    batch_size: int = 256
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -140,11 +138,7 @@ class Task:
 
 def usual_task(run: GenerativeRun, mesh: Mesh) -> Task:
     """Returns the task of `evaluate RUN` without options."""
+    experiment = run.experiment
     return Task(
-        run=run,
-        settings=run.experiment.evaluation,
-        likelihood=run.experiment.likelihood,
-        seed=SEED,
-        batch_size=BATCH_SIZE,
-        mesh=mesh,
+        run=run, settings=experiment.evaluation, likelihood=experiment.likelihood, mesh=mesh
     )

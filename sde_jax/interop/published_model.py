@@ -22,6 +22,7 @@ from sde_jax.score import (
     TimeCondition,
 )
 from sde_jax.sde import VE, VP, DDPMChain, LinearSDE, SubVP
+from sde_jax.validation import require, require_positive
 
 PUBLISHED_NAMES = {
     "channels": "nf",
@@ -180,21 +181,16 @@ class PublishedModel:
     def __post_init__(self) -> None:
         for field, hint in typing.get_type_hints(type(self)).items():
             object.__setattr__(self, field, typed(field, getattr(self, field), hint))
-        for field in POSITIVE:
-            self._require(getattr(self, field) > 0, field, "be positive")
+        require_positive(self, *POSITIVE)
         for field in NOT_NEGATIVE:
-            self._require(getattr(self, field) >= 0, field, "not be negative")
+            require(self, field, getattr(self, field) >= 0, "not be negative")
         for field in BELOW_ONE:
-            self._require(0 <= getattr(self, field) < 1, field, "be in [0, 1)")
+            require(self, field, 0 <= getattr(self, field) < 1, "be in [0, 1)")
         factor = 2 ** (len(self.ch_mult) - 1)
         rule = f"be divisible by {factor}: `ch_mult` has {len(self.ch_mult)} levels"
-        self._require(self.image_size % factor == 0, "image_size", rule)
+        require(self, "image_size", self.image_size % factor == 0, rule)
         self._check_continuous()
         _ = self.score_model
-
-    def _require(self, holds: bool, field: str, rule: str) -> None:
-        if not holds:
-            raise ValueError(f"`{field}` must {rule}: got {field}={getattr(self, field)!r}")
 
     def _check_continuous(self) -> None:
         """Raises ValueError for discrete training where only continuous training is defined."""
@@ -204,7 +200,7 @@ class PublishedModel:
             "`likelihood_weighting` is on": self.likelihood_weighting,
         }
         for reason, holds in reasons.items():
-            self._require(self.continuous or not holds, "continuous", f"be true if {reason}")
+            require(self, "continuous", self.continuous or not holds, f"be true if {reason}")
 
     @property
     def _fourier(self) -> bool:
