@@ -13,7 +13,6 @@ from sde_jax import figures
 from sde_jax.arrays import Array
 from sde_jax.atomic import whole_file
 from sde_jax.command_line.output import output_file
-from sde_jax.command_line.parsing import parse
 from sde_jax.editing.images import image_scaling
 from sde_jax.editing.labels import of_classes
 from sde_jax.editing.options import EditOptions
@@ -29,9 +28,8 @@ SHOWN = 12
 """Rows and columns of answers in the picture."""
 
 
-def main(args: list[str]) -> dict[str, Any]:
+def main(options: EditOptions) -> dict[str, Any]:
     """Runs the command and returns its results."""
-    options = parse(EditOptions, args, "sde-jax edit")
     join_processes()
     return execute(open_run(options.run, data_mesh()), options)
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import jax
 import tyro
 
-from sde_jax.arguments import UsageError, check_counts, check_seed, option
+from sde_jax.arguments import RunPath, UsageError, check_counts, check_seed, option
 from sde_jax.command_line.opening import open_first
 from sde_jax.command_line.parsing import parse
 from sde_jax.evaluation.evaluation import RECORD, REPORT, evaluate
@@ -26,8 +26,7 @@ class Evaluate:
     """Draws samples of a trained run, measures them and the likelihood of held-out data, and writes
     evaluation.json and report.html into RUN/evaluations. A killed evaluation resumes."""
 
-    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """The run directory."""
+    run: RunPath
     settings: Annotated[EvaluationSettings, tyro.conf.arg(name="")] = EvaluationSettings()
     likelihood: Any = LikelihoodSettings()
     statistics: Annotated[Path | None, option("FILE", "they are computed, and cached")] = None

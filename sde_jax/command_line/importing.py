@@ -13,7 +13,6 @@ import tyro
 from sde_jax.arguments import UsageError
 from sde_jax.arrays import Array, PyTree
 from sde_jax.command_line.output import listed
-from sde_jax.command_line.parsing import parse
 from sde_jax.interop.checkpoint import AdamMoments, PublishedState
 from sde_jax.interop.errors import CheckpointFileError
 from sde_jax.interop.score_sde import read_checkpoint
@@ -39,9 +38,8 @@ class Import:
     """The run directory, which `sample`, `likelihood` and `train --resume` then take."""
 
 
-def main(args: list[str]) -> dict[str, Any]:
+def main(options: Import) -> dict[str, Any]:
     """Runs the command and returns its results."""
-    options = parse(Import, args, "sde-jax import")
     name, model = find_model(options.model)
     named = of_model(name, model)
     RunDirectory.check_free(options.workdir)

@@ -10,7 +10,6 @@ import tyro
 
 from sde_jax.arguments import UsageError, check_counts
 from sde_jax.command_line.output import writable
-from sde_jax.command_line.parsing import parse
 from sde_jax.evaluation.features import classifier, features_of
 from sde_jax.evaluation.labelled_folder import LISTING, check_folder, write_labelled
 from sde_jax.training.devices import data_mesh
@@ -34,9 +33,8 @@ class Label:
         check_counts(batch_size=self.batch_size)
 
 
-def main(args: list[str]) -> dict[str, Any]:
+def main(options: Label) -> dict[str, Any]:
     """Runs the command and returns its results."""
-    options = parse(Label, args, "sde-jax label")
     samples = read_samples(options.samples)
     check_folder(options.folder, samples.shape[1:])
     finite = np.isfinite(samples).reshape(len(samples), -1).all(axis=1)

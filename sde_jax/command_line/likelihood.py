@@ -10,7 +10,7 @@ from typing import Annotated, Any, cast
 import jax
 import tyro
 
-from sde_jax.arguments import UsageError, check_counts, check_seed, option
+from sde_jax.arguments import RunPath, UsageError, check_counts, check_seed, option
 from sde_jax.atomic import write_whole
 from sde_jax.command_line.opening import open_first
 from sde_jax.command_line.output import checked_output
@@ -36,8 +36,7 @@ class Likelihoods:
     """Measures the likelihood of data under a trained run, a score model's by its probability
     flow."""
 
-    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """The run directory."""
+    run: RunPath
     split: str = TEST
     """The split to measure: test or train."""
     count: Annotated[int | None, option("INT", "all")] = None

@@ -12,7 +12,7 @@ import numpy as np
 import tyro
 
 from sde_jax import figures
-from sde_jax.arguments import Switch, UsageError, check_counts, check_seed, option
+from sde_jax.arguments import RunPath, Switch, UsageError, check_counts, check_seed, option
 from sde_jax.arrays import Array
 from sde_jax.atomic import whole_file
 from sde_jax.command_line.opening import open_first
@@ -38,8 +38,7 @@ SHOWN = 256
 class Sample:
     """Draws samples from a trained run, into an .npz file and a .png picture beside it."""
 
-    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """The run directory."""
+    run: RunPath
     settings: Annotated[SamplerSettings | None, tyro.conf.arg(name="")] = SamplerSettings()
     count: int = 64
     """Samples to draw."""

@@ -12,7 +12,6 @@ import tyro
 from sde_jax.arguments import Switch, UsageError, option
 from sde_jax.atomic import write_whole
 from sde_jax.command_line.output import listed, writable
-from sde_jax.command_line.parsing import parse
 from sde_jax.interop.errors import CheckpointFileError
 from sde_jax.interop.inception import (
     PUBLISHED_SHA256,
@@ -36,9 +35,8 @@ class Weights:
     """Fetch that file from where pytorch-fid publishes it."""
 
 
-def main(args: list[str]) -> dict[str, Any]:
+def main(options: Weights) -> dict[str, Any]:
     """Runs the command and returns its results."""
-    options = parse(Weights, args, "sde-jax weights")
     if (options.file is None) == (not options.download):
         raise UsageError("weights takes either --from FILE or --download.")
     if options.file is not None:

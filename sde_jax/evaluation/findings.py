@@ -18,7 +18,7 @@ from sde_jax.metrics import (
 )
 from sde_jax.recipes.evaluation_settings import MetricName
 from sde_jax.recipes.interfaces import Measured
-from sde_jax.runs.measurement import summarize
+from sde_jax.runs.measurement import plain, summarize
 
 Subject = Literal["run", "held-out data"]
 """The samples of a run, or held-out data, which are measured in the same way."""
@@ -143,11 +143,3 @@ def of_likelihoods(metric: str, measured: Measured, dimensions: int) -> Finding:
         counts=(summary.pop("count"),),
         details=summary,
     )
-
-
-def plain(value: Any) -> Any:
-    """Converts a value for JSON: numpy scalars to Python numbers, and NaN to None."""
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    value = getattr(value, "item", lambda: value)()
-    return None if isinstance(value, float) and not math.isfinite(value) else value

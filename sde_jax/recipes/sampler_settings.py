@@ -219,4 +219,7 @@ class SamplerSettings:
         for field in dataclasses.fields(self):
             changed = getattr(self, field.name) != getattr(default, field.name)
             if changed and field.name not in ("sampler", *SAMPLERS[self.sampler].options):
-                raise ValueError(f"`{field.name}` does not apply to the sampler {self.sampler}.")
+                raise ValueError(
+                    f"`{field.name}` does not apply to the sampler {self.sampler}: its options are "
+                    f"{', '.join(self.options()) or 'none'}."
+                )

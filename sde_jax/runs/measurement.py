@@ -91,10 +91,10 @@ def summarize(measured: Measured, dimensions: int) -> dict[str, Any]:
     probe_stderr = math.sqrt((error**2).sum()) / len(bits) if len(bits) else math.nan
     mean, stderr, _ = mean_estimate(bits) if len(bits) else (math.nan, math.nan, ())
     return {
-        "bits_per_dim": _number(mean),
-        "stderr": _number(stderr),
-        "probe_stderr": _number(probe_stderr),
-        "nfe": _number(measured.nfe.mean()),
+        "bits_per_dim": plain(mean),
+        "stderr": plain(stderr),
+        "probe_stderr": plain(probe_stderr),
+        "nfe": plain(measured.nfe.mean()),
         "nfe_max": int(measured.nfe.max()),
         "count": len(measured.nats),
         "dimensions": dimensions,
@@ -113,6 +113,9 @@ def write_table(measured: Measured, path: Path) -> None:
         )
 
 
-def _number(value: float) -> float | None:
-    """Returns None for NaN, which JSON lacks."""
-    return float(value) if math.isfinite(value) else None
+def plain(value: Any) -> Any:
+    """Converts a value for JSON: numpy scalars to Python numbers, and NaN to None."""
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    value = getattr(value, "item", lambda: value)()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
