@@ -72,17 +72,12 @@ def train_state(experiment: ScoreExperiment, published: PublishedState) -> Train
 def with_moments(opt_state: PyTree, moments: AdamMoments) -> PyTree:
     """Returns the optimizer's state with the given moments."""
     count, mean, mean_square = jax.tree.map(jnp.asarray, moments)
-    count = count.astype(jnp.int32)
 
     def counted(path: tuple[Any, ...], leaf: Array) -> Array:
-        return count if getattr(path[-1], "name", None) == "count" else leaf
-
-    def is_adam(node: Any) -> bool:
-        return isinstance(node, optax.ScaleByAdamState)
+        return count.astype(leaf.dtype) if getattr(path[-1], "name", None) == "count" else leaf
 
     opt_state = jax.tree_util.tree_map_with_path(counted, opt_state)
-    adam = optax.ScaleByAdamState(count, mean, mean_square)
-    return jax.tree.map(lambda node: adam if is_adam(node) else node, opt_state, is_leaf=is_adam)
+    return optax.tree.set(opt_state, mu=mean, nu=mean_square)
 
 
 def write_run(workdir: Path, named: Named[ScoreExperiment], state: TrainState) -> None:

@@ -5,7 +5,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, Self
 
 from sde_jax.ode import AdaptiveSolver
 from sde_jax.sampling import (
@@ -31,25 +31,6 @@ from sde_jax.sampling import (
     check_eta,
 )
 from sde_jax.validation import require, require_choices
-
-SamplerName = Literal[
-    "em",
-    "reverse-diffusion",
-    "ancestral",
-    "pc",
-    "ode",
-    "published",
-    "ddim",
-    "heun",
-    "dpm++2m",
-    "dpm++3m",
-    "unipc",
-    "sde-dpm++2m",
-    "shark",
-    "sra1",
-    "gotta-go-fast",
-]
-"""Names of the samplers in `SAMPLERS`."""
 
 GridName = Literal["uniform", "log-snr", "karras"]
 
@@ -79,7 +60,7 @@ class SamplerEntry(NamedTuple):
         return inspect.signature(self.factory).parameters
 
 
-SAMPLERS: Mapping[SamplerName, SamplerEntry] = {
+SAMPLERS: Mapping[str, SamplerEntry] = {
     "em": SamplerEntry("Euler-Maruyama", lambda *, steps: stepping(steps, EulerMaruyama())),
     "reverse-diffusion": SamplerEntry(
         "reverse diffusion", lambda *, steps: stepping(steps, ReverseDiffusion())
@@ -117,6 +98,11 @@ SAMPLERS: Mapping[SamplerName, SamplerEntry] = {
     ),
 }
 """Every sampler that settings and commands can name."""
+
+if TYPE_CHECKING:
+    SamplerName = str
+else:
+    SamplerName = Literal[tuple(SAMPLERS)]
 
 
 def stepping(

@@ -17,7 +17,7 @@ from sde_jax.data import TRAIN, DataSource
 from sde_jax.data.source import Batch
 from sde_jax.reporting import report
 from sde_jax.training.checkpoint import Checkpoints
-from sde_jax.training.compiled import Dispatched, HeldOut, Updates
+from sde_jax.training.compiled import Dispatched, Updates, held_out_loss
 from sde_jax.training.devices import batch_sharding, data_mesh
 from sde_jax.training.errors import NonFiniteError
 from sde_jax.training.fingerprint import all_finite
@@ -118,7 +118,7 @@ def train(
             loop = Loop(
                 training=training,
                 updates=Updates(learner, mesh, keys.update, state, steps),
-                held_out=HeldOut(learner, source, mesh, keys.evaluation, training),
+                held_out=held_out_loss(learner, source, mesh, keys.evaluation, training),
                 batches=batches,
                 done=done,
                 checkpoints=checkpoints,
@@ -148,7 +148,7 @@ class Loop:
 
     training: Training
     updates: Updates
-    held_out: HeldOut
+    held_out: Callable[[TrainState], float]
     batches: Iterator[Batch]
     done: Progress
     checkpoints: Checkpoints
