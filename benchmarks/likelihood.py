@@ -32,7 +32,6 @@ from sde_jax.recipes import Density, LikelihoodSettings
 from sde_jax.runs import ScoreRun, fixed_steps, open_run
 from sde_jax.score import MixtureScore, Score
 from sde_jax.sde import LinearSDE, probability_flow_drift
-from sde_jax.training import data_mesh
 
 SDE, T_MIN = digits_vp().sde, Likelihood().t_min
 TOLERANCES = tuple(10 ** (-k / 4) for k in range(10, 21))
@@ -168,7 +167,7 @@ def rows(options: BenchmarkOptions) -> Iterator[Row]:
     run = None if options.runs is None else options.runs / "digits_vp"
     name = f"{count} digits, trained"
     if run is not None and run.is_dir():
-        trained = open_run(run, data_mesh())
+        trained = open_run(run)
         yield from compare(Images(name, trained.score, x, "bosh3"), repeats, trained)
     else:
         remedy = "no --runs with digits_vp; sde-jax train digits_vp"

@@ -12,7 +12,7 @@ from experiments.studies.reports import report_of
 from sde_jax.evaluation import evaluate, usual_task
 from sde_jax.recipes import Generative, Named, Trainable
 from sde_jax.runs import find, open_generative, train_experiment, training_seconds
-from sde_jax.training import NotARunError, RunDirectory, RunError, data_mesh, normal, saved_steps
+from sde_jax.training import NotARunError, RunDirectory, RunError, normal, saved_steps
 
 
 def reproduce_experiment(name: str, paths: Paths) -> Result:
@@ -30,7 +30,7 @@ def reproduce_experiment(name: str, paths: Paths) -> Result:
             raise RunError(f"{name} stopped at step {trained.step}: the same command continues it")
     results: dict[str, Any] = {"step": named.experiment.training.steps}
     if isinstance(named.experiment, Generative):
-        record = evaluate(usual_task(open_generative(path, data_mesh()), data_mesh()))
+        record = evaluate(usual_task(open_generative(path)))
         fields = ("weights", "samples", "sampling", "findings")
         results |= {field: record[field] for field in fields}
     first = json.loads((path / "versions.json").read_text())[0]

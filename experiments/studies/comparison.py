@@ -20,7 +20,6 @@ from sde_jax.evaluation import (
     with_error,
 )
 from sde_jax.runs import open_generative, training_seconds
-from sde_jax.training import data_mesh
 
 METRICS = (
     *("mean_max_logit", "label_distance", "frechet_distance", "precision", "recall"),
@@ -52,10 +51,10 @@ class Comparison(Study):
         found: dict[str, Any] = {}
         rows: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         for title, name in self.runs:
-            run, record = open_generative(runs / name, data_mesh()), newest(runs / name)
+            run, record = open_generative(runs / name), newest(runs / name)
             found.setdefault(REAL, {"findings": findings(record, of=REAL)})
             drawn = kept_samples(run)
-            logits = features_of(network, drawn.data, data_mesh()).logits
+            logits = features_of(network, drawn.data).logits
             assert logits is not None, "a classifier has logits"
             rows[title] = drawn.data[:SHOWN], best_of_each(drawn.data, np.asarray(logits))
             found[title] = {

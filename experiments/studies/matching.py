@@ -26,7 +26,7 @@ from sde_jax.evaluation import WORDING, markdown_table, newest, plain, with_erro
 from sde_jax.metrics import Estimate
 from sde_jax.objectives import TimeSampler
 from sde_jax.runs import ScoreRun, open_run, training_seconds
-from sde_jax.training import data_mesh, update_options
+from sde_jax.training import update_options
 from sde_jax.validation import require, require_at_least
 
 SHOWN_METRICS = ("frechet_distance", "precision", "recall", "mean_max_logit", "bits_per_dim")
@@ -59,7 +59,7 @@ class MatchingComparison(Study):
 
     def measure(self, runs: Path, pictures: Path) -> dict[str, Any]:
         """Returns quality and costs of each run; draws ``samples.png`` and ``gradients.png``."""
-        opened = {title: open_run(runs / name, data_mesh()) for title, name in self.runs}
+        opened = {title: open_run(runs / name) for title, name in self.runs}
         first = next(iter(opened.values()))
         found = {title: quality(runs / name) for title, name in self.runs}
         noise, steps = self._gradient_noise(opened), timed_in_turn(opened, self.rounds)

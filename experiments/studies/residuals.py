@@ -19,7 +19,6 @@ from sde_jax.randomness import unit_noise
 from sde_jax.recipes import DenoiserPrior, Draw
 from sde_jax.runs import TrainedRun, draw_all, open_run_of
 from sde_jax.sampling import BlindAscent, Samples
-from sde_jax.training import data_mesh
 
 COUNT = 512
 SHOWN = 36
@@ -43,7 +42,7 @@ class Residuals(Report):
 
     def measure(self, runs: Path, pictures: Path) -> dict[str, Any]:
         """Returns the distances and draws ``residuals.png``."""
-        run = open_run_of(DenoiserPrior, runs / self.run, data_mesh())
+        run = open_run_of(DenoiserPrior, runs / self.run)
         uses: dict[str, Draw] = {
             "subtracted": repeated(run, subtract, SUBTRACTIONS),
             "unscaled": repeated(run, unscaled, UNSCALED_STEPS),
@@ -60,7 +59,7 @@ class Residuals(Report):
             {name: data[:SHOWN] for name, data in drawn.items()}, pictures / "residuals.png"
         )
         network = coordinates(run.layout.shape)
-        known = compute_reference(network, run.experiment.data, TRAIN, mesh=data_mesh())
+        known = compute_reference(network, run.experiment.data, TRAIN)
 
         def distance(data: np.ndarray) -> dict[str, float]:
             found = kernel_distance(data.reshape(COUNT, -1), np.asarray(known.features))

@@ -16,7 +16,6 @@ from sde_jax.evaluation import markdown_table, read_examples, with_error
 from sde_jax.metrics import kernel_distance, mean_estimate
 from sde_jax.recipes import SAMPLERS, SamplerName
 from sde_jax.runs import ScoreRun, draw_all, open_run
-from sde_jax.training import data_mesh
 
 SHOWN: tuple[SamplerName, ...] = ("em", "pc", "ode")
 REFERENCE = 2000
@@ -42,7 +41,7 @@ class SideBySide(Study):
         """Returns distance, evaluations and seconds of each sampler on each run."""
         rows = []
         for title, name in self.runs:
-            run = open_run(runs / name, data_mesh())
+            run = open_run(runs / name)
             parts = read_examples(run.source, TRAIN, count=REFERENCE)
             training = np.concatenate([part.data for part in parts])
             rows.append({"title": title, **looks(training)})

@@ -27,7 +27,6 @@ from sde_jax.runs.measurement import concatenate, measure
 from sde_jax.runs.trained_run import Kind, TrainedRun, open_run_of
 from sde_jax.sampling import Samples
 from sde_jax.score import NetworkScore
-from sde_jax.training.devices import data_mesh
 
 BATCH_SIZE = 256
 PROGRAMS = 8
@@ -49,7 +48,7 @@ def open_run(path: str | Path) -> "Run":
       CheckpointError: if none of its checkpoints can be read.
       ConfigurationError: if its configuration cannot be used.
     """
-    return Run(open_run_of(Trainable, Path(path), data_mesh()))
+    return Run(open_run_of(Trainable, Path(path)))
 
 
 class Run:
@@ -198,7 +197,6 @@ class Run:
             key=jax.random.key(0) if key is None else key,
             count=None,
             batch_size=batch_size,
-            mesh=data_mesh(),
         )
         return concatenate(parts)
 
@@ -219,7 +217,7 @@ class Run:
           TypeError: if the run has no samples.
           ValueError: if a setting is unknown, out of range, or does not fit the data.
         """
-        task = usual_task(self._of_kind(Generative, "samples"), data_mesh())
+        task = usual_task(self._of_kind(Generative, "samples"))
         chosen = with_settings(task.settings, settings)
         return evaluate(dataclasses.replace(task, settings=chosen))
 

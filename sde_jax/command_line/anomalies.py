@@ -20,7 +20,6 @@ from sde_jax.metrics import roc_area
 from sde_jax.recipes.interfaces import Density, Measured
 from sde_jax.runs.measurement import concatenate, measure, plain, summarize
 from sde_jax.runs.trained_run import GenerativeRun, open_generative
-from sde_jax.training.devices import data_mesh
 from sde_jax.training.processes import is_first, join_processes, raise_on_all
 
 
@@ -58,7 +57,7 @@ class Anomalies:
 def main(options: Anomalies) -> dict[str, Any]:
     """Runs the command and returns its results."""
     join_processes()
-    return execute(open_generative(options.run, data_mesh()), options)
+    return execute(open_generative(options.run), options)
 
 
 def execute(run: GenerativeRun, options: Anomalies) -> dict[str, Any]:
@@ -137,7 +136,6 @@ def measure_all(
             key=jax.random.key(options.seed),
             count=None,
             batch_size=options.batch_size,
-            mesh=data_mesh(),
         )
     )
     ends = np.cumsum([len(of_set) for of_set in images])[:-1]

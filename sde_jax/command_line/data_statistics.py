@@ -22,7 +22,6 @@ from sde_jax.interop.statistics_file import write_reference
 from sde_jax.metrics import InceptionPreprocessing
 from sde_jax.runs.catalogue import find, names
 from sde_jax.runs.trained_run import stored_experiment
-from sde_jax.training.devices import data_mesh
 from sde_jax.training.processes import is_first, join_processes, raise_on_all
 from sde_jax.training.run_directory import RunDirectory
 
@@ -80,7 +79,6 @@ def main(options: Statistics) -> dict[str, Any]:
         count=options.count,
         source=source,
         batch_size=options.batch_size,
-        mesh=data_mesh(),
     )
     seconds = time.perf_counter() - started
     if out is not None:

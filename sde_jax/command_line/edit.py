@@ -20,7 +20,6 @@ from sde_jax.editing.prepared import Prepared
 from sde_jax.editing.tasks import interpolation, restoration, stroke
 from sde_jax.runs.generation import draw_all, is_valid
 from sde_jax.runs.trained_run import ScoreRun, open_run
-from sde_jax.training.devices import data_mesh
 from sde_jax.training.processes import is_first, join_processes, raise_on_all
 
 ANSWERS = ".npz"
@@ -31,7 +30,7 @@ SHOWN = 12
 def main(options: EditOptions) -> dict[str, Any]:
     """Runs the command and returns its results."""
     join_processes()
-    return execute(open_run(options.run, data_mesh()), options)
+    return execute(open_run(options.run), options)
 
 
 def execute(run: ScoreRun, options: EditOptions) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from sde_jax.evaluation.task import Task
 from sde_jax.evaluation.wording import with_error
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.score import LikelihoodSettings
-from sde_jax.training.devices import data_mesh
 
 PROGRAM = "sde-jax evaluate"
 
@@ -58,7 +57,6 @@ def main(args: list[str]) -> dict[str, Any]:
         likelihood=options.likelihood,
         seed=options.seed,
         batch_size=options.batch_size,
-        mesh=data_mesh(),
     )
     record = evaluate(task, options.statistics)
     print(*lines(record), sep="\n")

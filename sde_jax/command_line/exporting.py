@@ -18,7 +18,6 @@ from sde_jax.interop.safetensors_file import write_safetensors
 from sde_jax.interop.score_sde import save_checkpoint, save_weights
 from sde_jax.recipes.published import model_of
 from sde_jax.runs.trained_run import ScoreRun, open_run
-from sde_jax.training.devices import data_mesh
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +35,7 @@ class Export:
 
 def main(options: Export) -> dict[str, Any]:
     """Runs the command and returns its results."""
-    run = open_run(options.run, data_mesh())
+    run = open_run(options.run)
     results = {"run": str(options.run), "step": run.step}
     if options.format == "safetensors":
         out = checked_output(options.out, ".safetensors")

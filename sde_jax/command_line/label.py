@@ -12,7 +12,6 @@ from sde_jax.arguments import UsageError, check_counts
 from sde_jax.command_line.output import writable
 from sde_jax.evaluation.features import classifier, features_of
 from sde_jax.evaluation.labelled_folder import LISTING, check_folder, write_labelled
-from sde_jax.training.devices import data_mesh
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +42,7 @@ def main(options: Label) -> dict[str, Any]:
     network = classifier(options.classifier)
     writable(options.folder / LISTING)
     images = samples[finite]
-    scores = np.asarray(features_of(network, images, data_mesh(), options.batch_size).logits)
+    scores = np.asarray(features_of(network, images, options.batch_size).logits)
     numbered = zip(np.flatnonzero(finite).tolist(), images, strict=True)
     counts = write_labelled(options.folder, numbered, scores.argmax(axis=1), scores.shape[1])
     return {

@@ -25,7 +25,6 @@ from sde_jax.runs.fixed_steps import (
 )
 from sde_jax.runs.measurement import concatenate, measure, summarize, write_table
 from sde_jax.runs.trained_run import GenerativeRun, ScoreRun
-from sde_jax.training.devices import data_mesh
 from sde_jax.training.processes import is_first, raise_on_all
 
 PROGRAM = "sde-jax likelihood"
@@ -99,7 +98,6 @@ def execute(run: GenerativeRun, options: Likelihoods) -> dict[str, Any]:
         split=options.split,
         key=jax.random.key(options.seed),
         batch_size=options.batch_size,
-        mesh=data_mesh(),
     )
     started = time.perf_counter()
     found: dict[str, Any] = {}

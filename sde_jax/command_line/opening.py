@@ -6,7 +6,6 @@ from sde_jax.arguments import UsageError
 from sde_jax.command_line.parsing import parse
 from sde_jax.recipes.generative import Generative
 from sde_jax.runs.trained_run import GenerativeRun, open_run_of
-from sde_jax.training.devices import data_mesh
 from sde_jax.training.processes import join_processes
 
 
@@ -25,4 +24,4 @@ def open_first(kind: type, args: list[str], program: str) -> GenerativeRun:
             f"{program.split()[-1]} needs the RUN first: its experiment has the other defaults."
         )
     join_processes()
-    return open_run_of(Generative, Path(args[0]), data_mesh())
+    return open_run_of(Generative, Path(args[0]))

@@ -13,7 +13,6 @@ from sde_jax.recipes.sampler_settings import SAMPLERS, SamplerName
 from sde_jax.runs.catalogue import find
 from sde_jax.runs.trained_run import ScoreRun, open_run
 from sde_jax.runs.training import train_experiment
-from sde_jax.training.devices import data_mesh
 
 SHOWN_SAMPLERS: tuple[SamplerName, ...] = ("em", "pc", "ode")
 
@@ -33,7 +32,7 @@ def main(options: Quickstart) -> dict[str, Any]:
     result = train_experiment(find("quickstart"), workdir, resume=True)
     if result.stopped:
         return {"run": str(workdir), "step": result.step, "stopped": True}
-    trained_run = open_run(workdir, data_mesh())
+    trained_run = open_run(workdir)
     samples = {name: draw(trained_run, name) for name in SHOWN_SAMPLERS}
     settings = trained_run.experiment.likelihood
     measuring = likelihood.Likelihoods(run=workdir, settings=settings)

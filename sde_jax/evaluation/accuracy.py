@@ -32,9 +32,9 @@ def held_out_accuracy(path: Path) -> dict[str, Any]:
     """
     experiment = stored_experiment(RunDirectory.open(path)).experiment
     if isinstance(experiment, Classification):
-        return accuracy(open_run_of(Classification, path, data_mesh()))
+        return accuracy(open_run_of(Classification, path))
     if isinstance(experiment, NoisyClassification):
-        return accuracy_by_noise(open_run_of(NoisyClassification, path, data_mesh()))
+        return accuracy_by_noise(open_run_of(NoisyClassification, path))
     return {}
 
 
@@ -42,7 +42,7 @@ def accuracy(run: TrainedRun[Classification]) -> dict[str, Any]:
     """Returns the accuracy of the averaged parameters on images without noise."""
     parts = list(read_examples(run.source, TEST))
     images, labels = (np.concatenate(rows) for rows in zip(*parts, strict=True))
-    logits = np.asarray(features_of(of_classifier(run), images, data_mesh()).logits)
+    logits = np.asarray(features_of(of_classifier(run), images).logits)
     return share_of(logits.argmax(axis=1) == labels)
 
 
@@ -62,7 +62,7 @@ def accuracy_by_noise(run: TrainedRun[NoisyClassification]) -> dict[str, Any]:
         alpha, sigma = (expand_like(f(t), x0) for f in (model.sde.alpha, model.sde.sigma))
         return model.log_probabilities(params, alpha * x0 + sigma * noise, t).argmax(axis=1)
 
-    compiled = compiled_on_each_device(predictions, mesh)
+    compiled = compiled_on_each_device(predictions)
     right: dict[float, list[np.ndarray]] = {level: [] for level in reached(model.sde)}
     first = 0
     for batch in run.source.batches(key_data, TEST, size):

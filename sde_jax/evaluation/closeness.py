@@ -34,12 +34,10 @@ def find_closeness(task: Task, network: FeatureNetwork, drawn: Drawn) -> Compare
 
     def of_split(split: str, count: int | None) -> np.ndarray:
         parts = read_examples(task.run.source, split, count=count, batch_size=task.batch_size)
-        batches = extract_batches(
-            network, (part.data for part in parts), task.mesh, task.batch_size
-        )
+        batches = extract_batches(network, (part.data for part in parts), task.batch_size)
         return np.concatenate([np.asarray(batch.features) for batch in batches])
 
-    samples = features_of(network, drawn.data[:KEPT], task.mesh, task.batch_size)
+    samples = features_of(network, drawn.data[:KEPT], task.batch_size)
     result = detect_memorization(
         samples.features, of_split(TEST, KEPT), of_split(TRAIN, None), neighbours=NEIGHBOURS
     )

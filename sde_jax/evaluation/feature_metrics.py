@@ -26,7 +26,7 @@ def compare_features(
     task: Task, network: FeatureNetwork, drawn: Drawn, known: Reference
 ) -> Compared:
     """Returns the findings of all metrics of features; ``known`` describes the training data."""
-    samples = describe(network, drawn.data, task.mesh, task.batch_size)
+    samples = describe(network, drawn.data, task.batch_size)
     subjects: dict[Subject, Gathered] = {"run": samples}
     if task.run.source.sizes.get(TEST, 0) >= LEAST:
         held_out = statistics_of(task, network, TEST, KEPT)
@@ -56,5 +56,4 @@ def statistics_of(task: Task, network: FeatureNetwork, split: str, count: int | 
         count=count,
         source=task.run.source,
         batch_size=task.batch_size,
-        mesh=task.mesh,
     )

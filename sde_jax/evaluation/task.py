@@ -9,7 +9,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
 
 from sde_jax.atomic import write_json
 from sde_jax.data import TEST
@@ -43,7 +42,6 @@ class Task:
     run: GenerativeRun
     settings: EvaluationSettings
     likelihood: Any
-    mesh: Mesh
     seed: int = 0
     batch_size: int = 256
 
@@ -112,7 +110,6 @@ class Task:
             key=jax.random.key(self.seed),
             count=self.settings.count,
             batch_size=self.batch_size,
-            mesh=self.mesh,
             start=start,
         )
         for part in parts:
@@ -130,15 +127,12 @@ class Task:
             key=jax.random.key(self.seed),
             count=self.settings.likelihood_count,
             batch_size=self.batch_size,
-            mesh=self.mesh,
             start=start,
         )
         return (part._asdict() for part in parts)
 
 
-def usual_task(run: GenerativeRun, mesh: Mesh) -> Task:
+def usual_task(run: GenerativeRun) -> Task:
     """Returns the task of `evaluate RUN` without options."""
     experiment = run.experiment
-    return Task(
-        run=run, settings=experiment.evaluation, likelihood=experiment.likelihood, mesh=mesh
-    )
+    return Task(run=run, settings=experiment.evaluation, likelihood=experiment.likelihood)

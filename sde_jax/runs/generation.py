@@ -35,16 +35,15 @@ def generate(
     key: PRNGKeyArray,
     count: int,
     batch_size: int,
-    mesh: Mesh,
     start: int = 0,
 ) -> Iterator[Samples]:
-    """Draws samples ``start`` to ``count - 1``, batch by batch, as numpy arrays.
+    """Draws samples ``start`` to ``count - 1`` on all devices, batch by batch, as numpy arrays.
 
     Sample j is a function of ``fold_in(key, j)``. Trajectories, where the sampler keeps them, are
     those of the first batch alone.
     """
-    compiled = compiled_on_each_device(draw, mesh)
-    batch_size = whole_batches(batch_size, count, mesh)
+    compiled = compiled_on_each_device(draw)
+    batch_size = whole_batches(batch_size, count, data_mesh())
     shown = {"unit": " samples", "desc": "sample", "disable": not is_first()}
     with tqdm(total=count, initial=start, **shown) as progress:
         for first in range(start, count, batch_size):
@@ -60,11 +59,9 @@ def generate(
 def draw_all(
     draw: Draw, params: PyTree, *, count: int, batch_size: int, key: PRNGKeyArray | None = None
 ) -> Samples:
-    """Draws samples 0 to ``count - 1`` on all devices: see `generate`; the usual seed is 0."""
-    key, mesh = jax.random.key(0) if key is None else key, data_mesh()
-    return concatenate(
-        generate(draw, params, key=key, count=count, batch_size=batch_size, mesh=mesh)
-    )
+    """Draws samples 0 to ``count - 1``: see `generate`; the usual seed is 0."""
+    key = jax.random.key(0) if key is None else key
+    return concatenate(generate(draw, params, key=key, count=count, batch_size=batch_size))
 
 
 def concatenate(parts: Iterable[Samples]) -> Samples:

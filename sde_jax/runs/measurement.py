@@ -9,7 +9,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
 from tqdm import tqdm
 
 from sde_jax.arrays import PRNGKeyArray, PyTree
@@ -18,7 +17,7 @@ from sde_jax.likelihood import LogLikelihoods, bits_per_dimension
 from sde_jax.metrics import mean_estimate
 from sde_jax.recipes.interfaces import Density, Measured
 from sde_jax.runs.generation import example_keys, whole_batches
-from sde_jax.training.devices import compiled_on_each_device, shard_batch
+from sde_jax.training.devices import compiled_on_each_device, data_mesh, shard_batch
 from sde_jax.training.processes import is_first
 
 
@@ -31,7 +30,6 @@ def measure(
     key: PRNGKeyArray,
     count: int | None,
     batch_size: int,
-    mesh: Mesh,
     start: int = 0,
 ) -> Iterator[Measured]:
     """Yields the likelihoods of examples ``start`` to ``count - 1`` (None: the last), batch by
@@ -41,9 +39,9 @@ def measure(
     """
     key_data, key_probe = jax.random.split(key)
     total = min(source.sizes[split], count or source.sizes[split])
+    mesh = data_mesh()
     batch_size = whole_batches(batch_size, total, mesh)
-
-    compiled = compiled_on_each_device(density, mesh)
+    compiled = compiled_on_each_device(density)
     shown = {"unit": " examples", "desc": "likelihood", "disable": not is_first()}
     first = 0
     with tqdm(total=total, initial=min(start, total), **shown) as progress:

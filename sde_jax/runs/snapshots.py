@@ -5,7 +5,6 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
 
 from sde_jax import figures
 from sde_jax.data.source import DataSource, Layout
@@ -13,7 +12,7 @@ from sde_jax.recipes.generative import Generative
 from sde_jax.recipes.trainable import Trainable
 from sde_jax.runs.generation import example_keys, whole_batches
 from sde_jax.sampling import Ancestral, PredictorCorrector, UniformGrid
-from sde_jax.training.devices import compiled_on_each_device
+from sde_jax.training.devices import compiled_on_each_device, data_mesh
 from sde_jax.training.learner import TrainState
 from sde_jax.training.pictures import Draw
 from sde_jax.training.processes import is_first
@@ -23,7 +22,7 @@ SAMPLER = PredictorCorrector(grid=UniformGrid(steps=100), predictor=Ancestral())
 COUNT = 36
 
 
-def snapshots(experiment: Trainable, source: DataSource, mesh: Mesh) -> Draw | None:
+def snapshots(experiment: Trainable, source: DataSource) -> Draw | None:
     """Returns the function that draws samples of the averaged parameters into a picture.
 
     They have the same seeds each time, so that pictures can be compared, and number 36 or a batch
@@ -35,9 +34,9 @@ def snapshots(experiment: Trainable, source: DataSource, mesh: Mesh) -> Draw | N
     layout = Layout(source.shape, source.scaling)
     sampler = None if experiment.sampling is None else SAMPLER
     sample = experiment.sample_fn(layout, sampler, lambda: source)
-    compiled = compiled_on_each_device(sample, mesh)
+    compiled = compiled_on_each_device(sample)
     count = min(COUNT, experiment.training.batch_size)
-    padded = whole_batches(count, count, mesh)
+    padded = whole_batches(count, count, data_mesh())
 
     def draw(state: TrainState, path: Path) -> None:
         keys = example_keys(jax.random.key(0), 0, padded)

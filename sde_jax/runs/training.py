@@ -87,7 +87,7 @@ def prepare(experiment: Trainable) -> Prepared:
     experiment.check_data(source)
     learner = experiment.learner(source.shape)
     jax.eval_shape(learner.init, jax.random.key(0))
-    draw = snapshots(experiment, source, data_mesh())
+    draw = snapshots(experiment, source)
     experiment.training.check_drawing(draw is not None)
     return Prepared(source, learner, draw)
 

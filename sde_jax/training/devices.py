@@ -104,9 +104,10 @@ def on_each_device(f: Callable[..., PyTree], mesh: Mesh) -> Callable[..., PyTree
 
 
 @functools.lru_cache(PROGRAMS)
-def compiled_on_each_device(f: Callable[..., PyTree], mesh: Mesh) -> Callable[..., PyTree]:
-    """Compiles ``f`` to run `on_each_device`; every device gets the whole result.
+def compiled_on_each_device(f: Callable[..., PyTree]) -> Callable[..., PyTree]:
+    """Compiles ``f`` to run `on_each_device` of all; every device gets the whole result.
 
     The last functions stay compiled, for callers that use one again.
     """
+    mesh = data_mesh()
     return jax.jit(on_each_device(f, mesh), out_shardings=replicated(mesh))

@@ -17,7 +17,6 @@ from sde_jax.randomness import example_seeds
 from sde_jax.recipes import trainable
 from sde_jax.recipes.classification import Classification
 from sde_jax.runs.trained_run import open_run_of
-from sde_jax.training.devices import data_mesh
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -78,7 +77,7 @@ def test_training_reports_the_accuracy_on_the_whole_test_split(classifier_traini
     folder, outcome = classifier_training
     assert outcome.code == 0, outcome.stderr
     assert outcome.results["count"] == 297
-    run = open_run_of(Classification, folder, data_mesh())
+    run = open_run_of(Classification, folder)
     levels, labels = run.source.images["test"], run.source.labels["test"]
     logits = logits_of(run.experiment, run.state.ema_params, levels / np.float32(16))
     accuracy = np.mean(np.asarray(logits).argmax(axis=1) == labels)
