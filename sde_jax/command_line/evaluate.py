@@ -9,8 +9,7 @@ import jax
 import tyro
 
 from sde_jax.arguments import RunPath, UsageError, check_counts, check_seed, option
-from sde_jax.command_line.opening import open_first
-from sde_jax.command_line.parsing import parse
+from sde_jax.command_line.parsing import open_first, parse
 from sde_jax.evaluation.evaluation import RECORD, REPORT, evaluate
 from sde_jax.evaluation.task import Task
 from sde_jax.evaluation.wording import with_error

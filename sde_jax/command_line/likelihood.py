@@ -12,9 +12,8 @@ import tyro
 
 from sde_jax.arguments import RunPath, UsageError, check_counts, check_seed, option
 from sde_jax.atomic import write_whole
-from sde_jax.command_line.opening import open_first
 from sde_jax.command_line.output import checked_output
-from sde_jax.command_line.parsing import parse
+from sde_jax.command_line.parsing import open_first, parse
 from sde_jax.data import TEST
 from sde_jax.recipes.score import LikelihoodSettings, ScoreExperiment
 from sde_jax.runs.fixed_steps import (

@@ -15,9 +15,8 @@ from sde_jax import figures
 from sde_jax.arguments import RunPath, Switch, UsageError, check_counts, check_seed, option
 from sde_jax.arrays import Array
 from sde_jax.atomic import whole_file
-from sde_jax.command_line.opening import open_first
 from sde_jax.command_line.output import output_file
-from sde_jax.command_line.parsing import parse
+from sde_jax.command_line.parsing import open_first, parse
 from sde_jax.figures import draw_picture
 from sde_jax.recipes.sampler_settings import SAMPLERS, SamplerSettings
 from sde_jax.runs.generation import draw_all, is_valid

@@ -14,7 +14,7 @@ from sde_jax.editing.prepared import Prepared, chosen, estimate
 from sde_jax.evaluation.features import classifier, features_of
 from sde_jax.evaluation.networks import MissingNetworkError, classifier_run
 from sde_jax.nets import Condition
-from sde_jax.recipes.noisy_classification import NoisyClassification
+from sde_jax.recipes.classification import NoisyClassification
 from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.runs.trained_run import ScoreRun, TrainedRun, open_run_of
 from sde_jax.sampling import Samples, draw_each

@@ -11,8 +11,13 @@ from typing import Any
 
 from sde_jax.atomic import write_json
 from sde_jax.data import ENDLESS, TEST, TRAIN
-from sde_jax.evaluation.closeness import closeness_networks, find_closeness
-from sde_jax.evaluation.feature_metrics import Compared, compare_features, statistics_of
+from sde_jax.evaluation.feature_metrics import (
+    Compared,
+    closeness_networks,
+    compare_features,
+    find_closeness,
+    statistics_of,
+)
 from sde_jax.evaluation.features import FeatureNetwork
 from sde_jax.evaluation.findings import of_likelihoods
 from sde_jax.evaluation.networks import available

@@ -1,4 +1,4 @@
-"""The recipe of a classifier."""
+"""The recipes of classifiers, of data and, for classifier guidance, of noisy data."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,13 +7,23 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, PerExample, PRNGKeyArray, PyTree
+from sde_jax.arrays import Array, Int, PerExample, PRNGKeyArray, PyTree
 from sde_jax.data.source import Batch, DataSource, DataSpec
 from sde_jax.initialization import initialize
 from sde_jax.nets import ClassifierSpec
 from sde_jax.objectives import CrossEntropy, NoisyCrossEntropy
 from sde_jax.randomness import Seeds
 from sde_jax.recipes.trainable import Trainable, check_classes
+from sde_jax.score import (
+    ClassifierModel,
+    ClassLogProbability,
+    DescendingIndex,
+    LogNoiseLevel,
+    LogScaledTime,
+    NoiseLevel,
+    ScaledTime,
+)
+from sde_jax.sde import LinearSDE
 from sde_jax.training.learner import Learner
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
@@ -83,3 +93,32 @@ class Classification(Classifying):
             return outputs.logits
 
         return self.learner_of(init_params, CrossEntropy(logits=logits))
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoisyClassification(Classifying):
+    """A classifier at every noise level of a process. It guides samplers to a class.
+
+    Its inputs are dequantized and noised images in model coordinates, as those of score models.
+    """
+
+    kind: ClassVar[str] = "noise-conditional classifier"
+    sde: LinearSDE
+    time_condition: ScaledTime | LogScaledTime | NoiseLevel | LogNoiseLevel | DescendingIndex = (
+        ScaledTime()
+    )
+
+    def model(self) -> ClassifierModel:
+        """Builds the model, which reads the network as class probabilities."""
+        return ClassifierModel(
+            network=self.network.build(), sde=self.sde, time_condition=self.time_condition
+        )
+
+    def learner(self, shape: tuple[int, ...]) -> Learner:
+        """Builds the learner for images of ``shape``."""
+        model = self.model()
+        return self.learner_of(lambda key: model.init(key, shape), NoisyCrossEntropy(model=model))
+
+    def log_probability(self, params: PyTree, label: Int[Array, "*batch"]) -> ClassLogProbability:
+        """Returns the guide to ``label``, one class for all examples or one for each."""
+        return ClassLogProbability(params, label, self.model())

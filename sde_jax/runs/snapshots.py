@@ -14,7 +14,7 @@ from sde_jax.runs.generation import example_keys, whole_batches
 from sde_jax.sampling import Ancestral, PredictorCorrector, UniformGrid
 from sde_jax.training.devices import compiled_on_each_device, data_mesh
 from sde_jax.training.learner import TrainState
-from sde_jax.training.pictures import Draw
+from sde_jax.training.loop import Draw
 from sde_jax.training.processes import is_first
 
 SAMPLER = PredictorCorrector(grid=UniformGrid(steps=100), predictor=Ancestral())

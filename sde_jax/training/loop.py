@@ -6,6 +6,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -23,7 +24,6 @@ from sde_jax.training.errors import NonFiniteError
 from sde_jax.training.fingerprint import all_finite
 from sde_jax.training.learner import Learner, TrainState
 from sde_jax.training.metrics_log import MetricsLog
-from sde_jax.training.pictures import Draw, draw_picture
 from sde_jax.training.run_directory import RunDirectory
 from sde_jax.training.settings import Training
 from sde_jax.training.signals import StopRequest
@@ -274,3 +274,24 @@ class Loop:
             f"{what} at step {step} (seed {self.training.seed}); the last good checkpoint, in "
             f"{self.checkpoints.directory}, {last}"
         )
+
+
+Draw = Callable[[TrainState, Path], None]
+"""Draws samples of a state into a PNG file. Every process calls it; the first one writes."""
+
+
+def draw_picture(
+    draw: Draw, run: RunDirectory, log: MetricsLog, step: int, state: TrainState
+) -> None:
+    """Draws ``pictures/samples-<step>.png`` of a run, also shown in TensorBoard.
+
+    A picture that cannot be written, because the disk is full, is reported and skipped.
+    """
+    path = run.pictures / f"samples-{step}.png"
+    try:
+        if jax.process_index() == 0:
+            run.pictures.mkdir(exist_ok=True)
+        draw(state, path)
+        log.show(step, "samples", path)
+    except OSError as error:
+        report(f"{path} cannot be written: {error.strerror}")

@@ -22,7 +22,7 @@ from sde_jax.evaluation.accuracy import accuracy_by_noise
 from sde_jax.nets.classifier import ClassifierSpec
 from sde_jax.objectives import NoisyCrossEntropy
 from sde_jax.randomness import example_seeds
-from sde_jax.recipes.noisy_classification import NoisyClassification
+from sde_jax.recipes.classification import NoisyClassification
 from sde_jax.runs.trained_run import open_run_of
 from sde_jax.score import ClassifierModel, LogNoiseLevel
 from sde_jax.sde import VE
