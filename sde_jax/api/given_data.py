@@ -46,7 +46,6 @@ def source_of(data: np.ndarray, layout: Layout) -> DataSource:
     return DataSource(
         {GIVEN: DeviceRows(rows, None)},
         transform,
-        transform,
         shape=layout.shape,
         scaling=layout.scaling,
     )

@@ -12,9 +12,7 @@ import tyro
 
 from sde_jax.arguments import UsageError
 from sde_jax.arrays import Array, PyTree
-from sde_jax.command_line.output import listed
 from sde_jax.interop.checkpoint import AdamMoments, PublishedState
-from sde_jax.interop.errors import CheckpointFileError
 from sde_jax.interop.score_sde import read_checkpoint
 from sde_jax.recipes.named import Named
 from sde_jax.recipes.score import ScoreExperiment
@@ -47,8 +45,6 @@ def main(options: Import) -> dict[str, Any]:
         published = read_checkpoint(options.file, model)
     except OSError as error:
         raise UsageError(f"{options.file} cannot be read: {error.strerror}.") from None
-    except CheckpointFileError as error:
-        raise UsageError(f"{error.path}: {listed(error.problems, limit=8)}.") from None
     state = train_state(named.experiment, published)
     write_run(options.workdir, named, state)
     return {

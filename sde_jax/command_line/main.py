@@ -30,6 +30,7 @@ from sde_jax.command_line.completion import print_completion
 from sde_jax.command_line.output import listed
 from sde_jax.command_line.parsing import parse, refuse
 from sde_jax.editing.options import EditOptions
+from sde_jax.interop.errors import CheckpointFileError
 from sde_jax.training.errors import NonFiniteError, RunError
 from sde_jax.training.processes import is_first
 
@@ -121,6 +122,8 @@ def run(command: Callable[[list[str]], dict[str, Any]], args: list[str]) -> int:
         refuse("interrupted.", code=130)
     except (NonFiniteError, OSError) as error:
         refuse(str(error), code=1)
+    except CheckpointFileError as error:
+        refuse(f"{error.path}: {listed(error.problems, limit=8)}.")
     except (ValueError, RunError) as error:
         if sys.flags.dev_mode:
             raise

@@ -48,7 +48,7 @@ class DataSource:
     Args:
       rows: the rows by split.
       transform: the transform of ``stream``.
-      evaluation: the transform of ``batches``.
+      evaluation: the transform of ``batches``, if it is another.
       shape: the shape of an example.
       scaling: map between model coordinates and the data's own values.
       fixed_keys: keys by split that ``batches`` uses instead of its argument.
@@ -62,7 +62,7 @@ class DataSource:
         self,
         rows: Mapping[str, Rows],
         transform: Transform,
-        evaluation: Transform,
+        evaluation: Transform | None = None,
         *,
         shape: tuple[int, ...],
         scaling: Scaling,
@@ -70,7 +70,7 @@ class DataSource:
     ) -> None:
         self.rows = dict(rows)
         self.transform = transform
-        self.evaluation = evaluation
+        self.evaluation = evaluation or transform
         self.shape = shape
         self.scaling = scaling
         classes = [of_split.classes for of_split in rows.values() if of_split.classes is not None]

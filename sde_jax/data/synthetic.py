@@ -43,10 +43,9 @@ class Distribution(DataSpec):
         """
         return DataSource(
             {
-                TRAIN: EmptyRows(ENDLESS, classes=self.classes),
-                TEST: EmptyRows(TEST_SIZE, classes=self.classes),
+                split: EmptyRows(size, classes=self.classes)
+                for split, size in ((TRAIN, ENDLESS), (TEST, TEST_SIZE))
             },
-            self,
             self,
             shape=(2,),
             scaling=PointScaling(),

@@ -50,22 +50,22 @@ def evaluate(task: Task, statistics: Path | None = None) -> dict[str, Any]:
     """
     check(task)
     seconds: dict[str, float] = {}
-    networks = available(task.settings, task.run)
-    for name, remedy in networks.missing.items():
+    networks, missing = available(task.settings, task.run)
+    for name, remedy in missing.items():
         report(f"no {name} features: {remedy}")
     with timed(seconds, "references"):
-        references = known_references(task, networks.found, statistics)
+        references = known_references(task, networks, statistics)
     task.prepare()
     with timed(seconds, "samples"):
         drawn = task.samples()
-    parts = list(measure_all(task, drawn, references, networks.found, seconds))
+    parts = list(measure_all(task, drawn, references, networks, seconds))
     record = {
         "run": str(task.run.directory.path),
         **task.identity,
         "settings": to_config(task.settings),
         "samples": {"count": len(drawn.data), "nfe": drawn.nfe, "failed": drawn.failed},
         "reference": {name: dict(of.identity) for name, of in references.items()},
-        "missing": dict(networks.missing),
+        "missing": missing,
         "findings": [finding.to_json() for part in parts for finding in part.findings],
         "pictures": [dataclasses.asdict(picture) for part in parts for picture in part.pictures],
         "versions": environment(),
