@@ -32,6 +32,9 @@ from sde_jax.training.timer import Timer
 
 DISPATCHES_AHEAD = 2
 
+Draw = Callable[[TrainState, Path], None]
+"""Draws samples of a state into a PNG file. Every process calls it; the first one writes."""
+
 
 class TrainResult(NamedTuple):
     """The result of a call of `train`."""
@@ -274,10 +277,6 @@ class Loop:
             f"{what} at step {step} (seed {self.training.seed}); the last good checkpoint, in "
             f"{self.checkpoints.directory}, {last}"
         )
-
-
-Draw = Callable[[TrainState, Path], None]
-"""Draws samples of a state into a PNG file. Every process calls it; the first one writes."""
 
 
 def draw_picture(
