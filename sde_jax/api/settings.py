@@ -37,5 +37,5 @@ def sampler_settings(
         return with_settings(default, settings)
     own = default.switched(settings.get("sampler", default.sampler))
     chosen = with_settings(own, settings)
-    chosen.check_changes(own)
+    chosen.check_options(settings)
     return chosen

@@ -122,11 +122,11 @@ def run(command: Callable[[list[str]], dict[str, Any]], args: list[str]) -> int:
         refuse("interrupted.", code=130)
     except (NonFiniteError, OSError) as error:
         refuse(str(error), code=1)
-    except CheckpointFileError as error:
-        refuse(f"{error.path}: {listed(error.problems, limit=8)}.")
     except (ValueError, RunError) as error:
         if sys.flags.dev_mode:
             raise
+        if isinstance(error, CheckpointFileError):
+            refuse(f"{error.path}: {listed(error.problems, limit=8)}.")
         refuse(str(error))
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):

@@ -3,7 +3,7 @@
 import dataclasses
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, Self
 
@@ -202,10 +202,15 @@ class SamplerSettings:
         Raises:
           ValueError: if a field without effect differs from the default.
         """
-        for field in dataclasses.fields(self):
-            changed = getattr(self, field.name) != getattr(default, field.name)
-            if changed and field.name not in ("sampler", *SAMPLERS[self.sampler].options):
+        fields = (field.name for field in dataclasses.fields(self))
+        self.check_options(n for n in fields if getattr(self, n) != getattr(default, n))
+
+    def check_options(self, names: Iterable[str]) -> None:
+        """Raises ValueError for the first of these settings that the sampler does not have."""
+        options = self.options()
+        for name in names:
+            if name not in ("sampler", *options):
                 raise ValueError(
-                    f"`{field.name}` does not apply to the sampler {self.sampler}: its options are "
-                    f"{', '.join(self.options()) or 'none'}."
+                    f"`{name}` does not apply to the sampler {self.sampler}: its options are "
+                    f"{', '.join(options) or 'none'}."
                 )
