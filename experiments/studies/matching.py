@@ -27,7 +27,7 @@ from sde_jax.metrics import Estimate
 from sde_jax.objectives import TimeSampler
 from sde_jax.runs import ScoreRun, open_run, training_seconds
 from sde_jax.training import update_options
-from sde_jax.validation import require, require_at_least
+from sde_jax.validation import require
 
 SHOWN_METRICS = ("frechet_distance", "precision", "recall", "mean_max_logit", "bits_per_dim")
 SHOWN = 2000
@@ -55,7 +55,10 @@ class MatchingComparison(Study):
 
     def __post_init__(self) -> None:
         require(self, "runs", len(self.runs) >= 2, "be two or more, to be compared")
-        require_at_least(self, draws=2, rounds=2)
+        for field in ("draws", "rounds"):
+            value = getattr(self, field)
+            if value < 2:
+                raise ValueError(f"`{field}` must be at least 2, for an error: got {value}.")
 
     def measure(self, runs: Path, pictures: Path) -> dict[str, Any]:
         """Returns quality and costs of each run; draws ``samples.png`` and ``gradients.png``."""
