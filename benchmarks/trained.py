@@ -18,7 +18,7 @@ from sde_jax.evaluation import (
 from sde_jax.metrics import FittedGaussian, FrechetDistance, frechet_distance
 from sde_jax.runs import ScoreRun, draw_all, is_valid, open_run
 from sde_jax.sampling import Sampler
-from sde_jax.training import NotARunError, data_mesh
+from sde_jax.training import NotARunError
 
 
 class MissingRunError(ValueError):
@@ -35,7 +35,7 @@ class TrainedModel(NamedTuple):
     def distance(self, x: np.ndarray) -> FrechetDistance:
         """Returns the distance of samples in model coordinates, with its standard error."""
         data = np.asarray(self.run.layout.scaling.to_unit(x))
-        features = describe(self.features, data, data_mesh())
+        features = describe(self.features, data)
         return frechet_distance(features.gaussian, self.training_data)
 
     def draw(
@@ -64,7 +64,7 @@ def open_trained(options: BenchmarkOptions, name: str) -> TrainedModel:
     if options.runs is None:
         raise MissingRunError(f"--runs RUNS, after {remedy}")
     try:
-        run = open_run(options.runs / name, data_mesh())
+        run = open_run(options.runs / name)
     except NotARunError:
         raise MissingRunError(f"no run {options.runs / name}: {remedy}") from None
     data = run.experiment.data
@@ -75,7 +75,7 @@ def open_trained(options: BenchmarkOptions, name: str) -> TrainedModel:
     except MissingNetworkError:
         features = coordinates(run.layout.shape)
     try:
-        fitted = compute_reference(features, data, TRAIN, mesh=data_mesh()).gaussian
+        fitted = compute_reference(features, data, TRAIN).gaussian
     except DataNotFoundError as error:
         raise MissingRunError(f"--data-dir: {' '.join(str(error).split())}") from None
     return TrainedModel(run, features, dataclasses.replace(fitted, groups=()))

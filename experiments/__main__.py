@@ -9,12 +9,11 @@ from typing import Annotated, Any
 import jax
 import tyro
 
-from experiments.reproduction.measuring import reproduce_study
+from experiments.reproduction.measuring import reproduce_experiment, reproduce_study
 from experiments.reproduction.order import FULL_SIZE, ORDER, find_study, study_names
 from experiments.reproduction.paths import Paths
 from experiments.reproduction.result import Result
 from experiments.reproduction.tables import minutes, rewrite_tables
-from experiments.reproduction.training import reproduce_experiment
 from sde_jax.arguments import UsageError, option
 from sde_jax.command_line.main import run
 from sde_jax.command_line.parsing import parse

@@ -206,7 +206,7 @@ def _comparison(data: str, size: str = "") -> Comparison:
     """Returns the comparison of the models of a data set, of one size."""
     return Comparison(
         classifier=f"{data}_classifier",
-        models=(
+        runs=(
             ("score model (VP)", f"{data}_vp{size}"),
             ("DDPM", f"{data}_ddpm{size}"),
             ("VAE", f"{data}_vae{size}"),

@@ -1,5 +1,6 @@
 """Option types and checks that settings and commands share."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
@@ -16,6 +17,16 @@ Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 def option(kind: str, default: str) -> Any:
     """Marks an option that may be None: how its value and its default are called in the help."""
     return tyro.conf.arg(metavar=kind, help_behavior_hint=f"(default: {default})")
+
+
+RunPath = Annotated[
+    Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="The run directory.")
+]
+DataDir = Annotated[
+    str | None,
+    option("DIR", "$TFDS_DATA_DIR, else ~/tensorflow_datasets"),
+    tyro.conf.arg(help="The folder of prepared sets, for the name of one."),
+]
 
 
 def check_counts(**counts: int | None) -> None:

@@ -22,10 +22,13 @@ def at_least(least: float) -> Rule:
     return Rule(f"be at least {least}", lambda value: value >= least)
 
 
+NOT_NEGATIVE = Rule("not be negative", lambda value: value >= 0)
 POSITIVE = Rule("be positive", lambda value: value > 0)
 FINITE = Rule("be positive and finite", lambda value: 0 < value < math.inf)
 Positive = Annotated[float, POSITIVE]
-NotNegative = Annotated[int, Rule("not be negative", lambda value: value >= 0)]
+PositiveInt = Annotated[int, POSITIVE]
+NotNegative = Annotated[float, NOT_NEGATIVE]
+NotNegativeInt = Annotated[int, NOT_NEGATIVE]
 UnitInterval = Annotated[float, Rule("be in [0, 1]", lambda value: 0 <= value <= 1)]
 BelowOne = Annotated[float, Rule("be in [0, 1)", lambda value: 0 <= value < 1)]
 AboveZero = Annotated[float, Rule("be in (0, 1]", lambda value: 0 < value <= 1)]

@@ -14,7 +14,6 @@ from sde_jax.data import TEST
 from sde_jax.metrics import mean_estimate
 from sde_jax.recipes import QUESTIONS, Conditional
 from sde_jax.runs import draw_all, open_run_of
-from sde_jax.training import data_mesh
 
 ANSWERS = 4
 SHOWN = 10
@@ -33,7 +32,7 @@ class Answers(Report):
 
     def measure(self, runs: Path, pictures: Path) -> dict[str, Any]:
         """Returns the errors and draws ``answers.png``."""
-        run = open_run_of(Conditional, runs / self.run, data_mesh())
+        run = open_run_of(Conditional, runs / self.run)
         to_unit = run.layout.scaling.to_unit
         model, source = run.experiment.model(), run.source
         x = next(source.batches(jax.random.key(0), TEST, QUESTIONS, count=QUESTIONS)).x

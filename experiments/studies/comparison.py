@@ -20,7 +20,6 @@ from sde_jax.evaluation import (
     with_error,
 )
 from sde_jax.runs import open_generative, training_seconds
-from sde_jax.training import data_mesh
 
 METRICS = (
     *("mean_max_logit", "label_distance", "frechet_distance", "precision", "recall"),
@@ -41,26 +40,21 @@ class Comparison(Study):
     sample with the largest logit among those that are classified as it.
     """
 
-    models: tuple[tuple[str, str], ...]
+    runs: tuple[tuple[str, str], ...]
     """Title and run of each model."""
     classifier: str
     """Run whose features and logits the evaluations use."""
-
-    @property
-    def trained(self) -> tuple[str, ...]:
-        """The classifier and the models."""
-        return (self.classifier, *(run for _, run in self.models))
 
     def measure(self, runs: Path, pictures: Path) -> dict[str, Any]:
         """Returns findings of each model and of held-out data, with the times of the models."""
         network = classifier(runs / self.classifier)
         found: dict[str, Any] = {}
         rows: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-        for title, name in self.models:
-            run, record = open_generative(runs / name, data_mesh()), newest(runs / name)
+        for title, name in self.runs:
+            run, record = open_generative(runs / name), newest(runs / name)
             found.setdefault(REAL, {"findings": findings(record, of=REAL)})
             drawn = kept_samples(run)
-            logits = features_of(network, drawn.data, data_mesh()).logits
+            logits = features_of(network, drawn.data).logits
             assert logits is not None, "a classifier has logits"
             rows[title] = drawn.data[:SHOWN], best_of_each(drawn.data, np.asarray(logits))
             found[title] = {

@@ -7,18 +7,19 @@ import jax
 import jax.numpy as jnp
 
 from sde_jax.evaluation import Drawn, usual_task
-from sde_jax.runs import GenerativeRun, batch_drawer, example_keys
-from sde_jax.training import data_mesh
+from sde_jax.runs import GenerativeRun, example_keys
+from sde_jax.training import compiled_on_each_device
 
 
 def kept_samples(run: GenerativeRun) -> Drawn:
     """Returns the samples of the run's usual evaluation."""
-    return usual_task(run, data_mesh()).samples()
+    return usual_task(run).samples()
 
 
 def seconds_per_image(run: GenerativeRun, count: int) -> float:
     """Returns the seconds of an image of the evaluation, in a compiled batch of ``count``."""
-    draw = batch_drawer(run.sample_fn(run.experiment.evaluation.sampling), data_mesh())
+    sample = run.sample_fn(run.experiment.evaluation.sampling)
+    draw = compiled_on_each_device(sample)
     keys, index = example_keys(jax.random.key(0), 0, count), jnp.arange(count)
 
     def batch() -> None:

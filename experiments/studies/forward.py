@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ from sde_jax.data import TEST, DataSpec
 from sde_jax.evaluation import markdown_table
 from sde_jax.score import GaussianMixture
 from sde_jax.sde import VE, VP, CosineVP, LinearSDE, OrnsteinUhlenbeck, SubVP
+from sde_jax.validation import at_least
 
 Image = Float[Array, "height width channels"]
 
@@ -51,12 +52,8 @@ class Forward(Study):
 
     data: DataSpec
     """Images in [-1, 1]."""
-    frames: int = 51
-    """Frames of the animation, at equal steps of t from 0 to 1; at least 2."""
-
-    def __post_init__(self) -> None:
-        if self.frames < 2:
-            raise ValueError(f"`frames` must be at least 2: got frames={self.frames}.")
+    frames: Annotated[int, at_least(2)] = 51
+    """Frames of the animation, at equal steps of t from 0 to 1."""
 
     def measure(self, runs: Path, pictures: Path) -> dict[str, Any]:
         """Draws ``forward.png`` and ``forward.gif``.

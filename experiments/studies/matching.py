@@ -26,7 +26,8 @@ from sde_jax.evaluation import WORDING, markdown_table, newest, plain, with_erro
 from sde_jax.metrics import Estimate
 from sde_jax.objectives import TimeSampler
 from sde_jax.runs import ScoreRun, open_run, training_seconds
-from sde_jax.training import data_mesh, update_options
+from sde_jax.training import update_options
+from sde_jax.validation import require
 
 SHOWN_METRICS = ("frechet_distance", "precision", "recall", "mean_max_logit", "bits_per_dim")
 SHOWN = 2000
@@ -53,21 +54,15 @@ class MatchingComparison(Study):
     """Number of timed steps of each run."""
 
     def __post_init__(self) -> None:
-        if len(self.runs) < 2:
-            raise ValueError(f"`runs` must be two or more, to be compared: got {self.runs}.")
+        require(self, "runs", len(self.runs) >= 2, "be two or more, to be compared")
         for field in ("draws", "rounds"):
             value = getattr(self, field)
             if value < 2:
                 raise ValueError(f"`{field}` must be at least 2, for an error: got {value}.")
 
-    @property
-    def trained(self) -> tuple[str, ...]:
-        """Returns the runs."""
-        return tuple(name for _, name in self.runs)
-
     def measure(self, runs: Path, pictures: Path) -> dict[str, Any]:
         """Returns quality and costs of each run; draws ``samples.png`` and ``gradients.png``."""
-        opened = {title: open_run(runs / name, data_mesh()) for title, name in self.runs}
+        opened = {title: open_run(runs / name) for title, name in self.runs}
         first = next(iter(opened.values()))
         found = {title: quality(runs / name) for title, name in self.runs}
         noise, steps = self._gradient_noise(opened), timed_in_turn(opened, self.rounds)

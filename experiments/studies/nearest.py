@@ -22,7 +22,6 @@ from sde_jax.evaluation import (
 )
 from sde_jax.metrics import nearest_neighbours
 from sde_jax.runs import open_generative
-from sde_jax.training import data_mesh
 
 SHOWN = 10
 NEIGHBOURS = 4
@@ -42,15 +41,10 @@ class NearestImages(Study):
     count: int = 2000
     """Largest number of samples, and of held-out images."""
 
-    @property
-    def trained(self) -> tuple[str, ...]:
-        """Returns the classifier and the run."""
-        return (self.classifier, self.run)
-
     def measure(self, runs: Path, pictures: Path) -> dict[str, Any]:
         """Returns median distances to the nearest training image, and the evaluation's findings."""
-        mesh, network = data_mesh(), classifier(runs / self.classifier)
-        run = open_generative(runs / self.run, mesh)
+        network = classifier(runs / self.classifier)
+        run = open_generative(runs / self.run)
         training, held_out = (
             np.concatenate([part.data for part in read_examples(run.source, split, count=count)])
             for split, count in ((TRAIN, None), (TEST, self.count))
@@ -59,7 +53,7 @@ class NearestImages(Study):
         images = [samples, held_out, training]
         spaces = {
             "pixels": images,
-            "features": [np.asarray(features_of(network, x, mesh).features) for x in images],
+            "features": [np.asarray(features_of(network, x).features) for x in images],
         }
         shown, found = {"sample": samples[:SHOWN, None]}, {}
         for space, (of_samples, of_held_out, of_training) in spaces.items():

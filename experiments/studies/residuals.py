@@ -11,14 +11,14 @@ import numpy as np
 
 from experiments.studies.study import Report
 from sde_jax import figures
-from sde_jax.arrays import Array, Float, Int, Key, PRNGKeyArray, PyTree
+from sde_jax.arrays import Array, Float, Keys, PRNGKeyArray, PyTree
 from sde_jax.data import TRAIN
 from sde_jax.evaluation import compute_reference, coordinates
 from sde_jax.metrics import kernel_distance
+from sde_jax.randomness import unit_noise
 from sde_jax.recipes import DenoiserPrior, Draw
 from sde_jax.runs import TrainedRun, draw_all, open_run_of
 from sde_jax.sampling import BlindAscent, Samples
-from sde_jax.training import data_mesh
 
 COUNT = 512
 SHOWN = 36
@@ -42,7 +42,7 @@ class Residuals(Report):
 
     def measure(self, runs: Path, pictures: Path) -> dict[str, Any]:
         """Returns the distances and draws ``residuals.png``."""
-        run = open_run_of(DenoiserPrior, runs / self.run, data_mesh())
+        run = open_run_of(DenoiserPrior, runs / self.run)
         uses: dict[str, Draw] = {
             "subtracted": repeated(run, subtract, SUBTRACTIONS),
             "unscaled": repeated(run, unscaled, UNSCALED_STEPS),
@@ -59,7 +59,7 @@ class Residuals(Report):
             {name: data[:SHOWN] for name, data in drawn.items()}, pictures / "residuals.png"
         )
         network = coordinates(run.layout.shape)
-        known = compute_reference(network, run.experiment.data, TRAIN, mesh=data_mesh())
+        known = compute_reference(network, run.experiment.data, TRAIN)
 
         def distance(data: np.ndarray) -> dict[str, float]:
             found = kernel_distance(data.reshape(COUNT, -1), np.asarray(known.features))
@@ -72,11 +72,9 @@ class Residuals(Report):
 def ascent(run: TrainedRun[DenoiserPrior]) -> Draw:
     """Returns what samples with the blind denoiser, along its own estimate of the level."""
     experiment, shape = run.experiment, run.layout.shape
-
-    def use(params: PyTree, keys: Key[Array, "batch"], index: Int[Array, "batch"]) -> Samples:
-        return ASCENT(keys, experiment.blind_score(params), experiment.process, shape)
-
-    return use
+    return lambda params, keys, index: ASCENT(
+        keys, experiment.blind_score(params), experiment.process, shape
+    )
 
 
 def repeated(
@@ -87,14 +85,13 @@ def repeated(
     """Returns what takes steps ``move(y, residual, key)`` of the blind denoiser, from noise."""
     regression, shape = run.experiment.model().blind, run.layout.shape
 
-    def use(params: PyTree, keys: Key[Array, "batch"], index: Int[Array, "batch"]) -> Samples:
+    def use(params: PyTree, keys: Keys, index: Array) -> Samples:
         def step(y: Array, number: Array) -> tuple[Array, None]:
             own = jax.vmap(lambda key: jax.random.fold_in(key, number))(keys)
             residual = regression.denoise(params["blind"], y) - y
             return jax.vmap(move)(y, residual, own), None
 
-        noise = jax.vmap(lambda key: jax.random.normal(key, shape))(keys)
-        y, _ = jax.lax.scan(step, noise, jnp.arange(steps))
+        y, _ = jax.lax.scan(step, unit_noise(keys, shape), jnp.arange(steps))
         counts = jnp.full(len(keys), steps)
         return Samples(y, counts, jnp.isfinite(y).reshape(len(y), -1).all(axis=1))
 

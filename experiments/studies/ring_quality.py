@@ -21,7 +21,6 @@ from sde_jax.metrics import (
 )
 from sde_jax.runs import ScoreRun, draw_all, open_run
 from sde_jax.sampling import Samples
-from sde_jax.training import data_mesh
 
 COUNT = 10_000
 SHOWN = 2000
@@ -39,7 +38,7 @@ class RingQuality(Report):
 
     def measure(self, runs: Path, pictures: Path) -> dict[str, Any]:
         """Returns the distances; draws ``process.png`` and ``vector_field.png``."""
-        run = open_run(runs / self.run, data_mesh())
+        run = open_run(runs / self.run)
         data = next(run.source.batches(jax.random.key(0), TEST, COUNT)).x
         draw = run.sample_fn(run.experiment.sampling, frames=FRAMES)
         samples = draw_all(draw, run.params, count=COUNT, batch_size=COUNT)

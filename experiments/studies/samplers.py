@@ -27,9 +27,9 @@ from sde_jax.evaluation import (
 from sde_jax.figures import save_figure
 from sde_jax.metrics import FittedGaussian, frechet_distance, mean_estimate
 from sde_jax.recipes import SAMPLERS, SamplerSettings, to_config
-from sde_jax.runs import ScoreRun, batch_drawer, concatenate, example_keys, is_valid, open_run
+from sde_jax.runs import ScoreRun, concatenate, example_keys, is_valid, open_run
 from sde_jax.sampling import Samples
-from sde_jax.training import data_mesh
+from sde_jax.training import compiled_on_each_device
 
 Point = Mapping[str, Any]
 
@@ -62,20 +62,13 @@ class Samplers(Study):
     most: int
     """Largest number of samples of a setting."""
 
-    @property
-    def trained(self) -> tuple[str, ...]:
-        """Returns the classifier and the run."""
-        return (self.classifier, self.run)
-
     def measure(self, runs: Path, pictures: Path) -> dict[str, Any]:
         """Returns evaluations, seconds per image and distance of every setting.
 
         The results of each setting are stored at once, so that a kill loses only one of them.
         """
-        run, network = open_run(runs / self.run, data_mesh()), classifier(runs / self.classifier)
-        known = compute_reference(
-            network, run.experiment.data, TRAIN, source=run.source, mesh=data_mesh()
-        )
+        run, network = open_run(runs / self.run), classifier(runs / self.classifier)
+        known = compute_reference(network, run.experiment.data, TRAIN, source=run.source)
         kept = pictures.parent / f"settings-{self.run}-{run.step}.json"
         found: dict[str, Point] = json.loads(kept.read_text()) if kept.is_file() else {}
         budget = {"evaluations": self.evaluations, "least": self.least, "most": self.most}
@@ -106,7 +99,7 @@ class Samplers(Study):
         samples, seconds = self._draw(run, settings)
         whole = is_valid(samples)
         images = np.asarray(run.layout.scaling.to_unit(samples.x[whole]))
-        seen = describe(network, images, data_mesh())
+        seen = describe(network, images)
         assert seen.logits is not None, "a classifier has logits"
         distance = frechet_distance(seen.gaussian, training)
         return {
@@ -123,7 +116,8 @@ class Samplers(Study):
 
     def _draw(self, run: ScoreRun, settings: SamplerSettings) -> tuple[Samples, float]:
         """Returns samples, and the seconds of one sample in a compiled batch."""
-        draw, count = batch_drawer(run.sample_fn(settings), data_mesh()), self.least
+        draw = compiled_on_each_device(run.sample_fn(settings))
+        count = self.least
         parts: list[Samples] = []
         seconds: list[float] = []
         while len(parts) * BATCH_SIZE < count or len(parts) < 2:

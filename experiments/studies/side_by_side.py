@@ -16,7 +16,6 @@ from sde_jax.evaluation import markdown_table, read_examples, with_error
 from sde_jax.metrics import kernel_distance, mean_estimate
 from sde_jax.recipes import SAMPLERS, SamplerName
 from sde_jax.runs import ScoreRun, draw_all, open_run
-from sde_jax.training import data_mesh
 
 SHOWN: tuple[SamplerName, ...] = ("em", "pc", "ode")
 REFERENCE = 2000
@@ -38,16 +37,11 @@ class SideBySide(Study):
     count: int
     """Number of samples by each sampler."""
 
-    @property
-    def trained(self) -> tuple[str, ...]:
-        """Returns the runs."""
-        return tuple(run for _, run in self.runs)
-
     def measure(self, runs: Path, pictures: Path) -> dict[str, Any]:
         """Returns distance, evaluations and seconds of each sampler on each run."""
         rows = []
         for title, name in self.runs:
-            run = open_run(runs / name, data_mesh())
+            run = open_run(runs / name)
             parts = read_examples(run.source, TRAIN, count=REFERENCE)
             training = np.concatenate([part.data for part in parts])
             rows.append({"title": title, **looks(training)})

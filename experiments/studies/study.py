@@ -7,18 +7,24 @@ from pathlib import Path
 from typing import Any
 
 from sde_jax.evaluation import markdown_table, with_error
+from sde_jax.validation import Spec
 
 Results = Mapping[str, Any]
 """Results of a study: plain values for JSON."""
 
 
-class Study(abc.ABC):
+class Study(Spec, abc.ABC):
     """A question: a frozen keyword-only dataclass of specs and plain values."""
 
     @property
     def trained(self) -> tuple[str, ...]:
-        """Names of the experiments whose runs it measures, which are trained first."""
-        return ()
+        """Names of the experiments whose runs it measures, which are trained first.
+
+        They are those of its fields ``classifier`` and ``run``, and of ``runs``, which are pairs of
+        a title and a name.
+        """
+        names = (getattr(self, field, None) for field in ("classifier", "run"))
+        return (*filter(None, names), *(name for _, name in getattr(self, "runs", ())))
 
     @abc.abstractmethod
     def measure(self, runs: Path, pictures: Path) -> dict[str, Any]:
@@ -46,11 +52,6 @@ class Report(Study):
 
     run: str
     """Name of the experiment."""
-
-    @property
-    def trained(self) -> tuple[str, ...]:
-        """Returns the run."""
-        return (self.run,)
 
     def table(self, results: Results) -> Iterator[str]:
         """Yields a row for each group of numbers."""

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sde_jax.arrays import Array, PRNGKeyArray
-from sde_jax.data import Batch, DataSource, DeviceRows, ImageScaling, Layout, RowSource
+from sde_jax.data import Batch, DataSource, DeviceRows, ImageScaling, Layout
 from sde_jax.data.transform import DequantizeAndFlip, Transform
 
 GIVEN = "given"
@@ -43,9 +43,8 @@ def source_of(data: np.ndarray, layout: Layout) -> DataSource:
         rows, transform = data.astype(jnp.float32), _Unchanged()
     else:
         raise ValueError(f"`data` must be real numbers: got {data.dtype}.")
-    return RowSource(
+    return DataSource(
         {GIVEN: DeviceRows(rows, None)},
-        transform,
         transform,
         shape=layout.shape,
         scaling=layout.scaling,

@@ -22,12 +22,11 @@ from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.recipes.score import ScoreExperiment
 from sde_jax.recipes.trainable import Trainable
 from sde_jax.runs.fixed_steps import LEAST_STEPS, fixed_steps
-from sde_jax.runs.generation import concatenate, generate
-from sde_jax.runs.measurement import concatenate as concatenate_measured, measure
-from sde_jax.runs.trained_run import GenerativeRun, ScoreRun, TrainedRun, open_run_of
+from sde_jax.runs.generation import draw_all
+from sde_jax.runs.measurement import concatenate, measure
+from sde_jax.runs.trained_run import Kind, TrainedRun, open_run_of
 from sde_jax.sampling import Samples
 from sde_jax.score import NetworkScore
-from sde_jax.training.devices import data_mesh
 
 BATCH_SIZE = 256
 PROGRAMS = 8
@@ -49,7 +48,7 @@ def open_run(path: str | Path) -> "Run":
       CheckpointError: if none of its checkpoints can be read.
       ConfigurationError: if its configuration cannot be used.
     """
-    return Run(open_run_of(Trainable, Path(path), data_mesh()))
+    return Run(open_run_of(Trainable, Path(path)))
 
 
 class Run:
@@ -113,7 +112,9 @@ class Run:
         Raises:
           TypeError: if the run is not that of a score model.
         """
-        return dataclasses.replace(self._score_run("score").score, condition=condition)
+        return dataclasses.replace(
+            self._of_kind(ScoreExperiment, "score").score, condition=condition
+        )
 
     def sample(
         self,
@@ -144,15 +145,11 @@ class Run:
             model has no states on the way.
         """
         check_counts(count=count, batch_size=batch_size)
-        run = self._generative_run("samples")
+        run = self._of_kind(Generative, "samples")
         if frames and run.experiment.process is None:
             raise ValueError(f"`frames` must be 0 for a {run.experiment.kind}: got {frames}.")
         draw = self._draw(sampler_settings(run.experiment.sampling, settings), frames)
-        samples = concatenate(
-            generate(
-                draw, run.params, key=key, count=count, batch_size=batch_size, mesh=data_mesh()
-            )
-        )
+        samples = draw_all(draw, run.params, count=count, batch_size=batch_size, key=key)
         return samples._replace(x=jax.device_get(self.layout.scaling.to_unit(samples.x)))
 
     def likelihood(
@@ -186,10 +183,10 @@ class Run:
           ValueError: if a setting is unknown or out of range, or the data do not fit the run.
         """
         check_counts(batch_size=batch_size)
-        run = self._generative_run("likelihood")
+        run = self._of_kind(Generative, "likelihood")
         source = source_of(np.asarray(data), self.layout)
         if steps is not None:
-            self._score_run("likelihood in fixed `steps`")
+            self._of_kind(ScoreExperiment, "likelihood in fixed `steps`")
             _check_fixed(steps, settings)
         density = self._density(with_settings(run.experiment.likelihood, settings), steps)
         parts = measure(
@@ -200,9 +197,8 @@ class Run:
             key=jax.random.key(0) if key is None else key,
             count=None,
             batch_size=batch_size,
-            mesh=data_mesh(),
         )
-        return concatenate_measured(parts)
+        return concatenate(parts)
 
     def evaluate(self, **settings: Any) -> dict[str, Any]:
         """Evaluates the run as ``sde-jax evaluate`` does.
@@ -221,28 +217,23 @@ class Run:
           TypeError: if the run has no samples.
           ValueError: if a setting is unknown, out of range, or does not fit the data.
         """
-        task = usual_task(self._generative_run("samples"), data_mesh())
+        task = usual_task(self._of_kind(Generative, "samples"))
         chosen = with_settings(task.settings, settings)
         return evaluate(dataclasses.replace(task, settings=chosen))
 
     def _build_draw(self, settings: SamplerSettings | None, frames: int) -> Draw:
-        return self._generative_run("samples").sample_fn(settings, frames)
+        return self._of_kind(Generative, "samples").sample_fn(settings, frames)
 
     def _build_density(self, settings: Any, steps: int | None) -> Density:
         if steps is not None:
-            return fixed_steps(self._score_run("likelihood"), settings)(steps)
-        density = self._generative_run("likelihood").density(settings)
+            return fixed_steps(self._of_kind(ScoreExperiment, "likelihood"), settings)(steps)
+        density = self._of_kind(Generative, "likelihood").density(settings)
         return self._lacks("likelihood") if density is None else density
 
-    def _generative_run(self, wanted: str) -> GenerativeRun:
-        if not isinstance(self.experiment, Generative):
+    def _of_kind(self, kind: type[Kind], wanted: str) -> TrainedRun[Kind]:
+        if not isinstance(self.experiment, kind):
             self._lacks(wanted)
-        return cast(GenerativeRun, self._opened)
-
-    def _score_run(self, wanted: str) -> ScoreRun:
-        if not isinstance(self.experiment, ScoreExperiment):
-            self._lacks(wanted)
-        return cast(ScoreRun, self._opened)
+        return cast(TrainedRun[Kind], self._opened)
 
     def _lacks(self, wanted: str) -> NoReturn:
         raise TypeError(f"{self.path} is the run of a {self.experiment.kind}: it has no {wanted}.")

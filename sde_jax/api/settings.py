@@ -35,13 +35,7 @@ def sampler_settings(
     """
     if default is None:
         return with_settings(default, settings)
-    chosen = with_settings(default.switched(settings.get("sampler", default.sampler)), settings)
-    options = chosen.options()
-    for name in settings:
-        if name not in ("sampler", *options):
-            listed = ", ".join(options) or "none"
-            raise ValueError(
-                f"`{name}` does not apply to the sampler {chosen.sampler}: its options are "
-                f"{listed}."
-            )
+    own = default.switched(settings.get("sampler", default.sampler))
+    chosen = with_settings(own, settings)
+    chosen.check_options(settings)
     return chosen

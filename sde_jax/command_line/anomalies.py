@@ -9,21 +9,17 @@ from typing import Annotated, Any
 
 import jax
 import numpy as np
-import tyro
 
-from sde_jax.arguments import UsageError, check_counts, check_seed, option
+from sde_jax.arguments import DataDir, RunPath, UsageError, check_counts, check_seed, option
 from sde_jax.command_line.output import file_name, output_file
-from sde_jax.command_line.parsing import parse
 from sde_jax.data import TEST, ArraySource, ImageScaling
 from sde_jax.evaluation import anomaly_figure
 from sde_jax.evaluation.anomaly_sets import NOISE, PHOTOGRAPHS, levels_of
-from sde_jax.evaluation.findings import plain
 from sde_jax.evaluation.wording import WORDING
 from sde_jax.metrics import roc_area
 from sde_jax.recipes.interfaces import Density, Measured
-from sde_jax.runs.measurement import concatenate, measure, summarize
+from sde_jax.runs.measurement import concatenate, measure, plain, summarize
 from sde_jax.runs.trained_run import GenerativeRun, open_generative
-from sde_jax.training.devices import data_mesh
 from sde_jax.training.processes import is_first, join_processes, raise_on_all
 
 
@@ -32,15 +28,11 @@ class Anomalies:
     """Tests a run's likelihood as an anomaly score: compares bits per dimension of held-out images
     of its own data with those of other images. Draws histograms and ROC curves."""
 
-    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """The run directory."""
+    run: RunPath
     against: Annotated[str | None, option("SET", "noise and photographs")] = None
     """noise: uniform grey levels; photographs: pieces of the two that come with scikit-learn; or a
     folder or a zip of pictures, or the name of a set of tensorflow_datasets, resized to fit."""
-    data_dir: Annotated[str | None, option("DIR", "$TFDS_DATA_DIR, else ~/tensorflow_datasets")] = (
-        None
-    )
-    """The folder of prepared sets, for the name of one."""
+    data_dir: DataDir = None
     count: int = 256
     """Images of each set, or as many as it has."""
     batch_size: int = 256
@@ -62,11 +54,10 @@ class Anomalies:
         return (NOISE, PHOTOGRAPHS) if self.against is None else (self.against,)
 
 
-def main(args: list[str]) -> dict[str, Any]:
+def main(options: Anomalies) -> dict[str, Any]:
     """Runs the command and returns its results."""
-    options = parse(Anomalies, args, "sde-jax anomalies")
     join_processes()
-    return execute(open_generative(options.run, data_mesh()), options)
+    return execute(open_generative(options.run), options)
 
 
 def execute(run: GenerativeRun, options: Anomalies) -> dict[str, Any]:
@@ -145,7 +136,6 @@ def measure_all(
             key=jax.random.key(options.seed),
             count=None,
             batch_size=options.batch_size,
-            mesh=data_mesh(),
         )
     )
     ends = np.cumsum([len(of_set) for of_set in images])[:-1]

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import tyro
 
 from sde_jax.arguments import UsageError
-from sde_jax.command_line.parsing import parse
 from sde_jax.evaluation.comparison import compare, markdown, newest, rows_of
 
 PLAIN = str.maketrans({"é": "e", "±": "+-"})
@@ -24,9 +23,8 @@ class Compare:
     """The folder for comparison.md, comparison.html and comparison.png, which are replaced."""
 
 
-def main(args: list[str]) -> dict[str, Any]:
+def main(options: Compare) -> dict[str, Any]:
     """Runs the command and returns its results."""
-    options = parse(Compare, args, "sde-jax compare")
     if len(options.runs) < 2:
         raise UsageError(f"compare needs two runs or more: got {len(options.runs)}.")
     records = [newest(run) for run in options.runs]

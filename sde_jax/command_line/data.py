@@ -1,5 +1,6 @@
 """``sde-jax data show SOURCE`` and ``data statistics SOURCE``."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -7,6 +8,7 @@ import tyro
 
 from sde_jax.arguments import UsageError
 from sde_jax.command_line import data_show, data_statistics
+from sde_jax.command_line.parsing import parse
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +21,10 @@ class Data:
     )
 
 
-COMMANDS = {"show": data_show.main, "statistics": data_statistics.main}
+COMMANDS: dict[str, tuple[type, Callable[[Any], dict[str, Any]]]] = {
+    "show": (data_show.Show, data_show.main),
+    "statistics": (data_statistics.Statistics, data_statistics.main),
+}
 
 
 def main(args: list[str]) -> dict[str, Any]:
@@ -29,4 +34,5 @@ def main(args: list[str]) -> dict[str, Any]:
             "data needs `show` or `statistics`, and a SOURCE: `data show --help` and "
             "`data statistics --help` explain."
         )
-    return COMMANDS[args[0]](args[1:])
+    options, run = COMMANDS[args[0]]
+    return run(parse(options, args[1:], f"sde-jax data {args[0]}"))

@@ -11,9 +11,8 @@ import numpy as np
 import tyro
 
 from sde_jax import figures
-from sde_jax.arguments import Switch, option
+from sde_jax.arguments import DataDir, Switch, option
 from sde_jax.command_line.output import file_name, listed, output_file
-from sde_jax.command_line.parsing import parse
 from sde_jax.data.errors import MixedSizesError
 from sde_jax.data.named import all_records, spec_of
 from sde_jax.evaluation.survey import Survey, survey
@@ -32,10 +31,7 @@ class Show:
 
     source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
     """A folder or a zip of pictures, or the name of a set of tensorflow_datasets."""
-    data_dir: Annotated[str | None, option("DIR", "$TFDS_DATA_DIR, else ~/tensorflow_datasets")] = (
-        None
-    )
-    """The folder of prepared sets, for the name of one."""
+    data_dir: DataDir = None
     image_size: Annotated[
         int | None, option("INT", f"their own, {COMMON_SIZE} where they differ")
     ] = None
@@ -48,9 +44,8 @@ class Show:
     """The .png file to draw, which must not exist."""
 
 
-def main(args: list[str]) -> dict[str, Any]:
+def main(options: Show) -> dict[str, Any]:
     """Runs the command and returns its results."""
-    options = parse(Show, args, "sde-jax data show")
     fields = {name: getattr(options, name) for name in ("image_size", "fit", "grey")}
     spec = spec_of(options.source, options.data_dir, fields)
     try:

@@ -8,9 +8,8 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from sde_jax.arguments import Switch, UsageError, check_counts, option
+from sde_jax.arguments import DataDir, Switch, UsageError, check_counts, option
 from sde_jax.command_line.output import checked_output
-from sde_jax.command_line.parsing import parse
 from sde_jax.data import TEST, TRAIN
 from sde_jax.data.errors import DataNotFoundError
 from sde_jax.data.named import spec_of
@@ -23,7 +22,6 @@ from sde_jax.interop.statistics_file import write_reference
 from sde_jax.metrics import InceptionPreprocessing
 from sde_jax.runs.catalogue import find, names
 from sde_jax.runs.trained_run import stored_experiment
-from sde_jax.training.devices import data_mesh
 from sde_jax.training.processes import is_first, join_processes, raise_on_all
 from sde_jax.training.run_directory import RunDirectory
 
@@ -48,10 +46,7 @@ class Statistics:
     clean-fid does it."""
     batch_size: int = 256
     """Examples at once; a result does not depend on it."""
-    data_dir: Annotated[str | None, option("DIR", "$TFDS_DATA_DIR, else ~/tensorflow_datasets")] = (
-        None
-    )
-    """The folder of prepared sets, for the name of one."""
+    data_dir: DataDir = None
     image_size: Annotated[int | None, option("INT", "the experiment's, else their own")] = None
     """Side of the square images that are made of them."""
     fit: Annotated[Literal["crop", "pad"] | None, option("NAME", "the experiment's, else crop")] = (
@@ -69,9 +64,8 @@ class Statistics:
             raise ValueError(f"`preprocessing` does not apply to features {self.features}.")
 
 
-def main(args: list[str]) -> dict[str, Any]:
+def main(options: Statistics) -> dict[str, Any]:
     """Runs the command and returns its results."""
-    options = parse(Statistics, args, "sde-jax data statistics")
     join_processes()
     out = raise_on_all(lambda: options.out and checked_output(options.out, ".npz"))
     data, split = data_of(options)
@@ -85,7 +79,6 @@ def main(args: list[str]) -> dict[str, Any]:
         count=options.count,
         source=source,
         batch_size=options.batch_size,
-        mesh=data_mesh(),
     )
     seconds = time.perf_counter() - started
     if out is not None:

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from sde_jax import figures
 from sde_jax.arrays import Array
 from sde_jax.atomic import whole_file
 from sde_jax.command_line.output import output_file
-from sde_jax.command_line.parsing import parse
 from sde_jax.editing.images import image_scaling
 from sde_jax.editing.labels import of_classes
 from sde_jax.editing.options import EditOptions
@@ -20,7 +20,6 @@ from sde_jax.editing.prepared import Prepared
 from sde_jax.editing.tasks import interpolation, restoration, stroke
 from sde_jax.runs.generation import draw_all, is_valid
 from sde_jax.runs.trained_run import ScoreRun, open_run
-from sde_jax.training.devices import data_mesh
 from sde_jax.training.processes import is_first, join_processes, raise_on_all
 
 ANSWERS = ".npz"
@@ -28,11 +27,10 @@ SHOWN = 12
 """Rows and columns of answers in the picture."""
 
 
-def main(args: list[str]) -> dict[str, Any]:
+def main(options: EditOptions) -> dict[str, Any]:
     """Runs the command and returns its results."""
-    options = parse(EditOptions, args, "sde-jax edit")
     join_processes()
-    return execute(open_run(options.run, data_mesh()), options)
+    return execute(open_run(options.run), options)
 
 
 def execute(run: ScoreRun, options: EditOptions) -> dict[str, Any]:
@@ -54,7 +52,7 @@ def execute(run: ScoreRun, options: EditOptions) -> dict[str, Any]:
         prepared.params,
         count=prepared.rows * prepared.draws,
         batch_size=options.batch_size,
-        seed=options.seed,
+        key=jax.random.key(options.seed),
     )
     seconds = time.perf_counter() - started
     answers = samples.x.reshape(prepared.rows, -1, *run.layout.shape)

@@ -8,15 +8,13 @@ from typing import Annotated, Any
 import jax
 import tyro
 
-from sde_jax.arguments import UsageError, check_counts, check_seed, option
-from sde_jax.command_line.opening import open_first
-from sde_jax.command_line.parsing import parse
+from sde_jax.arguments import RunPath, UsageError, check_counts, check_seed, option
+from sde_jax.command_line.parsing import open_first, parse
 from sde_jax.evaluation.evaluation import RECORD, REPORT, evaluate
-from sde_jax.evaluation.task import BATCH_SIZE, SEED, Task
+from sde_jax.evaluation.task import Task
 from sde_jax.evaluation.wording import with_error
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.score import LikelihoodSettings
-from sde_jax.training.devices import data_mesh
 
 PROGRAM = "sde-jax evaluate"
 
@@ -26,16 +24,15 @@ class Evaluate:
     """Draws samples of a trained run, measures them and the likelihood of held-out data, and writes
     evaluation.json and report.html into RUN/evaluations. A killed evaluation resumes."""
 
-    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """The run directory."""
+    run: RunPath
     settings: Annotated[EvaluationSettings, tyro.conf.arg(name="")] = EvaluationSettings()
     likelihood: Any = LikelihoodSettings()
     statistics: Annotated[Path | None, option("FILE", "they are computed, and cached")] = None
     """Statistics of the training data, as `data statistics` writes them or as published; for one
     feature network."""
-    batch_size: int = BATCH_SIZE
+    batch_size: int = Task.batch_size
     """Examples drawn or measured at once; results do not depend on it, up to rounding."""
-    seed: int = SEED
+    seed: int = Task.seed
     """Sample j is a function of the seed and j. Also seeds dequantization and probes."""
 
     def __post_init__(self) -> None:
@@ -59,7 +56,6 @@ def main(args: list[str]) -> dict[str, Any]:
         likelihood=options.likelihood,
         seed=options.seed,
         batch_size=options.batch_size,
-        mesh=data_mesh(),
     )
     record = evaluate(task, options.statistics)
     print(*lines(record), sep="\n")

@@ -9,25 +9,22 @@ import numpy as np
 import optax
 import tyro
 
-from sde_jax.arguments import UsageError
+from sde_jax.arguments import RunPath, UsageError
 from sde_jax.atomic import write_whole
 from sde_jax.command_line.output import checked_output
-from sde_jax.command_line.parsing import parse
 from sde_jax.interop.checkpoint import AdamMoments, PublishedState
 from sde_jax.interop.published_model import PublishedModel
 from sde_jax.interop.safetensors_file import write_safetensors
 from sde_jax.interop.score_sde import save_checkpoint, save_weights
 from sde_jax.recipes.published import model_of
 from sde_jax.runs.trained_run import ScoreRun, open_run
-from sde_jax.training.devices import data_mesh
 
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
     """Writes the weights of a run, with its configuration, for other programs."""
 
-    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """The run directory."""
+    run: RunPath
     format: Literal["safetensors", "score-sde"]
     """safetensors: the averaged weights under this library's names, the configuration in the
     metadata; score-sde: a whole checkpoint of score_sde_pytorch (.pth), its model in a .json beside
@@ -36,10 +33,9 @@ class Export:
     """The file, which must not exist."""
 
 
-def main(args: list[str]) -> dict[str, Any]:
+def main(options: Export) -> dict[str, Any]:
     """Runs the command and returns its results."""
-    options = parse(Export, args, "sde-jax export")
-    run = open_run(options.run, data_mesh())
+    run = open_run(options.run)
     results = {"run": str(options.run), "step": run.step}
     if options.format == "safetensors":
         out = checked_output(options.out, ".safetensors")

@@ -12,10 +12,7 @@ import tyro
 
 from sde_jax.arguments import UsageError
 from sde_jax.arrays import Array, PyTree
-from sde_jax.command_line.output import listed
-from sde_jax.command_line.parsing import parse
 from sde_jax.interop.checkpoint import AdamMoments, PublishedState
-from sde_jax.interop.errors import CheckpointFileError
 from sde_jax.interop.score_sde import read_checkpoint
 from sde_jax.recipes.named import Named
 from sde_jax.recipes.score import ScoreExperiment
@@ -39,9 +36,8 @@ class Import:
     """The run directory, which `sample`, `likelihood` and `train --resume` then take."""
 
 
-def main(args: list[str]) -> dict[str, Any]:
+def main(options: Import) -> dict[str, Any]:
     """Runs the command and returns its results."""
-    options = parse(Import, args, "sde-jax import")
     name, model = find_model(options.model)
     named = of_model(name, model)
     RunDirectory.check_free(options.workdir)
@@ -49,8 +45,6 @@ def main(args: list[str]) -> dict[str, Any]:
         published = read_checkpoint(options.file, model)
     except OSError as error:
         raise UsageError(f"{options.file} cannot be read: {error.strerror}.") from None
-    except CheckpointFileError as error:
-        raise UsageError(f"{error.path}: {listed(error.problems, limit=8)}.") from None
     state = train_state(named.experiment, published)
     write_run(options.workdir, named, state)
     return {
@@ -74,17 +68,12 @@ def train_state(experiment: ScoreExperiment, published: PublishedState) -> Train
 def with_moments(opt_state: PyTree, moments: AdamMoments) -> PyTree:
     """Returns the optimizer's state with the given moments."""
     count, mean, mean_square = jax.tree.map(jnp.asarray, moments)
-    count = count.astype(jnp.int32)
 
     def counted(path: tuple[Any, ...], leaf: Array) -> Array:
-        return count if getattr(path[-1], "name", None) == "count" else leaf
-
-    def is_adam(node: Any) -> bool:
-        return isinstance(node, optax.ScaleByAdamState)
+        return count.astype(leaf.dtype) if getattr(path[-1], "name", None) == "count" else leaf
 
     opt_state = jax.tree_util.tree_map_with_path(counted, opt_state)
-    adam = optax.ScaleByAdamState(count, mean, mean_square)
-    return jax.tree.map(lambda node: adam if is_adam(node) else node, opt_state, is_leaf=is_adam)
+    return optax.tree.set(opt_state, mu=mean, nu=mean_square)
 
 
 def write_run(workdir: Path, named: Named[ScoreExperiment], state: TrainState) -> None:

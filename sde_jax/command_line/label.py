@@ -10,10 +10,8 @@ import tyro
 
 from sde_jax.arguments import UsageError, check_counts
 from sde_jax.command_line.output import writable
-from sde_jax.command_line.parsing import parse
 from sde_jax.evaluation.features import classifier, features_of
 from sde_jax.evaluation.labelled_folder import LISTING, check_folder, write_labelled
-from sde_jax.training.devices import data_mesh
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +32,8 @@ class Label:
         check_counts(batch_size=self.batch_size)
 
 
-def main(args: list[str]) -> dict[str, Any]:
+def main(options: Label) -> dict[str, Any]:
     """Runs the command and returns its results."""
-    options = parse(Label, args, "sde-jax label")
     samples = read_samples(options.samples)
     check_folder(options.folder, samples.shape[1:])
     finite = np.isfinite(samples).reshape(len(samples), -1).all(axis=1)
@@ -45,7 +42,7 @@ def main(args: list[str]) -> dict[str, Any]:
     network = classifier(options.classifier)
     writable(options.folder / LISTING)
     images = samples[finite]
-    scores = np.asarray(features_of(network, images, data_mesh(), options.batch_size).logits)
+    scores = np.asarray(features_of(network, images, options.batch_size).logits)
     numbered = zip(np.flatnonzero(finite).tolist(), images, strict=True)
     counts = write_labelled(options.folder, numbered, scores.argmax(axis=1), scores.shape[1])
     return {

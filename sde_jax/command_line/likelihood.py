@@ -10,11 +10,10 @@ from typing import Annotated, Any, cast
 import jax
 import tyro
 
-from sde_jax.arguments import UsageError, check_counts, check_seed, option
+from sde_jax.arguments import RunPath, UsageError, check_counts, check_seed, option
 from sde_jax.atomic import write_whole
-from sde_jax.command_line.opening import open_first
 from sde_jax.command_line.output import checked_output
-from sde_jax.command_line.parsing import parse
+from sde_jax.command_line.parsing import open_first, parse
 from sde_jax.data import TEST
 from sde_jax.recipes.score import LikelihoodSettings, ScoreExperiment
 from sde_jax.runs.fixed_steps import (
@@ -25,7 +24,6 @@ from sde_jax.runs.fixed_steps import (
 )
 from sde_jax.runs.measurement import concatenate, measure, summarize, write_table
 from sde_jax.runs.trained_run import GenerativeRun, ScoreRun
-from sde_jax.training.devices import data_mesh
 from sde_jax.training.processes import is_first, raise_on_all
 
 PROGRAM = "sde-jax likelihood"
@@ -36,8 +34,7 @@ class Likelihoods:
     """Measures the likelihood of data under a trained run, a score model's by its probability
     flow."""
 
-    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """The run directory."""
+    run: RunPath
     split: str = TEST
     """The split to measure: test or train."""
     count: Annotated[int | None, option("INT", "all")] = None
@@ -100,7 +97,6 @@ def execute(run: GenerativeRun, options: Likelihoods) -> dict[str, Any]:
         split=options.split,
         key=jax.random.key(options.seed),
         batch_size=options.batch_size,
-        mesh=data_mesh(),
     )
     started = time.perf_counter()
     found: dict[str, Any] = {}

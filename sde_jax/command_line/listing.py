@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sde_jax.command_line.parsing import parse
 from sde_jax.interop.configurations import published, published_names
 from sde_jax.runs.catalogue import definitions
 
@@ -13,9 +12,8 @@ class List:
     """Lists the experiments to train and the studies to reproduce, one per line."""
 
 
-def main(args: list[str]) -> dict[str, Any]:
+def main(options: List) -> dict[str, Any]:
     """Prints a line for each experiment and study and returns their names."""
-    parse(List, args, "sde-jax list")
     known = definitions()
     headlines = {one.name: one.headline for one in known if not one.is_study}
     headlines |= {name: published_headline(name) for name in published_names()}

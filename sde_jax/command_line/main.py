@@ -28,33 +28,36 @@ from sde_jax.command_line import (
 from sde_jax.command_line.compiled_programs import forget_unreadable, keep_compiled
 from sde_jax.command_line.completion import print_completion
 from sde_jax.command_line.output import listed
-from sde_jax.command_line.parsing import refuse
+from sde_jax.command_line.parsing import parse, refuse
 from sde_jax.editing.options import EditOptions
+from sde_jax.interop.errors import CheckpointFileError
 from sde_jax.training.errors import NonFiniteError, RunError
 from sde_jax.training.processes import is_first
 
 
 class Command(NamedTuple):
-    """The options of a command, for completion, and the function that runs it."""
+    """The options of a command and the function that runs it."""
 
     options: type
-    run: Callable[[list[str]], dict[str, Any]]
+    run: Callable[[Any], dict[str, Any]]
+    parses: bool = False
+    """True if the function parses the arguments itself, with defaults that depend on them."""
 
 
 COMMANDS: dict[str, Command] = {
     "list": Command(listing.List, listing.main),
-    "train": Command(train.Train, train.main),
+    "train": Command(train.Train, train.main, parses=True),
     "watch": Command(watch.Watch, watch.main),
-    "sample": Command(sample.Sample, sample.main),
+    "sample": Command(sample.Sample, sample.main, parses=True),
     "label": Command(label.Label, label.main),
-    "likelihood": Command(likelihood.Likelihoods, likelihood.main),
+    "likelihood": Command(likelihood.Likelihoods, likelihood.main, parses=True),
     "anomalies": Command(anomalies.Anomalies, anomalies.main),
-    "evaluate": Command(evaluate.Evaluate, evaluate.main),
+    "evaluate": Command(evaluate.Evaluate, evaluate.main, parses=True),
     "compare": Command(compare.Compare, compare.main),
     "edit": Command(EditOptions, edit.main),
     "import": Command(importing.Import, importing.main),
     "export": Command(exporting.Export, exporting.main),
-    "data": Command(data.Data, data.main),
+    "data": Command(data.Data, data.main, parses=True),
     "weights": Command(weights.Weights, weights.main),
     "quickstart": Command(quickstart.Quickstart, quickstart.main),
 }
@@ -102,7 +105,10 @@ def main(args: list[str] | None = None) -> int:
         return print_completion(args[1:], options)
     if args[0] not in COMMANDS:
         refuse(f"no command {args[0]!r}: there are {', '.join(COMMANDS)}.")
-    return run(COMMANDS[args[0]].run, args[1:])
+    command, program = COMMANDS[args[0]], f"sde-jax {args[0]}"
+    if command.parses:
+        return run(command.run, args[1:])
+    return run(lambda rest: command.run(parse(command.options, rest, program)), args[1:])
 
 
 def run(command: Callable[[list[str]], dict[str, Any]], args: list[str]) -> int:
@@ -119,6 +125,8 @@ def run(command: Callable[[list[str]], dict[str, Any]], args: list[str]) -> int:
     except (ValueError, RunError) as error:
         if sys.flags.dev_mode:
             raise
+        if isinstance(error, CheckpointFileError):
+            refuse(f"{error.path}: {listed(error.problems, limit=8)}.")
         refuse(str(error))
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):

@@ -1,4 +1,4 @@
-"""Parses arguments with tyro, and reports every refusal in one line."""
+"""Parses arguments with tyro, reports every refusal in one line, and opens the run of a command."""
 
 import contextlib
 import io
@@ -9,6 +9,11 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import tyro
+
+from sde_jax.arguments import UsageError
+from sde_jax.recipes.generative import Generative
+from sde_jax.runs.trained_run import GenerativeRun, open_run_of
+from sde_jax.training.processes import join_processes
 
 Arguments = TypeVar("Arguments")
 
@@ -85,3 +90,21 @@ def complaint(box: str) -> str:
             break
     perhaps = re.search(r"Perhaps you meant: (--[\w.-]+)", " ".join(sections))
     return f"{message}. Perhaps you meant {perhaps.group(1)}" if perhaps else message
+
+
+def open_first(kind: type, args: list[str], program: str) -> GenerativeRun:
+    """Opens the RUN that the arguments begin with.
+
+    Without a RUN, the help shows the defaults of ``kind``; it exits, as does a missing RUN.
+
+    Raises:
+      UsageError: if an option comes first.
+    """
+    if args[:1] in ([], ["-h"], ["--help"]):
+        parse(kind, args, program)
+    if args[0].startswith("-"):
+        raise UsageError(
+            f"{program.split()[-1]} needs the RUN first: its experiment has the other defaults."
+        )
+    join_processes()
+    return open_run_of(Generative, Path(args[0]))

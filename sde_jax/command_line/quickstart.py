@@ -9,12 +9,10 @@ import numpy as np
 
 from sde_jax import figures
 from sde_jax.command_line import likelihood, sample
-from sde_jax.command_line.parsing import parse
 from sde_jax.recipes.sampler_settings import SAMPLERS, SamplerName
 from sde_jax.runs.catalogue import find
 from sde_jax.runs.trained_run import ScoreRun, open_run
 from sde_jax.runs.training import train_experiment
-from sde_jax.training.devices import data_mesh
 
 SHOWN_SAMPLERS: tuple[SamplerName, ...] = ("em", "pc", "ode")
 
@@ -28,18 +26,17 @@ class Quickstart:
     """The run directory."""
 
 
-def main(args: list[str]) -> dict[str, Any]:
+def main(options: Quickstart) -> dict[str, Any]:
     """Runs the command and returns its results."""
-    workdir = parse(Quickstart, args, "sde-jax quickstart").workdir
-    started = time.perf_counter()
+    workdir, started = options.workdir, time.perf_counter()
     result = train_experiment(find("quickstart"), workdir, resume=True)
     if result.stopped:
         return {"run": str(workdir), "step": result.step, "stopped": True}
-    trained_run = open_run(workdir, data_mesh())
+    trained_run = open_run(workdir)
     samples = {name: draw(trained_run, name) for name in SHOWN_SAMPLERS}
     settings = trained_run.experiment.likelihood
-    options = likelihood.Likelihoods(run=workdir, settings=settings)
-    measured = likelihood.execute(trained_run, options)
+    measuring = likelihood.Likelihoods(run=workdir, settings=settings)
+    measured = likelihood.execute(trained_run, measuring)
     return {
         **measured,
         "out": samples[SHOWN_SAMPLERS[0]]["out"],

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
 
 from sde_jax import figures
-from sde_jax.arguments import Switch, UsageError, check_counts, check_seed, option
+from sde_jax.arguments import RunPath, Switch, UsageError, check_counts, check_seed, option
 from sde_jax.arrays import Array
 from sde_jax.atomic import whole_file
-from sde_jax.command_line.opening import open_first
 from sde_jax.command_line.output import output_file
-from sde_jax.command_line.parsing import parse
+from sde_jax.command_line.parsing import open_first, parse
 from sde_jax.figures import draw_picture
 from sde_jax.recipes.sampler_settings import SAMPLERS, SamplerSettings
 from sde_jax.runs.generation import draw_all, is_valid
@@ -37,8 +37,7 @@ SHOWN = 256
 class Sample:
     """Draws samples from a trained run, into an .npz file and a .png picture beside it."""
 
-    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """The run directory."""
+    run: RunPath
     settings: Annotated[SamplerSettings | None, tyro.conf.arg(name="")] = SamplerSettings()
     count: int = 64
     """Samples to draw."""
@@ -87,7 +86,7 @@ def execute(run: GenerativeRun, options: Sample) -> dict[str, Any]:
         run.params,
         count=options.count,
         batch_size=options.batch_size,
-        seed=options.seed,
+        key=jax.random.key(options.seed),
     )
     seconds = time.perf_counter() - started
     pictures = write(run, settings, samples, out) if is_first() else []

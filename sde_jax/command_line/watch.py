@@ -6,12 +6,11 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import tyro
 from tqdm import tqdm
 
-from sde_jax.command_line.parsing import parse
+from sde_jax.arguments import RunPath
 from sde_jax.command_line.text_chart import text_chart
 from sde_jax.runs.status import Status, curves, read_status
 from sde_jax.training.run_directory import RunDirectory
@@ -29,13 +28,12 @@ class Watch:
     elsewhere it prints once. In a browser: pip install tensorboard, and tensorboard --logdir
     RUN/logs."""
 
-    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """The run directory."""
+    run: RunPath
 
 
-def main(args: list[str]) -> dict[str, Any]:
+def main(options: Watch) -> dict[str, Any]:
     """Runs the command and returns the last status."""
-    path = parse(Watch, args, "sde-jax watch").run
+    path = options.run
     status = show(path)
     try:
         while sys.stdout.isatty() and status.state != "finished":

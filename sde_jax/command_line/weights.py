@@ -11,9 +11,7 @@ import tyro
 
 from sde_jax.arguments import Switch, UsageError, option
 from sde_jax.atomic import write_whole
-from sde_jax.command_line.output import listed, writable
-from sde_jax.command_line.parsing import parse
-from sde_jax.interop.errors import CheckpointFileError
+from sde_jax.command_line.output import writable
 from sde_jax.interop.inception import (
     PUBLISHED_SHA256,
     PUBLISHED_URL,
@@ -36,9 +34,8 @@ class Weights:
     """Fetch that file from where pytorch-fid publishes it."""
 
 
-def main(args: list[str]) -> dict[str, Any]:
+def main(options: Weights) -> dict[str, Any]:
     """Runs the command and returns its results."""
-    options = parse(Weights, args, "sde-jax weights")
     if (options.file is None) == (not options.download):
         raise UsageError("weights takes either --from FILE or --download.")
     if options.file is not None:
@@ -56,8 +53,6 @@ def convert(file: Path) -> dict[str, Any]:
         params = read_published_inception(file, PUBLISHED_SHA256)
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}.") from None
-    except CheckpointFileError as error:
-        raise UsageError(f"{error.path}: {listed(error.problems, limit=8)}.") from None
     write_whole(out, lambda path: save_inception(path, params))
     return {"out": str(out), "source_sha256": PUBLISHED_SHA256, "sha256": weights_sha256(params)}
 

@@ -18,7 +18,6 @@ from sde_jax.data.errors import (
 from sde_jax.data.folder import Folder as Folder
 from sde_jax.data.picture_files import open_files as open_files
 from sde_jax.data.preprocessing import Preprocessing as Preprocessing
-from sde_jax.data.row_source import RowSource as RowSource
 from sde_jax.data.rows import DeviceRows as DeviceRows
 from sde_jax.data.scaling import (
     ImageScaling as ImageScaling,

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from sde_jax.data.row_source import RowSource
 from sde_jax.data.rows import DeviceRows
 from sde_jax.data.scaling import ImageScaling
+from sde_jax.data.source import DataSource
 from sde_jax.data.transform import DequantizeAndFlip
 
 
-class ArraySource(RowSource):
+class ArraySource(DataSource):
     """Images that live on the device as uint8, where they are gathered, flipped and dequantized.
 
     Args:

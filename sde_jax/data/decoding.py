@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from multiprocessing import parent_process
-from typing import Generic, Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -24,19 +24,9 @@ BYTES_AHEAD = 2**29
 """Approximate size of the waiting batches. At least two wait, however large they are."""
 
 
-class ImageArray(Protocol):
-    """Images ``[count, height, width, channels]`` as uint8: an array, or indexed like one."""
-
-    def __len__(self) -> int:
-        """Number of images."""
-
-    def __getitem__(self, indices: np.ndarray, /) -> np.ndarray:
-        """Returns the images of these indices."""
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class DecodedImages:
-    """An `ImageArray` that decodes images whenever they are read."""
+    """Images that are decoded whenever they are read, indexed like an array."""
 
     records: EncodedRecords
     """All images of the split."""
@@ -57,18 +47,8 @@ class DecodedImages:
         return images
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class _Batches(Generic[T]):
-    """Batches by number, as grain reads them."""
-
-    read: Callable[[np.ndarray], T]
-    indices: BatchIndices
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, number: int) -> T:
-        return self.read(self.indices[number])
+ImageArray = np.ndarray | DecodedImages
+"""Images ``[count, height, width, channels]`` as uint8."""
 
 
 def available_cores() -> int:
@@ -109,8 +89,7 @@ def read_ahead(
 
     threads = 0 if processes else min(threads, ahead)
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=ahead)
-    source = _Batches(read=read, indices=indices)
-    batches = grain.MapDataset.source(source).to_iter_dataset(options)
+    batches = grain.MapDataset.source(indices).map(read).to_iter_dataset(options)
     if processes:
         _let_grain_read_flags()
         options = grain.experimental.DatasetOptions(min_shm_size=sys.maxsize)

@@ -32,12 +32,8 @@ class EncodedRecords(abc.ABC):
         height, width = size if side is None and size is not None else (side, side)
         if height is None or width is None:
             raise ValueError("`size` must be given if `image_size` is not")
-        self._shape = (height, width, preprocessing.channels)
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
+        self.shape = (height, width, preprocessing.channels)
         """Height, width and channels of every image that `read` returns."""
-        return self._shape
 
     @property
     @abc.abstractmethod

@@ -118,9 +118,6 @@ class Folder(StoredImages):
             for split, names in splits.items()
         }
 
-    def _stored_channels(self) -> int:
-        return 3
-
     def _splits(self, files: PictureFiles) -> dict[str, list[str]]:
         names = files.pictures
         if self.held_out == 0:

@@ -1,6 +1,5 @@
 """Pictures in a folder or a zip, with their classes."""
 
-import abc
 import functools
 import json
 import os
@@ -15,7 +14,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 LABELS = "dataset.json"
 
 
-class PictureFiles(abc.ABC):
+class PictureFiles:
     """Files by their paths below the root, with slashes, in alphabetical order.
 
     Hidden files, files in hidden folders and the ones that macOS adds to a zip are ignored.
@@ -26,8 +25,10 @@ class PictureFiles(abc.ABC):
         last change or its checksum.
     """
 
-    def __init__(self, path: Path, stamps: dict[str, tuple[int, int]]) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
+        self._zip = None if path.is_dir() else Reopened(functools.partial(zipfile.ZipFile, path))
+        stamps = _folder_stamps(path) if self._zip is None else _zip_stamps(self._zip())
         self.stamps = {name: stamps[name] for name in sorted(stamps) if not _is_hidden(name)}
 
     @property
@@ -35,32 +36,23 @@ class PictureFiles(abc.ABC):
         """Names of the files with the suffix of a picture."""
         return [name for name in self.stamps if name.lower().endswith(SUFFIXES)]
 
-    @abc.abstractmethod
     def read(self, name: str) -> bytes:
         """Reads a file; raises ``OSError`` or ``zipfile.BadZipFile``."""
+        return (self.path / name).read_bytes() if self._zip is None else self._zip().read(name)
 
 
-class _FolderFiles(PictureFiles):
-    def __init__(self, path: Path) -> None:
-        stamps = {}
-        for folder, _, names in os.walk(path):
-            for file in (Path(folder, name) for name in names):
-                status = file.lstat() if not file.exists() else file.stat()
-                stamps[file.relative_to(path).as_posix()] = (status.st_size, status.st_mtime_ns)
-        super().__init__(path, stamps)
-
-    def read(self, name: str) -> bytes:
-        return (self.path / name).read_bytes()
+def _folder_stamps(path: Path) -> dict[str, tuple[int, int]]:
+    stamps = {}
+    for folder, _, names in os.walk(path):
+        for file in (Path(folder, name) for name in names):
+            status = file.lstat() if not file.exists() else file.stat()
+            stamps[file.relative_to(path).as_posix()] = (status.st_size, status.st_mtime_ns)
+    return stamps
 
 
-class _ZipFiles(PictureFiles):
-    def __init__(self, path: Path) -> None:
-        self._opened = Reopened(functools.partial(zipfile.ZipFile, path))
-        entries = [entry for entry in self._opened().infolist() if not entry.is_dir()]
-        super().__init__(path, {entry.filename: (entry.file_size, entry.CRC) for entry in entries})
-
-    def read(self, name: str) -> bytes:
-        return self._opened().read(name)
+def _zip_stamps(opened: zipfile.ZipFile) -> dict[str, tuple[int, int]]:
+    entries = (entry for entry in opened.infolist() if not entry.is_dir())
+    return {entry.filename: (entry.file_size, entry.CRC) for entry in entries}
 
 
 def open_files(path: Path) -> PictureFiles:
@@ -69,17 +61,14 @@ def open_files(path: Path) -> PictureFiles:
     Raises:
       DataNotFoundError: if there is no picture, or ``path`` is neither.
     """
-    if path.is_dir():
-        files: PictureFiles = _FolderFiles(path)
-    elif not path.exists():
+    if not path.exists():
         raise DataNotFoundError(f"`path` {path} does not exist: name a folder or a zip of pictures")
-    else:
-        try:
-            files = _ZipFiles(path)
-        except zipfile.BadZipFile as error:
-            raise DataNotFoundError(
-                f"`path` {path} is neither a folder nor a zip that can be read: {error}"
-            ) from None
+    try:
+        files = PictureFiles(path)
+    except zipfile.BadZipFile as error:
+        raise DataNotFoundError(
+            f"`path` {path} is neither a folder nor a zip that can be read: {error}"
+        ) from None
     if not files.stamps:
         raise DataNotFoundError(f"{path} is empty: put PNG, JPEG or WebP pictures there")
     if not files.pictures:

@@ -46,12 +46,8 @@ class DeviceRows:
     def __init__(self, images: np.ndarray, labels: np.ndarray | None) -> None:
         self.images = images
         self.labels = None if labels is None else labels.astype(np.int32)
+        self.classes = _classes(labels)
         self._placed: dict[NamedSharding | None, PyTree] = {}
-
-    @property
-    def classes(self) -> int | None:
-        """See `Rows.classes`."""
-        return _classes(self.labels)
 
     def __len__(self) -> int:
         return len(self.images)

@@ -1,14 +1,22 @@
-"""The interface of a data set to training and evaluation."""
+"""Data sets, and their interface to training and evaluation."""
 
 import abc
-from collections.abc import Iterator, Mapping
+import functools
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple, Protocol, Self
+from typing import NamedTuple, Self
 
+import jax
+import numpy as np
 from jax.sharding import NamedSharding
 
-from sde_jax.arrays import Array, Float, Int, PRNGKeyArray
+from sde_jax.arrays import Array, Int, Key, PRNGKeyArray, PyTree
+from sde_jax.data.placement import map_examples, partial_sharding, put
+from sde_jax.data.rows import Rows
 from sde_jax.data.scaling import Scaling
+from sde_jax.data.shuffle import BatchIndices, Shuffle
+from sde_jax.data.transform import Batch, Transform
 
 TRAIN = "train"
 """The split of training examples."""
@@ -18,16 +26,6 @@ TEST = "test"
 
 ENDLESS = 2**31 - 1
 """The size of a split that has no end."""
-
-
-class Batch(NamedTuple):
-    """Examples as the model sees them."""
-
-    x: Float[Array, "batch *shape"]
-    """Model coordinates: images in [-1, 1] or [0, 1], dequantized; points as they are."""
-
-    label: Int[Array, "batch"] | None
-    """Class of each example, if the data has classes."""
 
 
 class Layout(NamedTuple):
@@ -40,24 +38,45 @@ class Layout(NamedTuple):
     """Map between model coordinates and the data's own values, with its log-determinant."""
 
 
-class DataSource(Protocol):
-    """A data set with its splits and its scaling."""
+class DataSource:
+    """A data set: examples made from rows on the devices, each with a key of its own.
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of one example."""
+    With a ``sharding`` over the mesh's one axis batches come out sharded; a partial batch that the
+    devices do not divide comes out replicated. The values depend neither on the devices nor on
+    where the rows are.
 
-    @property
-    def scaling(self) -> Scaling:
-        """Map between model coordinates and the data's own values, with its log-determinant."""
+    Args:
+      rows: the rows by split.
+      transform: the transform of ``stream``.
+      evaluation: the transform of ``batches``, if it is another.
+      shape: the shape of an example.
+      scaling: map between model coordinates and the data's own values.
+      fixed_keys: keys by split that ``batches`` uses instead of its argument.
 
-    @property
-    def sizes(self) -> Mapping[str, int]:
-        """Number of examples in each split; `ENDLESS` for a split without an end."""
+    Attributes:
+      sizes: number of examples in each split; `ENDLESS` for a split without an end.
+      classes: one more than the largest label; None for data without labels.
+    """
 
-    @property
-    def classes(self) -> int | None:
-        """One more than the largest label; None for data without labels."""
+    def __init__(
+        self,
+        rows: Mapping[str, Rows],
+        transform: Transform,
+        evaluation: Transform | None = None,
+        *,
+        shape: tuple[int, ...],
+        scaling: Scaling,
+        fixed_keys: Mapping[str, PRNGKeyArray] | None = None,
+    ) -> None:
+        self.rows = dict(rows)
+        self.transform = transform
+        self.evaluation = evaluation or transform
+        self.shape = shape
+        self.scaling = scaling
+        classes = [of_split.classes for of_split in rows.values() if of_split.classes is not None]
+        self.classes = max(classes, default=None)
+        self.sizes: Mapping[str, int] = {split: len(of_split) for split, of_split in rows.items()}
+        self._fixed_keys = dict(fixed_keys or {})
 
     def stream(
         self,
@@ -73,6 +92,13 @@ class DataSource(Protocol):
         Batch ``i`` is a function of ``(key, i)`` alone, so a resumed run sees the batches of an
         unbroken one. Every example comes once in each epoch; a batch may span two epochs.
         """
+        size = check_request(self.sizes, split, batch_size)
+        seed = np.asarray(jax.random.key_data(key)).ravel().tolist()
+        indices = BatchIndices(size, batch_size, shuffle=Shuffle(seed, size), start=start)
+        slots = np.arange(batch_size, dtype=np.uint32)
+        placed = put(slots, partial_sharding(sharding, batch_size))
+        noise = ((jax.random.fold_in(key, step), placed) for step in itertools.count(start))
+        return self._batches(split, indices, noise, self.transform, sharding)
 
     def batches(
         self,
@@ -87,6 +113,45 @@ class DataSource(Protocol):
 
         The noise of example ``j`` comes from ``fold_in(key, j)``, whatever the batch size.
         """
+        size = check_request(self.sizes, split, batch_size)
+        indices = BatchIndices(size if count is None else min(size, count), batch_size)
+        key = self._fixed_keys.get(split, key)
+        noise = ((key, put(batch, partial_sharding(sharding, len(batch)))) for batch in indices)
+        return self._batches(split, indices, noise, self.evaluation, sharding)
+
+    def _batches(
+        self,
+        split: str,
+        indices: BatchIndices,
+        noise: Iterable[tuple[PRNGKeyArray, Int[Array, "batch"]]],
+        transform: Transform,
+        sharding: NamedSharding | None,
+    ) -> Iterator[Batch]:
+        rows = self.rows[split].read(indices, sharding)
+        for (table, of_batch), (key, noise_ids) in zip(rows, noise, strict=False):
+            placed = partial_sharding(sharding, len(noise_ids))
+            yield _batch(table, of_batch, key, noise_ids, transform=transform, sharding=placed)
+
+
+@functools.partial(jax.jit, static_argnames=("transform", "sharding"))
+def _batch(
+    table: PyTree,
+    rows: PyTree,
+    key: Key[Array, ""],
+    noise_ids: Int[Array, "batch"],
+    *,
+    transform: Transform,
+    sharding: NamedSharding | None,
+) -> Batch:
+    """Transforms each row with ``fold_in(key, noise_id)``; see `Rows.read` for the first two."""
+
+    def example(shared: PyTree, one: PyTree) -> Batch:
+        (table, key), (row, noise_id) = shared, one
+        if table is not None:
+            row = jax.tree.map(lambda column: column[row], table)
+        return transform.sample(jax.random.fold_in(key, noise_id), *row)
+
+    return map_examples(example, (table, key), (rows, noise_ids), sharding)
 
 
 class DataSpec(abc.ABC):

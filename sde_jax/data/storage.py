@@ -14,8 +14,8 @@ from sde_jax.cache_folder import cache_folder
 from sde_jax.data.decoding import DecodedImages, available_cores
 from sde_jax.data.encoded_records import EncodedRecords, dimensions
 from sde_jax.data.image_cache import Broken, ImageCache, decode_good, good_ones
-from sde_jax.data.row_source import RowSource
 from sde_jax.data.rows import DeviceRows, HostRows, Rows
+from sde_jax.data.source import DataSource
 from sde_jax.data.transform import DequantizeAndFlip
 from sde_jax.reporting import first_line, report
 
@@ -70,7 +70,7 @@ class Storage:
 
 def open_images(
     records: Mapping[str, EncodedRecords], storage: Storage, transform: DequantizeAndFlip
-) -> RowSource:
+) -> DataSource:
     """Returns a source of the good images of ``records`` by split.
 
     Prints to stderr where the images are kept, and the names of ten broken ones at most, which are
@@ -86,7 +86,7 @@ def open_images(
     keep = _resolved_keep(records, storage.keep, cache)
     opened = {split: _open_split(of_split, keep, cache) for split, of_split in records.items()}
     _report_broken(records, {split: broken for split, (_, broken) in opened.items()})
-    return RowSource(
+    return DataSource(
         {split: rows for split, (rows, _) in opened.items()},
         transform,
         transform.for_evaluation,

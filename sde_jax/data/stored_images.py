@@ -52,17 +52,13 @@ class StoredImages(DataSpec):
     def records(self) -> Mapping[str, EncodedRecords]:
         """Returns the images by split; decodes nothing."""
 
-    @abc.abstractmethod
-    def _stored_channels(self) -> int | None:
-        """Returns the channels before ``grey``, or None if only the data tell."""
-
     def layout(self) -> Layout:
         """Returns shape and scaling; opens the data unless size and channels are stated.
 
         Raises:
           ValueError: as for `records`, if the data are opened.
         """
-        channels = 1 if self.grey else self._stored_channels()
+        channels = 1 if self.grey else getattr(self, "channels", 3)
         if self.image_size is None or channels is None:
             return Layout(next(iter(self.records().values())).shape, self._scaling)
         return Layout((self.image_size, self.image_size, channels), self._scaling)

@@ -8,10 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Float, PRNGKeyArray
-from sde_jax.data.row_source import RowSource
 from sde_jax.data.rows import EmptyRows
 from sde_jax.data.scaling import PointScaling
-from sde_jax.data.source import ENDLESS, TEST, TRAIN, Batch, DataSpec
+from sde_jax.data.source import ENDLESS, TEST, TRAIN, Batch, DataSource, DataSpec
 
 TEST_SIZE = 10_000
 TEST_SEED = 10_000
@@ -36,18 +35,17 @@ class Distribution(DataSpec):
     def sample(self, key: PRNGKeyArray) -> Batch:
         """Returns one point ``[2]``, with its label if it has one."""
 
-    def load(self) -> RowSource:
+    def load(self) -> DataSource:
         """Returns a source of fresh points for training and 10,000 fixed ones for testing.
 
         The epoch of ``stream`` never ends. The test points of ``batches`` are the same for every
         key.
         """
-        return RowSource(
+        return DataSource(
             {
-                TRAIN: EmptyRows(ENDLESS, classes=self.classes),
-                TEST: EmptyRows(TEST_SIZE, classes=self.classes),
+                split: EmptyRows(size, classes=self.classes)
+                for split, size in ((TRAIN, ENDLESS), (TEST, TEST_SIZE))
             },
-            self,
             self,
             shape=(2,),
             scaling=PointScaling(),

@@ -147,9 +147,6 @@ class TfdsImages(StoredImages):
         """
         return list(_builder(self._version_folder()).info.splits)
 
-    def _stored_channels(self) -> int | None:
-        return self.channels
-
     def _version_folder(self) -> pathlib.Path:
         """Returns the folder of the requested or newest version."""
         import tensorflow_datasets as tfds

@@ -1,14 +1,23 @@
 """Transforms of stored rows into examples, applied on the devices."""
 
 import dataclasses
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Int, PRNGKeyArray
+from sde_jax.arrays import Array, Float, Int, PRNGKeyArray
 from sde_jax.data.scaling import ImageScaling
-from sde_jax.data.source import Batch
+
+
+class Batch(NamedTuple):
+    """Examples as the model sees them."""
+
+    x: Float[Array, "batch *shape"]
+    """Model coordinates: images in [-1, 1] or [0, 1], dequantized; points as they are."""
+
+    label: Int[Array, "batch"] | None
+    """Class of each example, if the data has classes."""
 
 
 class Transform(Protocol):

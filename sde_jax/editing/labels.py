@@ -14,12 +14,11 @@ from sde_jax.editing.prepared import Prepared, chosen, estimate
 from sde_jax.evaluation.features import classifier, features_of
 from sde_jax.evaluation.networks import MissingNetworkError, classifier_run
 from sde_jax.nets import Condition
-from sde_jax.recipes.noisy_classification import NoisyClassification
+from sde_jax.recipes.classification import NoisyClassification
 from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.runs.trained_run import ScoreRun, TrainedRun, open_run_of
 from sde_jax.sampling import Samples, draw_each
 from sde_jax.score import ClassifierFreeGuidance, LikelihoodGuidance, NetworkScore, Score
-from sde_jax.training.devices import data_mesh
 
 
 def of_classes(run: ScoreRun, options: EditOptions) -> Prepared:
@@ -100,7 +99,7 @@ def guiding_classifier(
     """
     if options.classifier is None:
         return None
-    guide = open_run_of(NoisyClassification, options.classifier, data_mesh())
+    guide = open_run_of(NoisyClassification, options.classifier)
     if guide.experiment.sde != run.experiment.sde or guide.layout.shape != run.layout.shape:
         raise UsageError(
             f"--classifier {options.classifier} must be of the process and the images of "
@@ -117,7 +116,7 @@ def agreement(run: ScoreRun, answers: np.ndarray, labels: np.ndarray) -> dict[st
     except MissingNetworkError:
         return {}
     images = answers.reshape(-1, *answers.shape[2:])
-    logits = features_of(classifier(named), images, data_mesh()).logits
+    logits = features_of(classifier(named), images).logits
     assert logits is not None, "a classifier has logits"
     predicted = np.asarray(logits).argmax(axis=1).reshape(answers.shape[:2])
     return {"agreement": estimate((predicted == labels[:, None]).astype(float))}

@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import jax.numpy as jnp
 
 from sde_jax.arguments import UsageError
-from sde_jax.arrays import Array, Float, Key
+from sde_jax.arrays import Array, Float, Keys
 from sde_jax.operators import LinearOperator
 from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.sampling import Constrained, Constraint, PredictorCorrector, Sampler, Samples
@@ -50,7 +50,7 @@ class InverseProblem(NamedTuple):
     """Deviation of the measurement's noise, in model coordinates."""
 
 
-Conditional = Callable[[Key[Array, "batch"], Score, LinearSDE, Measurement], Samples]
+Conditional = Callable[[Keys, Score, LinearSDE, Measurement], Samples]
 """Draws an example for each measurement of a batch."""
 
 
@@ -85,9 +85,7 @@ def _constrained(
         )
     repeats = REPEATS if method == "repaint" else 1
 
-    def draw(
-        keys: Key[Array, "batch"], score: Score, sde: LinearSDE, measurement: Measurement
-    ) -> Samples:
+    def draw(keys: Keys, score: Score, sde: LinearSDE, measurement: Measurement) -> Samples:
         known = constraint(measurement)
         stepping = Constrained(sampler=sampler, constraint=known, repeats=repeats)
         return stepping(keys, score, sde, shape)
@@ -98,9 +96,7 @@ def _constrained(
 def _guided(
     method: MethodName, sampler: Sampler, problem: InverseProblem, shape: tuple[int, ...]
 ) -> Conditional:
-    def draw(
-        keys: Key[Array, "batch"], score: Score, sde: LinearSDE, measurement: Measurement
-    ) -> Samples:
+    def draw(keys: Keys, score: Score, sde: LinearSDE, measurement: Measurement) -> Samples:
         given: dict[str, Any] = {
             "score": score,
             "sde": sde,

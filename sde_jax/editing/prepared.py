@@ -9,10 +9,10 @@ import numpy as np
 from sde_jax.arguments import UsageError
 from sde_jax.arrays import Array, Float, PyTree
 from sde_jax.editing.options import EditOptions
-from sde_jax.evaluation.findings import plain
 from sde_jax.metrics import mean_estimate
 from sde_jax.recipes.interfaces import Draw
 from sde_jax.recipes.sampler_settings import SamplerSettings
+from sde_jax.runs.measurement import plain
 
 Columns = Mapping[str, Float[np.ndarray, "rows k height width channels"]]
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sde_jax.arguments import UsageError
-from sde_jax.arrays import Array, Float, Int, Key, PyTree
+from sde_jax.arrays import Array, Float, Key, Keys, PyTree
 from sde_jax.data.degradation import Smaller
 from sde_jax.data.scaling import ImageScaling
 from sde_jax.editing.images import held_out, image_scaling, read_images, read_mask
@@ -44,7 +44,7 @@ def restoration(run: ScoreRun, options: EditOptions) -> Prepared:
     method, settings = options.method, chosen(options, METHODS[options.method])
     sampler = conditional_sampler(method, settings, degradation.problem(noise), shape)
 
-    def draw(params: PyTree, keys: Key[Array, "batch"], index: Int[Array, "batch"]) -> Samples:
+    def draw(params: PyTree, keys: Keys, index: Array) -> Samples:
         asked = jax.tree.map(lambda array: array[index // options.count], measurement)
 
         def one(key: Key[Array, "1"], measurement: Measurement) -> Samples:
@@ -99,9 +99,6 @@ def stroke(run: ScoreRun, options: EditOptions) -> Prepared:
     settings = chosen(options, SamplerSettings(sampler="ancestral", steps=500))
     edit, model = Edit(sampler=settings.build(), start=start), run.experiment.model()
 
-    def draw(params: PyTree, keys: Key[Array, "batch"], index: Int[Array, "batch"]) -> Samples:
-        return edit(keys, NetworkScore(params, model), model.sde, guides[index // options.count])
-
     def found(answers: Array) -> dict[str, Any]:
         squares = ((answers - guides[:, None]) / scaling.width) ** 2
         moved = np.sqrt(np.asarray(squares.mean(axis=(2, 3, 4))))
@@ -112,7 +109,9 @@ def stroke(run: ScoreRun, options: EditOptions) -> Prepared:
         how=f"from{start:g}",
         rows=len(guides),
         draws=options.count,
-        draw=draw,
+        draw=lambda params, keys, index: edit(
+            keys, NetworkScore(params, model), model.sde, guides[index // options.count]
+        ),
         params=run.params,
         given={"painting": column(scaling.to_unit_unrounded(guides))},
         title=f"{options.count} images from t = {start:g}",
@@ -142,7 +141,7 @@ def interpolation(run: ScoreRun, options: EditOptions) -> Prepared:
     weights = jnp.linspace(0, 1, options.count + 2)[1:-1]
     others = jnp.roll(ends, -1, axis=0)
 
-    def draw(params: PyTree, keys: Key[Array, "batch"], index: Int[Array, "batch"]) -> Samples:
+    def draw(params: PyTree, keys: Keys, index: Array) -> Samples:
         score = NetworkScore(params, model)
         way = interpolate(flow, score, model.sde, ends[index], others[index], weights)
         return Samples(way.images.swapaxes(0, 1), way.nfe, way.converged.all(axis=0))

@@ -11,7 +11,6 @@ from sde_jax.evaluation.features import (
     features_of as features_of,
 )
 from sde_jax.evaluation.findings import plain as plain
-from sde_jax.evaluation.markdown import markdown_table as markdown_table
 from sde_jax.evaluation.networks import (
     MissingNetworkError as MissingNetworkError,
     network as network,
@@ -21,4 +20,8 @@ from sde_jax.evaluation.reference import (
     describe as describe,
 )
 from sde_jax.evaluation.task import Drawn as Drawn, usual_task as usual_task
-from sde_jax.evaluation.wording import WORDING as WORDING, with_error as with_error
+from sde_jax.evaluation.wording import (
+    WORDING as WORDING,
+    markdown_table as markdown_table,
+    with_error as with_error,
+)

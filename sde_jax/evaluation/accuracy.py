@@ -7,22 +7,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sde_jax.arrays import Array, Float, Key, PyTree, expand_like
+from sde_jax.arrays import Array, Examples, Keys, PyTree, expand_like
 from sde_jax.data import TEST
 from sde_jax.evaluation.examples import read_examples
 from sde_jax.evaluation.features import features_of, of_classifier
 from sde_jax.metrics import mean_estimate
+from sde_jax.randomness import unit_noise
 from sde_jax.recipes import Classification, NoisyClassification
 from sde_jax.runs.generation import example_keys, whole_batches
 from sde_jax.runs.trained_run import TrainedRun, open_run_of, stored_experiment
 from sde_jax.sde import LinearSDE, Time
-from sde_jax.training import (
-    RunDirectory,
-    data_mesh,
-    on_each_device,
-    replicated,
-    shard_batch,
-)
+from sde_jax.training import RunDirectory, compiled_on_each_device, data_mesh, shard_batch
 
 BATCH_SIZE = 500
 
@@ -37,9 +32,9 @@ def held_out_accuracy(path: Path) -> dict[str, Any]:
     """
     experiment = stored_experiment(RunDirectory.open(path)).experiment
     if isinstance(experiment, Classification):
-        return accuracy(open_run_of(Classification, path, data_mesh()))
+        return accuracy(open_run_of(Classification, path))
     if isinstance(experiment, NoisyClassification):
-        return accuracy_by_noise(open_run_of(NoisyClassification, path, data_mesh()))
+        return accuracy_by_noise(open_run_of(NoisyClassification, path))
     return {}
 
 
@@ -47,7 +42,7 @@ def accuracy(run: TrainedRun[Classification]) -> dict[str, Any]:
     """Returns the accuracy of the averaged parameters on images without noise."""
     parts = list(read_examples(run.source, TEST))
     images, labels = (np.concatenate(rows) for rows in zip(*parts, strict=True))
-    logits = np.asarray(features_of(of_classifier(run), images, data_mesh()).logits)
+    logits = np.asarray(features_of(of_classifier(run), images).logits)
     return share_of(logits.argmax(axis=1) == labels)
 
 
@@ -61,15 +56,13 @@ def accuracy_by_noise(run: TrainedRun[NoisyClassification]) -> dict[str, Any]:
     size = whole_batches(BATCH_SIZE, run.source.sizes[TEST], mesh)
     key_data, key_noise = jax.random.split(jax.random.key(0))
 
-    def predictions(
-        shared: tuple[PyTree, Time], keys: Key[Array, "batch"], x0: Float[Array, "batch *shape"]
-    ) -> Array:
+    def predictions(shared: tuple[PyTree, Time], keys: Keys, x0: Examples) -> Array:
         params, t = shared
-        noise = jax.vmap(lambda key: jax.random.normal(key, x0.shape[1:]))(keys)
+        noise = unit_noise(keys, x0.shape[1:])
         alpha, sigma = (expand_like(f(t), x0) for f in (model.sde.alpha, model.sde.sigma))
         return model.log_probabilities(params, alpha * x0 + sigma * noise, t).argmax(axis=1)
 
-    compiled = jax.jit(on_each_device(predictions, mesh), out_shardings=replicated(mesh))
+    compiled = compiled_on_each_device(predictions)
     right: dict[float, list[np.ndarray]] = {level: [] for level in reached(model.sde)}
     first = 0
     for batch in run.source.batches(key_data, TEST, size):

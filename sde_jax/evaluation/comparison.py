@@ -11,10 +11,9 @@ from matplotlib.figure import Figure
 
 from sde_jax.atomic import whole_file
 from sde_jax.evaluation.evaluation import RECORD
-from sde_jax.evaluation.markdown import markdown_table
-from sde_jax.evaluation.page import write_page
 from sde_jax.evaluation.reference import NOT_OF_THE_IMAGES
-from sde_jax.evaluation.wording import WORDING, with_error
+from sde_jax.evaluation.report import write_page
+from sde_jax.evaluation.wording import WORDING, markdown_table, with_error
 from sde_jax.figures import COLOURS, save_figure
 from sde_jax.training import NotARunError
 

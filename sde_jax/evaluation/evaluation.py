@@ -11,8 +11,13 @@ from typing import Any
 
 from sde_jax.atomic import write_json
 from sde_jax.data import ENDLESS, TEST, TRAIN
-from sde_jax.evaluation.closeness import closeness_networks, find_closeness
-from sde_jax.evaluation.feature_metrics import Compared, compare_features, statistics_of
+from sde_jax.evaluation.feature_metrics import (
+    Compared,
+    closeness_networks,
+    compare_features,
+    find_closeness,
+    statistics_of,
+)
 from sde_jax.evaluation.features import FeatureNetwork
 from sde_jax.evaluation.findings import of_likelihoods
 from sde_jax.evaluation.networks import available
@@ -45,22 +50,22 @@ def evaluate(task: Task, statistics: Path | None = None) -> dict[str, Any]:
     """
     check(task)
     seconds: dict[str, float] = {}
-    networks = available(task.settings, task.run)
-    for name, remedy in networks.missing.items():
+    networks, missing = available(task.settings, task.run)
+    for name, remedy in missing.items():
         report(f"no {name} features: {remedy}")
     with timed(seconds, "references"):
-        references = known_references(task, networks.found, statistics)
+        references = known_references(task, networks, statistics)
     task.prepare()
     with timed(seconds, "samples"):
         drawn = task.samples()
-    parts = list(measure_all(task, drawn, references, networks.found, seconds))
+    parts = list(measure_all(task, drawn, references, networks, seconds))
     record = {
         "run": str(task.run.directory.path),
         **task.identity,
         "settings": to_config(task.settings),
         "samples": {"count": len(drawn.data), "nfe": drawn.nfe, "failed": drawn.failed},
         "reference": {name: dict(of.identity) for name, of in references.items()},
-        "missing": dict(networks.missing),
+        "missing": missing,
         "findings": [finding.to_json() for part in parts for finding in part.findings],
         "pictures": [dataclasses.asdict(picture) for part in parts for picture in part.pictures],
         "versions": environment(),

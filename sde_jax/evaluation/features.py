@@ -10,7 +10,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
 from tqdm import tqdm
 
 from sde_jax.arrays import Array, Float, PyTree
@@ -19,7 +18,7 @@ from sde_jax.metrics import InceptionFeatures, InceptionPreprocessing
 from sde_jax.recipes.classification import Classification
 from sde_jax.runs.generation import whole_batches
 from sde_jax.runs.trained_run import TrainedRun, open_run_of
-from sde_jax.training import data_mesh, is_first, on_each_device, replicated, shard_batch
+from sde_jax.training import compiled_on_each_device, data_mesh, is_first, shard_batch
 
 PRECISION = "highest"
 """Precision of the classifier's products."""
@@ -86,7 +85,7 @@ def classifier(path: Path) -> FeatureNetwork:
       WrongKindError: if the run is not that of a classifier.
       NotARunError: as `open_run_of`.
     """
-    return of_classifier(open_run_of(Classification, path, data_mesh()))
+    return of_classifier(open_run_of(Classification, path))
 
 
 def of_classifier(run: TrainedRun[Classification]) -> FeatureNetwork:
@@ -106,13 +105,14 @@ def of_classifier(run: TrainedRun[Classification]) -> FeatureNetwork:
     return FeatureNetwork("classifier", identity, spec.features, params, extract)
 
 
-def extractor(network: FeatureNetwork, mesh: Mesh, batch_size: int) -> Callable[[Data], Extracted]:
+def extractor(network: FeatureNetwork, batch_size: int) -> Callable[[Data], Extracted]:
     """Compiles a network for batches of up to about ``batch_size``, sharded over the devices.
 
     The outputs are numpy arrays with one row for each example.
     """
+    mesh = data_mesh()
     size = whole_batches(batch_size, batch_size, mesh)
-    compiled = jax.jit(on_each_device(network.extract, mesh), out_shardings=replicated(mesh))
+    compiled = compiled_on_each_device(network.extract)
 
     def extract(data: Data) -> Extracted:
         outputs = compiled(network.params, shard_batch(data, mesh, size))
@@ -124,7 +124,6 @@ def extractor(network: FeatureNetwork, mesh: Mesh, batch_size: int) -> Callable[
 def extract_batches(
     network: FeatureNetwork,
     batches: Iterable[np.ndarray],
-    mesh: Mesh,
     batch_size: int,
     *,
     total: int | None = None,
@@ -134,11 +133,10 @@ def extract_batches(
     Args:
       network: the feature network.
       batches: data in their own unit.
-      mesh: the devices.
       batch_size: size of the compiled batch.
       total: number of examples, if it is known.
     """
-    extract = extractor(network, mesh, batch_size)
+    extract = extractor(network, batch_size)
     shown = {"unit": " examples", "desc": f"{network.name} features", "disable": not is_first()}
     with tqdm(total=total, **shown) as progress:
         for batch in batches:
@@ -151,10 +149,8 @@ def in_batches(data: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
     return (data[first : first + batch_size] for first in range(0, len(data), batch_size))
 
 
-def features_of(
-    network: FeatureNetwork, data: np.ndarray, mesh: Mesh, batch_size: int = 256
-) -> Extracted:
+def features_of(network: FeatureNetwork, data: np.ndarray, batch_size: int = 256) -> Extracted:
     """Returns the features of all examples."""
     batches = in_batches(data, batch_size)
-    parts = extract_batches(network, batches, mesh, batch_size, total=len(data))
+    parts = extract_batches(network, batches, batch_size, total=len(data))
     return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)

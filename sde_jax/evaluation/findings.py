@@ -9,6 +9,7 @@ from sde_jax.evaluation.reference import Gathered
 from sde_jax.interop import Reference
 from sde_jax.metrics import (
     Closeness,
+    Estimate,
     Predictions,
     density_coverage,
     frechet_distance,
@@ -18,7 +19,7 @@ from sde_jax.metrics import (
 )
 from sde_jax.recipes.evaluation_settings import MetricName
 from sde_jax.recipes.interfaces import Measured
-from sde_jax.runs.measurement import summarize
+from sde_jax.runs.measurement import plain, summarize
 
 Subject = Literal["run", "held-out data"]
 """The samples of a run, or held-out data, which are measured in the same way."""
@@ -49,7 +50,7 @@ class Finding:
 
 def found(
     metric: str,
-    network: str,
+    network: str | None,
     subject: Subject,
     estimate: Any,
     *,
@@ -133,21 +134,9 @@ def of_closeness(network: str, closeness: Closeness) -> Iterator[Finding]:
 def of_likelihoods(metric: str, measured: Measured, dimensions: int) -> Finding:
     """Returns the finding ``metric`` of the bits per dimension of held-out data."""
     summary = summarize(measured, dimensions)
-    value, stderr = (summary.pop(name) for name in ("bits_per_dim", "stderr"))
-    return Finding(
-        metric=metric,
-        features=None,
-        of="run",
-        value=math.nan if value is None else value,
-        stderr=math.nan if stderr is None else stderr,
-        counts=(summary.pop("count"),),
-        details=summary,
+    value, stderr = (
+        math.nan if number is None else number
+        for number in (summary.pop("bits_per_dim"), summary.pop("stderr"))
     )
-
-
-def plain(value: Any) -> Any:
-    """Converts a value for JSON: numpy scalars to Python numbers, and NaN to None."""
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    value = getattr(value, "item", lambda: value)()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    estimate = Estimate(value, stderr, (summary.pop("count"),))
+    return found(metric, None, "run", estimate, **summary)

@@ -1,8 +1,6 @@
 """Selection of the feature networks of an evaluation."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from sde_jax.evaluation.features import FeatureNetwork, classifier, coordinates, inception
 from sde_jax.interop import CheckpointFileError
@@ -10,16 +8,10 @@ from sde_jax.recipes.evaluation_settings import EvaluationSettings, FeatureName
 from sde_jax.runs.trained_run import GenerativeRun
 
 
-class Networks(NamedTuple):
-    """The available feature networks, and instructions to get the missing ones."""
-
-    found: list[FeatureNetwork]
-    missing: Mapping[str, str]
-    """One line for each missing network."""
-
-
-def available(settings: EvaluationSettings, run: GenerativeRun) -> Networks:
-    """Returns the networks of the settings.
+def available(
+    settings: EvaluationSettings, run: GenerativeRun
+) -> tuple[list[FeatureNetwork], dict[str, str]]:
+    """Returns the networks of the settings, and a line on how to get each missing one.
 
     Raises:
       ValueError, RunError: if a network does not fit the data, or cannot be read.
@@ -31,7 +23,7 @@ def available(settings: EvaluationSettings, run: GenerativeRun) -> Networks:
             found.append(network(name, settings, run))
         except (CheckpointFileError, MissingNetworkError) as error:
             missing[name] = " ".join(str(error).split())
-    return Networks(found, missing)
+    return found, missing
 
 
 class MissingNetworkError(ValueError):

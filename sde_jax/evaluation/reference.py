@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jax.sharding import Mesh
 
 from sde_jax.cache_folder import cache_folder
 from sde_jax.data import ENDLESS, DataSource, DataSpec, StoredImages, check_request
@@ -44,7 +43,6 @@ def compute_reference(
     count: int | None = None,
     source: DataSource | None = None,
     batch_size: int = 256,
-    mesh: Mesh,
 ) -> Reference:
     """Returns the statistics of the first ``count`` examples (None: all) of a split, and caches
     them.
@@ -58,7 +56,6 @@ def compute_reference(
       count: the largest number of examples.
       source: ``data``, if they are already loaded.
       batch_size: number of examples in a batch, about.
-      mesh: the devices.
 
     Raises:
       ValueError: if there is no such split, ``count`` is None for an endless split, or there are
@@ -79,7 +76,7 @@ def compute_reference(
                 labels.append(part.labels)
             yield part.data
 
-    extracted = extract_batches(network, batches(), mesh, batch_size, total=used)
+    extracted = extract_batches(network, batches(), batch_size, total=used)
     gathered = gather(extracted, network.dimension)
     computed = Reference(identity, *gathered, np.concatenate(labels) if labels else None)
     raise_on_all(lambda: _cache(path, computed) if is_first() else None)
@@ -194,12 +191,10 @@ def gather(batches: Iterable[Extracted], dimension: int) -> Gathered:
     return Gathered(fit_gaussian(*stream.result()), np.concatenate(features), kept_logits)
 
 
-def describe(
-    network: FeatureNetwork, data: np.ndarray, mesh: Mesh, batch_size: int = 256
-) -> Gathered:
+def describe(network: FeatureNetwork, data: np.ndarray, batch_size: int = 256) -> Gathered:
     """Returns the statistics of samples in their own unit."""
     batches = in_batches(data, batch_size)
-    extracted = extract_batches(network, batches, mesh, batch_size, total=len(data))
+    extracted = extract_batches(network, batches, batch_size, total=len(data))
     return gather(extracted, network.dimension)
 
 

@@ -1,12 +1,15 @@
-"""The report of an evaluation: its record as an HTML page."""
+"""HTML pages, one file each: all text escaped, pictures embedded, nothing loaded."""
 
+import base64
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sde_jax.evaluation.page import write_page
-from sde_jax.evaluation.wording import WORDING
+import jinja2
+
+from sde_jax.atomic import whole_file
+from sde_jax.evaluation.wording import WORDING, notes, with_error
 
 Record = Mapping[str, Any]
 
@@ -58,3 +61,22 @@ def sections_of(record: Record) -> Iterator[dict[str, Any]]:
                 "rows": rows,
                 "labels": found.get(("label_distance", "run")),
             }
+
+
+def write_page(path: Path, template: str, **values: Any) -> None:
+    """Renders a template of the folder ``templates`` into a file atomically."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("sde_jax.evaluation"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"embedded": embedded, "with_error": with_error, "notes": notes}
+    with whole_file(path) as file:
+        file.write(environment.get_template(template).render(**values).encode())
+
+
+def embedded(picture: Path) -> str:
+    """Returns a PNG file as the source of an image."""
+    return f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"

@@ -9,7 +9,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
 
 from sde_jax.atomic import write_json
 from sde_jax.data import TEST
@@ -22,8 +21,6 @@ from sde_jax.runs.generation import generate, is_valid
 from sde_jax.runs.measurement import measure
 from sde_jax.runs.trained_run import GenerativeRun
 from sde_jax.training import checksum
-
-SEED, BATCH_SIZE = 0, 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +42,8 @@ class Task:
     run: GenerativeRun
     settings: EvaluationSettings
     likelihood: Any
-    seed: int
-    batch_size: int
-    mesh: Mesh
+    seed: int = 0
+    batch_size: int = 256
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -114,7 +110,6 @@ class Task:
             key=jax.random.key(self.seed),
             count=self.settings.count,
             batch_size=self.batch_size,
-            mesh=self.mesh,
             start=start,
         )
         for part in parts:
@@ -132,19 +127,12 @@ class Task:
             key=jax.random.key(self.seed),
             count=self.settings.likelihood_count,
             batch_size=self.batch_size,
-            mesh=self.mesh,
             start=start,
         )
         return (part._asdict() for part in parts)
 
 
-def usual_task(run: GenerativeRun, mesh: Mesh) -> Task:
+def usual_task(run: GenerativeRun) -> Task:
     """Returns the task of `evaluate RUN` without options."""
-    return Task(
-        run=run,
-        settings=run.experiment.evaluation,
-        likelihood=run.experiment.likelihood,
-        seed=SEED,
-        batch_size=BATCH_SIZE,
-        mesh=mesh,
-    )
+    experiment = run.experiment
+    return Task(run=run, settings=experiment.evaluation, likelihood=experiment.likelihood)

@@ -1,7 +1,7 @@
-"""Names and numbers of findings as text."""
+"""Names and numbers of findings as text, and Markdown tables."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 
@@ -85,3 +85,9 @@ def notes(finding: Mapping[str, Any]) -> list[str]:
     if finding.get("failed"):
         found.append(f"{len(finding['failed'])} failed")
     return found
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Yields the lines of a table whose first column names the rows."""
+    for cells in (head, ["---"] * len(head), *rows):
+        yield f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"

@@ -22,6 +22,15 @@ from sde_jax.score import (
     TimeCondition,
 )
 from sde_jax.sde import VE, VP, DDPMChain, LinearSDE, SubVP
+from sde_jax.validation import (
+    BelowOne,
+    NotNegative,
+    NotNegativeInt,
+    Positive,
+    PositiveInt,
+    Spec,
+    require,
+)
 
 PUBLISHED_NAMES = {
     "channels": "nf",
@@ -37,17 +46,9 @@ PUBLISHED_NAMES = {
 }
 """Names in the reference of fields of `NCSNppSpec` and `DDPMSpec`, where they differ."""
 
-POSITIVE = (
-    *("image_size", "num_channels", "nf", "num_res_blocks", "num_scales", "fourier_scale"),
-    *("sigma_min", "beta_min", "batch_size", "n_iters", "log_freq", "eval_freq", "snapshot_freq"),
-    *("snapshot_freq_for_preemption", "n_steps_each", "snr", "lr", "eps"),
-)
-NOT_NEGATIVE = ("init_scale", "weight_decay", "warmup", "seed")
-BELOW_ONE = ("dropout", "ema_rate", "beta1")
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PublishedModel:
+class PublishedModel(Spec):
     """A model of Song et al. 2021: network, SDE, data, training and sampling, as published.
 
     Fields are those of the `data`, `model`, `training`, `sampling` and `optim` sections of a
@@ -62,9 +63,9 @@ class PublishedModel:
     """CIFAR10, CELEBA, LSUN, CelebAHQ or FFHQ, or any name for other data."""
     category: str | None = None
     """The part of LSUN: bedroom or church_outdoor."""
-    image_size: int = 32
+    image_size: PositiveInt = 32
     """Height and width."""
-    num_channels: int = 3
+    num_channels: PositiveInt = 3
     """1 for grey images, 3 for colour."""
     centered: bool = True
     """True if the model's coordinates are [-1, 1] instead of [0, 1]."""
@@ -76,11 +77,11 @@ class PublishedModel:
     name: Literal["ncsnpp", "ddpm"] = "ncsnpp"
     """The network. ddpm has 32 groups and positional embeddings. It ignores the fields after
     `dropout` up to `fourier_scale`."""
-    nf: int = 128
+    nf: PositiveInt = 128
     """Width of the first level."""
     ch_mult: tuple[int, ...] = (1, 2, 2, 2)
     """Width of each level in units of `nf`."""
-    num_res_blocks: int = 4
+    num_res_blocks: PositiveInt = 4
     """Residual blocks of each level."""
     attn_resolutions: tuple[int, ...] = (16,)
     """Image sizes with attention."""
@@ -92,7 +93,7 @@ class PublishedModel:
     """True if the network takes the time as input."""
     scale_by_sigma: bool = False
     """True if the output is divided by the noise level."""
-    dropout: float = 0.1
+    dropout: BelowOne = 0.1
     """Probability of dropping an activation in training."""
     fir: bool = False
     """True if images are filtered when they are halved and doubled."""
@@ -107,23 +108,23 @@ class PublishedModel:
     """The pyramid of inputs."""
     progressive_combine: Literal["sum", "cat"] = "sum"
     """The combination of the pyramid of inputs by input_skip."""
-    init_scale: float = 0.0
+    init_scale: NotNegative = 0.0
     """Scale of the last layers at initialization."""
     embedding_type: Literal["fourier", "positional"] = "positional"
     """The embedding of the time; Fourier features need continuous training."""
-    fourier_scale: float = 16.0
+    fourier_scale: Positive = 16.0
     """Deviation of the frequencies of Fourier features."""
-    num_scales: int = 1000
+    num_scales: PositiveInt = 1000
     """Number N of noise levels of the chain, or of steps in sampling."""
-    sigma_min: float = 0.01
+    sigma_min: Positive = 0.01
     """Lowest noise level of VE."""
     sigma_max: float = 50.0
     """Highest noise level of VE."""
-    beta_min: float = 0.1
+    beta_min: Positive = 0.1
     """Noise rate of VP and sub-VP at t = 0."""
     beta_max: float = 20.0
     """Noise rate of VP and sub-VP at t = 1."""
-    ema_rate: float = 0.9999
+    ema_rate: BelowOne = 0.9999
     """Decay of the running average of the parameters."""
 
     sde: Literal["vpsde", "subvpsde", "vesde"] = "vpsde"
@@ -133,17 +134,17 @@ class PublishedModel:
     """True if the loss is a mean over pixels instead of half their sum."""
     likelihood_weighting: bool = False
     """True if the loss is weighted by g(t)^2."""
-    batch_size: int = 128
+    batch_size: PositiveInt = 128
     """Examples in each update."""
-    n_iters: int = 1_300_001
+    n_iters: PositiveInt = 1_300_001
     """Total number of updates plus one."""
-    log_freq: int = 50
+    log_freq: PositiveInt = 50
     """Updates between lines in the log."""
-    eval_freq: int = 100
+    eval_freq: PositiveInt = 100
     """Updates between evaluations."""
-    snapshot_freq: int = 50_000
+    snapshot_freq: PositiveInt = 50_000
     """Updates between permanent checkpoints; the n-th is the file checkpoint_n."""
-    snapshot_freq_for_preemption: int = 10_000
+    snapshot_freq_for_preemption: PositiveInt = 10_000
     """Updates between checkpoints for resuming."""
 
     method: Literal["pc", "ode"] = "pc"
@@ -152,9 +153,9 @@ class PublishedModel:
         "euler_maruyama"
     )
     corrector: Literal["langevin", "ald", "none"] = "none"
-    n_steps_each: int = 1
+    n_steps_each: PositiveInt = 1
     """Steps of the corrector at each time."""
-    snr: float = 0.16
+    snr: Positive = 0.16
     """Signal-to-noise ratio of the corrector's steps."""
     noise_removal: bool = True
     """True if the last step adds no noise."""
@@ -162,39 +163,30 @@ class PublishedModel:
     """True if the predictor follows the probability flow."""
 
     optimizer: Literal["Adam"] = "Adam"
-    lr: float = 2e-4
+    lr: Positive = 2e-4
     """Learning rate after the warm-up."""
-    beta1: float = 0.9
+    beta1: BelowOne = 0.9
     """Decay of the mean of the gradients."""
-    eps: float = 1e-8
+    eps: Positive = 1e-8
     """Added to the root of the mean of squares."""
-    weight_decay: float = 0.0
+    weight_decay: NotNegative = 0.0
     """Multiple of the parameters that is added to their gradients."""
-    warmup: int = 5000
+    warmup: NotNegativeInt = 5000
     """Updates over which the learning rate rises."""
     grad_clip: float = 1.0
     """Largest norm of the gradients; negative: no limit."""
-    seed: int = 42
+    seed: NotNegativeInt = 42
     """Seed of all random numbers."""
 
     def __post_init__(self) -> None:
         for field, hint in typing.get_type_hints(type(self)).items():
             object.__setattr__(self, field, typed(field, getattr(self, field), hint))
-        for field in POSITIVE:
-            self._require(getattr(self, field) > 0, field, "be positive")
-        for field in NOT_NEGATIVE:
-            self._require(getattr(self, field) >= 0, field, "not be negative")
-        for field in BELOW_ONE:
-            self._require(0 <= getattr(self, field) < 1, field, "be in [0, 1)")
+        super().__post_init__()
         factor = 2 ** (len(self.ch_mult) - 1)
         rule = f"be divisible by {factor}: `ch_mult` has {len(self.ch_mult)} levels"
-        self._require(self.image_size % factor == 0, "image_size", rule)
+        require(self, "image_size", self.image_size % factor == 0, rule)
         self._check_continuous()
         _ = self.score_model
-
-    def _require(self, holds: bool, field: str, rule: str) -> None:
-        if not holds:
-            raise ValueError(f"`{field}` must {rule}: got {field}={getattr(self, field)!r}")
 
     def _check_continuous(self) -> None:
         """Raises ValueError for discrete training where only continuous training is defined."""
@@ -204,7 +196,7 @@ class PublishedModel:
             "`likelihood_weighting` is on": self.likelihood_weighting,
         }
         for reason, holds in reasons.items():
-            self._require(self.continuous or not holds, "continuous", f"be true if {reason}")
+            require(self, "continuous", self.continuous or not holds, f"be true if {reason}")
 
     @property
     def _fourier(self) -> bool:

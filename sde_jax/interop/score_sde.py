@@ -19,15 +19,19 @@ import jax.numpy as jnp
 from flax.traverse_util import flatten_dict
 
 from sde_jax.arrays import PyTree
-from sde_jax.interop.checkpoint import PublishedState
+from sde_jax.interop.checkpoint import (
+    FlaxCheckpoint,
+    PublishedState,
+    TorchCheckpoint,
+    read_flax_file,
+    torch_content,
+)
 from sde_jax.interop.errors import CheckpointFileError
-from sde_jax.interop.flax_checkpoint import FlaxCheckpoint, read_flax_file
 from sde_jax.interop.gathering import Slot, gather
 from sde_jax.interop.layout import layout_of
 from sde_jax.interop.modules import parameter_shapes
 from sde_jax.interop.published_model import PublishedModel
 from sde_jax.interop.safetensors_file import read_safetensors, write_safetensors
-from sde_jax.interop.torch_checkpoint import TorchCheckpoint, torch_content
 from sde_jax.interop.torch_file import read_torch_file, write_torch_file
 from sde_jax.score import NetworkScore
 

@@ -4,6 +4,7 @@ from sde_jax.recipes.built_in import quickstart as quickstart
 from sde_jax.recipes.classification import (
     Classification as Classification,
     Classifying as Classifying,
+    NoisyClassification as NoisyClassification,
 )
 from sde_jax.recipes.conditional import (
     QUESTIONS as QUESTIONS,
@@ -22,7 +23,6 @@ from sde_jax.recipes.interfaces import Density as Density, Draw as Draw, Measure
 from sde_jax.recipes.latent import LatentScoreModel as LatentScoreModel
 from sde_jax.recipes.matching import Denoising as Denoising, Implicit as Implicit, Sliced as Sliced
 from sde_jax.recipes.named import Named as Named
-from sde_jax.recipes.noisy_classification import NoisyClassification as NoisyClassification
 from sde_jax.recipes.published import published_experiment as published_experiment
 from sde_jax.recipes.sampler_settings import (
     SAMPLERS as SAMPLERS,

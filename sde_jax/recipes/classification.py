@@ -1,20 +1,30 @@
-"""The recipe of a classifier."""
+"""The recipes of classifiers, of data and, for classifier guidance, of noisy data."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float, Int, PRNGKeyArray, PyTree
+from sde_jax.arrays import Array, Int, PerExample, PRNGKeyArray, PyTree
 from sde_jax.data.source import Batch, DataSource, DataSpec
 from sde_jax.initialization import apply, initialize
 from sde_jax.nets import ClassifierSpec
-from sde_jax.objectives import CrossEntropy
+from sde_jax.objectives import CrossEntropy, NoisyCrossEntropy
 from sde_jax.randomness import Seeds
 from sde_jax.recipes.trainable import Trainable, check_classes
-from sde_jax.training.learner import Learner, gradient_learner
+from sde_jax.score import (
+    ClassifierModel,
+    ClassLogProbability,
+    DescendingIndex,
+    LogNoiseLevel,
+    LogScaledTime,
+    NoiseLevel,
+    ScaledTime,
+)
+from sde_jax.sde import LinearSDE
+from sde_jax.training.learner import Learner
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
 
@@ -39,47 +49,23 @@ class Classifying(Trainable):
             raise ValueError(NO_LABELS)
         check_classes(self.network.classes, source)
 
-
-class LabelledObjective(Protocol):
-    """An objective of labelled examples, such as `sde_jax.objectives.CrossEntropy`."""
-
-    def losses(
+    def learner_of(
         self,
-        params: PyTree,
-        seeds: Seeds,
-        x: Float[Array, "batch *shape"],
-        label: Int[Array, "batch"],
-        /,
-        *,
-        deterministic: bool,
-    ) -> Float[Array, "batch"]:
-        """Returns the loss of each example."""
+        init: Callable[[PRNGKeyArray], PyTree],
+        objective: CrossEntropy | NoisyCrossEntropy,
+    ) -> Learner:
+        """Builds the learner of an objective; its losses raise ValueError without labels."""
 
+        def losses(
+            params: PyTree, seeds: Seeds, batch: Batch, *, deterministic: bool
+        ) -> PerExample:
+            if batch.label is None:
+                raise ValueError(NO_LABELS)
+            return objective.losses(
+                params, seeds, batch.x, batch.label, deterministic=deterministic
+            )
 
-def learner_of_labels(
-    experiment: Classifying,
-    init_params: Callable[[PRNGKeyArray], PyTree],
-    objective: LabelledObjective,
-) -> Learner:
-    """Builds the learner that minimizes an objective of labelled examples.
-
-    Its losses raise ValueError for a batch without labels.
-    """
-
-    def losses(
-        params: PyTree, seeds: Seeds, batch: Batch, *, deterministic: bool
-    ) -> Float[Array, "batch"]:
-        if batch.label is None:
-            raise ValueError(NO_LABELS)
-        return objective.losses(params, seeds, batch.x, batch.label, deterministic=deterministic)
-
-    return gradient_learner(
-        init_params,
-        losses,
-        experiment.optimizer.build(experiment.training.steps),
-        ema_decay=experiment.ema_decay,
-        accumulate=experiment.training.accumulate,
-    )
+        return self.minimizing(init, losses)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,4 +87,33 @@ class Classification(Classifying):
         def logits(params: PyTree, x: Array, dropout_key: PRNGKeyArray | None) -> Array:
             return apply(network, params, scaling.to_unit(x), dropout_key=dropout_key).logits
 
-        return learner_of_labels(self, init_params, CrossEntropy(logits=logits))
+        return self.learner_of(init_params, CrossEntropy(logits=logits))
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoisyClassification(Classifying):
+    """A classifier at every noise level of a process. It guides samplers to a class.
+
+    Its inputs are dequantized and noised images in model coordinates, as those of score models.
+    """
+
+    kind: ClassVar[str] = "noise-conditional classifier"
+    sde: LinearSDE
+    time_condition: ScaledTime | LogScaledTime | NoiseLevel | LogNoiseLevel | DescendingIndex = (
+        ScaledTime()
+    )
+
+    def model(self) -> ClassifierModel:
+        """Builds the model, which reads the network as class probabilities."""
+        return ClassifierModel(
+            network=self.network.build(), sde=self.sde, time_condition=self.time_condition
+        )
+
+    def learner(self, shape: tuple[int, ...]) -> Learner:
+        """Builds the learner for images of ``shape``."""
+        model = self.model()
+        return self.learner_of(lambda key: model.init(key, shape), NoisyCrossEntropy(model=model))
+
+    def log_probability(self, params: PyTree, label: Int[Array, "*batch"]) -> ClassLogProbability:
+        """Returns the guide to ``label``, one class for all examples or one for each."""
+        return ClassLogProbability(params, label, self.model())

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float, Int, Key, PyTree
+from sde_jax.arrays import Array, Float
 from sde_jax.baselines.conditional import ConditionalDiffusion
 from sde_jax.data.degradation import Degradation, Grey, Half, Smaller
 from sde_jax.data.source import TEST, DataSource, DataSpec, Layout
@@ -17,18 +17,19 @@ from sde_jax.recipes.evaluation_settings import MEASURABLE, EvaluationSettings
 from sde_jax.recipes.generative import Generative
 from sde_jax.recipes.interfaces import Draw
 from sde_jax.recipes.sampler_settings import SamplerSettings
-from sde_jax.sampling import Sampler, Samples
+from sde_jax.sampling import Sampler
 from sde_jax.score import ScoreModel
 from sde_jax.sde import LinearSDE
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
+from sde_jax.validation import Spec
 
 QUESTIONS = 256
 """Number of held-out images that samples are conditioned on, in turn."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
+class Task(Spec):
     """The degradation of an image. The model samples the image given the result."""
 
     lost: Literal["half", "detail", "colour"] = "half"
@@ -37,6 +38,7 @@ class Task:
     """Side of the squares in pixels (detail only)."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.build()
 
     def build(self) -> Degradation:
@@ -46,8 +48,6 @@ class Task:
             "detail": Smaller(factor=self.factor),
             "colour": Grey(),
         }
-        if self.lost not in degradations:
-            raise ValueError(f"`lost` must be one of {', '.join(degradations)}: got {self.lost}.")
         return degradations[self.lost]
 
 
@@ -89,11 +89,9 @@ class Conditional(Generative):
         """Returns the sampler. Sample j is conditioned on degraded test image ``j mod 256``."""
         model, y = self.model(), self.questions(source())
         assert sampler is not None
-
-        def draw(params: PyTree, keys: Key[Array, "batch"], index: Int[Array, "batch"]) -> Samples:
-            return model.sample(params, keys, y[index % len(y)], sampler, layout.shape[-1])
-
-        return draw
+        return lambda params, keys, index: model.sample(
+            params, keys, y[index % len(y)], sampler, layout.shape[-1]
+        )
 
     def questions(self, source: DataSource) -> Float[Array, "count height width channels"]:
         """Returns the first held-out images, degraded."""

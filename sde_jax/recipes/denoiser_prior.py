@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sde_jax.arrays import Array, Float, PRNGKeyArray, PyTree
+from sde_jax.arrays import Examples, PerExample, PRNGKeyArray, PyTree
 from sde_jax.data.source import DataSource, DataSpec, Layout
 from sde_jax.nets import NetworkSpec
 from sde_jax.objectives import DenoiserRegression
@@ -36,10 +36,10 @@ class BothDenoisers:
         self,
         params: PyTree,
         seeds: Seeds,
-        x: Float[Array, "batch *shape"],
+        x: Examples,
         *,
         deterministic: bool = False,
-    ) -> Float[Array, "batch"]:
+    ) -> PerExample:
         """Returns the sum of both errors of each example, at the same level and noise."""
         told, blind = (
             regression.losses(own, seeds, x, deterministic=deterministic)

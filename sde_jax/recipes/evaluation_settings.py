@@ -1,9 +1,10 @@
 """Settings of the evaluation of a run."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from sde_jax.recipes.sampler_settings import SamplerSettings
+from sde_jax.validation import Rule, Spec, at_least, require
 
 FeatureName = Literal["coordinates", "classifier", "inception"]
 FEATURES: tuple[FeatureName, ...] = get_args(FeatureName)
@@ -26,16 +27,18 @@ MEASURABLE = tuple(metric for metric in METRICS if metric != "likelihood")
 LEAST = 30
 """Least number of samples for every metric."""
 
+ENOUGH = Rule(f"be at least {LEAST}, which every metric needs", lambda count: count >= LEAST)
+
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluationSettings:
+class EvaluationSettings(Spec):
     """Defaults of `evaluate`. The experiment's likelihood settings apply to its likelihoods."""
 
-    count: int = 50_000
+    count: Annotated[int, ENOUGH] = 50_000
     """Samples to draw."""
-    likelihood_count: int | None = None
+    likelihood_count: Annotated[int | None, at_least(1)] = None
     """Number of test examples whose likelihood is measured, the first ones; None: all."""
-    reference_count: int | None = None
+    reference_count: Annotated[int | None, at_least(1)] = None
     """Number of training examples to compare samples with, the first ones; None: all."""
     metrics: tuple[MetricName, ...] = METRICS
     """Metrics to compute, each for every feature network that it applies to. Memorization is also
@@ -49,15 +52,7 @@ class EvaluationSettings:
     """The sampler; None for models with a sampler of their own."""
 
     def __post_init__(self) -> None:
-        if self.count < LEAST:
-            raise ValueError(
-                f"`count` must be at least {LEAST}, which every metric needs: got {self.count}."
-            )
-        for field in ("likelihood_count", "reference_count"):
-            value = getattr(self, field)
-            if value is not None and value < 1:
-                raise ValueError(f"`{field}` must be at least 1: got {value}. None stands for all.")
+        super().__post_init__()
         for field, known in (("metrics", METRICS), ("features", FEATURES)):
-            for name in getattr(self, field):
-                if name not in known:
-                    raise ValueError(f"`{field}` must be some of {', '.join(known)}: got {name}.")
+            fits = {*getattr(self, field)} <= {*known}
+            require(self, field, fits, f"be some of {', '.join(known)}")

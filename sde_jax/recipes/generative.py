@@ -2,43 +2,16 @@
 
 import abc
 from collections.abc import Callable
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
-from sde_jax.arrays import Array, Float, Int, Key, PRNGKeyArray, PyTree
-from sde_jax.data.source import Batch, DataSource, Layout
-from sde_jax.randomness import Seeds
+from sde_jax.data.source import DataSource, Layout
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.interfaces import Density, Draw
 from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.recipes.trainable import Trainable
-from sde_jax.sampling import Sampler, Samples
+from sde_jax.sampling import Sampler
 from sde_jax.sde import LinearSDE
-from sde_jax.training.learner import Learner, gradient_learner
-from sde_jax.training.optimizer import Adam
-
-
-class HasLosses(Protocol):
-    """A model that is trained by the gradient of its losses; see `sde_jax.training.Losses`."""
-
-    def init(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> PyTree:
-        """Returns initial parameters for examples of ``shape``."""
-
-    def losses(
-        self,
-        params: PyTree,
-        seeds: Seeds,
-        x: Float[Array, "batch *shape"],
-        *,
-        deterministic: bool = False,
-    ) -> Float[Array, "batch"]:
-        """Returns the loss of each example."""
-
-
-class HasSample(Protocol):
-    """A model with a sampler of its own."""
-
-    def sample(self, params: PyTree, keys: Key[Array, "batch"], shape: tuple[int, ...]) -> Samples:
-        """Draws a sample of ``shape`` for each key."""
+from sde_jax.training.learner import Learner
 
 
 class Generative(Trainable):
@@ -48,8 +21,6 @@ class Generative(Trainable):
     bits: ClassVar[str] = "bits_per_dim"
     """Name of its bits per dimension in an evaluation. Only values of one name are comparable."""
 
-    optimizer: Adam
-    ema_decay: float
     sampling: SamplerSettings | None
     """Defaults of `sample`; None for models with a sampler of their own."""
     likelihood: Any
@@ -63,7 +34,11 @@ class Generative(Trainable):
 
     @abc.abstractmethod
     def model(self) -> Any:
-        """Builds the model."""
+        """Builds the model.
+
+        The usual learner calls its ``init(key, shape)`` and ``losses(params, seeds, x,
+        deterministic=...)``, the usual sampler its ``sample(params, keys, shape)``.
+        """
 
     def learner(self, shape: tuple[int, ...]) -> Learner:
         """Builds the learner for examples of ``shape``, by default that of a model with losses.
@@ -71,19 +46,10 @@ class Generative(Trainable):
         Raises:
           ValueError: if the shape does not fit.
         """
-        model: HasLosses = self.model()
-
-        def losses(
-            params: PyTree, seeds: Seeds, batch: Batch, *, deterministic: bool
-        ) -> Float[Array, "batch"]:
-            return model.losses(params, seeds, batch.x, deterministic=deterministic)
-
-        return gradient_learner(
+        model = self.model()
+        return self.minimizing(
             lambda key: model.init(key, shape),
-            losses,
-            self.optimizer.build(self.training.steps),
-            ema_decay=self.ema_decay,
-            accumulate=self.training.accumulate,
+            lambda params, seeds, batch, **mode: model.losses(params, seeds, batch.x, **mode),
         )
 
     def sample_fn(
@@ -96,12 +62,8 @@ class Generative(Trainable):
           sampler: the sampler; None where ``sampling`` is None.
           source: reads the data, for models whose samples are conditioned on examples.
         """
-        model: HasSample = self.model()
-
-        def draw(params: PyTree, keys: Key[Array, "batch"], index: Int[Array, "batch"]) -> Samples:
-            return model.sample(params, keys, layout.shape)
-
-        return draw
+        model = self.model()
+        return lambda params, keys, index: model.sample(params, keys, layout.shape)
 
     def density(self, layout: Layout, settings: Any) -> Density | None:
         """Returns the function that measures densities, not compiled; None if there is none.

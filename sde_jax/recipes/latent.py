@@ -4,12 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sde_jax.arrays import Array, Float, Int, Key, PyTree
 from sde_jax.baselines.autoencoder import AutoencoderSpec
 from sde_jax.baselines.latent import LatentDiffusion
 from sde_jax.baselines.vae import VAE
 from sde_jax.data.source import DataSource, DataSpec, Layout
-from sde_jax.likelihood import LogLikelihoods
 from sde_jax.nets import UNetSpec
 from sde_jax.objectives import DenoisingScoreMatching
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
@@ -18,7 +16,7 @@ from sde_jax.recipes.interfaces import Density, Draw
 from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.recipes.score import LikelihoodSettings
 from sde_jax.recipes.vae import OutputName, output_of
-from sde_jax.sampling import Sampler, Samples
+from sde_jax.sampling import Sampler
 from sde_jax.score import ScoreModel
 from sde_jax.sde import LinearSDE
 from sde_jax.training.optimizer import Adam
@@ -73,21 +71,11 @@ class LatentScoreModel(Generative):
         """Returns the sampler, which decodes sampled latents."""
         model = self.model()
         assert sampler is not None
-
-        def draw(params: PyTree, keys: Key[Array, "batch"], index: Int[Array, "batch"]) -> Samples:
-            return model.sample(params, keys, layout.shape, sampler)
-
-        return draw
+        return lambda params, keys, index: model.sample(params, keys, layout.shape, sampler)
 
     def density(self, layout: Layout, settings: LikelihoodSettings) -> Density | None:
         """Returns the bound from one latent; None where the output is not a density of the data."""
         model, likelihood = self.model(), settings.build()
         if not output_of(self.output, layout.scaling).is_density:
             return None
-
-        def log_likelihoods(
-            params: PyTree, keys: Key[Array, "batch"], x: Float[Array, "batch *shape"]
-        ) -> LogLikelihoods:
-            return model.log_likelihoods(params, keys, x, likelihood)
-
-        return log_likelihoods
+        return lambda params, keys, x: model.log_likelihoods(params, keys, x, likelihood)

@@ -3,9 +3,9 @@
 import dataclasses
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NamedTuple, NoReturn, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, NoReturn, Self
 
 from sde_jax.ode import AdaptiveSolver
 from sde_jax.sampling import (
@@ -29,26 +29,7 @@ from sde_jax.sampling import (
     TimeGrid,
     UniformGrid,
 )
-from sde_jax.validation import FINITE, Spec, UnitInterval
-
-SamplerName = Literal[
-    "em",
-    "reverse-diffusion",
-    "ancestral",
-    "pc",
-    "ode",
-    "published",
-    "ddim",
-    "heun",
-    "dpm++2m",
-    "dpm++3m",
-    "unipc",
-    "sde-dpm++2m",
-    "shark",
-    "sra1",
-    "gotta-go-fast",
-]
-"""Names of the samplers in `SAMPLERS`."""
+from sde_jax.validation import FINITE, Spec, UnitInterval, require
 
 GridName = Literal["uniform", "log-snr", "karras"]
 
@@ -78,7 +59,7 @@ class SamplerEntry(NamedTuple):
         return inspect.signature(self.factory).parameters
 
 
-SAMPLERS: Mapping[SamplerName, SamplerEntry] = {
+SAMPLERS: Mapping[str, SamplerEntry] = {
     "em": SamplerEntry("Euler-Maruyama", lambda *, steps: stepping(steps, EulerMaruyama())),
     "reverse-diffusion": SamplerEntry(
         "reverse diffusion", lambda *, steps: stepping(steps, ReverseDiffusion())
@@ -116,6 +97,11 @@ SAMPLERS: Mapping[SamplerName, SamplerEntry] = {
     ),
 }
 """Every sampler that settings and commands can name."""
+
+if TYPE_CHECKING:
+    SamplerName = str
+else:
+    SamplerName = Literal[tuple(SAMPLERS)]
 
 
 def stepping(
@@ -181,8 +167,7 @@ class SamplerSettings(Spec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.churn < math.inf:
-            raise ValueError(f"`churn` must be finite and not negative: got churn={self.churn}.")
+        require(self, "churn", 0 <= self.churn < math.inf, "be finite and not negative")
 
     def build(self, frames: int = 0) -> Sampler:
         """Returns the sampler, which keeps ``frames`` states on the way.
@@ -212,7 +197,15 @@ class SamplerSettings(Spec):
         Raises:
           ValueError: if a field without effect differs from the default.
         """
-        for field in dataclasses.fields(self):
-            changed = getattr(self, field.name) != getattr(default, field.name)
-            if changed and field.name not in ("sampler", *SAMPLERS[self.sampler].options):
-                raise ValueError(f"`{field.name}` does not apply to the sampler {self.sampler}.")
+        fields = (field.name for field in dataclasses.fields(self))
+        self.check_options(n for n in fields if getattr(self, n) != getattr(default, n))
+
+    def check_options(self, names: Iterable[str]) -> None:
+        """Raises ValueError for the first of these settings that the sampler does not have."""
+        options = self.options()
+        for name in names:
+            if name not in ("sampler", *options):
+                raise ValueError(
+                    f"`{name}` does not apply to the sampler {self.sampler}: its options are "
+                    f"{', '.join(options) or 'none'}."
+                )

@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Literal
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float, Int, Key, PRNGKeyArray, PyTree
+from sde_jax.arrays import Array, Int, Keys, PerExample, PyTree
 from sde_jax.data.source import Batch, DataSource, DataSpec, Layout
-from sde_jax.likelihood import Hutchinson, Likelihood, LogLikelihoods
+from sde_jax.likelihood import Hutchinson, Likelihood, MultistepLikelihood
 from sde_jax.nets import Condition, NetworkSpec
 from sde_jax.objectives import (
     DiscreteTimes,
@@ -31,7 +31,7 @@ from sde_jax.recipes.interfaces import Density, Draw
 from sde_jax.recipes.matching import Denoising, Implicit, Sliced
 from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.recipes.trainable import check_classes
-from sde_jax.sampling import Sampler, Samples
+from sde_jax.sampling import Sampler
 from sde_jax.score import (
     DataPrediction,
     DescendingIndex,
@@ -48,18 +48,19 @@ from sde_jax.score import (
     VelocityPrediction,
 )
 from sde_jax.sde import DDPMChain, LinearSDE
-from sde_jax.training.learner import Learner, gradient_learner
+from sde_jax.training.learner import Learner
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
+from sde_jax.validation import Positive, Spec, UnitInterval
 
 
 @dataclass(frozen=True, kw_only=True)
-class LikelihoodSettings:
+class LikelihoodSettings(Spec):
     """Defaults of `likelihood`."""
 
     t_min: float = 1e-5
     """Time at which the flow starts, in [0, 1)."""
-    tolerance: float = 1e-5
+    tolerance: Positive = 1e-5
     """Relative and absolute tolerance of a solver step."""
     method: Method = "tsit5"
     """Runge-Kutta pair of the solver. bosh3 needs fewer evaluations for an error of .001 bits."""
@@ -67,8 +68,7 @@ class LikelihoodSettings:
     """Hutchinson probes for each example. Two or more give its standard error."""
 
     def __post_init__(self) -> None:
-        if not self.tolerance > 0:
-            raise ValueError(f"`tolerance` must be positive: got tolerance={self.tolerance}.")
+        super().__post_init__()
         self.build()
 
     def build(self) -> Likelihood:
@@ -86,24 +86,14 @@ def score_sampler(
 ) -> Draw:
     """Returns the function that draws samples of ``shape`` by the score of its parameters."""
     assert sampler is not None, "a score has no samples without a sampler"
-
-    def draw(params: PyTree, keys: Key[Array, "batch"], index: Int[Array, "batch"]) -> Samples:
-        return sampler(keys, score(params), sde, shape)
-
-    return draw
+    return lambda params, keys, index: sampler(keys, score(params), sde, shape)
 
 
 def flow_density(
-    score: Callable[[PyTree], Score], sde: LinearSDE, likelihood: Likelihood
+    score: Callable[[PyTree], Score], sde: LinearSDE, likelihood: Likelihood | MultistepLikelihood
 ) -> Density:
     """Returns the density of the probability flow of the score of its parameters."""
-
-    def log_likelihoods(
-        params: PyTree, keys: Key[Array, "batch"], x: Float[Array, "batch *shape"]
-    ) -> LogLikelihoods:
-        return likelihood(keys, score(params), sde, x)
-
-    return log_likelihoods
+    return lambda params, keys, x: likelihood(keys, score(params), sde, x)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +123,7 @@ class ScoreExperiment(Generative):
     )
     matching: Denoising | Sliced | Implicit = Denoising()
     """The score matching objective."""
-    label_dropout: float = 0.1
+    label_dropout: UnitInterval = 0.1
     """Share of training examples without their label, for a network with `classes`. `sample` and
     `likelihood` use the network without labels."""
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
@@ -148,10 +138,6 @@ class ScoreExperiment(Generative):
     sampling: SamplerSettings = SamplerSettings()
     likelihood: LikelihoodSettings = LikelihoodSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.label_dropout <= 1:
-            raise ValueError(f"`label_dropout` must be in [0, 1]: got {self.label_dropout}.")
 
     def check_data(self, source: DataSource) -> None:
         """Raises ValueError if the network takes labels that the data do not have."""
@@ -186,12 +172,9 @@ class ScoreExperiment(Generative):
         model = dataclasses.replace(model, network=computing_in(model.network, self.compute_dtype))
         objective = self.matching.build(model, self.times, self.weighting)
 
-        def init_params(key: PRNGKeyArray) -> PyTree:
-            return model.init(key, shape)
-
         def losses(
             params: PyTree, seeds: Seeds, batch: Batch, *, deterministic: bool
-        ) -> Float[Array, "batch"]:
+        ) -> PerExample:
             condition = None
             if self.network.classes is not None:
                 seeds, seeds_label = seeds.split()
@@ -199,27 +182,22 @@ class ScoreExperiment(Generative):
                 condition = labels_kept(seeds_label.keys, batch.label, dropout)
             return objective.losses(params, seeds, batch.x, condition, deterministic=deterministic)
 
-        optimizer = self.optimizer.build(self.training.steps)
-        return gradient_learner(
-            init_params,
-            losses,
-            optimizer,
-            ema_decay=self.ema_decay,
-            ema_warmup=self.ema_warmup,
-            accumulate=self.training.accumulate,
+        return self.minimizing(
+            lambda key: model.init(key, shape), losses, ema_warmup=self.ema_warmup
         )
 
     def sample_fn(
         self, layout: Layout, sampler: Sampler | None, source: Callable[[], DataSource]
     ) -> Draw:
         """Returns the sampler of the reversed SDE or its flow."""
-        return score_sampler(self._score, self.sde, sampler, layout.shape)
+        return score_sampler(self.score, self.sde, sampler, layout.shape)
 
     def density(self, layout: Layout, settings: LikelihoodSettings) -> Density:
         """Returns the density of the probability flow."""
-        return flow_density(self._score, self.sde, settings.build())
+        return flow_density(self.score, self.sde, settings.build())
 
-    def _score(self, params: PyTree) -> NetworkScore:
+    def score(self, params: PyTree) -> NetworkScore:
+        """Returns the score with these parameters."""
         return NetworkScore(params, self.model())
 
 
@@ -239,9 +217,7 @@ def computing_in(network: Any, dtype: str) -> Any:
     return network.clone(dtype=jnp.dtype(dtype))
 
 
-def labels_kept(
-    keys: Key[Array, "batch"], label: Int[Array, "batch"] | None, dropout: float
-) -> Condition | None:
+def labels_kept(keys: Keys, label: Int[Array, "batch"] | None, dropout: float) -> Condition | None:
     """Returns the labels of a batch as a condition, without a random share ``dropout`` of them."""
     if label is None:
         return None

@@ -1,19 +1,25 @@
 """The interface of recipes to training."""
 
 import abc
+from collections.abc import Callable
 from typing import ClassVar
 
+from sde_jax.arrays import PRNGKeyArray, PyTree
 from sde_jax.data.source import DataSource, DataSpec
-from sde_jax.training.learner import Learner
+from sde_jax.training.learner import Learner, Losses, gradient_learner
+from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
+from sde_jax.validation import Spec
 
 
-class Trainable(abc.ABC):
+class Trainable(Spec, abc.ABC):
     """An experiment: a frozen keyword-only dataclass of specs and plain values."""
 
     kind: ClassVar[str]
     """Its name in messages."""
     data: DataSpec
+    optimizer: Adam
+    ema_decay: float
     training: Training
 
     @abc.abstractmethod
@@ -23,6 +29,19 @@ class Trainable(abc.ABC):
         Raises:
           ValueError: if the shape does not fit.
         """
+
+    def minimizing(
+        self, init: Callable[[PRNGKeyArray], PyTree], losses: Losses, *, ema_warmup: bool = True
+    ) -> Learner:
+        """Builds the learner that minimizes the mean of ``losses``; see `gradient_learner`."""
+        return gradient_learner(
+            init,
+            losses,
+            self.optimizer.build(self.training.steps),
+            ema_decay=self.ema_decay,
+            ema_warmup=ema_warmup,
+            accumulate=self.training.accumulate,
+        )
 
     def check_data(self, source: DataSource) -> None:
         """Raises ValueError if the experiment does not fit the data."""

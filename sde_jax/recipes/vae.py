@@ -1,7 +1,7 @@
 """The recipe of a variational autoencoder."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from sde_jax.baselines.autoencoder import AutoencoderSpec
 from sde_jax.baselines.output import BernoulliOutput, GaussianOutput, OutputDistribution
@@ -13,22 +13,17 @@ from sde_jax.recipes.generative import Generative
 from sde_jax.recipes.interfaces import Density
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
+from sde_jax.validation import Spec, at_least
 
 OutputName = Literal["gaussian", "bernoulli"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class BoundSettings:
+class BoundSettings(Spec):
     """Defaults of `likelihood`."""
 
-    importance_samples: int = 64
+    importance_samples: Annotated[int, at_least(1)] = 64
     """Number of latents for each example. More of them tighten the bound."""
-
-    def __post_init__(self) -> None:
-        if self.importance_samples < 1:
-            raise ValueError(
-                f"`importance_samples` must be at least 1: got {self.importance_samples}."
-            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,6 @@
 from sde_jax.runs.catalogue import definitions as definitions, find as find, names as names
 from sde_jax.runs.fixed_steps import fixed_steps as fixed_steps
 from sde_jax.runs.generation import (
-    batch_drawer as batch_drawer,
     concatenate as concatenate,
     draw_all as draw_all,
     example_keys as example_keys,

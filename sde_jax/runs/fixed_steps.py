@@ -6,19 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sde_jax.arrays import Array, Float, Key, PyTree
 from sde_jax.data import TRAIN
-from sde_jax.likelihood import (
-    Hutchinson,
-    LogLikelihoods,
-    MultistepLikelihood,
-    even_times,
-    fitted_times,
-)
+from sde_jax.likelihood import Hutchinson, MultistepLikelihood, even_times, fitted_times
 from sde_jax.recipes.interfaces import Density, Measured
-from sde_jax.recipes.score import LikelihoodSettings
+from sde_jax.recipes.score import LikelihoodSettings, flow_density
 from sde_jax.runs.trained_run import ScoreRun
-from sde_jax.score import NetworkScore
 
 PILOT_EXAMPLES, PILOT_STEPS = 16, 96
 LEAST_STEPS = 8
@@ -44,13 +36,7 @@ def fixed_steps(run: ScoreRun, settings: LikelihoodSettings) -> Callable[[int], 
     def density(steps: int) -> Density:
         times = fitted_times(sde, even, bends, steps)
         likelihood = MultistepLikelihood(times=times, divergence=divergence)
-
-        def log_likelihoods(
-            params: PyTree, keys: Key[Array, "batch"], x: Float[Array, "batch *shape"]
-        ) -> LogLikelihoods:
-            return likelihood(keys, NetworkScore(params, run.experiment.model()), sde, x)
-
-        return log_likelihoods
+        return flow_density(run.experiment.score, sde, likelihood)
 
     return density
 

@@ -1,6 +1,5 @@
 """Draws any number of samples in batches, on any number of devices."""
 
-import functools
 from collections.abc import Iterable, Iterator
 
 import jax
@@ -12,11 +11,8 @@ from tqdm import tqdm
 from sde_jax.arrays import Array, Key, PRNGKeyArray, PyTree
 from sde_jax.recipes.interfaces import Draw
 from sde_jax.sampling import Samples
-from sde_jax.training.devices import data_mesh, on_each_device, replicated
+from sde_jax.training.devices import compiled_on_each_device, data_mesh
 from sde_jax.training.processes import is_first
-
-PROGRAMS = 8
-"""Number of functions that stay compiled."""
 
 
 def example_keys(key: PRNGKeyArray, first: int, count: int) -> Key[Array, "count"]:
@@ -32,15 +28,6 @@ def whole_batches(batch_size: int, count: int, mesh: Mesh) -> int:
     return -(-count // (batches * mesh.size)) * mesh.size
 
 
-@functools.lru_cache(PROGRAMS)
-def batch_drawer(draw: Draw, mesh: Mesh) -> Draw:
-    """Compiles ``draw`` to run on every device with an equal share of the batch.
-
-    The last functions stay compiled, for callers that use one again.
-    """
-    return jax.jit(on_each_device(draw, mesh), out_shardings=replicated(mesh))
-
-
 def generate(
     draw: Draw,
     params: PyTree,
@@ -48,16 +35,15 @@ def generate(
     key: PRNGKeyArray,
     count: int,
     batch_size: int,
-    mesh: Mesh,
     start: int = 0,
 ) -> Iterator[Samples]:
-    """Draws samples ``start`` to ``count - 1``, batch by batch, as numpy arrays.
+    """Draws samples ``start`` to ``count - 1`` on all devices, batch by batch, as numpy arrays.
 
     Sample j is a function of ``fold_in(key, j)``. Trajectories, where the sampler keeps them, are
     those of the first batch alone.
     """
-    compiled = batch_drawer(draw, mesh)
-    batch_size = whole_batches(batch_size, count, mesh)
+    compiled = compiled_on_each_device(draw)
+    batch_size = whole_batches(batch_size, count, data_mesh())
     shown = {"unit": " samples", "desc": "sample", "disable": not is_first()}
     with tqdm(total=count, initial=start, **shown) as progress:
         for first in range(start, count, batch_size):
@@ -70,12 +56,12 @@ def generate(
             progress.update(kept)
 
 
-def draw_all(draw: Draw, params: PyTree, *, count: int, batch_size: int, seed: int = 0) -> Samples:
-    """Draws samples 0 to ``count - 1`` on all devices: see `generate`."""
-    key, mesh = jax.random.key(seed), data_mesh()
-    return concatenate(
-        generate(draw, params, key=key, count=count, batch_size=batch_size, mesh=mesh)
-    )
+def draw_all(
+    draw: Draw, params: PyTree, *, count: int, batch_size: int, key: PRNGKeyArray | None = None
+) -> Samples:
+    """Draws samples 0 to ``count - 1``: see `generate`; the usual seed is 0."""
+    key = jax.random.key(0) if key is None else key
+    return concatenate(generate(draw, params, key=key, count=count, batch_size=batch_size))
 
 
 def concatenate(parts: Iterable[Samples]) -> Samples:

@@ -1,7 +1,6 @@
 """Likelihoods of a split, and their summary."""
 
 import csv
-import functools
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
 from tqdm import tqdm
 
 from sde_jax.arrays import PRNGKeyArray, PyTree
@@ -18,18 +16,9 @@ from sde_jax.data.source import DataSource
 from sde_jax.likelihood import LogLikelihoods, bits_per_dimension
 from sde_jax.metrics import mean_estimate
 from sde_jax.recipes.interfaces import Density, Measured
-from sde_jax.runs.generation import PROGRAMS, example_keys, whole_batches
-from sde_jax.training.devices import on_each_device, replicated, shard_batch
+from sde_jax.runs.generation import example_keys, whole_batches
+from sde_jax.training.devices import compiled_on_each_device, data_mesh, shard_batch
 from sde_jax.training.processes import is_first
-
-
-@functools.lru_cache(PROGRAMS)
-def batch_measurer(density: Density, mesh: Mesh) -> Density:
-    """Compiles ``density`` to run on every device with an equal share of the batch.
-
-    The last functions stay compiled, for callers that use one again.
-    """
-    return jax.jit(on_each_device(density, mesh), out_shardings=replicated(mesh))
 
 
 def measure(
@@ -41,7 +30,6 @@ def measure(
     key: PRNGKeyArray,
     count: int | None,
     batch_size: int,
-    mesh: Mesh,
     start: int = 0,
 ) -> Iterator[Measured]:
     """Yields the likelihoods of examples ``start`` to ``count - 1`` (None: the last), batch by
@@ -51,9 +39,9 @@ def measure(
     """
     key_data, key_probe = jax.random.split(key)
     total = min(source.sizes[split], count or source.sizes[split])
+    mesh = data_mesh()
     batch_size = whole_batches(batch_size, total, mesh)
-
-    compiled = batch_measurer(density, mesh)
+    compiled = compiled_on_each_device(density)
     shown = {"unit": " examples", "desc": "likelihood", "disable": not is_first()}
     first = 0
     with tqdm(total=total, initial=min(start, total), **shown) as progress:
@@ -101,10 +89,10 @@ def summarize(measured: Measured, dimensions: int) -> dict[str, Any]:
     probe_stderr = math.sqrt((error**2).sum()) / len(bits) if len(bits) else math.nan
     mean, stderr, _ = mean_estimate(bits) if len(bits) else (math.nan, math.nan, ())
     return {
-        "bits_per_dim": _number(mean),
-        "stderr": _number(stderr),
-        "probe_stderr": _number(probe_stderr),
-        "nfe": _number(measured.nfe.mean()),
+        "bits_per_dim": plain(mean),
+        "stderr": plain(stderr),
+        "probe_stderr": plain(probe_stderr),
+        "nfe": plain(measured.nfe.mean()),
         "nfe_max": int(measured.nfe.max()),
         "count": len(measured.nats),
         "dimensions": dimensions,
@@ -123,6 +111,9 @@ def write_table(measured: Measured, path: Path) -> None:
         )
 
 
-def _number(value: float) -> float | None:
-    """Returns None for NaN, which JSON lacks."""
-    return float(value) if math.isfinite(value) else None
+def plain(value: Any) -> Any:
+    """Converts a value for JSON: numpy scalars to Python numbers, and NaN to None."""
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    value = getattr(value, "item", lambda: value)()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -145,5 +145,4 @@ def curves(metrics: list[dict[str, Any]]) -> Mapping[str, list[tuple[float, floa
 
 def training_seconds(run: RunDirectory) -> float:
     """Returns the seconds of training, evaluating and saving included, over all interruptions."""
-    lines = run.read_metrics()
-    return next((line["seconds"] for line in reversed(lines) if "seconds" in line), 0.0)
+    return last(run.read_metrics(), "seconds") or 0.0

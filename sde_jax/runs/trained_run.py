@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from jax.sharding import Mesh
-
 from sde_jax.arrays import PyTree
 from sde_jax.data.source import DataSource, Layout
 from sde_jax.interop.published_sampler import published_sampler
@@ -21,7 +19,7 @@ from sde_jax.recipes.trainable import Trainable
 from sde_jax.sampling import Sampler
 from sde_jax.score import NetworkScore
 from sde_jax.training.checkpoint import Checkpoints
-from sde_jax.training.devices import replicate
+from sde_jax.training.devices import data_mesh, replicate
 from sde_jax.training.errors import NotARunError
 from sde_jax.training.learner import TrainState
 from sde_jax.training.run_directory import RunDirectory
@@ -56,7 +54,7 @@ class TrainedRun(Generic[Kind_co]):
     @property
     def score(self: "ScoreRun") -> NetworkScore:
         """The score of the averaged parameters."""
-        return NetworkScore(self.params, self.experiment.model())
+        return self.experiment.score(self.params)
 
     @property
     def step(self) -> int:
@@ -95,19 +93,19 @@ ScoreRun = TrainedRun[ScoreExperiment]
 """A run of a score model."""
 
 
-def open_run(path: Path, mesh: Mesh) -> ScoreRun:
+def open_run(path: Path) -> ScoreRun:
     """Opens the run of a score model: see `open_run_of`."""
-    return open_run_of(ScoreExperiment, path, mesh)
+    return open_run_of(ScoreExperiment, path)
 
 
-def open_generative(path: Path, mesh: Mesh) -> GenerativeRun:
+def open_generative(path: Path) -> GenerativeRun:
     """Opens the run of any model that can be sampled: see `open_run_of`."""
-    return open_run_of(Generative, path, mesh)
+    return open_run_of(Generative, path)
 
 
-def open_run_of(kind: type[Kind], path: Path, mesh: Mesh) -> TrainedRun[Kind]:
+def open_run_of(kind: type[Kind], path: Path) -> TrainedRun[Kind]:
     """Opens the run in ``path`` at its newest readable checkpoint or, if it keeps the best, at that
-    one.
+    one, on all devices.
 
     Raises:
       WrongKindError: if it is of another.
@@ -115,7 +113,7 @@ def open_run_of(kind: type[Kind], path: Path, mesh: Mesh) -> TrainedRun[Kind]:
       CheckpointError: if none of its checkpoints can be read.
       ConfigurationError: if its configuration does not fit its experiment.
     """
-    directory = RunDirectory.open(path)
+    directory, mesh = RunDirectory.open(path), data_mesh()
     named = of_kind(kind, stored_experiment(directory), path)
     layout = named.experiment.data.layout()
     with Checkpoints(directory.checkpoints) as checkpoints:

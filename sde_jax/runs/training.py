@@ -14,8 +14,7 @@ from sde_jax.recipes.trainable import Trainable
 from sde_jax.runs.snapshots import snapshots
 from sde_jax.training.devices import data_mesh
 from sde_jax.training.learner import Learner
-from sde_jax.training.loop import TrainResult, train
-from sde_jax.training.pictures import Draw
+from sde_jax.training.loop import Draw, TrainResult, train
 from sde_jax.training.processes import is_first, raise_on_all
 from sde_jax.training.run_directory import RunDirectory
 
@@ -87,7 +86,7 @@ def prepare(experiment: Trainable) -> Prepared:
     experiment.check_data(source)
     learner = experiment.learner(source.shape)
     jax.eval_shape(learner.init, jax.random.key(0))
-    draw = snapshots(experiment, source, data_mesh())
+    draw = snapshots(experiment, source)
     experiment.training.check_drawing(draw is not None)
     return Prepared(source, learner, draw)
 

@@ -14,7 +14,7 @@ from sde_jax.sampling.protocol import Samples, draw_prior
 from sde_jax.sampling.times import TimeGrid
 from sde_jax.score import Score, denoised
 from sde_jax.sde import LinearSDE
-from sde_jax.validation import NotNegative, Spec
+from sde_jax.validation import NotNegativeInt, Spec
 
 End = Literal["denoised", "mean", "state"]
 
@@ -34,7 +34,7 @@ class GridSampler(Spec):
     """State to return. denoised: the posterior mean of the last state, for one more evaluation.
     mean: the mean of the last move, before its noise is added, as published. state: the last state
     itself."""
-    frames: NotNegative = 0
+    frames: NotNegativeInt = 0
     """Number of states to record besides the prior; 0 records none."""
 
     @property

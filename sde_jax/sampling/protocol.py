@@ -10,7 +10,7 @@ from sde_jax.randomness import unit_noise
 from sde_jax.sampling.times import End, end_time
 from sde_jax.score import Score, denoised
 from sde_jax.sde import LinearSDE
-from sde_jax.validation import NotNegative, Spec
+from sde_jax.validation import NotNegativeInt, Spec
 
 
 class Samples(NamedTuple):
@@ -58,7 +58,7 @@ class AdaptiveSampler(Spec):
     """End time of the solve; None for ``sde.sampling_end``."""
     denoise: bool = True
     """Return the posterior mean of the last state, for one more evaluation."""
-    frames: NotNegative = 0
+    frames: NotNegativeInt = 0
     """Number of states to record besides the prior; 0 records none. The solve stops at each."""
 
     def times(self, sde: LinearSDE) -> Float[Array, "times"]:

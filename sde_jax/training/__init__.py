@@ -9,6 +9,7 @@ from sde_jax.training.compiled import update_options as update_options
 from sde_jax.training.devices import (
     AXIS as AXIS,
     batch_sharding as batch_sharding,
+    compiled_on_each_device as compiled_on_each_device,
     data_mesh as data_mesh,
     on_each_device as on_each_device,
     pad_batch as pad_batch,
@@ -33,9 +34,8 @@ from sde_jax.training.learner import (
     TrainState as TrainState,
     gradient_learner as gradient_learner,
 )
-from sde_jax.training.loop import TrainResult as TrainResult, train as train
+from sde_jax.training.loop import Draw as Draw, TrainResult as TrainResult, train as train
 from sde_jax.training.optimizer import Adam as Adam
-from sde_jax.training.pictures import Draw as Draw
 from sde_jax.training.processes import (
     first_error as first_error,
     is_first as is_first,

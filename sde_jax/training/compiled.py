@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import jax
@@ -107,40 +107,26 @@ class Updates:
         return *jax.lax.scan(update, state, stacked), stop.any()
 
 
-class HeldOut:
-    """The mean held-out loss of a learner over the split ``test``, with each example counted once.
+def held_out_loss(
+    learner: Learner, source: DataSource, mesh: Mesh, key: PRNGKeyArray, training: Training
+) -> Callable[[TrainState], float]:
+    """Returns the function of a state that returns the mean held-out loss of averaged parameters.
 
-    Noise depends only on ``key``, so that values of different steps can be compared.
+    It is over the split ``test``, with each example counted once. Noise depends only on ``key``, so
+    that values of different steps can be compared.
     """
+    key_data, key_losses = jax.random.split(key)
+    losses_of = jax.jit(learner.evaluate, out_shardings=replicated(mesh))
+    size, count, sharding = training.batch_size, training.eval_examples, batch_sharding(mesh)
 
-    def __init__(
-        self,
-        learner: Learner,
-        source: DataSource,
-        mesh: Mesh,
-        key: PRNGKeyArray,
-        training: Training,
-    ) -> None:
-        self._source = source
-        self._mesh = mesh
-        self._batch_size = training.batch_size
-        self._count = training.eval_examples
-        self._key_data, self._key_losses = jax.random.split(key)
-        self._losses = jax.jit(learner.evaluate, out_shardings=replicated(mesh))
-
-    def __call__(self, state: TrainState) -> float:
-        """Returns the mean loss of the averaged parameters."""
+    def loss(state: TrainState) -> float:
         losses: list[tuple[Array, int]] = []
-        batches = self._source.batches(
-            self._key_data,
-            TEST,
-            self._batch_size,
-            count=self._count,
-            sharding=batch_sharding(self._mesh),
-        )
+        batches = source.batches(key_data, TEST, size, count=count, sharding=sharding)
         for number, batch in enumerate(batches):
-            key = replicate(jax.random.fold_in(self._key_losses, number), self._mesh)
-            padded = shard_batch(batch, self._mesh, self._batch_size)
-            losses.append((self._losses(state, key, padded), len(batch.x)))
+            key = replicate(jax.random.fold_in(key_losses, number), mesh)
+            padded = shard_batch(batch, mesh, size)
+            losses.append((losses_of(state, key, padded), len(batch.x)))
         counted = [np.asarray(values)[:count] for values, count in losses]
         return float(np.concatenate(counted).mean(dtype=np.float64))
+
+    return loss

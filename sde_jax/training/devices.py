@@ -1,5 +1,6 @@
 """The placement of arrays: one mesh over the devices of all processes, with the axis ``data``."""
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 
@@ -11,6 +12,9 @@ from sde_jax.arrays import PyTree
 
 AXIS = "data"
 """Name of the only axis of the mesh: batches are spread over it."""
+
+PROGRAMS = 8
+"""Number of functions of `compiled_on_each_device` that stay compiled."""
 
 SMALL = 2**12
 """Arrays with fewer elements are replicated: sharding them saves nothing and costs a message."""
@@ -97,3 +101,13 @@ def on_each_device(f: Callable[..., PyTree], mesh: Mesh) -> Callable[..., PyTree
         return mapped(shared, *examples)
 
     return parallel
+
+
+@functools.lru_cache(PROGRAMS)
+def compiled_on_each_device(f: Callable[..., PyTree]) -> Callable[..., PyTree]:
+    """Compiles ``f`` to run `on_each_device` of all; every device gets the whole result.
+
+    The last functions stay compiled, for callers that use one again.
+    """
+    mesh = data_mesh()
+    return jax.jit(on_each_device(f, mesh), out_shardings=replicated(mesh))

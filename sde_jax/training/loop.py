@@ -6,6 +6,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -17,13 +18,12 @@ from sde_jax.data import TRAIN, DataSource
 from sde_jax.data.source import Batch
 from sde_jax.reporting import report
 from sde_jax.training.checkpoint import Checkpoints
-from sde_jax.training.compiled import Dispatched, HeldOut, Updates
+from sde_jax.training.compiled import Dispatched, Updates, held_out_loss
 from sde_jax.training.devices import batch_sharding, data_mesh
 from sde_jax.training.errors import NonFiniteError
 from sde_jax.training.fingerprint import all_finite
 from sde_jax.training.learner import Learner, TrainState
 from sde_jax.training.metrics_log import MetricsLog
-from sde_jax.training.pictures import Draw, draw_picture
 from sde_jax.training.run_directory import RunDirectory
 from sde_jax.training.settings import Training
 from sde_jax.training.signals import StopRequest
@@ -31,6 +31,9 @@ from sde_jax.training.start import Progress, run_keys, start
 from sde_jax.training.timer import Timer
 
 DISPATCHES_AHEAD = 2
+
+Draw = Callable[[TrainState, Path], None]
+"""Draws samples of a state into a PNG file. Every process calls it; the first one writes."""
 
 
 class TrainResult(NamedTuple):
@@ -118,7 +121,7 @@ def train(
             loop = Loop(
                 training=training,
                 updates=Updates(learner, mesh, keys.update, state, steps),
-                held_out=HeldOut(learner, source, mesh, keys.evaluation, training),
+                held_out=held_out_loss(learner, source, mesh, keys.evaluation, training),
                 batches=batches,
                 done=done,
                 checkpoints=checkpoints,
@@ -148,7 +151,7 @@ class Loop:
 
     training: Training
     updates: Updates
-    held_out: HeldOut
+    held_out: Callable[[TrainState], float]
     batches: Iterator[Batch]
     done: Progress
     checkpoints: Checkpoints
@@ -274,3 +277,20 @@ class Loop:
             f"{what} at step {step} (seed {self.training.seed}); the last good checkpoint, in "
             f"{self.checkpoints.directory}, {last}"
         )
+
+
+def draw_picture(
+    draw: Draw, run: RunDirectory, log: MetricsLog, step: int, state: TrainState
+) -> None:
+    """Draws ``pictures/samples-<step>.png`` of a run, also shown in TensorBoard.
+
+    A picture that cannot be written, because the disk is full, is reported and skipped.
+    """
+    path = run.pictures / f"samples-{step}.png"
+    try:
+        if jax.process_index() == 0:
+            run.pictures.mkdir(exist_ok=True)
+        draw(state, path)
+        log.show(step, "samples", path)
+    except OSError as error:
+        report(f"{path} cannot be written: {error.strerror}")

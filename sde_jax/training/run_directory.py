@@ -1,6 +1,7 @@
 """The folder of a run: configuration, environment, metrics, checkpoints and pictures."""
 
 import contextlib
+import fcntl
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Set as AbstractSet
@@ -11,9 +12,11 @@ import jax
 
 from sde_jax.atomic import TEMPORARY_SUFFIX, write_json
 from sde_jax.training.errors import ConfigChangedError, NotARunError, RunError, RunExistsError
-from sde_jax.training.lock import LOCK, locked
 from sde_jax.training.processes import raise_on_all
 from sde_jax.training.versions import environment
+
+LOCK = "lock"
+"""The empty file in a run directory that its trainer locks; it is never deleted."""
 
 
 class RunDirectory:
@@ -174,6 +177,28 @@ class RunDirectory:
         earlier = json.loads(path.read_text()) if path.is_file() else []
         if present not in earlier[-1:]:
             write_json(path, [*earlier, present])
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Locks the folder ``path`` until the context ends or the process dies.
+
+    On a filesystem without locks it has no effect.
+
+    Raises:
+      RunError: if another process holds the lock.
+    """
+    with (path / LOCK).open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunError(
+                f"{path} is being trained by another process: wait until that ends, or choose "
+                "another folder"
+            ) from None
+        except OSError:
+            pass
+        yield
 
 
 def parse_line(line: bytes) -> dict[str, Any]:

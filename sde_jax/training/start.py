@@ -7,7 +7,8 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from sde_jax.arrays import Array, PRNGKeyArray, PyTree
+from sde_jax.arrays import PRNGKeyArray, PyTree
+from sde_jax.data.placement import put
 from sde_jax.training.checkpoint import Checkpoints
 from sde_jax.training.devices import replicate, state_sharding
 from sde_jax.training.learner import Learner, TrainState
@@ -91,10 +92,5 @@ def start(
     if not sharded:
         return replicate(learner.init(key), mesh), Progress()
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
-        return jax.tree.map(spread, learner.init(key), like), Progress()
-
-
-def spread(array: Array, like: jax.ShapeDtypeStruct) -> Array:
-    """Returns ``array``, which every process holds, with the sharding of ``like``."""
-    values = np.asarray(array)
-    return jax.make_array_from_callback(like.shape, like.sharding, lambda index: values[index])
+        initial = jax.tree.map(np.asarray, learner.init(key))
+    return jax.tree.map(lambda x, to: put(x, to.sharding), initial, like), Progress()

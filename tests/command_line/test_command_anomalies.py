@@ -192,7 +192,7 @@ def test_a_folder_is_a_set_of_its_own(digits_run, pictures, tmp_path, monkeypatc
 
 def test_the_picture_has_a_name_that_says_how(digits_run):
     options = anomalies.Anomalies(run=digits_run, against="my/set", count=7, seed=3)
-    run = anomalies.open_generative(digits_run, anomalies.data_mesh())
+    run = anomalies.open_generative(digits_run)
     path = anomalies.usual_path(run, options)
     assert path == digits_run / "anomalies" / "my_set-at4-seed3-count7.png"
 

@@ -7,7 +7,6 @@ from in_process import contents, refusal, run_command, succeed
 from sde_jax.data.folder import Folder
 from sde_jax.evaluation.features import classifier, extractor
 from sde_jax.evaluation.labelled_folder import write_labelled
-from sde_jax.training.devices import data_mesh
 
 
 def labels_of(folder):
@@ -27,7 +26,7 @@ def test_samples_are_in_folders_of_their_predicted_labels(classifier_run, tmp_pa
     results = succeed("label", tmp_path / "samples.npz", *options)
     assert results["labelled_folder"] == str(tmp_path / "png")
     assert (results["count"], results["failed"]) == (12, [])
-    logits = extractor(classifier(classifier_run), data_mesh(), 12)(samples).logits
+    logits = extractor(classifier(classifier_run), 12)(samples).logits
     expected = {
         str(tmp_path / "png" / f"{label}" / f"{number:06}.png"): label
         for number, label in enumerate(logits.argmax(axis=1).tolist())

@@ -21,14 +21,13 @@ from sde_jax.runs import catalogue, training
 from sde_jax.runs.catalogue import find
 from sde_jax.runs.trained_run import open_run
 from sde_jax.runs.training import CHANGEABLE
-from sde_jax.training.devices import data_mesh
 from sde_jax.training.errors import ConfigChangedError
 from sde_jax.training.loop import TrainResult
 from sde_jax.training.run_directory import RunDirectory
 
 
 def parameters(run):
-    return open_run(run, data_mesh()).score.params
+    return open_run(run).score.params
 
 
 def start(*args, devices):

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from sde_jax.data import ArraySource, ImageScaling, row_source, shuffle
+from sde_jax.data import ArraySource, ImageScaling, shuffle
+from sde_jax.data.source import _batch
 
 TRAIN, TEST = 50, 21
 
@@ -156,10 +157,10 @@ def test_flip_mirrors_half_of_the_stream_and_none_of_the_pass(source, key):
 
 
 def test_compiled_once_for_each_shape(source, key):
-    before = row_source._batch._cache_size()
+    before = _batch._cache_size()
     take(source.stream(key, "train", 13), 5)
     take(source.stream(jax.random.fold_in(key, 1), "train", 13, start=3), 2)
-    assert row_source._batch._cache_size() == before + 1
+    assert _batch._cache_size() == before + 1
 
 
 def test_without_labels(source, key):

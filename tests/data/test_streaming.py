@@ -17,8 +17,8 @@ from image_process import BATCH, SEED
 
 from sde_jax.data import ArraySource
 from sde_jax.data.decoding import DecodedImages, batches_ahead
-from sde_jax.data.row_source import RowSource
 from sde_jax.data.rows import HostRows
+from sde_jax.data.source import DataSource
 from sde_jax.data.transform import DequantizeAndFlip
 
 ROOT = Path(__file__).parents[2]
@@ -84,7 +84,7 @@ def test_memory_is_flat_over_a_thousand_steps(processes):
     images = image_process.pictures(64, (64, 64, 3))
     decoded = DecodedImages(records=image_process.png_records(images), good=np.arange(64))
     transform = DequantizeAndFlip(flip=True)
-    source = RowSource(
+    source = DataSource(
         {"train": HostRows(images=decoded, threads=2, processes=processes)},
         transform,
         transform.for_evaluation,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from sde_jax.data import Checkerboard, GaussianMixture, Ring, SwissRoll, row_source
+from sde_jax.data import Checkerboard, GaussianMixture, Ring, SwissRoll, source
 
 ALL = [Ring(), GaussianMixture(), SwissRoll(), Checkerboard()]
 COUNT = 20_000
@@ -116,9 +116,9 @@ def test_one_and_eight_devices_give_the_same(key):
 
 def test_equal_specs_compile_once(key):
     next(Ring(radius=1.1).load().stream(key, "train", 11))
-    before = row_source._batch._cache_size()
+    before = source._batch._cache_size()
     next(Ring(radius=1.1).load().stream(key, "train", 11))
-    assert row_source._batch._cache_size() == before
+    assert source._batch._cache_size() == before
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ from sde_jax.evaluation import reference as module
 from sde_jax.evaluation.features import Extracted, FeatureNetwork, coordinates
 from sde_jax.evaluation.reference import compute_reference, read_statistics
 from sde_jax.interop.statistics_file import StatisticsFileError, write_reference
-from sde_jax.training.devices import data_mesh
 
 ROOT = pathlib.Path(__file__).parents[2]
 PIXELS = coordinates((8, 8, 1))
@@ -30,7 +29,7 @@ def cache(tmp_path, monkeypatch):
 
 
 def of(network, data, split, **options):
-    return compute_reference(network, data, split, mesh=data_mesh(), **options)
+    return compute_reference(network, data, split, **options)
 
 
 def doubling(identity, dimension=64):

@@ -8,8 +8,7 @@ import PIL.Image
 import pytest
 
 from sde_jax.evaluation.comparison import Row
-from sde_jax.evaluation.page import write_page
-from sde_jax.evaluation.report import write_report
+from sde_jax.evaluation.report import write_page, write_report
 from sde_jax.evaluation.wording import with_error
 
 HOSTILE = '<script src="https://evil.example/x.js">&"'

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from flax import serialization
 
+from sde_jax.interop.checkpoint import read_flax_file
 from sde_jax.interop.errors import CheckpointFileError
-from sde_jax.interop.flax_checkpoint import read_flax_file
 
 
 def test_nested_dicts_of_arrays(tmp_path):

@@ -14,10 +14,9 @@ from sde_jax.arrays import strided_parts
 from sde_jax.data import ArraySource, Batch, DataSpec, ImageScaling
 from sde_jax.nets.classifier import ClassifierSpec
 from sde_jax.randomness import example_seeds
-from sde_jax.recipes import classification
+from sde_jax.recipes import trainable
 from sde_jax.recipes.classification import Classification
 from sde_jax.runs.trained_run import open_run_of
-from sde_jax.training.devices import data_mesh
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,9 +63,7 @@ def test_it_is_shown_images_of_exact_levels(key):
 
 def test_a_part_of_a_batch_has_the_losses_that_it_has_in_the_whole(key, monkeypatch):
     learners = []
-    monkeypatch.setattr(
-        classification, "gradient_learner", lambda *given, **_: learners.append(given)
-    )
+    monkeypatch.setattr(trainable, "gradient_learner", lambda *given, **_: learners.append(given))
     dots().learner((4, 4, 1))
     ((init_params, losses, _),) = learners
     batch, params = next(dots().data.load().batches(key, "train", 24)), jax.jit(init_params)(key)
@@ -80,7 +77,7 @@ def test_training_reports_the_accuracy_on_the_whole_test_split(classifier_traini
     folder, outcome = classifier_training
     assert outcome.code == 0, outcome.stderr
     assert outcome.results["count"] == 297
-    run = open_run_of(Classification, folder, data_mesh())
+    run = open_run_of(Classification, folder)
     levels, labels = run.source.images["test"], run.source.labels["test"]
     logits = logits_of(run.experiment, run.state.ema_params, levels / np.float32(16))
     accuracy = np.mean(np.asarray(logits).argmax(axis=1) == labels)

@@ -8,7 +8,6 @@ import pytest
 from in_process import refusal, succeed
 
 from sde_jax.runs.trained_run import open_generative
-from sde_jax.training.devices import data_mesh
 
 TRAINING = [
     *("--training.batch-size", 16, "--training.eval-examples", 16, "--training.eval-every", 2),
@@ -41,7 +40,7 @@ def runs(tmp_path_factory):
 
 
 def state_of(run):
-    return open_generative(run, data_mesh()).state
+    return open_generative(run).state
 
 
 @pytest.mark.parametrize(

@@ -22,11 +22,10 @@ from sde_jax.evaluation.accuracy import accuracy_by_noise
 from sde_jax.nets.classifier import ClassifierSpec
 from sde_jax.objectives import NoisyCrossEntropy
 from sde_jax.randomness import example_seeds
-from sde_jax.recipes.noisy_classification import NoisyClassification
+from sde_jax.recipes.classification import NoisyClassification
 from sde_jax.runs.trained_run import open_run_of
 from sde_jax.score import ClassifierModel, LogNoiseLevel
 from sde_jax.sde import VE
-from sde_jax.training.devices import data_mesh
 
 LEVELS = {"0.01", "0.1", "0.3", "1.0", "3.0", "10.0"}
 
@@ -61,7 +60,7 @@ def training(tmp_path_factory):
 
 
 def opened(folder):
-    return open_run_of(NoisyClassification, folder, data_mesh())
+    return open_run_of(NoisyClassification, folder)
 
 
 def shaken(params):

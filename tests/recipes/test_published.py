@@ -23,7 +23,6 @@ from sde_jax.recipes.named import Named
 from sde_jax.recipes.published import model_of, published_experiment
 from sde_jax.runs.catalogue import find
 from sde_jax.runs.trained_run import open_run
-from sde_jax.training.devices import data_mesh
 
 MODEL = PublishedModel(
     dataset="tiny",
@@ -78,7 +77,7 @@ def runs(tmp_path_factory):
 
 
 def stored(run):
-    return published_state(open_run(run, data_mesh()))
+    return published_state(open_run(run))
 
 
 @pytest.mark.parametrize("name", published_names())
@@ -155,7 +154,7 @@ def test_our_own_runs_are_described_in_published_terms_where_they_can_be(
     results = succeed("export", digits_run, "--format", "score-sde", "--out", tmp_path / "w.pth")
     model = PublishedModel.from_json((tmp_path / "w.json").read_text())
     assert (model.sde, model.image_size, model.num_channels) == ("vpsde", 8, 1)
-    score = open_run(digits_run, data_mesh()).score
+    score = open_run(digits_run).score
     x = jax.random.normal(jax.random.key(0), (2, 8, 8, 1))
     theirs = load_checkpoint(results["out"], model)
     np.testing.assert_array_equal(theirs(x, 0.3), score(x, 0.3))

@@ -22,7 +22,6 @@ from sde_jax.recipes.definition_file import import_file
 from sde_jax.runs import catalogue
 from sde_jax.runs.catalogue import definitions, find
 from sde_jax.runs.trained_run import open_run
-from sde_jax.training import data_mesh
 
 NAMES = [
     *("cifar10_subvp", "cifar10_ve", "cifar10_vp", "digits_classifier", "digits_conditional"),
@@ -185,7 +184,7 @@ def test_a_file_of_the_user_is_trained_and_its_run_opened(stripes, tmp_path):
     config = json.loads((run / "config.json").read_text())
     assert config["file"] == str(stripes)
     assert config["experiment"]["data"] == {"type": "my_stripes.py:Stripes", "count": 100}
-    opened = open_run(run, data_mesh())
+    opened = open_run(run)
     assert opened.experiment.data == find(f"{stripes}:stripes").experiment.data
     options = ["--workdir", run, "--resume", *TINY, "--training.steps", 4]
     assert succeed("train", f"{stripes}:stripes", *options)["step"] == 4

@@ -16,7 +16,6 @@ from sde_jax.runs import snapshots
 from sde_jax.runs.generation import concatenate, generate
 from sde_jax.runs.trained_run import open_run
 from sde_jax.sampling import UniformGrid
-from sde_jax.training.devices import data_mesh
 
 
 class PixelWise(nn.Module):
@@ -65,9 +64,9 @@ def test_they_are_the_first_samples_of_the_averaged_parameters(
     drawn, counting = [], Counting()
     monkeypatch.setattr(snapshots, "SAMPLER", counting)
     monkeypatch.setattr(figures, "draw_picture", lambda data, *_: drawn.append(data))
-    experiment, mesh = training(batch_size), data_mesh()
+    experiment = training(batch_size)
     layout = experiment.data.layout()
-    draw = snapshots.snapshots(experiment, experiment.data.load(), mesh)
+    draw = snapshots.snapshots(experiment, experiment.data.load())
     for seed in (1, 2):
         learner = experiment.learner(layout.shape)
         state, other = (learner.init(jax.random.key(n)) for n in (seed, seed + 10))
@@ -79,7 +78,6 @@ def test_they_are_the_first_samples_of_the_averaged_parameters(
                 key=jax.random.key(0),
                 count=count,
                 batch_size=8,
-                mesh=mesh,
             )
         )
         assert drawn[-1].shape == (count, 8, 8, 1)
@@ -92,9 +90,7 @@ def test_they_are_the_first_samples_of_the_averaged_parameters(
 
 def test_a_run_with_pictures_is_the_run_without(ring_run, tmp_path):
     succeed("train", "ring", "--workdir", tmp_path / "run", *RING, "--training.sample-every", 2)
-    with_pictures, without = (
-        open_run(run, data_mesh()).state for run in (tmp_path / "run", ring_run)
-    )
+    with_pictures, without = (open_run(run).state for run in (tmp_path / "run", ring_run))
     jax.tree.map(np.testing.assert_array_equal, with_pictures, without)
     for step in (2, 4):
         with PIL.Image.open(tmp_path / "run" / "pictures" / f"samples-{step}.png") as picture:

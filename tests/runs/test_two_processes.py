@@ -17,7 +17,6 @@ from in_process import RING, run_command, succeed
 
 from sde_jax.interop.statistics_file import read_reference
 from sde_jax.runs.trained_run import open_run
-from sde_jax.training.devices import data_mesh
 from sde_jax.training.processes import HEARTBEAT_SECONDS
 from sde_jax.training.run_directory import RunDirectory
 
@@ -116,8 +115,7 @@ def test_two_processes_train_sample_and_measure_as_one(tmp_path, ring_run, monke
     assert codes == [0, 0], errors
     assert others == []
     assert "|" not in errors[1], "a progress bar of the second process"
-    mesh = data_mesh()
-    jax.tree.map(close, *(open_run(path, mesh).score.params for path in (run, ring_run)))
+    jax.tree.map(close, *(open_run(path).score.params for path in (run, ring_run)))
     for line, expected in zip(log(run), log(ring_run), strict=True):
         assert line == pytest.approx(expected, rel=1e-4)
     assert len(list((run / "logs").iterdir())) == 1

@@ -14,7 +14,7 @@ from sde_jax.training import (
     replicate,
     run_keys,
 )
-from sde_jax.training.compiled import HeldOut, update_options
+from sde_jax.training.compiled import held_out_loss, update_options
 
 
 @pytest.mark.parametrize(("asked", "used"), [(None, 21), (16, 16), (17, 17), (5, 5)])
@@ -25,7 +25,7 @@ def test_the_held_out_loss_counts_every_example_once(asked, used, devices):
     learner = Learner(whole.init, whole.update, lambda state, key, batch: batch.x[:, 0])
     mesh = data_mesh(jax.devices()[:devices])
     source, key = ToySource(), run_keys(3).evaluation
-    held_out = HeldOut(learner, source, mesh, key, changed(eval_examples=asked))
+    held_out = held_out_loss(learner, source, mesh, key, changed(eval_examples=asked))
     key_data, _ = jax.random.split(key)
     (everything,) = source.batches(key_data, "test", 21)
     expected = np.mean(everything.x[:used, 0])

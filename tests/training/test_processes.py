@@ -6,7 +6,6 @@ import jax
 import pytest
 
 from sde_jax.training import RunDirectory, RunError
-from sde_jax.training.lock import LOCK, locked
 from sde_jax.training.processes import (
     HEARTBEAT_SECONDS,
     SHUTDOWN_SECONDS,
@@ -15,6 +14,7 @@ from sde_jax.training.processes import (
     join_processes,
     raise_on_all,
 )
+from sde_jax.training.run_directory import LOCK, locked
 
 THREE = {
     "JAX_COORDINATOR_ADDRESS": "host:1234",

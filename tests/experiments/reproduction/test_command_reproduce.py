@@ -72,10 +72,10 @@ def test_what_is_there_is_neither_trained_nor_measured_again(folder, monkeypatch
     def again(*_):
         pytest.fail("it was there")
 
-    monkeypatch.setattr("experiments.reproduction.training.train_experiment", again)
+    monkeypatch.setattr("experiments.reproduction.measuring.train_experiment", again)
     monkeypatch.setattr(NearestImages, "measure", again)
     monkeypatch.setattr(Accuracy, "measure", again)
-    monkeypatch.setattr("sde_jax.runs.generation.batch_drawer", lambda *_: again)
+    monkeypatch.setattr("sde_jax.runs.generation.compiled_on_each_device", lambda *_: again)
     reproduce("digits_nearest", *arguments(folder))
     assert json.loads((folder / "out" / "results" / "digits_nearest.json").read_text()) == before
 
@@ -130,7 +130,7 @@ def test_a_training_that_is_stopped_says_how_to_go_on(folder, monkeypatch):
         state=None, step=1, stopped=True, held_out_loss=None, seconds=1.0, images_per_second=1.0
     )
     monkeypatch.setattr(
-        "experiments.reproduction.training.train_experiment", lambda *_, **__: stopped
+        "experiments.reproduction.measuring.train_experiment", lambda *_, **__: stopped
     )
     outcome = run_experiments("digits_vae", *arguments(folder))
     assert outcome.code == 2

@@ -9,7 +9,7 @@ import pytest
 from experiments.studies.comparison import Comparison, best_of_each
 
 STUDY = Comparison(
-    classifier="digits_classifier", models=(("score", "digits_vp"), ("VAE", "digits_vae"))
+    classifier="digits_classifier", runs=(("score", "digits_vp"), ("VAE", "digits_vae"))
 )
 
 
@@ -30,7 +30,7 @@ def found(reproduced, tmp_path_factory):
 
 def test_the_numbers_are_those_of_the_evaluations(found, reproduced):
     results, _ = found
-    for title, run in STUDY.models:
+    for title, run in STUDY.runs:
         (path,) = (reproduced / run / "evaluations").glob("*/evaluation.json")
         record = json.loads(path.read_text())
         for of, kept in (("run", results["models"][title]), ("held-out data", None)):

@@ -20,8 +20,8 @@ STUDY = SideBySide(runs=(("digits", "digits_vp"),), count=16)
 def brief(monkeypatch):
     """Runs whose experiments ask for few steps."""
 
-    def opened(path, mesh):
-        run = open_run(path, mesh)
+    def opened(path):
+        run = open_run(path)
         sampling = SamplerSettings(steps=4, tolerance=0.1)
         experiment = dataclasses.replace(run.experiment, sampling=sampling)
         return dataclasses.replace(run, named=dataclasses.replace(run.named, experiment=experiment))
