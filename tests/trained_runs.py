@@ -4,8 +4,9 @@ import dataclasses
 import shutil
 
 import pytest
-from in_process import CLASSIFIER, RING, reproduce, run_command
+from in_process import CLASSIFIER, RING, reproduce, run_command, succeed
 from small_experiments import shrink_experiments
+from tiny import tiny
 
 from sde_jax.recipes import LikelihoodSettings, SamplerSettings, built_in
 
@@ -50,8 +51,16 @@ def miniature(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def digits_run(miniature):
-    """The folder of a run on images."""
+    """The folder of a run on images with a network of the package."""
     return miniature[0]
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory):
+    """The folder of a run on images whose network is one convolution."""
+    folder = tmp_path_factory.mktemp("tiny") / "run"
+    succeed("train", tiny("digits"), "--workdir", folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

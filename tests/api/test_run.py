@@ -26,8 +26,8 @@ def on_points(ring_run):
 
 
 @pytest.fixture(scope="module")
-def on_images(digits_run):
-    return sde_jax.open_run(digits_run)
+def on_images(tiny_run):
+    return sde_jax.open_run(tiny_run)
 
 
 def table_of(path):

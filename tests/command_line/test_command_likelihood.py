@@ -63,16 +63,16 @@ def test_an_example_does_not_depend_on_count_or_batch(ring_run, tmp_path, eleven
     np.testing.assert_allclose(columns["nats"], eleven[1]["nats"][:count], atol=1e-3)
 
 
-def test_fixed_steps_find_what_the_adaptive_solver_does(digits_run, tmp_path):
+def test_fixed_steps_find_what_the_adaptive_solver_does(tiny_run, tmp_path):
     """With the same probes, in the evaluations that were asked for, and say what they leave."""
     found, expected = tmp_path / "fixed.csv", tmp_path / "adaptive.csv"
     shared = ("--count", 20, "--out")
-    succeed("likelihood", digits_run, "--tolerance", 1e-7, *shared, expected)
-    results = succeed("likelihood", digits_run, "--steps", 60, *shared, found)
+    succeed("likelihood", tiny_run, "--tolerance", 1e-7, *shared, expected)
+    results = succeed("likelihood", tiny_run, "--steps", 60, *shared, found)
     assert results["nfe"] == 61 and 0 < results["step_error"] < 0.05
     difference = table(found)["bits_per_dim"] - table(expected)["bits_per_dim"]
     assert (difference**2).mean() ** 0.5 < 2 * results["step_error"]
-    coarse = succeed("likelihood", digits_run, "--steps", 8, *shared, tmp_path / "coarse.csv")
+    coarse = succeed("likelihood", tiny_run, "--steps", 8, *shared, tmp_path / "coarse.csv")
     assert coarse["step_error"] > 10 * results["step_error"]
 
 
@@ -95,9 +95,9 @@ def test_another_seed_probes_anew(ring_run, tmp_path):
     assert (first["nats"] != other["nats"]).any()
 
 
-def test_images_have_bits_of_their_levels(digits_run, tmp_path):
+def test_images_have_bits_of_their_levels(tiny_run, tmp_path):
     options = ["--count", 9, "--batch-size", 8, "--out", tmp_path / "digits"]
-    results = succeed("likelihood", digits_run, *options)
+    results = succeed("likelihood", tiny_run, *options)
     columns = table(results["out"])
     assert len(columns["nats"]) == results["count"] == 9
     assert results["dimensions"] == 64

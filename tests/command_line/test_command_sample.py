@@ -63,9 +63,9 @@ def test_a_sample_depends_on_seed_and_index_alone(ring_run, tmp_path):
     assert not np.allclose(few, other, rtol=0.01)
 
 
-def test_images_are_nhwc_in_the_unit_range_with_their_trajectory(digits_run, tmp_path):
+def test_images_are_nhwc_in_the_unit_range_with_their_trajectory(tiny_run, tmp_path):
     out = tmp_path / "new" / "folder" / "digits"
-    results, images = drawn(digits_run, out, "--count", 3, "--steps", 4, "--trajectory")
+    results, images = drawn(tiny_run, out, "--count", 3, "--steps", 4, "--trajectory")
     assert images.shape == (3, 8, 8, 1)
     assert images.dtype == np.float32
     assert 0 <= images.min() < images.max() <= 1
