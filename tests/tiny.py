@@ -116,8 +116,13 @@ def classifier():
 
 def noisy_classifier():
     """A classifier of noisy digits, in colour."""
+    return replace(grey_noisy_classifier(), data=Digits(coloured=True))
+
+
+def grey_noisy_classifier():
+    """A classifier of noisy digits."""
     return NoisyClassification(
-        data=Digits(coloured=True),
+        data=Digits(),
         sde=VP(),
         network=classifier().network,
         optimizer=Adam(learning_rate=3e-3),
