@@ -15,11 +15,12 @@ import numpy as np
 import PIL.Image
 import pytest
 from in_process import outcome_of, run_command, succeed
-from tiny import untrained
+from tiny import tiny, untrained
 
 import sde_jax
 from sde_jax.api import fitting
 from sde_jax.command_line import edit
+from sde_jax.runs.catalogue import find
 from sde_jax.sampling import Samples
 from sde_jax.sde import LinearSDE
 
@@ -67,14 +68,11 @@ def workshop(tmp_path_factory):
 
 @pytest.fixture
 def inside(workshop, monkeypatch):
-    """Works in that folder, with `fit` of a small network."""
-    whole = fitting._default_experiment
+    """Works in that folder, with `fit` of one convolution."""
+    whole, network = fitting._default_experiment, find(tiny("digits")).experiment.network
 
     def small(*args):
         experiment = whole(*args)
-        network = dataclasses.replace(
-            experiment.network, channels=8, multipliers=(1,), attention_resolutions=()
-        )
         training = dataclasses.replace(experiment.training, batch_size=16)
         return dataclasses.replace(experiment, network=network, training=training)
 
@@ -215,7 +213,7 @@ USED = {
 BRIEF = {
     "sample": ("--count", 4),
     "likelihood": ("--count", 4),
-    "evaluate": ("--count", 40, "--likelihood-count", 8, "--sampling.steps", 3),
+    "evaluate": ("--count", 40, "--metrics", "frechet", "--sampling.steps", 3),
     "anomalies": ("--count", 4),
     "edit": ("--count", 2),
 }
@@ -241,7 +239,10 @@ def nothing_drawn(draw, params, *, count, **options):
     return Samples(np.zeros((count, 8, 8, 1)), np.zeros(count), np.ones(count, bool))
 
 
-@pytest.mark.parametrize("line", TOOL)
+@pytest.mark.parametrize(
+    "line",
+    [pytest.param(x, marks=[pytest.mark.slow] if "runs/stripes" in x else []) for x in TOOL],
+)
 def test_line_of_the_tool_does_what_it_says(runs, inside, monkeypatch, line):
     """Those of ``edit`` draw nothing here: `test_line_of_edit_draws`."""
     monkeypatch.setattr(edit, "draw_all", nothing_drawn)

@@ -31,12 +31,20 @@ def tiny(name):
 
 
 def untrained(name, folder):
-    """Writes a run of the experiment ``name`` with its first parameters, at step 0."""
+    """Writes a run of the experiment ``name`` at step 0, with random parameters.
+
+    The averaged parameters are others than the parameters.
+    """
     named = find(tiny(name))
     directory = RunDirectory.create(folder, named.config())
     learner = named.experiment.learner(named.experiment.data.layout().shape)
+
+    def init(key):
+        state = learner.init(key)
+        return state._replace(ema_params=jax.tree.map(lambda x: 0.9 * x, state.params))
+
     with Checkpoints(directory.checkpoints) as checkpoints:
-        checkpoints.save(0, jax.jit(learner.init)(jax.random.key(0)), {})
+        checkpoints.save(0, jax.jit(init)(jax.random.key(0)), {})
     return folder
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from in_process import contents, refusal, run_command, succeed
 from sklearn.datasets import load_digits
+from tiny import untrained
 
 from sde_jax.cache_folder import cache_folder
 from sde_jax.evaluation import pieces
@@ -35,10 +36,10 @@ def cache(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def evaluated(tmp_path_factory, tiny_run, classifier_run):
+def evaluated(tmp_path_factory, tiny_run):
     """A run of digits with an evaluation, and the folder of this."""
     folder = tmp_path_factory.mktemp("runs")
-    shutil.copytree(classifier_run, folder / "digits_classifier")
+    untrained("classifier", folder / "digits_classifier")
     run = shutil.copytree(tiny_run, folder / "digits")
     results = succeed("evaluate", run, *OPTIONS)
     assert results["failed"] == []
