@@ -41,6 +41,12 @@ def evaluated(tmp_path_factory, tiny_run):
     folder = tmp_path_factory.mktemp("runs")
     untrained("classifier", folder / "digits_classifier")
     run = shutil.copytree(tiny_run, folder / "digits")
+    config = json.loads((run / "config.json").read_text())
+    config["experiment"]["evaluation"] |= {
+        "features": ["classifier", "coordinates"],
+        "classifier": "digits_classifier",
+    }
+    (run / "config.json").write_text(json.dumps(config))
     results = succeed("evaluate", run, *OPTIONS)
     assert results["failed"] == []
     return run, (run / "evaluations").glob("*").__next__()

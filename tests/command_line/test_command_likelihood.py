@@ -55,7 +55,7 @@ def test_two_probes_give_a_standard_error(eleven):
     np.testing.assert_allclose(results["probe_stderr"], (errors**2).sum() ** 0.5 / 11, rtol=1e-5)
 
 
-@pytest.mark.parametrize("count", [3, 11])
+@pytest.mark.parametrize("count", [3, pytest.param(11, marks=pytest.mark.slow)])
 def test_an_example_does_not_depend_on_count_or_batch(ring_run, tmp_path, eleven, count):
     _, columns = measured(ring_run, tmp_path / "t", "--count", count, "--probes", 2)
     np.testing.assert_array_equal(columns["index"], np.arange(count))
@@ -67,7 +67,7 @@ def test_fixed_steps_find_what_the_adaptive_solver_does(tiny_run, tmp_path):
     """With the same probes, in the evaluations that were asked for, and say what they leave."""
     found, expected = tmp_path / "fixed.csv", tmp_path / "adaptive.csv"
     shared = ("--count", 20, "--out")
-    succeed("likelihood", tiny_run, "--tolerance", 1e-7, *shared, expected)
+    succeed("likelihood", tiny_run, "--tolerance", 1e-6, *shared, expected)
     results = succeed("likelihood", tiny_run, "--steps", 60, *shared, found)
     assert results["nfe"] == 61 and 0 < results["step_error"] < 0.05
     difference = table(found)["bits_per_dim"] - table(expected)["bits_per_dim"]

@@ -20,20 +20,24 @@ def drawn(run, out, *options):
         return results, file["samples"]
 
 
+def slow(*values):
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     ("options", "nfe"),
     [
-        (["--sampler", "em", "--steps", 3], 4),
-        (["--sampler", "reverse-diffusion", "--steps", 3], 4),
-        (["--sampler", "ancestral", "--steps", 3], 4),
+        slow(["--sampler", "em", "--steps", 3], 4),
+        slow(["--sampler", "reverse-diffusion", "--steps", 3], 4),
+        slow(["--sampler", "ancestral", "--steps", 3], 4),
         (["--sampler", "pc", "--steps", 3, "--snr", 0.1], 7),
         (["--sampler", "ode", "--tolerance", 0.01], None),
-        (["--sampler", "ddim", "--steps", 3, "--eta", 0.5, "--grid", "uniform"], 4),
-        (["--sampler", "heun", "--steps", 3, "--churn", 1.0], 7),
-        (["--sampler", "dpm++3m", "--steps", 3], 4),
-        (["--sampler", "unipc"], 21),
+        slow(["--sampler", "ddim", "--steps", 3, "--eta", 0.5, "--grid", "uniform"], 4),
+        slow(["--sampler", "heun", "--steps", 3, "--churn", 1.0], 7),
+        slow(["--sampler", "dpm++3m", "--steps", 3], 4),
+        slow(["--sampler", "unipc"], 21),
         (["--sampler", "sde-dpm++2m", "--steps", 3, "--grid", "karras"], 4),
-        (["--sampler", "gotta-go-fast", "--tolerance", 0.5], None),
+        slow(["--sampler", "gotta-go-fast", "--tolerance", 0.5], None),
         ([], 9),
     ],
     ids=lambda value: str(value[1]) if value and isinstance(value, list) else "",
