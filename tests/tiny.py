@@ -31,11 +31,12 @@ def tiny(name):
 
 
 def untrained(name, folder):
-    """Writes a run of the experiment ``name`` at step 0, with random parameters.
+    """Writes a run of the experiment ``name`` of this file: see `write_run`."""
+    return write_run(find(tiny(name)), folder)
 
-    The averaged parameters are others than the parameters.
-    """
-    named = find(tiny(name))
+
+def write_run(named, folder):
+    """Writes a run at step 0, with random parameters; the averaged ones are others."""
     directory = RunDirectory.create(folder, named.config())
     learner = named.experiment.learner(named.experiment.data.layout().shape)
 

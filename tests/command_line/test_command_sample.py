@@ -10,6 +10,7 @@ import pytest
 from in_process import contents, refusal, run_command, succeed
 
 from sde_jax.runs import generation
+from sde_jax.sampling import Samples
 
 
 def drawn(run, out, *options):
@@ -163,7 +164,9 @@ def test_nothing_is_written_over(ring_run, tmp_path):
     assert {path.read_text() for path in tmp_path.iterdir()} == {"mine"}
 
 
-def test_a_full_disk_leaves_nothing_behind(ring_run, tmp_path):
+def test_a_full_disk_leaves_nothing_behind(ring_run, tmp_path, monkeypatch):
+    drawn = Samples(np.zeros((64, 2)), np.zeros(64), np.ones(64, bool))
+    monkeypatch.setattr(generation, "generate", lambda *_, **options: iter([drawn]))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
     try:
