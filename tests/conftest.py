@@ -26,6 +26,7 @@ from trained_runs import (  # noqa: F401
     ring_run,
     ring_training,
     small_experiments,
+    tiny_run,
 )
 from xdist.scheduler import LoadFileScheduling
 

@@ -14,10 +14,14 @@ import jax
 import numpy as np
 import PIL.Image
 import pytest
-from in_process import CLASSIFIER, outcome_of, run_command, succeed
+from in_process import outcome_of, run_command, succeed
+from tiny import tiny, untrained
 
 import sde_jax
 from sde_jax.api import fitting
+from sde_jax.command_line import edit
+from sde_jax.runs.catalogue import find
+from sde_jax.sampling import Samples
 from sde_jax.sde import LinearSDE
 
 ROOT = Path(__file__).parents[1]
@@ -64,14 +68,11 @@ def workshop(tmp_path_factory):
 
 @pytest.fixture
 def inside(workshop, monkeypatch):
-    """Works in that folder, with `fit` of a small network."""
-    whole = fitting._default_experiment
+    """Works in that folder, with `fit` of one convolution."""
+    whole, network = fitting._default_experiment, find(tiny("digits")).experiment.network
 
     def small(*args):
         experiment = whole(*args)
-        network = dataclasses.replace(
-            experiment.network, channels=8, multipliers=(1,), attention_resolutions=()
-        )
         training = dataclasses.replace(experiment.training, batch_size=16)
         return dataclasses.replace(experiment, network=network, training=training)
 
@@ -88,9 +89,15 @@ def inside(workshop, monkeypatch):
 def runs(workshop):
     """The runs that the pages take for granted, in that folder."""
     folder = workshop / "runs"
-    succeed("train", "quickstart", "--workdir", folder / "digits", *SMALL, *TINY)
+    names = {
+        "digits": "digits",
+        "labels": "labeled",
+        "digits_classifier": "classifier",
+        "noisy": "grey_noisy_classifier",
+    }
+    for run, name in names.items():
+        untrained(name, folder / run)
     succeed("sample", folder / "digits", "--sampler", "unipc", "--steps", 2, "--count", 4)
-    succeed("train", "digits_classifier", "--workdir", folder / "digits_classifier", *CLASSIFIER)
 
 
 def mixture_was_drawn(names, out):
@@ -200,15 +207,13 @@ REFUSED = {
 USED = {
     "runs/stripes": (*SMALL, *TINY),
     "runs/plain": TINY[2:],
-    "runs/labels": (*SMALL, *TINY),
-    "runs/noisy": ("--network.channels", 4, "--network.features", 6, *TINY),
 }
 """Runs that later lines use, with what makes their training short."""
 
 BRIEF = {
     "sample": ("--count", 4),
     "likelihood": ("--count", 4),
-    "evaluate": ("--count", 40, "--likelihood-count", 8, "--sampling.steps", 3),
+    "evaluate": ("--count", 40, "--metrics", "frechet", "--sampling.steps", 3),
     "anomalies": ("--count", 4),
     "edit": ("--count", 2),
 }
@@ -225,10 +230,32 @@ def options_of(words):
     return used[0] if used else ("--dry-run",)
 
 
+TOOL = [line for line in LINES if line.startswith("sde-jax ") and line != QUICKSTART]
+EDIT = [line for line in TOOL if line.startswith("sde-jax edit ")]
+
+
+def nothing_drawn(draw, params, *, count, **options):
+    """Stands in for `draw_all`."""
+    return Samples(np.zeros((count, 8, 8, 1)), np.zeros(count), np.ones(count, bool))
+
+
 @pytest.mark.parametrize(
-    "line", [line for line in LINES if line.startswith("sde-jax ") and line != QUICKSTART]
+    "line",
+    [pytest.param(x, marks=[pytest.mark.slow] if "runs/stripes" in x else []) for x in TOOL],
 )
-def test_line_of_the_tool_does_what_it_says(runs, inside, line):
+def test_line_of_the_tool_does_what_it_says(runs, inside, monkeypatch, line):
+    """Those of ``edit`` draw nothing here: `test_line_of_edit_draws`."""
+    monkeypatch.setattr(edit, "draw_all", nothing_drawn)
+    check_line(line)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", EDIT)
+def test_line_of_edit_draws(runs, inside, line):
+    check_line(line)
+
+
+def check_line(line):
     if "compare" in line:
         succeed("evaluate", "runs/digits", *BRIEF["evaluate"])
         shutil.copytree("runs/digits", "runs/quickstart")

@@ -12,9 +12,9 @@ from sde_jax.nets.ncsnpp import NCSNppSpec
 
 SPEC = NCSNppSpec(
     channels=8,
-    multipliers=(1, 2),
+    multipliers=(1,),
     blocks_per_level=1,
-    attention_resolutions=(4,),
+    attention_resolutions=(8,),
     embedding="fourier",
     classes=3,
 )

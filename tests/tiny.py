@@ -6,6 +6,7 @@ Commands take them as ``FILE:NAME``; `tiny` writes that down.
 from dataclasses import dataclass, replace
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from sde_jax.data import Digits
@@ -18,13 +19,34 @@ from sde_jax.recipes import (
     SamplerSettings,
     ScoreExperiment,
 )
+from sde_jax.runs.catalogue import find
 from sde_jax.sde import VP
-from sde_jax.training import Adam, Training
+from sde_jax.training import Adam, RunDirectory, Training
+from sde_jax.training.checkpoint import Checkpoints
 
 
 def tiny(name):
     """The argument of a command for the experiment ``name`` of this file."""
     return f"{__file__}:{name}"
+
+
+def untrained(name, folder):
+    """Writes a run of the experiment ``name`` of this file: see `write_run`."""
+    return write_run(find(tiny(name)), folder)
+
+
+def write_run(named, folder):
+    """Writes a run at step 0, with random parameters; the averaged ones are others."""
+    directory = RunDirectory.create(folder, named.config())
+    learner = named.experiment.learner(named.experiment.data.layout().shape)
+
+    def init(key):
+        state = learner.init(key)
+        return state._replace(ema_params=jax.tree.map(lambda x: 0.9 * x, state.params))
+
+    with Checkpoints(directory.checkpoints) as checkpoints:
+        checkpoints.save(0, jax.jit(init)(jax.random.key(0)), {})
+    return folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,13 +69,14 @@ class OneConvolution(nn.Module):
     @nn.compact
     def __call__(self, x, time, condition=None, *, deterministic=True):
         channels = x.shape[-1]
-        shift = nn.Dense(channels, dtype=self.dtype)(jnp.log1p(time)[:, None])
+        options = {"dtype": self.dtype, "kernel_init": nn.initializers.normal(0.05)}
+        shift = nn.Dense(channels, **options)(jnp.log1p(time)[:, None])
         if self.spec.classes is not None:
             label = jnp.full(len(x), -1) if condition is None else condition.label
             shift += nn.Embed(self.spec.classes + 1, channels, dtype=self.dtype)(label + 1)
         if condition is not None and condition.image is not None:
             x = jnp.concatenate([x, condition.image], axis=-1)
-        output = nn.Conv(channels, (3, 3), dtype=self.dtype, precision=self.precision)(x)
+        output = nn.Conv(channels, (3, 3), precision=self.precision, **options)(x)
         return (output + shift[:, None, None]).astype(jnp.float32)
 
 
@@ -102,8 +125,13 @@ def classifier():
 
 def noisy_classifier():
     """A classifier of noisy digits, in colour."""
+    return replace(grey_noisy_classifier(), data=Digits(coloured=True))
+
+
+def grey_noisy_classifier():
+    """A classifier of noisy digits."""
     return NoisyClassification(
-        data=Digits(coloured=True),
+        data=Digits(),
         sde=VP(),
         network=classifier().network,
         optimizer=Adam(learning_rate=3e-3),

@@ -4,10 +4,12 @@ import dataclasses
 import shutil
 
 import pytest
-from in_process import CLASSIFIER, RING, reproduce, run_command
+from in_process import CLASSIFIER, RING, reproduce, run_command, succeed
 from small_experiments import shrink_experiments
+from tiny import tiny, write_run
 
-from sde_jax.recipes import LikelihoodSettings, SamplerSettings, built_in
+from sde_jax.recipes import LikelihoodSettings, Named, SamplerSettings, built_in
+from sde_jax.runs.catalogue import find
 
 
 @pytest.fixture(scope="session")
@@ -31,12 +33,12 @@ def ring_copy(ring_run, tmp_path):
 
 @pytest.fixture(scope="session")
 def miniature(tmp_path_factory):
-    """The folder of a quickstart with four steps of a small network, and how it ended."""
+    """The folder of a quickstart with four steps of one convolution, and how it ended."""
     folder = tmp_path_factory.mktemp("quickstart") / "run"
     whole = built_in.quickstart()
     small = dataclasses.replace(
         whole,
-        network=dataclasses.replace(whole.network, channels=8, multipliers=(1,)),
+        network=find(tiny("digits")).experiment.network,
         training=dataclasses.replace(
             whole.training, steps=4, batch_size=16, eval_every=2, eval_examples=16
         ),
@@ -49,9 +51,20 @@ def miniature(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def digits_run(miniature):
-    """The folder of a run on images."""
-    return miniature[0]
+def digits_run(tmp_path_factory):
+    """The folder of an untrained run of the quickstart, with a small network of the package."""
+    whole = built_in.quickstart()
+    network = dataclasses.replace(whole.network, channels=8, multipliers=(1,))
+    small = Named("quickstart", dataclasses.replace(whole, network=network))
+    return write_run(small, tmp_path_factory.mktemp("digits") / "run")
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory):
+    """The folder of a run on images whose network is one convolution."""
+    folder = tmp_path_factory.mktemp("tiny") / "run"
+    succeed("train", tiny("digits"), "--workdir", folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -6,12 +6,14 @@ import jax
 import numpy as np
 import pytest
 from in_process import succeed
+from tiny import tiny
 
 import sde_jax
 from experiments.ring import ring
 from sde_jax.api import fitting
 from sde_jax.data import ArrayFile, DataNotFoundError, held_out_splits
 from sde_jax.recipes import LikelihoodSettings
+from sde_jax.runs.catalogue import find
 from sde_jax.training import RunExistsError
 from sde_jax.training.metrics_log import MetricsLog
 
@@ -26,14 +28,11 @@ def images_of(seed, count=40):
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    """A small network, four updates, and no timing of them."""
-    usual = fitting._default_experiment
+    """One convolution, four updates, and no timing of them."""
+    usual, network = fitting._default_experiment, find(tiny("digits")).experiment.network
 
     def experiment(data, train_count):
         whole = usual(data, train_count)
-        network = dataclasses.replace(
-            whole.network, channels=8, multipliers=(1,), attention_resolutions=()
-        )
         likelihood = LikelihoodSettings(t_min=0.01, tolerance=0.3)
         return dataclasses.replace(whole, network=network, likelihood=likelihood)
 

@@ -9,6 +9,7 @@ import pytest
 from in_process import contents, refusal, run_command, succeed
 from sklearn.datasets import load_sample_images
 from sklearn.metrics import roc_auc_score
+from tiny import untrained
 
 from sde_jax.command_line import anomalies
 from sde_jax.data import ImageScaling
@@ -21,7 +22,7 @@ SEVENTEEN, EIGHT_BITS = ImageScaling(levels=17), ImageScaling()
 
 
 @pytest.fixture(scope="module")
-def found(digits_run, tmp_path_factory):
+def found(tiny_run, tmp_path_factory):
     """Results, and the bits that were drawn, of both sets that are always there."""
     drawn = {}
 
@@ -34,13 +35,13 @@ def found(digits_run, tmp_path_factory):
         whole = anomaly_figure.draw
         patch.setattr(anomaly_figure, "draw", keep)
         options = ("--count", COUNT, "--batch-size", 16, "--out", out)
-        return succeed("anomalies", digits_run, *options), drawn
+        return succeed("anomalies", tiny_run, *options), drawn
 
 
-def test_held_out_images_have_their_likelihood(found, digits_run, tmp_path):
+def test_held_out_images_have_their_likelihood(found, tiny_run, tmp_path):
     """That of ``likelihood``, of the same images, noise and probes, but for rounding."""
     out = tmp_path / "table"
-    expected = succeed("likelihood", digits_run, "--count", COUNT, "--out", out)
+    expected = succeed("likelihood", tiny_run, "--count", COUNT, "--out", out)
     results, drawn = found
     with open(expected["out"], newline="") as file:
         bits = [float(row["bits_per_dim"]) for row in csv.DictReader(file)]
@@ -63,7 +64,7 @@ def test_the_numbers_are_those_of_the_bits(found):
         assert summary["auc"] == pytest.approx(area, rel=1e-9)
         assert summary["failed"] == []
     assert results["failed"] == []
-    assert drawn["words"] == {"title": "quickstart, step 4", "unit": "bits per dimension"}
+    assert drawn["words"] == {"title": "digits, step 4", "unit": "bits per dimension"}
 
 
 def test_a_picture_is_drawn(found):
@@ -88,11 +89,11 @@ def measured_as(bits):
     return measure
 
 
-def test_failed_solves_are_named_and_in_no_number(digits_run, tmp_path, monkeypatch):
+def test_failed_solves_are_named_and_in_no_number(tiny_run, tmp_path, monkeypatch):
     bits = [2.0, math.nan, 3.0, 4.0, *(math.nan, 2.5, 9.0, math.nan)]
     monkeypatch.setattr(anomalies, "measure", measured_as(bits))
     options = ("--against", "noise", "--count", 4, "--out", tmp_path / "some")
-    outcome = run_command("anomalies", digits_run, *options)
+    outcome = run_command("anomalies", tiny_run, *options)
     assert outcome.code == 1
     assert outcome.messages == [
         "error: no result for example 1 of held-out images, 0 of noise, 3 of noise: its solve "
@@ -106,10 +107,10 @@ def test_failed_solves_are_named_and_in_no_number(digits_run, tmp_path, monkeypa
     assert (tmp_path / "some.png").is_file()
 
 
-def test_where_all_solves_failed_there_is_no_area_and_no_picture(digits_run, tmp_path, monkeypatch):
+def test_where_all_solves_failed_there_is_no_area_and_no_picture(tiny_run, tmp_path, monkeypatch):
     monkeypatch.setattr(anomalies, "measure", measured_as([2.0, 3.0, math.nan, math.nan]))
     options = ("--against", "photographs", "--count", 2, "--out", tmp_path / "none")
-    outcome = run_command("anomalies", digits_run, *options)
+    outcome = run_command("anomalies", tiny_run, *options)
     assert outcome.code == 1
     photographs = outcome.results["against"]["photographs"]
     assert [photographs[name] for name in ("bits_per_dim", "auc", "auc_stderr")] == [None] * 3
@@ -117,10 +118,10 @@ def test_where_all_solves_failed_there_is_no_area_and_no_picture(digits_run, tmp
     assert contents(tmp_path) == {}
 
 
-def test_sets_that_are_wholly_apart_have_no_known_error(digits_run, tmp_path, monkeypatch):
+def test_sets_that_are_wholly_apart_have_no_known_error(tiny_run, tmp_path, monkeypatch):
     monkeypatch.setattr(anomalies, "measure", measured_as([2.0, 3.0, 3.5, 50.0, 60.0, 70.0]))
     options = ("--against", "noise", "--count", 3, "--out", tmp_path / "apart")
-    noise = succeed("anomalies", digits_run, *options)["against"]["noise"]
+    noise = succeed("anomalies", tiny_run, *options)["against"]["noise"]
     assert (noise["auc"], noise["auc_stderr"]) == (1.0, None)
 
 
@@ -180,21 +181,21 @@ def test_a_folder_is_fitted_to_the_run(pictures):
     np.testing.assert_array_equal(grey[:, 0, 0, 0], expected)
 
 
-def test_a_folder_is_a_set_of_its_own(digits_run, pictures, tmp_path, monkeypatch):
+def test_a_folder_is_a_set_of_its_own(tiny_run, pictures, tmp_path, monkeypatch):
     bits = [*np.linspace(2, 3, COUNT), 5.0, 1.0, 1.5, 1.7]
     monkeypatch.setattr(anomalies, "measure", measured_as(bits))
     options = ("--against", pictures, "--count", COUNT, "--out", tmp_path / "folder")
-    results = succeed("anomalies", digits_run, *options)
+    results = succeed("anomalies", tiny_run, *options)
     assert list(results["against"]) == [str(pictures)]
     summary = results["against"][str(pictures)]
     assert (summary["count"], summary["auc"]) == (4, 0.25)
 
 
-def test_the_picture_has_a_name_that_says_how(digits_run):
-    options = anomalies.Anomalies(run=digits_run, against="my/set", count=7, seed=3)
-    run = anomalies.open_generative(digits_run)
+def test_the_picture_has_a_name_that_says_how(tiny_run):
+    options = anomalies.Anomalies(run=tiny_run, against="my/set", count=7, seed=3)
+    run = anomalies.open_generative(tiny_run)
     path = anomalies.usual_path(run, options)
-    assert path == digits_run / "anomalies" / "my_set-at4-seed3-count7.png"
+    assert path == tiny_run / "anomalies" / "my_set-at4-seed3-count7.png"
 
 
 REFUSALS = [
@@ -208,15 +209,16 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("options", "complaint"), REFUSALS)
-def test_options_are_refused(digits_run, options, complaint):
-    before = contents(digits_run)
-    assert complaint in refusal("anomalies", digits_run, *options)
-    assert contents(digits_run) == before
+def test_options_are_refused(tiny_run, options, complaint):
+    before = contents(tiny_run)
+    assert complaint in refusal("anomalies", tiny_run, *options)
+    assert contents(tiny_run) == before
 
 
-def test_runs_of_points_and_of_classifiers_are_refused(ring_run, classifier_run):
+def test_runs_of_points_and_of_classifiers_are_refused(ring_run, tmp_path):
+    classifier = untrained("classifier", tmp_path / "classifier")
     assert "data are points: anomalies are asked for among images" in refusal("anomalies", ring_run)
-    assert "must be the run of a generative model" in refusal("anomalies", classifier_run)
+    assert "must be the run of a generative model" in refusal("anomalies", classifier)
 
 
 def test_photographs_that_are_too_small_are_refused():
@@ -224,7 +226,7 @@ def test_photographs_that_are_too_small_are_refused():
         levels_of("photographs", None, (512, 512, 3), EIGHT_BITS, 1, seed=0)
 
 
-def test_nothing_is_written_over(digits_run, tmp_path):
+def test_nothing_is_written_over(tiny_run, tmp_path):
     (tmp_path / "mine.png").write_text("mine")
-    assert "exists already" in refusal("anomalies", digits_run, "--out", tmp_path / "mine")
+    assert "exists already" in refusal("anomalies", tiny_run, "--out", tmp_path / "mine")
     assert (tmp_path / "mine.png").read_text() == "mine"

@@ -1,35 +1,37 @@
 """Tests of ``edit``: what is known is kept, what is told is right, and every refusal."""
 
+import types
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 import PIL.Image
 import pytest
 from in_process import contents, refusal, succeed
+from tiny import untrained
 
+from sde_jax.command_line import edit
 from sde_jax.data import Digits
+from sde_jax.editing.labels import guidance
+from sde_jax.recipes import NoisyClassification
+from sde_jax.runs.trained_run import open_run, open_run_of
+from sde_jax.sampling import Samples
+from sde_jax.training.devices import data_mesh
 
-TINY = [
-    *("--network.channels", 8, "--network.multipliers", 1, "--training.steps", 2),
-    *("--training.batch-size", 16, "--training.eval-examples", 16, "--data.coloured"),
-]
 FEW = ("--steps", 3, "--count", 2, "--images", 2)
 LUMA = np.array([0.299, 0.587, 0.114])
 
 
 @pytest.fixture(scope="module")
 def coloured_run(tmp_path_factory):
-    """A run that knows ten classes of coloured digits, after two steps."""
-    folder = tmp_path_factory.mktemp("coloured") / "run"
-    succeed("train", "digits_labels", "--workdir", folder, *TINY)
-    return folder
+    """A run that knows ten classes of coloured digits, of one convolution."""
+    return untrained("colored", tmp_path_factory.mktemp("coloured") / "run")
 
 
 @pytest.fixture(scope="module")
 def noisy_classifier(tmp_path_factory):
     """That of a classifier of the same images and process."""
-    folder = tmp_path_factory.mktemp("noisy") / "run"
-    options = ["--network.channels", 4, "--network.features", 6, *TINY[2:]]
-    succeed("train", "digits_noisy_classifier", "--workdir", folder, *options)
-    return folder
+    return untrained("noisy_classifier", tmp_path_factory.mktemp("noisy") / "run")
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +52,9 @@ def edited(run, out, task, *options):
     return results, answers
 
 
-METHODS = ["replacement", "repaint", "pigdm"]
-
-
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "method", ["replacement", pytest.param("repaint", marks=pytest.mark.slow), "pigdm"]
+)
 def test_known_pixels_are_kept(coloured_run, truth, tmp_path, method):
     mask = np.zeros((8, 8, 1))
     mask[2:5, :6] = 1
@@ -71,7 +72,7 @@ def test_known_pixels_are_kept(coloured_run, truth, tmp_path, method):
     assert results["nfe"] == steps.get(method, 4)
 
 
-@pytest.mark.parametrize("method", ["replacement", "ddnm"])
+@pytest.mark.parametrize("method", [pytest.param("replacement", marks=pytest.mark.slow), "ddnm"])
 def test_grey_is_kept(coloured_run, truth, tmp_path, method):
     options = ("--demo", "--method", method, *FEW)
     results, answers = edited(coloured_run, tmp_path / "a.png", "colorize", *options)
@@ -80,10 +81,15 @@ def test_grey_is_kept(coloured_run, truth, tmp_path, method):
     assert results["residual"]["value"] < 1 / 255
 
 
-def test_errors_are_those_of_the_answers(coloured_run, truth, tmp_path):
-    results, answers = edited(
-        coloured_run, tmp_path / "a.png", "superres", "--demo", "--factor", 2, *FEW
-    )
+@pytest.fixture(scope="module")
+def demonstration(coloured_run, tmp_path_factory):
+    """Results and answers of held-out images at half their resolution."""
+    out = tmp_path_factory.mktemp("demonstration") / "a.png"
+    return edited(coloured_run, out, "superres", "--demo", "--factor", 2, *FEW)
+
+
+def test_errors_are_those_of_the_answers(demonstration, truth):
+    results, answers = demonstration
     errors = ((answers - truth[:, None]) ** 2).mean(axis=(2, 3, 4))
     decibels = (-10 * np.log10(errors)).mean(axis=1)
     assert results["psnr"]["value"] == pytest.approx(decibels.mean(), rel=1e-4)
@@ -94,23 +100,15 @@ def test_errors_are_those_of_the_answers(coloured_run, truth, tmp_path):
     assert results["residual"]["value"] == pytest.approx(residual, rel=1e-3)
 
 
-def test_a_measurement_that_is_given_is_that_of_the_demonstration(coloured_run, truth, tmp_path):
+def test_a_measurement_that_is_given_is_that_of_the_demonstration(
+    coloured_run, demonstration, truth, tmp_path
+):
     """Small images from a file, and from held-out ones: the same answers."""
     small = truth.reshape(2, 4, 2, 4, 2, 3).mean(axis=(2, 4))
     np.savez(tmp_path / "small.npz", samples=small.astype(np.float32))
-    options = ("--factor", 2, "--steps", 3, "--count", 2)
-    given, found = edited(
-        coloured_run,
-        tmp_path / "given.png",
-        "superres",
-        "--input",
-        tmp_path / "small.npz",
-        *options,
-    )
-    _, expected = edited(
-        coloured_run, tmp_path / "demo.png", "superres", "--demo", "--images", 2, *options
-    )
-    np.testing.assert_allclose(found, expected, atol=1e-4)
+    options = ("--factor", 2, "--steps", 3, "--count", 2, "--input", tmp_path / "small.npz")
+    given, found = edited(coloured_run, tmp_path / "a.png", "superres", *options)
+    np.testing.assert_allclose(found, demonstration[1], atol=1e-4)
     assert "psnr" not in given and given["questions"] == 2
 
 
@@ -130,10 +128,14 @@ def test_pictures_and_masks_are_read_from_files(coloured_run, tmp_path):
     assert results["questions"] == 1 and results["answers"] == 3
 
 
-def test_answers_of_other_questions_are_kept_and_equal_ones_replaced(coloured_run):
+def test_answers_of_other_questions_are_kept_and_equal_ones_replaced(coloured_run, monkeypatch):
+    answer = np.zeros((1, 8, 8, 3))
+    monkeypatch.setattr(
+        edit, "draw_all", lambda *_, **options: Samples(answer + options["seed"], np.zeros(1), True)
+    )
     few = ("--task", "deblur", "--demo", "--steps", 3, "--count", 1, "--images", 1)
     first, again = (succeed("edit", coloured_run, *few) for _ in range(2))
-    other = succeed("edit", coloured_run, *few, "--deviation", 0.7)
+    other = succeed("edit", coloured_run, *few, "--seed", 1)
     assert first["out"] == again["out"] != other["out"]
     edits = coloured_run / "edits"
     assert set(contents(edits)) >= {edits / name for name in (first["out"], other["out"])}
@@ -143,10 +145,15 @@ def test_answers_of_other_questions_are_kept_and_equal_ones_replaced(coloured_ru
 @pytest.mark.parametrize(
     ("task", "options"),
     [
-        ("deblur", ["--noise", 0.1, "--deviation", 0.7]),
-        ("motion-deblur", ["--length", 3, "--angle", 20, "--method", "dps"]),
+        ("deblur", ["--noise", 0.1, "--deviation", 0.7, "--sampler", "unipc"]),
         ("stroke", ["--start", 0.4]),
-        ("deblur", ["--method", "ddnm", "--sampler", "unipc"]),
+        pytest.param("deblur", ["--noise", 0.1, "--deviation", 0.7], marks=pytest.mark.slow),
+        pytest.param("deblur", ["--method", "ddnm", "--sampler", "unipc"], marks=pytest.mark.slow),
+        pytest.param(
+            "motion-deblur",
+            ["--length", 3, "--angle", 20, "--method", "dps"],
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_every_other_task_of_an_image_answers(coloured_run, tmp_path, task, options):
@@ -159,6 +166,7 @@ def test_every_other_task_of_an_image_answers(coloured_run, tmp_path, task, opti
         assert results["residual"]["noise"] == pytest.approx(0.1)
 
 
+@pytest.mark.slow
 def test_interpolation_lies_between_and_says_how_well_it_returns(coloured_run, tmp_path):
     results, answers = edited(
         coloured_run, tmp_path / "a.png", "interpolate", "--demo", "--images", 3, "--count", 2
@@ -182,6 +190,24 @@ def test_classes_are_told_to_the_network(coloured_run, tmp_path):
     assert np.abs(found[4] - found[0]).max() > 3e-3
 
 
+def test_a_classifier_moves_the_score_by_its_weight(coloured_run, noisy_classifier):
+    run = open_run(coloured_run, data_mesh())
+    guide = open_run_of(NoisyClassification, noisy_classifier, data_mesh())
+    params = {"score": run.params, "classifier": guide.params}
+    x = jax.random.normal(jax.random.key(0), (1, 8, 8, 3))
+
+    @jax.jit
+    def score_of(weight):
+        options = types.SimpleNamespace(weight=weight)
+        return guidance(run, guide, options)(params, jnp.array([3]))(x, 0.5)
+
+    none, one, three = (np.asarray(score_of(weight)) for weight in (0.0, 1.0, 3.0))
+    np.testing.assert_allclose(none, run.score(x, 0.5), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(three - none, 3 * (one - none), rtol=1e-3, atol=1e-5)
+    assert np.abs(one - none).max() > 1e-3
+
+
+@pytest.mark.slow
 def test_a_classifier_of_no_weight_leaves_plain_samples(coloured_run, noisy_classifier, tmp_path):
     few = ("--steps", 3, "--count", 2, "--classifier", noisy_classifier)
     _, plain = edited(coloured_run, tmp_path / "a.png", "class", "--weight", 0.0, *few)
@@ -255,22 +281,19 @@ def test_files_that_do_not_fit_are_refused(coloured_run, tmp_path):
     assert "must be as large as the run's images, 8x8: it is 5x8" in line
 
 
-def test_runs_that_do_not_fit_are_refused(
-    coloured_run, digits_run, ring_run, noisy_classifier, classifier_run
-):
-    line = refusal("edit", digits_run, "--task", "class")
+def test_runs_that_do_not_fit_are_refused(coloured_run, ring_run, noisy_classifier, tmp_path):
+    grey_run, classifier = (untrained(name, tmp_path / name) for name in ("digits", "classifier"))
+    line = refusal("edit", grey_run, "--task", "class")
     assert "knows no classes" in line and "--classifier RUN" in line
-    assert "needs images of 3 channels" in refusal(
-        "edit", digits_run, "--task", "colorize", "--demo"
-    )
+    assert "needs images of 3 channels" in refusal("edit", grey_run, "--task", "colorize", "--demo")
     assert "is of points" in refusal("edit", ring_run, "--task", "stroke", "--demo")
     assert "must be the run of a score model" in refusal(
         "edit", noisy_classifier, "--task", "stroke", "--demo"
     )
     options = ("--task", "class", "--classifier")
     assert "must be of the process and the images" in refusal(
-        "edit", digits_run, *options, noisy_classifier
+        "edit", grey_run, *options, noisy_classifier
     )
     assert "must be the run of a noise-conditional classifier" in refusal(
-        "edit", coloured_run, *options, classifier_run
+        "edit", coloured_run, *options, classifier
     )

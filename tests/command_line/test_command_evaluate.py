@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from in_process import contents, refusal, run_command, succeed
 from sklearn.datasets import load_digits
+from tiny import untrained
 
 from sde_jax.cache_folder import cache_folder
 from sde_jax.evaluation import pieces
@@ -35,11 +36,17 @@ def cache(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def evaluated(tmp_path_factory, digits_run, classifier_run):
+def evaluated(tmp_path_factory, tiny_run):
     """A run of digits with an evaluation, and the folder of this."""
     folder = tmp_path_factory.mktemp("runs")
-    shutil.copytree(classifier_run, folder / "digits_classifier")
-    run = shutil.copytree(digits_run, folder / "digits")
+    untrained("classifier", folder / "digits_classifier")
+    run = shutil.copytree(tiny_run, folder / "digits")
+    config = json.loads((run / "config.json").read_text())
+    config["experiment"]["evaluation"] |= {
+        "features": ["classifier", "coordinates"],
+        "classifier": "digits_classifier",
+    }
+    (run / "config.json").write_text(json.dumps(config))
     results = succeed("evaluate", run, *OPTIONS)
     assert results["failed"] == []
     return run, (run / "evaluations").glob("*").__next__()
@@ -283,8 +290,8 @@ def test_what_does_not_compare_is_marked(evaluated, other_run, tmp_path):
     assert page.count("not comparable") == 10
 
 
-def test_runs_without_an_evaluation_are_not_compared(evaluated, digits_run, tmp_path):
+def test_runs_without_an_evaluation_are_not_compared(evaluated, tiny_run, tmp_path):
     run, _ = evaluated
-    assert "has no evaluation yet" in refusal("compare", run, digits_run)
+    assert "has no evaluation yet" in refusal("compare", run, tiny_run)
     assert "holds no run" in refusal("compare", run, tmp_path)
     assert "needs two runs or more" in refusal("compare", run)

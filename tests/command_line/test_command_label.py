@@ -3,10 +3,16 @@
 import numpy as np
 import pytest
 from in_process import contents, refusal, run_command, succeed
+from tiny import untrained
 
 from sde_jax.data.folder import Folder
 from sde_jax.evaluation.features import classifier, extractor
 from sde_jax.evaluation.labelled_folder import write_labelled
+
+
+@pytest.fixture(scope="module")
+def classifier_run(tmp_path_factory):
+    return untrained("classifier", tmp_path_factory.mktemp("classifier") / "run")
 
 
 def labels_of(folder):

@@ -10,6 +10,7 @@ import pytest
 from in_process import contents, refusal, run_command, succeed
 
 from sde_jax.runs import generation
+from sde_jax.sampling import Samples
 
 
 def drawn(run, out, *options):
@@ -20,20 +21,24 @@ def drawn(run, out, *options):
         return results, file["samples"]
 
 
+def slow(*values):
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     ("options", "nfe"),
     [
-        (["--sampler", "em", "--steps", 3], 4),
-        (["--sampler", "reverse-diffusion", "--steps", 3], 4),
-        (["--sampler", "ancestral", "--steps", 3], 4),
+        slow(["--sampler", "em", "--steps", 3], 4),
+        slow(["--sampler", "reverse-diffusion", "--steps", 3], 4),
+        slow(["--sampler", "ancestral", "--steps", 3], 4),
         (["--sampler", "pc", "--steps", 3, "--snr", 0.1], 7),
         (["--sampler", "ode", "--tolerance", 0.01], None),
-        (["--sampler", "ddim", "--steps", 3, "--eta", 0.5, "--grid", "uniform"], 4),
-        (["--sampler", "heun", "--steps", 3, "--churn", 1.0], 7),
-        (["--sampler", "dpm++3m", "--steps", 3], 4),
-        (["--sampler", "unipc"], 21),
+        slow(["--sampler", "ddim", "--steps", 3, "--eta", 0.5, "--grid", "uniform"], 4),
+        slow(["--sampler", "heun", "--steps", 3, "--churn", 1.0], 7),
+        slow(["--sampler", "dpm++3m", "--steps", 3], 4),
+        slow(["--sampler", "unipc"], 21),
         (["--sampler", "sde-dpm++2m", "--steps", 3, "--grid", "karras"], 4),
-        (["--sampler", "gotta-go-fast", "--tolerance", 0.5], None),
+        slow(["--sampler", "gotta-go-fast", "--tolerance", 0.5], None),
         ([], 9),
     ],
     ids=lambda value: str(value[1]) if value and isinstance(value, list) else "",
@@ -63,9 +68,9 @@ def test_a_sample_depends_on_seed_and_index_alone(ring_run, tmp_path):
     assert not np.allclose(few, other, rtol=0.01)
 
 
-def test_images_are_nhwc_in_the_unit_range_with_their_trajectory(digits_run, tmp_path):
+def test_images_are_nhwc_in_the_unit_range_with_their_trajectory(tiny_run, tmp_path):
     out = tmp_path / "new" / "folder" / "digits"
-    results, images = drawn(digits_run, out, "--count", 3, "--steps", 4, "--trajectory")
+    results, images = drawn(tiny_run, out, "--count", 3, "--steps", 4, "--trajectory")
     assert images.shape == (3, 8, 8, 1)
     assert images.dtype == np.float32
     assert 0 <= images.min() < images.max() <= 1
@@ -159,7 +164,9 @@ def test_nothing_is_written_over(ring_run, tmp_path):
     assert {path.read_text() for path in tmp_path.iterdir()} == {"mine"}
 
 
-def test_a_full_disk_leaves_nothing_behind(ring_run, tmp_path):
+def test_a_full_disk_leaves_nothing_behind(ring_run, tmp_path, monkeypatch):
+    drawn = Samples(np.zeros((64, 2)), np.zeros(64), np.ones(64, bool))
+    monkeypatch.setattr(generation, "generate", lambda *_, **options: iter([drawn]))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
     try:

@@ -4,6 +4,7 @@ import numpy as np
 import PIL.Image
 import pytest
 from in_process import refusal, run_command, succeed
+from tiny import untrained
 
 from sde_jax.interop.statistics_file import read_reference
 
@@ -67,7 +68,8 @@ def test_a_part_of_a_prepared_set(shared):
     assert (found["data.name"], found["data.fit"]) == ("mnist", "pad")
 
 
-def test_statistics_of_a_classifiers_features(classifier_run, ring_run):
+def test_statistics_of_a_classifiers_features(ring_run, tmp_path):
+    classifier_run = untrained("classifier", tmp_path / "classifier")
     options = ["--split", "test", "--features"]
     found = succeed(*STATISTICS, "digits_vp", *options, classifier_run)
     kept = read_reference(found["cached"])

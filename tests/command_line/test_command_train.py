@@ -111,6 +111,15 @@ def test_a_finished_run_is_left_alone(ring_copy):
     assert {path for path in after if after[path] != before.get(path)} <= {picture}
 
 
+def test_a_run_goes_on_with_more_steps(ring_copy):
+    options = ["--resume", *RING, "--training.steps", 6, "--training.checkpoint-every", 5]
+    assert succeed("train", "ring", "--workdir", ring_copy, *options)["step"] == 6
+    config = json.loads((ring_copy / "config.json").read_text())
+    assert config["experiment"]["training"]["steps"] == 6
+    assert (ring_copy / "checkpoints" / "6").is_dir()
+
+
+@pytest.mark.slow
 def test_a_run_of_eight_devices_goes_on_with_one(ring_copy, tmp_path):
     other = shutil.copytree(ring_copy, tmp_path / "other")
     options = ["--resume", *RING, "--training.steps", 6, "--training.checkpoint-every", 5]
@@ -181,7 +190,15 @@ def test_more_steps_data_folder_and_intervals_may_change(tmp_path):
         (["extra"], "Unrecognized options: extra"),
     ],
 )
-@pytest.mark.parametrize("way", [[], ["--dry-run"], ["--resume"]], ids=["new", "dry", "resume"])
+@pytest.mark.parametrize(
+    "way",
+    [
+        [],
+        pytest.param(["--dry-run"], marks=pytest.mark.slow),
+        pytest.param(["--resume"], marks=pytest.mark.slow),
+    ],
+    ids=["new", "dry", "resume"],
+)
 def test_options_are_refused(tmp_path, way, options, complaint):
     line = refusal("train", "ring", "--workdir", tmp_path / "run", *way, *options)
     assert complaint in line

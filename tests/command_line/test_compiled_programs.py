@@ -40,36 +40,54 @@ def entries(folder):
     return sorted(folder.rglob("*-cache"))
 
 
-def test_what_was_compiled_is_found_again_and_mended(run, tmp_path):
+def test_what_was_compiled_is_found_again(run, tmp_path):
     (value, hits), _ = run()
     assert (value, hits) == ("3.0", "0")
     kept = entries(tmp_path)
     assert kept and all("sde_jax/compiled" in str(path) for path in kept)
-
     again, complaints = run()
     assert int(again[1]) == len(kept) and not complaints
 
+
+@pytest.mark.slow
+def test_what_is_damaged_is_mended(run, tmp_path):
+    run()
+    kept = entries(tmp_path)
     for path in kept:
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     mended, complaints = run()
     assert mended == ["3.0", "0"]
     assert complaints.count("warning: Error reading persistent compilation cache") == len(kept)
-    assert run() == (again, "")
+    assert run() == (["3.0", str(len(kept))], "")
 
 
+@pytest.mark.slow
 def test_the_user_decides_where(run, tmp_path):
     other = tmp_path / "other"
     run(JAX_COMPILATION_CACHE_DIR=str(other), JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0")
     assert entries(tmp_path) == entries(other) != []
 
 
-def test_the_user_decides_whether(tmp_path, monkeypatch):
+@pytest.fixture
+def settings(tmp_path, monkeypatch):
+    """Changes JAX's settings of its cache for a test, whose cache folder is empty."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert not jax.config.jax_enable_compilation_cache
+    names = ("jax_enable_compilation_cache", "jax_compilation_cache_dir")
+    before = {name: jax.config.values[name] for name in names}
+    yield lambda *values: [jax.config.update(*pair) for pair in zip(names, values, strict=True)]
+    for name, value in before.items():
+        jax.config.update(name, value)
+
+
+@pytest.mark.parametrize(("enabled", "folder"), [(True, "mine"), (False, None)])
+def test_what_the_user_decided_stays(settings, tmp_path, enabled, folder):
+    settings(enabled, folder)
     keep_compiled()
-    assert jax.config.jax_compilation_cache_dir is None and not list(tmp_path.iterdir())
+    assert jax.config.jax_compilation_cache_dir == folder and not list(tmp_path.iterdir())
 
 
-def test_without_a_place_for_it_there_is_none(run, tmp_path):
+def test_without_a_place_for_it_there_is_none(settings, tmp_path):
+    settings(True, None)
     (tmp_path / "sde_jax").write_text("a file where the folder should be")
-    assert run() == (["3.0", "0"], "")
+    keep_compiled()
+    assert jax.config.jax_compilation_cache_dir is None

@@ -60,15 +60,18 @@ def test_help_on_commands():
     assert "  digits_vp\n" in names.stdout
 
 
-def test_errors_are_one_line_in_any_encoding_and_width():
+@pytest.mark.parametrize(
+    ("encoding", "columns"),
+    [("ascii", "60"), pytest.param("utf-8", "200", marks=pytest.mark.slow)],
+)
+def test_errors_are_one_line_in_any_encoding_and_width(encoding, columns):
     command = [sys.executable, "-m", "sde_jax", "train", "ring", *map(str, RING), "--x.y", "3"]
-    for encoding, columns in (("utf-8", "60"), ("ascii", "200")):
-        environment = {"PYTHONIOENCODING": encoding, "COLUMNS": columns}
-        process = subprocess.run(
-            command, env={**os.environ, **environment}, capture_output=True, text=True
-        )
-        assert process.returncode == 2
-        assert process.stdout == ""
-        assert process.stderr == (
-            "error: Unrecognized options: --x.y, 3 (sde-jax train ring --help explains)\n"
-        )
+    environment = {"PYTHONIOENCODING": encoding, "COLUMNS": columns}
+    process = subprocess.run(
+        command, env={**os.environ, **environment}, capture_output=True, text=True
+    )
+    assert process.returncode == 2
+    assert process.stdout == ""
+    assert process.stderr == (
+        "error: Unrecognized options: --x.y, 3 (sde-jax train ring --help explains)\n"
+    )

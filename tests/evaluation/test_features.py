@@ -1,12 +1,18 @@
 import jax
 import numpy as np
 import pytest
+from tiny import untrained
 
 from sde_jax.evaluation.features import classifier, coordinates, extractor, inception
 from sde_jax.interop.errors import CheckpointFileError
 from sde_jax.interop.inception import weights_sha256
 from sde_jax.recipes.classification import Classification
 from sde_jax.runs.trained_run import WrongKindError, open_run_of
+
+
+@pytest.fixture(scope="module")
+def classifier_run(tmp_path_factory):
+    return untrained("classifier", tmp_path_factory.mktemp("classifier") / "run")
 
 
 @pytest.mark.parametrize("count", [1, 5, 8])
