@@ -62,9 +62,11 @@ DRY = [
 """An experiment of each recipe."""
 STRIPES = '''
 import dataclasses
+import flax.linen as nn
 import numpy as np
 from sde_jax.data.array_source import ArraySource
 from sde_jax.data.source import DataSpec
+from sde_jax.nets import NetworkSpec
 from sde_jax.recipes import ScoreExperiment, quickstart
 
 
@@ -78,12 +80,23 @@ class Stripes(DataSpec):
         return ArraySource({"train": images[:-20], "test": images[-20:]})
 
 
+class Linear(nn.Module):
+    @nn.compact
+    def __call__(self, x, time, condition=None, *, deterministic=True):
+        return nn.Dense(x.shape[-1])(x)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LinearSpec(NetworkSpec):
+    def build(self):
+        return Linear()
+
+
 def stripes() -> ScoreExperiment:
     """Stripes."""
-    return dataclasses.replace(quickstart(), data=Stripes())
+    return dataclasses.replace(quickstart(), data=Stripes(), network=LinearSpec())
 '''
 TINY = [
-    *("--network.channels", 4, "--network.multipliers", 1, "--network.attention-resolutions", 1),
     *("--training.batch-size", 16, "--training.eval-every", 2, "--training.eval-examples", 16),
     *("--training.steps", 2),
 ]
