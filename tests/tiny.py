@@ -9,15 +9,24 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from sde_jax.baselines.autoencoder import AutoencoderSpec, Posterior
+from sde_jax.baselines.coupling_flow import CouplingFlowSpec
+from sde_jax.baselines.dcgan import DCGANSpec
 from sde_jax.data import Digits
-from sde_jax.nets import ClassifierSpec, NetworkSpec
+from sde_jax.nets import ClassifierSpec, NetworkSpec, UNetSpec
 from sde_jax.recipes import (
+    AdversarialNetworks,
     Classification,
+    Conditional,
+    DenoiserPrior,
     EvaluationSettings,
+    LatentScoreModel,
     LikelihoodSettings,
     NoisyClassification,
+    NormalizingFlow,
     SamplerSettings,
     ScoreExperiment,
+    VariationalAutoencoder,
 )
 from sde_jax.runs.catalogue import find
 from sde_jax.sde import VP
@@ -60,7 +69,7 @@ class OneConvolutionSpec(NetworkSpec):
 
 
 class OneConvolution(nn.Module):
-    """``conv(x) + dense(log(1 + time)) + embedding(label)``, with an image beside x."""
+    """``conv(x) + dense(arcsinh(time)) + embedding(label)``, with an image beside x."""
 
     spec: OneConvolutionSpec
     dtype: object = jnp.float32
@@ -70,7 +79,7 @@ class OneConvolution(nn.Module):
     def __call__(self, x, time, condition=None, *, deterministic=True):
         channels = x.shape[-1]
         options = {"dtype": self.dtype, "kernel_init": nn.initializers.normal(0.05)}
-        shift = nn.Dense(channels, **options)(jnp.log1p(time)[:, None])
+        shift = nn.Dense(channels, **options)(jnp.arcsinh(time)[:, None])
         if self.spec.classes is not None:
             label = jnp.full(len(x), -1) if condition is None else condition.label
             shift += nn.Embed(self.spec.classes + 1, channels, dtype=self.dtype)(label + 1)
@@ -137,4 +146,99 @@ def grey_noisy_classifier():
         optimizer=Adam(learning_rate=3e-3),
         ema_decay=0.9,
         training=Training(steps=2, batch_size=16, eval_examples=16),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneConvolutionAutoencoderSpec(AutoencoderSpec):
+    """Hyperparameters of one convolution from images to latents, and of one back."""
+
+    def encoder(self):
+        return OneConvolutionEncoder(self.latent)
+
+    def decoder(self, shape):
+        return nn.ConvTranspose(shape[-1], (2, 2), strides=(2, 2))
+
+
+class OneConvolutionEncoder(nn.Module):
+    """Latents of half the height and width."""
+
+    latent: int
+
+    @nn.compact
+    def __call__(self, x):
+        init = nn.initializers.normal(0.05)
+        h = nn.Conv(2 * self.latent, (2, 2), strides=(2, 2), kernel_init=init)(x)
+        return Posterior(*jnp.split(h, 2, axis=-1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneConvolutionUNetSpec(UNetSpec):
+    """Hyperparameters of `OneConvolution` where a U-Net is asked for."""
+
+    def build(self):
+        return OneConvolution(self)
+
+
+def trained_alike(kind, **fields):
+    """A model of another kind, trained and evaluated as `digits`."""
+    alike = ("data", "optimizer", "ema_decay", "training", "evaluation")
+    return kind(**({name: getattr(digits(), name) for name in alike} | fields))
+
+
+def vae():
+    """A variational autoencoder."""
+    return trained_alike(
+        VariationalAutoencoder,
+        network=OneConvolutionAutoencoderSpec(latent=2),
+        evaluation=replace(digits().evaluation, sampling=None),
+    )
+
+
+def gan():
+    """A generator and a discriminator."""
+    return trained_alike(
+        AdversarialNetworks,
+        network=DCGANSpec(channels=4, multipliers=(1,)),
+        discriminator_optimizer=digits().optimizer,
+        evaluation=vae().evaluation,
+    )
+
+
+def flow():
+    """A normalizing flow, whose best checkpoint is kept."""
+    return trained_alike(
+        NormalizingFlow,
+        network=CouplingFlowSpec(width=4, depth=1, couplings=2, scales=1),
+        training=replace(digits().training, keep_best=True),
+        evaluation=vae().evaluation,
+    )
+
+
+def latent():
+    """An autoencoder and a score model of its latents."""
+    return trained_alike(
+        LatentScoreModel,
+        autoencoder=vae().network,
+        sde=VP(),
+        network=OneConvolutionUNetSpec(),
+        sampling=SamplerSettings(sampler="unipc", steps=3),
+        likelihood=digits().likelihood,
+    )
+
+
+def conditional():
+    """A model of the lower half of digits given the upper one."""
+    return trained_alike(
+        Conditional, sde=VP(), network=OneConvolutionUNetSpec(), sampling=latent().sampling
+    )
+
+
+def denoiser_prior():
+    """Two denoisers."""
+    return trained_alike(
+        DenoiserPrior,
+        network=OneConvolutionSpec(),
+        sampling=latent().sampling,
+        likelihood=digits().likelihood,
     )

@@ -1,6 +1,7 @@
 """Conditional score models and regressions, on a joint Gaussian whose conditionals are known."""
 
 import dataclasses
+import functools
 
 import flax.linen as nn
 import jax
@@ -59,12 +60,10 @@ class Exact(nn.Module):
         y = condition.image.reshape(-1, 1)
         mean = MEAN[None] + gain[None] * (y - WEIGHTS @ MEAN)
         alpha, sigma = (c(time / 999) for c in (self.sde.alpha, self.sde.sigma))
-        covariance = conditional(0.0)[1][None] * alpha[:, None, None] ** 2
-        covariance = covariance + sigma[:, None, None] ** 2 * jnp.eye(2)[None]
-        offset = x.reshape(-1, 2) - alpha[:, None] * mean
-        return (sigma[:, None] * jnp.linalg.solve(covariance, offset[..., None])[..., 0]).reshape(
-            x.shape
-        )
+        variances, axes = np.linalg.eigh(conditional(0.0)[1])
+        noised = alpha[:, None] ** 2 * variances[None] + sigma[:, None] ** 2
+        offset = (x.reshape(-1, 2) - alpha[:, None] * mean) @ axes
+        return (sigma[:, None] * offset / noised @ axes.T).reshape(x.shape)
 
 
 class Small(nn.Module):
@@ -140,10 +139,11 @@ def trained():
 def test_a_trained_regression_gives_the_mean_and_a_trained_model_the_whole(trained, key):
     (model, params), count = trained, 2000
     draw = jax.jit(lambda keys, y: model.sample(params, keys, y, SAMPLERS["unipc"], 2))
+    regress = jax.jit(lambda y: model.regress(params, y, 2))
     for number, y in enumerate((0.1, 0.9)):
         given = jnp.full((count, 1, 1, 1), y)
         mean, covariance = conditional(y)
-        regressed = model.regress(params, given[:1], 2).reshape(2)
+        regressed = regress(given[:1]).reshape(2)
         np.testing.assert_allclose(regressed, mean, atol=0.03)
         x = draw(keys(jax.random.fold_in(key, number), count), given).x.reshape(count, 2)
         np.testing.assert_allclose(x.mean(axis=0), mean, atol=0.06)
@@ -152,9 +152,10 @@ def test_a_trained_regression_gives_the_mean_and_a_trained_model_the_whole(train
 
 def test_parts_of_a_batch_have_the_losses_of_the_whole(key):
     model = diffusion(Small(), VP())
-    params = model.init(key, SHAPE)
+    params = jax.jit(lambda key: model.init(key, SHAPE))(key)
     given = example_seeds(key, 6), jax.random.normal(key, (6, *SHAPE))
-    whole = model.losses(params, *given, deterministic=True)
+    losses = jax.jit(functools.partial(model.losses, deterministic=True))
+    whole = losses(params, *given)
     for index, part_given in enumerate(strided_parts(given, 2)):
-        part = model.losses(params, *part_given, deterministic=True)
+        part = losses(params, *part_given)
         np.testing.assert_allclose(part, whole[index::2], rtol=1e-5)

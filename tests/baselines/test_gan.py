@@ -304,10 +304,13 @@ STEPS, BATCH, DRAWN = 3000, 192, 4000
 @pytest.fixture(
     scope="module",
     params=[
-        (AdversarialLoss(r1=0.1), 1, 0.5),
-        (AdversarialLoss(loss="wasserstein", penalty=0.1), 2, 0.0),
+        pytest.param((AdversarialLoss(r1=0.1), 1, 0.5), id="r1"),
+        pytest.param(
+            (AdversarialLoss(loss="wasserstein", penalty=0.1), 2, 0.0),
+            id="wasserstein",
+            marks=pytest.mark.slow,
+        ),
     ],
-    ids=["r1", "wasserstein"],
 )
 def trained_samples(request):
     """Trains on points ``[steps, batch, 2]``, and draws from the average."""
@@ -349,6 +352,7 @@ def test_all_modes_of_a_mixture_are_covered(trained_samples, key):
     check_cover(distances.argmin(axis=1), near, mixture.components)
 
 
+@pytest.mark.slow
 def test_all_sectors_of_a_ring_are_covered(trained_samples, key):
     """Samples within three deviations of the radius, in twelve sectors."""
     ring = Ring()

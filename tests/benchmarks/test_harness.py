@@ -167,6 +167,13 @@ def test_failing_check_ends_a_benchmark_after_its_rows(monkeypatch, capsys):
 
 
 def test_benchmark_runs_in_a_process_of_its_own():
+    first, failure = process.run_in_process("no_such", BenchmarkOptions())
+    assert isinstance(first, Environment)
+    assert "no_such" in failure.reason
+
+
+@pytest.mark.slow
+def test_benchmark_of_large_networks_runs_in_a_process_of_its_own():
     first, *others = process.run_in_process("sharding", BenchmarkOptions(quick=True))
     assert isinstance(first, Environment)
     # The tests force eight devices by a flag that the new process inherits; counting needs none.

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks import cost, few_steps, few_steps_trained, network, sampling
+from benchmarks import cost, few_steps, few_steps_trained, network, sampling, sharding
 from benchmarks.ddpmpp import M, S, example_inputs, initial_state, output_difference
 from benchmarks.row import BenchmarkOptions
 from benchmarks.timing import CompiledProgram
@@ -58,6 +58,13 @@ def test_operations_are_two_for_each_multiplication():
     assert network.evaluation_flops(S, 2) == pytest.approx(
         2 * network.evaluation_flops(S, 1), rel=0.01
     )
+
+
+def test_a_shard_is_less_than_a_seventh_of_the_state():
+    """Small arrays are whole on each of eight devices."""
+    row = sharding.row("a network", network.timed_experiment(S))
+    assert row.peak_bytes is None
+    assert 7 < row.ratio.value < 8
 
 
 def test_different_outputs_are_refused():

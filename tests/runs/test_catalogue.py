@@ -54,11 +54,18 @@ SHAPES = {
     "ring": (2,),
     "svhn": (32, 32, 3),
 }
+DRY = [
+    *("digits_classifier", "digits_conditional", "digits_denoiser_prior", "digits_flow"),
+    *("digits_gan", "digits_latent", "digits_noisy_classifier", "digits_vae", "digits_vp", "ring"),
+]
+"""An experiment of each recipe."""
 STRIPES = '''
 import dataclasses
+import flax.linen as nn
 import numpy as np
 from sde_jax.data.array_source import ArraySource
 from sde_jax.data.source import DataSpec
+from sde_jax.nets import NetworkSpec
 from sde_jax.recipes import ScoreExperiment, quickstart
 
 
@@ -72,13 +79,25 @@ class Stripes(DataSpec):
         return ArraySource({"train": images[:-20], "test": images[-20:]})
 
 
+class Linear(nn.Module):
+    @nn.compact
+    def __call__(self, x, time, condition=None, *, deterministic=True):
+        return nn.Dense(x.shape[-1])(x)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LinearSpec(NetworkSpec):
+    def build(self):
+        return Linear()
+
+
 def stripes() -> ScoreExperiment:
     """Stripes."""
-    return dataclasses.replace(quickstart(), data=Stripes())
+    return dataclasses.replace(quickstart(), data=Stripes(), network=LinearSpec())
 '''
 TINY = [
-    *("--network.channels", 8, "--network.multipliers", 1, "--training.steps", 2),
-    *("--training.batch-size", 16, "--training.eval-every", 2),
+    *("--training.batch-size", 16, "--training.eval-every", 2, "--training.eval-examples", 16),
+    *("--training.steps", 2),
 ]
 
 
@@ -141,12 +160,29 @@ def test_nothing_is_built_at_import():
                 assert not any(isinstance(part, ast.Call) for part in ast.walk(node)), file
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_experiment_has_a_learner(name):
+def slow_but(quick):
+    """All names, of which only ``quick`` are not slow: large networks take seconds to trace."""
+    marks = {name: () if name in quick else pytest.mark.slow for name in NAMES}
+    return pytest.mark.parametrize("name", [pytest.param(n, marks=marks[n]) for n in NAMES])
+
+
+def learner_of(name):
+    """The learner of an experiment, and the shape of its examples."""
     experiment = find(name).experiment
     assert isinstance(experiment, Trainable)
     shape = SHAPES.get(name) or SHAPES[name.split("_")[0]]
-    learner = experiment.learner(shape)
+    return experiment.learner(shape), shape
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_experiment_has_a_learner(name):
+    learner, _ = learner_of(name)
+    assert callable(learner.update)
+
+
+@slow_but([name for name in NAMES if name.startswith(("digits", "ring", "quickstart"))])
+def test_every_learner_has_a_loss_of_each_example(name):
+    learner, shape = learner_of(name)
     key = jax.random.key(0)
     state = jax.eval_shape(learner.init, key)
     batch = Batch(
@@ -160,7 +196,7 @@ def test_images_are_centred_as_their_prior_is(name):
     assert find(name).experiment.data.layout().scaling == ImageScaling(centered=True)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@slow_but(DRY)
 def test_every_experiment_has_a_dry_run(name):
     results = succeed("train", name, "--dry-run")
     assert Named.from_config(results) == find(name)

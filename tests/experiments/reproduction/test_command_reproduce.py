@@ -37,6 +37,19 @@ def folder(reproduced, small_experiments, tmp_path):
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def found(reproduced, tmp_path_factory):
+    """What the study of the nearest images finds."""
+    study = command.find_study("digits_nearest")
+    return study.measure(reproduced, tmp_path_factory.mktemp("pictures"))
+
+
+@pytest.fixture
+def known(found, monkeypatch):
+    """The study is not measured: its results are known."""
+    monkeypatch.setattr(NearestImages, "measure", lambda self, *_: {**found, "count": self.count})
+
+
 def arguments(folder):
     return ("--runs", folder / "runs", "--out", folder / "out")
 
@@ -64,6 +77,7 @@ def test_a_study_comes_with_its_runs_tables_and_pictures(folder, monkeypatch):
     assert (out / "pictures" / "digits_nearest-neighbours.png").is_file()
 
 
+@pytest.mark.usefixtures("known")
 def test_what_is_there_is_neither_trained_nor_measured_again(folder, monkeypatch):
     reproduce("digits_nearest", *arguments(folder))
     before = json.loads((folder / "out" / "results" / "digits_nearest.json").read_text())
@@ -80,6 +94,7 @@ def test_what_is_there_is_neither_trained_nor_measured_again(folder, monkeypatch
     assert json.loads((folder / "out" / "results" / "digits_nearest.json").read_text()) == before
 
 
+@pytest.mark.usefixtures("known")
 def test_another_study_of_the_name_is_measured_again(folder, monkeypatch):
     reproduce("digits_nearest", *arguments(folder))
     other = NearestImages(run="digits_vp", classifier="digits_classifier", count=40)
@@ -105,6 +120,7 @@ def test_a_report_is_a_part_of_the_results_of_its_experiment(folder):
     assert record["result"]["results"] == report
 
 
+@pytest.mark.usefixtures("known")
 def test_after_a_kill_it_goes_on(folder, monkeypatch):
     def killed(*_):
         raise KeyboardInterrupt
@@ -117,9 +133,8 @@ def test_after_a_kill_it_goes_on(folder, monkeypatch):
     reproduce("digits_nearest", *arguments(folder))
 
 
-def test_a_study_that_counts_the_minutes_of_its_parts_is_believed(folder, monkeypatch):
-    measure = NearestImages.measure
-    monkeypatch.setattr(NearestImages, "measure", lambda *a: {**measure(*a), "minutes": 42.0})
+def test_a_study_that_counts_the_minutes_of_its_parts_is_believed(folder, found, monkeypatch):
+    monkeypatch.setattr(NearestImages, "measure", lambda *_: {**found, "minutes": 42.0})
     reproduce("digits_nearest", *arguments(folder))
     assert "given the trained runs: 42.0 minutes" in (folder / "out" / "README.md").read_text()
 

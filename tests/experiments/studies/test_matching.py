@@ -213,32 +213,40 @@ TINY = {
     "ring_matching": [
         *RING,
         *("--evaluation.count", 40, "--evaluation.reference-count", 40),
-        *("--evaluation.sampling.tolerance", 0.1, "--evaluation.likelihood-count", 16),
-        *("--likelihood.tolerance", 0.1),
+        *("--evaluation.sampling.sampler", "unipc", "--evaluation.sampling.steps", 2),
+        *("--evaluation.metrics", "frechet"),
     ],
     "digits_matching": [
         *("--network.channels", 4, "--network.multipliers", 1),
         *("--network.attention-resolutions", 1, "--training.steps", 2),
         *("--training.batch-size", 16, "--training.eval-examples", 16),
         *("--evaluation.count", 40, "--evaluation.sampling.steps", 2),
-        *("--evaluation.features", "coordinates", "--evaluation.metrics", "frechet"),
+        *("--evaluation.features", "coordinates", "--likelihood.tolerance", 0.1),
+        *("--evaluation.metrics", "frechet", "likelihood", "--evaluation.likelihood-count", 8),
     ],
 }
 
 
 @pytest.fixture(
     scope="module",
-    params=["ring_matching", pytest.param("digits_matching", marks=pytest.mark.slow)],
+    params=[
+        ("ring_matching", 2),
+        pytest.param(("ring_matching", 3), marks=pytest.mark.slow),
+        pytest.param(("digits_matching", 2), marks=pytest.mark.slow),
+    ],
+    ids=lambda param: f"{param[0]}-{param[1]}",
 )
 def measured(request, tmp_path_factory):
     """A study of tiny runs, what it found, and its pictures."""
-    folder = tmp_path_factory.mktemp(request.param)
-    study = dataclasses.replace(STUDIES[request.param], draws=3, times=(0.1, 0.5), rounds=2)
+    name, count = request.param
+    folder, study = tmp_path_factory.mktemp(name), STUDIES[name]
+    brief = {"draws": 3, "times": (0.1, 0.5), "rounds": 2}
+    study = dataclasses.replace(study, runs=study.runs[:count], **brief)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        for name in study.trained:
-            succeed("train", name, "--workdir", folder / name, *TINY[request.param])
-            succeed("evaluate", folder / name)
+        for run in study.trained:
+            succeed("train", run, "--workdir", folder / run, *TINY[name])
+            succeed("evaluate", folder / run)
         pictures = folder / "pictures"
         pictures.mkdir()
         return study, study.measure(folder, pictures), pictures

@@ -1,53 +1,50 @@
 """Three samplers side by side, of a small run."""
 
-import dataclasses
-
 import jax
 import numpy as np
 import PIL.Image
 import pytest
+from in_process import succeed
+from tiny import tiny
 
 from experiments.flowers import flowers_vp
 from experiments.studies import side_by_side
 from experiments.studies.side_by_side import SideBySide
-from sde_jax.recipes.sampler_settings import SamplerSettings
-from sde_jax.runs.trained_run import open_run
-
-STUDY = SideBySide(runs=(("digits", "digits_vp"),), count=16)
 
 
-@pytest.fixture
-def brief(monkeypatch):
-    """Runs whose experiments ask for few steps."""
-
-    def opened(path):
-        run = open_run(path)
-        sampling = SamplerSettings(steps=4, tolerance=0.1)
-        experiment = dataclasses.replace(run.experiment, sampling=sampling)
-        return dataclasses.replace(run, named=dataclasses.replace(run.named, experiment=experiment))
-
-    monkeypatch.setattr(side_by_side, "open_run", opened)
+def measure(run, pictures):
+    """The study of one run, and what it finds."""
+    study = SideBySide(runs=(("digits", run.name),), count=16)
+    return study, study.measure(run.parent, pictures)
 
 
-def test_three_samplers_are_drawn_and_measured(reproduced, tmp_path, brief):
-    found = STUDY.measure(reproduced, tmp_path)
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The folder of a small run."""
+    folder = tmp_path_factory.mktemp("runs") / "digits"
+    succeed("train", tiny("digits"), "--workdir", folder)
+    return folder
+
+
+def test_three_samplers_are_drawn_and_measured(run, tmp_path):
+    study, found = measure(run, tmp_path)
     _, em, pc, ode = found["rows"]
     assert (em["evaluations"], pc["evaluations"]) == (5, 9)
     assert ode["evaluations"] > 10
-    drawn = np.asarray(PIL.Image.open(tmp_path / "digits_vp.png").convert("L"))
+    drawn = np.asarray(PIL.Image.open(tmp_path / f"{run.name}.png").convert("L"))
     assert drawn.shape[1] > 2 * drawn.shape[0] and len(np.unique(drawn)) > 16
-    _, _, *rows = STUDY.table(found)
+    _, _, *rows = study.table(found)
     assert "| training |" in rows[0] and "predictor-corrector" in rows[2]
 
 
-def test_training_images_are_at_no_distance(reproduced, tmp_path, brief, monkeypatch):
+def test_training_images_are_at_no_distance(run, tmp_path, monkeypatch):
     def training(self, run, sampler):
         batch = next(run.source.batches(jax.random.key(0), "train", 1000))
         images = np.asarray(run.layout.scaling.to_unit(batch.x))
         return images, {"sampler": sampler, "evaluations": 0.0, "seconds_per_image": 0.0}
 
     monkeypatch.setattr(SideBySide, "_drawn", training)
-    data, *rows = STUDY.measure(reproduced, tmp_path)["rows"]
+    data, *rows = measure(run, tmp_path)[1]["rows"]
     for row in rows:
         value, stderr = row["kernel_distance"]
         assert abs(value) < 3 * stderr
