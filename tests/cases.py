@@ -19,6 +19,19 @@ SDES = {
 each_sde = pytest.mark.parametrize("sde", SDES.values(), ids=SDES.keys())
 each_name = pytest.mark.parametrize("name", SDES)
 
+
+def slow_but(*quick):
+    """The names of all processes; those that are not ``quick`` are run among the slow tests."""
+    return [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in SDES]
+
+
+each_name_slowly = pytest.mark.parametrize("name", slow_but("vp", "ve"))
+each_sde_slowly = pytest.mark.parametrize(
+    "sde",
+    [pytest.param(SDES[one.values[0]], marks=one.marks) for one in slow_but("vp", "ve")],
+    ids=SDES,
+)
+
 MEAN, DEVIATION = 0.7, 0.4
 
 

@@ -1,5 +1,7 @@
 """Likelihoods of exact scores against the closed-form density at t_min, and their bookkeeping."""
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -7,11 +9,11 @@ import numpy as np
 import pytest
 from cases import (
     SDES,
-    each_name,
     gaussian,
     keys,
     line_mixture,
     plane_mixture,
+    slow_but,
 )
 
 from sde_jax.likelihood import ExactTrace, Hutchinson, Likelihood, bits_per_dimension
@@ -22,11 +24,16 @@ from sde_jax.score import GaussianMixture, MixtureScore, NetworkScore, ScoreMode
 T_MIN = 1e-3
 
 
+@functools.partial(jax.jit, static_argnums=(0, 2))
+def compiled(likelihood, mixture, sde, x, keys):
+    return likelihood(keys, MixtureScore(mixture, sde), sde, x)
+
+
 def evaluate(likelihood, mixture, sde, x, key):
-    score = MixtureScore(mixture, sde)
-    return jax.jit(lambda keys, x: likelihood(keys, score, sde, x))(keys(key, len(x)), x)
+    return compiled(likelihood, mixture, sde, x, keys(key, len(x)))
 
 
+@functools.partial(jax.jit, static_argnums=(1, 3))
 def noised(mixture, sde, key, count, t):
     """Points distributed as the data are at ``t``."""
     key_data, key_noise = jax.random.split(key)
@@ -34,7 +41,13 @@ def noised(mixture, sde, key, count, t):
     return sde.alpha(t) * x0 + sde.sigma(t) * jax.random.normal(key_noise, x0.shape)
 
 
-@pytest.mark.parametrize(("name", "t_min"), [*((name, 1e-5) for name in SDES), ("vp", 1e-2)])
+SLOW = [("vp", 1e-2), *((name, 1e-5) for name in SDES if name != "ve")]
+
+
+@pytest.mark.parametrize(
+    ("name", "t_min"),
+    [("ve", 1e-5), *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW)],
+)
 def test_the_mean_over_points_in_the_plane(name, t_min, key):
     """Within 1e-3 nats a dimension, the prior's own error included."""
     sde, mixture, t = SDES[name], plane_mixture(), jnp.asarray(t_min)
@@ -42,25 +55,30 @@ def test_the_mean_over_points_in_the_plane(name, t_min, key):
     result = evaluate(Likelihood(divergence=ExactTrace(), t_min=t_min), mixture, sde, x, key)
     assert result.converged.all()
     np.testing.assert_array_equal(result.probe_stderr, np.zeros(400))
-    assert abs((result.nats - mixture.log_density(sde, x, t)).mean()) < 2 * 1e-3
+    exact = np.asarray(jax.jit(mixture.log_density, static_argnums=0)(sde, x, t))
+    assert abs((np.asarray(result.nats) - exact).mean()) < 2 * 1e-3
 
 
-@each_name
+@pytest.mark.parametrize("name", slow_but("vp"))
 def test_each_point_on_the_line(name, key):
     """Once the prior's own error is taken out, by the exact map of quantiles."""
     sde, mixture = SDES[name], line_mixture()
-    x = jnp.linspace(-1.2, 2.2, 9)[:, None]
+    x = np.linspace(-1.2, 2.2, 9, dtype=np.float32)[:, None]
     result = evaluate(Likelihood(t_min=1e-3), mixture, sde, x, key)
-    with jax.enable_x64(True):
-        wide = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), jnp.float64), mixture)
-        points = jnp.asarray(np.asarray(x), jnp.float64)
-        latents = quantile_flow(wide, sde, points[:, 0], jnp.asarray(1e-3), jnp.asarray(1.0))
+
+    @jax.jit
+    def exact(mixture, x):
+        latents = quantile_flow(mixture, sde, x[:, 0], jnp.asarray(1e-3), jnp.asarray(1.0))
         log_prior = jax.scipy.stats.norm.logpdf(latents, scale=sde.prior_scale)
-        expected = wide.log_density(sde, points, jnp.asarray(1e-3)) + log_prior
-        expected -= wide.log_density(sde, latents[:, None], jnp.asarray(1.0))
+        expected = mixture.log_density(sde, x, jnp.asarray(1e-3)) + log_prior
+        return expected - mixture.log_density(sde, latents[:, None], jnp.asarray(1.0))
+
+    with jax.enable_x64(True):
+        expected = exact(*jax.tree.map(np.float64, (mixture, x)))
     np.testing.assert_allclose(result.nats, expected, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["vp", "ve"])
 def test_sixty_four_dimensions(name, key):
     """Images of 8 x 8 from a mixture of two."""
@@ -74,17 +92,17 @@ def test_sixty_four_dimensions(name, key):
     np.testing.assert_allclose(error.mean() / 64, 0.0, atol=1e-3)
 
 
-def test_the_density_is_that_at_t_min(key):
+@pytest.mark.parametrize("t_min", [1e-5, pytest.param(1e-2, marks=pytest.mark.slow), 1e-1])
+def test_the_density_is_that_at_t_min(t_min, key):
     """Points of a narrow Gaussian: its density differs by nats between 1e-5 and .01."""
     narrow, sde = (
         GaussianMixture(jnp.ones(1), jnp.zeros((1, 1)), jnp.full((1, 1), 1e-4)),
         SDES["vp"],
     )
     x = jnp.asarray([[0.01]])
-    for t_min in (1e-5, 1e-2, 1e-1):
-        result = evaluate(Likelihood(t_min=t_min), narrow, sde, x, key)
-        expected = narrow.log_density(sde, x, jnp.asarray(t_min))
-        np.testing.assert_allclose(result.nats, expected, atol=2e-3)
+    result = evaluate(Likelihood(t_min=t_min), narrow, sde, x, key)
+    expected = narrow.log_density(sde, x, jnp.asarray(t_min))
+    np.testing.assert_allclose(result.nats, expected, atol=2e-3)
 
 
 def correlated():
@@ -95,18 +113,18 @@ def correlated():
     )
 
 
-@pytest.mark.parametrize("gaussian_probes", [False, True])
+@pytest.mark.parametrize("gaussian_probes", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_hutchinson_is_unbiased_and_its_error_is_known(gaussian_probes, key):
     """One point, 600 estimates of 4 probes: the mean within 5 errors, the errors as scattered."""
     sde, count = SDES["vp"], 600
-    x = jnp.tile(jnp.asarray([[0.9, 0.2]]), (count, 1))
+    x = np.tile(np.float32([[0.9, 0.2]]), (count, 1))
     divergence = Hutchinson(probes=4, gaussian=gaussian_probes)
     result = evaluate(Likelihood(divergence=divergence, t_min=T_MIN), correlated(), sde, x, key)
     exact = evaluate(
         Likelihood(divergence=ExactTrace(), t_min=T_MIN), correlated(), sde, x[:1], key
     )
     scatter = float(np.std(result.nats))
-    z = (result.nats.mean() - exact.nats[0]) / (scatter / np.sqrt(count))
+    z = (np.mean(result.nats) - exact.nats[0]) / (scatter / np.sqrt(count))
     assert scatter > 0.05
     assert abs(z) < 5, z
     root_mean_square = float(np.sqrt(np.mean(np.square(result.probe_stderr))))
@@ -114,15 +132,17 @@ def test_hutchinson_is_unbiased_and_its_error_is_known(gaussian_probes, key):
 
 
 def test_one_probe_has_no_error_bar_and_an_exact_trace_no_error(key):
-    x = jnp.asarray([[0.9, 0.2]])
-    one = evaluate(Likelihood(), correlated(), SDES["vp"], x, key)
+    x = np.float32([[0.9, 0.2]])
+    likelihood = Likelihood(t_min=T_MIN)
+    one = evaluate(likelihood, correlated(), SDES["vp"], np.tile(x, (8, 1)), key)
     assert np.isnan(one.probe_stderr).all()
-    none = evaluate(Likelihood(divergence=ExactTrace()), correlated(), SDES["vp"], x, key)
+    exact = Likelihood(divergence=ExactTrace(), t_min=T_MIN)
+    none = evaluate(exact, correlated(), SDES["vp"], x, key)
     np.testing.assert_array_equal(none.probe_stderr, [0.0])
 
 
 def test_probes_are_fixed_along_the_solve_and_differ_between_keys(key):
-    x = jnp.tile(jnp.asarray([[0.9, 0.2]]), (8, 1))
+    x = np.tile(np.float32([[0.9, 0.2]]), (8, 1))
     first = evaluate(Likelihood(t_min=T_MIN), correlated(), SDES["vp"], x, key)
     again = evaluate(Likelihood(t_min=T_MIN), correlated(), SDES["vp"], x, key)
     np.testing.assert_array_equal(first.nats, again.nats)
@@ -130,7 +150,14 @@ def test_probes_are_fixed_along_the_solve_and_differ_between_keys(key):
     assert first.nfe.max() < 200
 
 
-@pytest.mark.parametrize("divergence", [Hutchinson(), Hutchinson(probes=3), ExactTrace()])
+@pytest.mark.parametrize(
+    "divergence",
+    [
+        Hutchinson(),
+        pytest.param(Hutchinson(probes=3), marks=pytest.mark.slow),
+        pytest.param(ExactTrace(), marks=pytest.mark.slow),
+    ],
+)
 def test_nfe_is_the_number_of_calls(divergence, key):
     calls, sde = [], SDES["vp"]
 
@@ -144,7 +171,7 @@ def test_nfe_is_the_number_of_calls(divergence, key):
     np.testing.assert_array_equal(result.nfe, [len(calls)])
 
 
-@pytest.mark.parametrize("name", ["vp", "ve"])
+@pytest.mark.parametrize("name", [pytest.param("vp", marks=pytest.mark.slow), "ve"])
 def test_an_example_does_not_depend_on_its_batch(name, key):
     """With a wild neighbour, whose own solve takes more steps."""
     sde = SDES[name]
@@ -156,6 +183,7 @@ def test_an_example_does_not_depend_on_its_batch(name, key):
     assert abs(int(alone.nfe[0]) - int(together.nfe[0])) <= 12
 
 
+@pytest.mark.slow
 def test_a_solve_that_gives_up_is_reported_for_its_example_only(key):
     sde = SDES["vp"]
 
@@ -169,6 +197,7 @@ def test_a_solve_that_gives_up_is_reported_for_its_example_only(key):
     np.testing.assert_allclose(result.nats[::2], exact, atol=1e-2)
 
 
+@pytest.mark.slow
 def test_a_step_limit_is_reported(key):
     likelihood = Likelihood(solver=AdaptiveSolver(max_steps=3))
     result = evaluate(likelihood, gaussian(), SDES["vp"], jnp.ones((2, 1)), key)
@@ -223,7 +252,7 @@ def test_wrong_settings_are_refused():
         Likelihood(t_min=1.0)
 
 
-@pytest.mark.parametrize("name", ["vp", "subvp"])
+@pytest.mark.parametrize("name", ["vp", pytest.param("subvp", marks=pytest.mark.slow)])
 def test_noise_that_grows_from_nothing_is_not_stepped_over(name, key):
     """Half of the dimensions hardly vary, as the border of digits: at t_min they are all noise."""
     sde, t_min = SDES[name], 1e-5

@@ -20,8 +20,6 @@ from sde_jax.ode import AdaptiveSolver, FlowSolution
 from sde_jax.sampling import ProbabilityFlow
 from sde_jax.sde import probability_flow_drift
 
-each_process = pytest.mark.parametrize("name", ["vp", "ve"])
-
 
 @pytest.fixture
 def stored(name, parity):
@@ -75,7 +73,7 @@ def log_likelihood(file, score, count, solver):
     return likelihood(keys, score, score.model.sde, channels_last(file["data"][:count])).nats
 
 
-@each_process
+@pytest.mark.parametrize("name", ["vp", pytest.param("ve", marks=pytest.mark.slow)])
 def test_right_hand_sides(name, stored):
     """Drift and divergence at five times: to 1e-4, except where the reference's sigma is wrong."""
     file, _, score = stored("likelihood")
@@ -94,13 +92,13 @@ def test_right_hand_sides(name, stored):
         np.testing.assert_allclose(divergence[n], file["rhs_div"][n], rtol=tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "count", "tolerance"),
     [
         ("vp", 2, 1e-4),
-        ("ve", 2, 1e-5),
-        pytest.param("vp", 4, 1e-5, marks=pytest.mark.slow),
-        pytest.param("ve", 4, 1e-5, marks=pytest.mark.slow),
+        ("vp", 4, 1e-5),
+        ("ve", 4, 1e-5),
     ],
 )
 def test_bits_per_dimension(stored, count, tolerance):
@@ -112,7 +110,11 @@ def test_bits_per_dimension(stored, count, tolerance):
     np.testing.assert_allclose(bits, file["bpd"][:count], atol=2e-3)
 
 
-@pytest.mark.parametrize(("name", "count", "tolerance"), [("vp", 4, 1e-5), ("ve", 2, 1e-4)])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "count", "tolerance"),
+    [("vp", 4, 1e-5), ("ve", 2, 1e-4)],
+)
 def test_samples(stored, count, tolerance):
     """Of each the root mean square error is below 2 % of the deviation of all.
 

@@ -9,7 +9,7 @@ import numpy as np
 import oracles
 import pytest
 import scipy.integrate
-from cases import SDES, each_name, line_mixture, oracle_of
+from cases import SDES, each_name_slowly, line_mixture, oracle_of
 from posterior_network import Outputs, log_posterior, params_of, posterior_model
 
 from sde_jax.arrays import strided_parts
@@ -83,7 +83,14 @@ UNIFORM, OF_LIKELIHOOD = UniformTimes(t_min=T_MIN), LikelihoodTimes(t_min=T_MIN)
 
 
 @pytest.mark.parametrize(
-    ("name", "times"), [*((name, UNIFORM) for name in SDES), ("vp", OF_LIKELIHOOD)]
+    ("name", "times"),
+    [
+        *(("vp", OF_LIKELIHOOD), ("ve", UNIFORM)),
+        *(
+            pytest.param(name, UNIFORM, marks=pytest.mark.slow)
+            for name in ("vp", "subvp", "ou", "cosine")
+        ),
+    ],
 )
 def test_the_exact_posterior_costs_the_conditional_entropy_and_others_more(name, times, key):
     """Within 5 standard errors over 64 batches of 512; others by more than 5, at equal noise."""
@@ -108,7 +115,7 @@ class Spelled(nn.Module):
         return Outputs(jnp.concatenate([spelled, rest], axis=1))
 
 
-@each_name
+@each_name_slowly
 def test_the_network_sees_alpha_x0_plus_sigma_noise(name, key):
     """The residual over sigma is unit noise at each time, independent of x0, n = 8192."""
     process, (key_data, key_loss) = oracles.PROCESSES[name], jax.random.split(key)

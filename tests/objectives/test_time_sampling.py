@@ -1,7 +1,6 @@
 """Training times: their distribution, importance and strata."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
@@ -44,15 +43,15 @@ def test_the_normalizer_is_the_integral_of_the_weight(name):
 
 def likelihood_cdf(sde, t):
     """The share of the integral of ``g^2 / sigma^2`` below ``t``, by the trapezoidal rule."""
+    # near t = 1 the cosine schedule is as steep as near 0: refine there, too
+    grid = np.union1d(np.geomspace(T_MIN, 1.0, 20_001), 1 - np.geomspace(1e-6, 0.9, 20_001))
+    grid = grid[grid >= T_MIN]
     with jax.enable_x64(True):
-        grid = jnp.geomspace(T_MIN, 1.0, 20_001)
-        # near t = 1 the cosine schedule is as steep as near 0: refine there, too
-        grid = jnp.unique(jnp.concatenate([grid, 1 - jnp.geomspace(1e-6, 0.9, 20_001)]))
-        grid = grid[grid >= T_MIN]
-        density = sde.diffusion_squared(grid) / sde.sigma(grid) ** 2
-        steps = np.diff(grid) * (density[1:] + density[:-1]) / 2
-        below = np.concatenate([[0.0], np.cumsum(steps)])
-        return np.interp(t, grid, below / below[-1])
+        weight = jax.jit(lambda t: sde.diffusion_squared(t) / sde.sigma(t) ** 2)
+        density = np.asarray(weight(grid))
+    steps = np.diff(grid) * (density[1:] + density[:-1]) / 2
+    below = np.concatenate([[0.0], np.cumsum(steps)])
+    return np.interp(t, grid, below / below[-1])
 
 
 @each_sde
@@ -67,7 +66,7 @@ def test_likelihood_times_have_the_density_of_the_weight(sde, key):
 @pytest.mark.parametrize("times", [UniformTimes(t_min=0.2), StratifiedTimes(t_min=0.2)])
 def test_uniform_times_are_uniform(times, key):
     draw = jax.vmap(lambda key: times(example_seeds(key, 1), SDES["vp"]).t[0])
-    t = np.asarray(draw(jax.random.split(key, 2000)))
+    t = np.asarray(jax.jit(draw)(jax.random.split(key, 2000)))
     assert kstest(t, "uniform", args=(0.2, 0.8)).pvalue > 1e-3
     assert t.min() >= 0.2
     np.testing.assert_array_equal(times(example_seeds(key, 7), SDES["vp"]).importance, np.ones(7))
@@ -80,7 +79,7 @@ def test_strata_hold_one_time_each(key):
 
 @each_sde
 def test_strata_of_likelihood_times_have_equal_shares(sde, key):
-    t = LikelihoodTimes()(example_seeds(key, 40), sde).t
+    t = jax.jit(lambda key: LikelihoodTimes()(example_seeds(key, 40), sde).t)(key)
     shares = likelihood_cdf(sde, np.asarray(t)) * 40
     assert (np.abs(shares - (np.arange(40) + 0.5)) < 0.52).all()
 
@@ -88,13 +87,22 @@ def test_strata_of_likelihood_times_have_equal_shares(sde, key):
 @each_sde
 def test_importance_weights_make_means_over_time_unbiased(sde, key):
     """The mean of ``importance f(t)`` is the mean of f, for f = g^2 (t + 1), within 5 errors."""
+
+    def integrand(t):
+        return sde.sigma(t) ** 2 * (t + 1)
+
     with jax.enable_x64(True):
-        exact_times = jnp.linspace(T_MIN, 1.0, 200_001)
-        weight = sde.sigma(exact_times) ** 2 * (exact_times + 1)
-        expected = float(jax.scipy.integrate.trapezoid(weight, exact_times)) / (1 - T_MIN)
-    seeds = jax.vmap(lambda key: example_seeds(key, 64))(jax.random.split(key, 200))
-    drawn = jax.vmap(lambda seeds: LikelihoodTimes()(seeds, sde))(seeds)
-    values = (drawn.importance * sde.sigma(drawn.t) ** 2 * (drawn.t + 1)).mean(axis=1)
+        exact_times = np.linspace(T_MIN, 1.0, 200_001)
+        weight = np.asarray(jax.jit(integrand)(exact_times))
+        expected = np.trapezoid(weight, exact_times) / (1 - T_MIN)
+
+    @jax.jit
+    @jax.vmap
+    def one(key):
+        drawn = LikelihoodTimes()(example_seeds(key, 64), sde)
+        return (drawn.importance * integrand(drawn.t)).mean()
+
+    values = np.asarray(one(jax.random.split(key, 200)))
     z = (values.mean() - expected) / (values.std() / np.sqrt(len(values)))
     assert abs(z) < 5, z
 
@@ -102,7 +110,7 @@ def test_importance_weights_make_means_over_time_unbiased(sde, key):
 @each_sampler
 @each_sde
 def test_times_stay_between_t_min_and_one(times, sde, key):
-    t = times(example_seeds(key, 1000), sde).t
+    t = np.asarray(jax.jit(lambda key: times(example_seeds(key, 1000), sde).t)(key))
     assert t.min() >= np.float32(T_MIN)
     assert t.max() <= 1.0
 
@@ -128,8 +136,14 @@ def test_discrete_times_are_those_of_the_levels_alike(levels, key):
 def test_log_normal_noise_has_that_law_in_every_process(sde, key):
     """The law of noise_to_signal, also beyond the ends of the process; the importance is 1."""
     times = LogNormalNoise(mean=-1.0, deviation=2.0)
-    t, importance = times(example_seeds(key, 2000), sde)
-    standardized = (np.log(sde.noise_to_signal(t)) + 1.0) / 2.0
+
+    @jax.jit
+    def draw(key):
+        t, importance = times(example_seeds(key, 2000), sde)
+        return sde.noise_to_signal(t), importance
+
+    levels, importance = draw(key)
+    standardized = (np.log(levels) + 1.0) / 2.0
     assert kstest(standardized, "norm").pvalue > 1e-3
     np.testing.assert_array_equal(importance, np.ones(2000))
 

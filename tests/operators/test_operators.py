@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from measurements import (
+    MAKERS,
     each_operator,
     flat,
     matrix_of,
@@ -137,7 +138,13 @@ def test_products_are_exact_on_every_device(name):
     assert len(products) >= 4 and all(e.params["precision"] == highest for e in products)
 
 
-@each_operator
+QUICK = ("mask", "grey", "separable", "motion_blur", "wide_matrix")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in MAKERS],
+)
 def test_gradients_are_those_of_a_quadratic_form(key, name):
     """The gradient of ``y^T solve(y) / 2`` is ``solve(y)``, without noise, too."""
     operator, x, y = drawn(key, name)

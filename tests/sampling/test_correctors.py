@@ -29,6 +29,7 @@ def test_the_stationary_variance_at_a_fixed_time(sde, t):
         t, s = jnp.asarray(t), jnp.asarray(t - 0.002)
         score, corrector = MixtureScore(gaussian(), sde), Langevin(snr=0.16)
 
+        @jax.jit
         def move(x, noise):
             return corrector(jnp.full((1, 1), noise), score, sde, jnp.full((1, 1), x), t, s).x[0, 0]
 
@@ -48,10 +49,16 @@ def test_one_step_is_langevin(sde, key):
     x, noise = jax.random.normal(key_x, (3, 4)), jax.random.normal(key_noise, (3, 4))
     t, s = jnp.asarray(0.5), jnp.asarray(0.49)
     score = MixtureScore(gaussian(4), sde)
-    step = Langevin(snr=0.2)(noise, score, sde, x, t, s)
-    size = (sde.alpha(t) / sde.alpha(s)) ** 2 * ScheduledStep()(0.2, noise, x, sde, t)
-    np.testing.assert_allclose(step.mean, x + size * score(x, t), rtol=1e-5)
-    np.testing.assert_allclose(step.x - step.mean, np.sqrt(2 * size) * noise, atol=1e-4)
+
+    @jax.jit
+    def step_and_expected(x, noise):
+        size = (sde.alpha(t) / sde.alpha(s)) ** 2 * ScheduledStep()(0.2, noise, x, sde, t)
+        expected = x + size * score(x, t), jnp.sqrt(2 * size) * noise
+        return Langevin(snr=0.2)(noise, score, sde, x, t, s), expected
+
+    step, (mean, spread) = step_and_expected(x, noise)
+    np.testing.assert_allclose(step.mean, mean, rtol=1e-5)
+    np.testing.assert_allclose(np.asarray(step.x) - step.mean, spread, atol=1e-4)
 
 
 @each_sde
@@ -73,6 +80,7 @@ def test_sizes_of_the_three_rules(sde):
     ("dimension", "count", "expected", "tolerance"),
     [(64, 400, 0.416, 0.004), (3072, 16, 0.4043, 0.003)],
 )
+@pytest.mark.slow
 def test_norms_per_sample_are_biased_in_few_dimensions(dimension, count, expected, tolerance, key):
     """Deviations measured elsewhere, of a Gaussian of .4 under VP at 500 steps."""
     by_sample, by_batch, scheduled = (
@@ -88,9 +96,10 @@ def test_norms_per_sample_are_biased_in_few_dimensions(dimension, count, expecte
 
 def test_norms_per_sample_fail_in_the_plane(key):
     """1 / |score|^2 has no mean there: 1.45 was measured where the data have .4."""
-    assert deviation(SampleNormStep(), 2, 4000, key) > 0.6
+    assert deviation(SampleNormStep(), 2, 1000, key) > 0.6
+    # 5 standard errors of 2000 numbers
     for rule in (BatchNormStep(), ScheduledStep()):
-        assert deviation(rule, 2, 4000, key) == pytest.approx(0.4, abs=0.02)
+        assert deviation(rule, 2, 1000, key) == pytest.approx(0.4, abs=0.032)
 
 
 def deviation(rule, dimension, count, key):

@@ -17,6 +17,9 @@ FLOW = ProbabilityFlow(t_min=1e-3, solver=AdaptiveSolver(rtol=1e-6, atol=1e-6))
 START, END = jnp.asarray(1.0), jnp.asarray(1e-3)
 
 
+circle = jax.jit(spherical)
+
+
 def plane_gaussian():
     covariance = jnp.asarray([[[0.20, 0.12], [0.12, 0.10]]])
     return GaussianMixture.from_covariances(jnp.ones(1), jnp.asarray([[0.7, -0.2]]), covariance)
@@ -38,45 +41,46 @@ def test_a_great_circle_is_run_through_evenly(key):
     first, second = jax.random.normal(key, (2, 5, 3)) * jnp.asarray([1.0, 3.0])[:, None, None]
     whole = angle(first, second)
     for weight in (0.0, 0.1, 0.5, 0.9, 1.0):
-        between = jax.jit(spherical)(first, second, weight)
+        between = circle(first, second, weight)
         np.testing.assert_allclose(angle(first, between), weight * whole, atol=3e-7)
         np.testing.assert_allclose(angle(between, second), (1 - weight) * whole, atol=3e-7)
         expected = (1 - weight) * norm(first) + weight * norm(second)
         np.testing.assert_allclose(norm(between), expected, rtol=1e-6)
     weights = jnp.asarray([0.0, 0.2, 0.4, 0.7, 1.0])
-    each = spherical(first, second, weights)
+    each = circle(first, second, weights)
     np.testing.assert_allclose(angle(first, each), weights * whole, atol=3e-7)
 
 
 def test_both_ends_are_exact(key):
     first, second = jax.random.normal(key, (2, 4, 2, 2, 5))
-    np.testing.assert_array_equal(jax.jit(spherical)(first, second, 0.0), first)
-    np.testing.assert_array_equal(jax.jit(spherical)(first, second, 1.0), second)
+    np.testing.assert_array_equal(circle(first, second, 0.0), first)
+    np.testing.assert_array_equal(circle(first, second, 1.0), second)
 
 
 def test_a_quarter_of_a_right_angle():
-    between = spherical(jnp.asarray([[1.0, 0.0]]), jnp.asarray([[0.0, 1.0]]), 0.25)
+    between = circle(jnp.asarray([[1.0, 0.0]]), jnp.asarray([[0.0, 1.0]]), 0.25)
     np.testing.assert_allclose(between, [[np.cos(np.pi / 8), np.sin(np.pi / 8)]], rtol=1e-6)
 
 
 @pytest.mark.parametrize("factor", [2.0, -3.0, -1.0, 1.0, 0.0])
 def test_between_parallel_vectors_the_line_is_straight(factor, key):
     first = jax.random.normal(key, (3, 50))
-    between = jax.jit(spherical)(first, factor * first, 0.3)
+    first = np.asarray(first)
+    between = circle(first, np.float32(factor) * first, 0.3)
     np.testing.assert_allclose(between, (0.7 + 0.3 * factor) * first, rtol=1e-5, atol=1e-6)
-    back = jax.jit(spherical)(factor * first, first, 0.7)
+    back = circle(np.float32(factor) * first, first, 0.7)
     np.testing.assert_allclose(back, between, rtol=1e-5, atol=1e-6)
 
 
 def test_small_angles_are_not_lost():
     first, second = jnp.asarray([[1.0, 0.0]]), jnp.asarray([[1.0, 1e-5]])
-    np.testing.assert_allclose(spherical(first, second, 0.3), [[1.0, 3e-6]], rtol=1e-4)
+    np.testing.assert_allclose(circle(first, second, 0.3), [[1.0, 3e-6]], rtol=1e-4)
 
 
 def test_noise_between_noise_is_as_long(key):
     """On the straight line its norm would be .71 in the middle."""
     first, second = jax.random.normal(key, (2, 6, 4096))
-    middle = spherical(first, second, 0.5)
+    middle = circle(first, second, 0.5)
     np.testing.assert_allclose(norm(middle), 64, rtol=0.05)
 
 
@@ -89,8 +93,9 @@ def test_interpolation_is_spherical_between_the_exact_latents(key):
     found = jax.jit(lambda *x: interpolate(FLOW, score, sde, *x, weights))(
         first, second.at[1].set(jnp.nan)
     )
-    ends = [gaussian_flow(data, sde, x, END, START) for x in (first, second)]
-    expected = [gaussian_flow(data, sde, spherical(*ends, w), START, END) for w in weights]
+    flow = jax.jit(gaussian_flow, static_argnums=1)
+    ends = [flow(data, sde, x, END, START) for x in (first, second)]
+    expected = [flow(data, sde, circle(*ends, w), START, END) for w in weights]
     whole = np.asarray([0, 2, 3])
     images = np.asarray(found.images)[:, whole]
     np.testing.assert_allclose(images, jnp.stack(expected)[:, whole], atol=1e-3)
@@ -123,20 +128,21 @@ def test_costs_are_those_of_all_solves_and_each_failure_is_known():
     np.testing.assert_allclose(once.error, [((2.5**2 + 1.5**2) / 2) ** 0.5] * 3, rtol=1e-6)
 
 
-@pytest.mark.parametrize("denoise", [True, False])
+@pytest.mark.parametrize("denoise", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_tempered_samples_of_a_gaussian(denoise, key):
     """The flow of a Gaussian is affine: samples lie ``temperature`` times as far from the mode."""
     sde, data, flow = SDES["vp"], plane_gaussian(), dataclasses.replace(FLOW, denoise=denoise)
     score = MixtureScore(data, sde)
     draw = jax.jit(lambda t: tempered(flow, score, sde, keys(key, 6), (2,), t).x)
     mode, cool, plain = (draw(jnp.asarray(t)) for t in (0.0, 0.6, 1.0))
-    expected = gaussian_flow(data, sde, jnp.zeros((6, 2)), START, END)
+    expected = jax.jit(gaussian_flow, static_argnums=1)(data, sde, jnp.zeros((6, 2)), START, END)
     if denoise:
-        expected = data.denoised(sde, expected, END)
+        expected = jax.jit(data.denoised, static_argnums=0)(sde, expected, END)
     np.testing.assert_allclose(mode, expected, atol=1e-3)
     np.testing.assert_allclose(cool - mode, 0.6 * (plain - mode), atol=1e-3)
 
 
+@pytest.mark.slow
 def test_at_temperature_one_they_are_the_flows_samples(key):
     sde, flow = SDES["subvp"], ProbabilityFlow(frames=2)
     score, each = MixtureScore(line_mixture(), sde), keys(key, 5)
@@ -145,6 +151,7 @@ def test_at_temperature_one_they_are_the_flows_samples(key):
     jax.tree.map(np.testing.assert_array_equal, warm, plain)
 
 
+@pytest.mark.slow
 def test_the_reconstruction_error_falls_with_the_tolerance(key):
     sde, score = SDES["vp"], MixtureScore(line_mixture(), SDES["vp"])
     x = line_mixture().sample(key, 6).reshape(6, 1)

@@ -1,6 +1,7 @@
 """The loop of predictor and corrector: laws of its samples, cost, frames, keys."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,6 @@ from cases import (
     DEVIATION,
     MEAN,
     SDES,
-    each_name,
     each_sde,
     gaussian,
     keys,
@@ -19,6 +19,7 @@ from cases import (
     oracle_of,
     plane_mixture,
     plane_mixture_arrays,
+    slow_but,
 )
 
 from sde_jax.sampling import (
@@ -37,17 +38,25 @@ from sde_jax.score import MixtureScore
 from sde_jax.sde import DDPMChain, EulerChain, SMLDChain
 
 PREDICTORS = [EulerMaruyama(), ReverseDiffusion(), Ancestral()]
-each_predictor = pytest.mark.parametrize("predictor", PREDICTORS, ids=lambda p: type(p).__name__)
 
 
 def sampler(predictor, steps=500, **settings):
     return PredictorCorrector(grid=UniformGrid(steps=steps), predictor=predictor, **settings)
 
 
+@functools.partial(jax.jit, static_argnums=(0, 2))
+def compiled(sampler, mixture, sde, keys):
+    return sampler(keys, MixtureScore(mixture, sde), sde, (mixture.means.shape[1],))
+
+
 def draw(sampler, mixture, sde, key, count):
-    score, dimension = MixtureScore(mixture, sde), mixture.means.shape[1]
-    run = jax.jit(lambda keys: sampler(keys, score, sde, (dimension,)))
-    return run(keys(key, count))
+    return compiled(sampler, mixture, sde, keys(key, count))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 2, 3))
+def untold(sampler, keys, sde, shape):
+    """Samples of moves that need no score."""
+    return sampler(keys, None, sde, shape)
 
 
 def check_moments(x, mean, deviation, discretization):
@@ -62,57 +71,74 @@ def check_moments(x, mean, deviation, discretization):
     assert (np.abs(z_deviation) < 5).all(), (x.std(0), deviation)
 
 
-@each_sde
-@each_predictor
-def test_a_lopsided_gaussian(predictor, sde, key):
+QUICK = [(EulerMaruyama, "vp"), (ReverseDiffusion, "ve"), (Ancestral, "ou")]
+
+
+@pytest.mark.parametrize(
+    ("predictor", "name"),
+    [
+        pytest.param(
+            predictor, name, marks=() if (type(predictor), name) in QUICK else pytest.mark.slow
+        )
+        for predictor in PREDICTORS
+        for name in SDES
+    ],
+    ids=lambda part: part if isinstance(part, str) else type(part).__name__,
+)
+def test_a_lopsided_gaussian(predictor, name, key):
     """The discretization errors are those that test_predictors computes without noise.
 
     The ancestral step of OU is coarse in its last step, from sigma .1 to .01.
     """
-    coarse = isinstance(predictor, Ancestral) and sde == SDES["ou"]
-    samples = draw(sampler(predictor), gaussian(), sde, key, 4000)
+    coarse = isinstance(predictor, Ancestral) and name == "ou"
+    samples = draw(sampler(predictor), gaussian(), SDES[name], key, 4000)
     check_moments(samples.x, MEAN, DEVIATION, 0.05 if coarse else 0.016)
     assert samples.converged.all()
 
 
-@each_name
+@pytest.mark.parametrize("name", slow_but("ve"))
 def test_an_unequal_mixture_on_the_line(name, key):
     samples = draw(sampler(ReverseDiffusion()), line_mixture(), SDES[name], key, 4000)
     check_moments(samples.x, *oracle_of(line_mixture()).moments(), 0.02)
 
 
-@pytest.mark.parametrize("predictor", PREDICTORS, ids=lambda p: type(p).__name__)
+@pytest.mark.parametrize(
+    "predictor",
+    [*(pytest.param(p, marks=pytest.mark.slow) for p in PREDICTORS[:-1]), PREDICTORS[-1]],
+    ids=lambda p: type(p).__name__,
+)
 def test_an_unequal_mixture_in_the_plane(predictor, key):
     x = draw(sampler(predictor), plane_mixture(), SDES["vp"], key, 4000).x
     oracle = oracles.Mixture(*plane_mixture_arrays())
     check_moments(x, *oracle.moments(), 0.01)
-    products = np.asarray(x[:, :1] * x[:, 1:])
+    x = np.asarray(x)
+    products = x[:, :1] * x[:, 1:]
     offsets = oracle.means[:, 0] * oracle.means[:, 1] + oracle.covariances[:, 0, 1]
     expected = oracle.weights @ offsets
     assert abs(products.mean() - expected) < 5 * products.std() / np.sqrt(len(x)) + 0.01
 
 
-@each_sde
-def test_correcting_keeps_the_law(sde, key):
+@pytest.mark.parametrize("name", slow_but("vp"))
+def test_correcting_keeps_the_law(name, key):
     """Predictor-corrector at snr .16 and 500 steps: 5 standard errors plus 1 %."""
     both = sampler(ReverseDiffusion(), corrector=Langevin())
-    x = draw(both, gaussian(2), sde, key, 4000).x
+    x = draw(both, gaussian(2), SDES[name], key, 4000).x
     check_moments(x, MEAN, DEVIATION, 0.01 * DEVIATION)
 
 
 def test_sixty_four_dimensions(key):
-    x = draw(sampler(EulerMaruyama()), gaussian(64), SDES["vp"], key, 256).x
+    x = draw(sampler(EulerMaruyama()), gaussian(64), SDES["vp"], key, 64).x
     check_moments(x.reshape(-1, 1), MEAN, DEVIATION, 0.001)
 
 
-@pytest.mark.parametrize("name", ["vp", "cosine"])
+@pytest.mark.parametrize("name", ["vp", pytest.param("cosine", marks=pytest.mark.slow)])
 def test_the_last_step_denoises_exactly(name, key):
     """The end's noise goes: denoised is the posterior mean of the state at the end."""
     sde = SDES[name]
     noisy = sampler(ReverseDiffusion(), steps=20, end="state")
     clean = sampler(ReverseDiffusion(), steps=20)
     x = draw(noisy, gaussian(), sde, key, 16).x
-    expected = gaussian().denoised(sde, x, sde.sampling_end)
+    expected = jax.jit(gaussian().denoised, static_argnums=0)(sde, x, sde.sampling_end)
     np.testing.assert_allclose(draw(clean, gaussian(), sde, key, 16).x, expected, rtol=1e-5)
 
 
@@ -125,10 +151,10 @@ def test_the_prior(sde, key):
 @pytest.mark.parametrize(
     ("predictor", "corrector", "end"),
     [
-        (EulerMaruyama(), None, "denoised"),
-        (EulerMaruyama(), None, "mean"),
+        pytest.param(EulerMaruyama(), None, "denoised", marks=pytest.mark.slow),
+        pytest.param(EulerMaruyama(), None, "mean", marks=pytest.mark.slow),
         (EulerMaruyama(), None, "state"),
-        (None, Langevin(), "denoised"),
+        pytest.param(None, Langevin(), "denoised", marks=pytest.mark.slow),
         (EulerMaruyama(), Langevin(steps=3), "denoised"),
     ],
 )
@@ -165,8 +191,9 @@ class Affine:
 def test_corrections_come_before_the_prediction(key):
     """Twice: ``x + 1`` twice, then ``2 x``; hence ``2 (2 (x + 2) + 2)``."""
     spec = sampler(Affine(2.0, 0.0), steps=2, corrector=Affine(1.0, 1.0), frames=1, end="state")
-    samples = spec(keys(key, 3), None, SDES["vp"], (2,))
-    np.testing.assert_allclose(samples.x, 4 * samples.trajectory[:, 0] + 12, rtol=1e-6)
+    samples = untold(spec, keys(key, 3), SDES["vp"], (2,))
+    expected = 4 * np.asarray(samples.trajectory)[:, 0] + 12
+    np.testing.assert_allclose(samples.x, expected, rtol=1e-6)
 
 
 def test_the_end_is_the_state_or_its_mean(key):
@@ -181,10 +208,11 @@ def test_the_end_is_the_state_or_its_mean(key):
     for end, expected in ends.items():
         move = Noisy(1.0, 0.0, steps=1)
         spec = sampler(move, steps=3, corrector=move, frames=3, end=end)
-        samples = spec(keys(key, 2), None, SDES["vp"], (2,))
-        offsets = samples.x - samples.trajectory[:, 0]
+        samples = untold(spec, keys(key, 2), SDES["vp"], (2,))
+        states = np.asarray(samples.trajectory)
+        offsets = samples.x - states[:, 0]
         np.testing.assert_allclose(offsets, np.full((2, 2), expected), atol=1e-5)
-        on_the_way = samples.trajectory[:, 1] - samples.trajectory[:, 0]
+        on_the_way = states[:, 1] - states[:, 0]
         np.testing.assert_allclose(on_the_way, np.full((2, 2), 6.0), atol=1e-5)
 
 
@@ -232,7 +260,11 @@ PUBLISHED = PredictorCorrector(
     ("name", "spec"),
     [
         ("vp", sampler(ReverseDiffusion(), steps=30, corrector=Langevin())),
-        ("ve", sampler(ReverseDiffusion(), steps=30, corrector=Langevin())),
+        pytest.param(
+            "ve",
+            sampler(ReverseDiffusion(), steps=30, corrector=Langevin()),
+            marks=pytest.mark.slow,
+        ),
         ("vp", PUBLISHED),
     ],
     ids=["vp", "ve", "published"],
@@ -273,7 +305,12 @@ def test_samples_can_be_differentiated(key):
 
 @pytest.mark.parametrize(
     ("frames", "kept", "end"),
-    [(1, 1, "denoised"), (4, 4, "state"), (10, 10, "denoised"), (99, 10, "mean")],
+    [
+        pytest.param(1, 1, "denoised", marks=pytest.mark.slow),
+        (4, 4, "state"),
+        pytest.param(10, 10, "denoised", marks=pytest.mark.slow),
+        (99, 10, "mean"),
+    ],
 )
 def test_frames_lead_from_the_prior_to_the_sample(frames, kept, end, key):
     sde, all_keys = SDES["vp"], keys(key, 3)
@@ -295,16 +332,19 @@ def test_frames_lead_from_the_prior_to_the_sample(frames, kept, end, key):
 
 def test_frames_are_the_states_on_the_way(key):
     spec = sampler(Affine(1.0, 1.0), steps=6, frames=3, end="state")
-    samples = spec(keys(key, 2), None, SDES["ou"], (1,))
-    offsets = samples.trajectory - samples.trajectory[:, :1]
+    states = np.asarray(untold(spec, keys(key, 2), SDES["ou"], (1,)).trajectory)
+    offsets = states - states[:, :1]
     np.testing.assert_allclose(offsets, [[[0.0], [2.0], [4.0], [6.0]]] * 2, atol=1e-5)
 
 
 def test_images_keep_their_shape(key):
     spec = sampler(EulerMaruyama(), steps=3, corrector=Langevin(), frames=2)
-    samples = spec(keys(key, 2), MixtureScore(gaussian(18), SDES["vp"]), SDES["vp"], (3, 3, 2))
-    assert samples.x.shape == (2, 3, 3, 2)
-    assert samples.trajectory.shape == (2, 3, 3, 3, 2)
+    sde = SDES["vp"]
+    shapes = jax.eval_shape(
+        lambda keys: spec(keys, MixtureScore(gaussian(18), sde), sde, (3, 3, 2)), keys(key, 2)
+    )
+    assert shapes.x.shape == (2, 3, 3, 2)
+    assert shapes.trajectory.shape == (2, 3, 3, 3, 2)
 
 
 def test_wrong_settings_are_refused():
@@ -317,7 +357,9 @@ def test_wrong_settings_are_refused():
         sampler(EulerMaruyama(), end="noisy")
 
 
-@pytest.mark.parametrize("name", ["vp", "subvp", "ve"])
+@pytest.mark.parametrize(
+    "name", ["vp", *(pytest.param(name, marks=pytest.mark.slow) for name in ("subvp", "ve"))]
+)
 def test_the_published_ways_reach_the_data(name, key):
     """A thousand steps of the chains, corrected, and ended in a mean: a deviation of .4 to .01."""
     sde = SDES[name]
@@ -328,5 +370,5 @@ def test_the_published_ways_reach_the_data(name, key):
         corrector=Langevin(transition=chain),
         end="mean",
     )
-    x = draw(spec, gaussian(2), sde, key, 4000).x
+    x = draw(spec, gaussian(2), sde, key, 1000).x
     check_moments(x, MEAN, DEVIATION, 0.01)

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import DEVIATION, MEAN, each_sde, gaussian
+from cases import DEVIATION, MEAN, each_sde, each_sde_slowly, gaussian
 
 from sde_jax.sampling import Ancestral, EulerMaruyama, Langevin, ReverseDiffusion, UniformGrid
 from sde_jax.score import MixtureScore
@@ -58,7 +58,7 @@ def weak_errors(predictor, sde, counts, t_min=None):
     return np.array(errors)
 
 
-@each_sde
+@each_sde_slowly
 @each_predictor
 def test_the_weak_error_is_of_first_order(predictor, sde):
     """Slope of the log error against the number of steps, wherever it is above 1e-4.
@@ -75,7 +75,7 @@ def test_the_weak_error_is_of_first_order(predictor, sde):
             assert abs(slope - 1) < 0.05, (name, slope, error)
 
 
-@each_sde
+@each_sde_slowly
 def test_the_flow_is_of_first_order_too(sde):
     """Its errors do not decay on the way, as those of noisy steps do, and are larger."""
     with jax.enable_x64(True):
@@ -97,35 +97,37 @@ def test_the_weak_error_at_five_hundred_steps_is_small(predictor, sde):
 @each_sde
 @each_predictor
 def test_the_mean_is_the_step_without_noise(predictor, sde):
-    score, x = MixtureScore(gaussian(2), sde), jnp.asarray([[0.3, -1.0]])
-    t, s = jnp.asarray(0.6), jnp.asarray(0.55)
-    noisy = predictor(jnp.ones((1, 2)), score, sde, x, t, s)
-    still = predictor(jnp.zeros((1, 2)), score, sde, x, t, s)
+    score, x = MixtureScore(gaussian(2), sde), np.float32([[0.3, -1.0]])
+    move = jax.jit(
+        lambda noise: predictor(noise, score, sde, x, jnp.float32(0.6), jnp.float32(0.55))
+    )
+    noisy, still = move(np.ones((1, 2), np.float32)), move(np.zeros((1, 2), np.float32))
     np.testing.assert_array_equal(still.x, still.mean)
     np.testing.assert_array_equal(noisy.mean, still.mean)
-    assert (noisy.x > noisy.mean).all()
+    assert (np.asarray(noisy.x) > noisy.mean).all()
 
 
 @each_sde
 def test_an_ancestral_step_is_exact_for_a_point_mass(sde):
     """With x_0 known, the posterior of x_s is that of the bridge, whatever the step."""
     with jax.enable_x64(True):
-        t, s = jnp.asarray(0.9), jnp.asarray(0.2)
-        target, x = 0.7, 1.3
+        t, s, target, x = 0.9, 0.2, 0.7, 1.3
 
         def score(x, t):
             return (sde.alpha(t) * target - x) / sde.sigma(t) ** 2
 
-        step = Ancestral()(jnp.ones((1, 1)), score, sde, jnp.full((1, 1), x), t, s)
-        # Joint of (x_s, x_t) given x_0: x_t = c x_s + noise; condition by the covariance matrix.
-        scale = float(sde.alpha(t) / sde.alpha(s))
-        var_s, var_t = float(sde.sigma(s) ** 2), float(sde.sigma(t) ** 2)
-        covariance = scale * var_s
-        mean = float(sde.alpha(s)) * target
-        mean += covariance / var_t * (x - float(sde.alpha(t)) * target)
-        variance = var_s - covariance**2 / var_t
-        np.testing.assert_allclose(step.mean, [[mean]], rtol=1e-9)
-        np.testing.assert_allclose((step.x - step.mean) ** 2, [[variance]], rtol=1e-7)
+        step = jax.jit(
+            lambda x, t, s: Ancestral()(jnp.ones((1, 1)), score, sde, jnp.full((1, 1), x), t, s)
+        )(x, t, s)
+        coefficients = jax.jit(lambda t: (sde.alpha(t), sde.sigma(t)))
+        (alpha_s, sigma_s), (alpha_t, sigma_t) = (map(float, coefficients(u)) for u in (s, t))
+    # Joint of (x_s, x_t) given x_0: x_t = c x_s + noise; condition by the covariance matrix.
+    covariance = alpha_t / alpha_s * sigma_s**2
+    mean = alpha_s * target + covariance / sigma_t**2 * (x - alpha_t * target)
+    variance = sigma_s**2 - covariance**2 / sigma_t**2
+    np.testing.assert_allclose(step.mean, [[mean]], rtol=1e-9)
+    spread = np.asarray(step.x) - np.asarray(step.mean)
+    np.testing.assert_allclose(spread**2, [[variance]], rtol=1e-7)
 
 
 @each_sde
@@ -179,7 +181,7 @@ def test_ancestral_noise_is_of_the_posterior_or_of_the_transition(sde):
         np.testing.assert_allclose(step.x - step.mean, np.sqrt(variance), rtol=1e-4, atol=1e-5)
 
 
-@each_sde
+@each_sde_slowly
 @pytest.mark.parametrize("move", [*PREDICTORS, FLOW, Langevin()], ids=str)
 def test_each_state_may_have_a_time_of_its_own(move, sde):
     rng = np.random.default_rng(0)
@@ -189,11 +191,15 @@ def test_each_state_may_have_a_time_of_its_own(move, sde):
     def score(x, t):
         return -x
 
-    together = move(noise, score, sde, x, t, s)
-    for j in range(2):
-        alone = move(noise[j : j + 1], score, sde, x[j : j + 1], t[j], s[j])
-        for one, other in zip(alone, together, strict=True):
-            np.testing.assert_allclose(one[0], other[j], rtol=1e-5, atol=1e-5)
+    @jax.jit
+    def together_and_alone(noise, x, t, s):
+        alone = [move(noise[j : j + 1], score, sde, x[j : j + 1], t[j], s[j]) for j in range(2)]
+        return move(noise, score, sde, x, t, s), jax.tree.map(
+            lambda *one: jnp.concatenate(one), *alone
+        )
+
+    for one, other in zip(*together_and_alone(noise, x, t, s), strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-5, atol=1e-5)
 
 
 def test_an_unknown_variance_is_refused():

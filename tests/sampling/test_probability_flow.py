@@ -1,5 +1,7 @@
 """The probability-flow ODE: exact maps, tolerance, both directions, cost, frames."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,33 +11,40 @@ from cases import (
     DEVIATION,
     MEAN,
     SDES,
-    each_sde,
     gaussian,
     keys,
     line_mixture,
     plane_mixture,
     plane_mixture_arrays,
+    slow_but,
 )
 
+from sde_jax import score
 from sde_jax.ode import AdaptiveSolver
 from sde_jax.sampling import ProbabilityFlow, draw_prior
-from sde_jax.score import MixtureScore, gaussian_flow, quantile_flow
+from sde_jax.score import MixtureScore
 
 T_MIN = 1e-3
 
 
+@functools.partial(jax.jit, static_argnums=(0, 2))
 def decode(flow, mixture, sde, latents):
-    score = MixtureScore(mixture, sde)
-    return jax.jit(lambda latents: flow.decode(score, sde, latents))(latents)
+    return flow.decode(MixtureScore(mixture, sde), sde, latents)
 
 
+@functools.partial(jax.jit, static_argnums=(0, 2))
 def sample(flow, mixture, sde, keys):
-    score, dimension = MixtureScore(mixture, sde), mixture.means.shape[1]
-    return jax.jit(lambda keys: flow(keys, score, sde, (dimension,)))(keys)
+    return flow(keys, MixtureScore(mixture, sde), sde, (mixture.means.shape[1],))
 
 
-@each_sde
-def test_decoding_a_mixture_keeps_quantiles(sde):
+gaussian_flow, quantile_flow = (
+    jax.jit(flow, static_argnums=1) for flow in (score.gaussian_flow, score.quantile_flow)
+)
+
+
+@pytest.mark.parametrize("name", slow_but("ve"))
+def test_decoding_a_mixture_keeps_quantiles(name):
+    sde = SDES[name]
     latents = sde.prior_scale * jnp.linspace(-2.5, 2.5, 11)
     solution = decode(ProbabilityFlow(t_min=T_MIN), line_mixture(), sde, latents[:, None])
     expected = quantile_flow(line_mixture(), sde, latents, jnp.asarray(1.0), jnp.asarray(T_MIN))
@@ -43,7 +52,7 @@ def test_decoding_a_mixture_keeps_quantiles(sde):
     assert solution.converged.all()
 
 
-@pytest.mark.parametrize("name", ["vp", "ve"])
+@pytest.mark.parametrize("name", [pytest.param("vp", marks=pytest.mark.slow), "ve"])
 def test_decoding_in_the_plane_agrees_with_scipy(name):
     """In more than one dimension a solve in float64 at 1e-10 is the oracle."""
     sde, data = SDES[name], oracles.Mixture(*plane_mixture_arrays())
@@ -58,6 +67,7 @@ def test_decoding_in_the_plane_agrees_with_scipy(name):
     np.testing.assert_allclose(solution.y, expected, atol=3e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["vp", "ve"])
 def test_the_error_follows_the_tolerance(name):
     sde = SDES[name]
@@ -73,21 +83,21 @@ def test_the_error_follows_the_tolerance(name):
         assert (np.diff(np.log10(errors)) < -1.5).all(), errors
 
 
-@pytest.mark.parametrize("name", ["subvp", "ve"])
+@pytest.mark.parametrize("name", ["subvp", pytest.param("ve", marks=pytest.mark.slow)])
 def test_encode_and_decode_are_inverse(name, key):
     sde, flow = SDES[name], ProbabilityFlow(t_min=T_MIN)
-    x = plane_mixture().sample(key, 8)
-    score = MixtureScore(plane_mixture(), sde)
-    latents = jax.jit(lambda x: flow.encode(score, sde, x))(x)
+    x = jax.jit(plane_mixture().sample, static_argnums=1)(key, 8)
+    exact = MixtureScore(plane_mixture(), sde)
+    latents = jax.jit(lambda x: flow.encode(exact, sde, x))(x)
     back = decode(flow, plane_mixture(), sde, latents.y)
     assert latents.converged.all()
     np.testing.assert_allclose(back.y, x, atol=1e-3)
 
 
-@each_sde
-def test_samples_have_the_datas_law(sde, key):
+@pytest.mark.parametrize("name", slow_but("vp"))
+def test_samples_have_the_datas_law(name, key):
     """Mean and deviation within 5 standard errors of 2000; the solve's error is below 1e-3."""
-    samples = sample(ProbabilityFlow(), gaussian(), sde, keys(key, 2000))
+    samples = sample(ProbabilityFlow(), gaussian(), SDES[name], keys(key, 2000))
     error = DEVIATION / np.sqrt(2000)
     assert abs(samples.x.mean() - MEAN) < 5 * error + 1e-3
     # denoising takes the end's noise out: its variance is that of the posterior mean
@@ -95,16 +105,25 @@ def test_samples_have_the_datas_law(sde, key):
     assert samples.converged.all()
 
 
+@pytest.mark.slow
 def test_a_sample_is_the_decoded_prior_of_its_key(key):
     sde, all_keys = SDES["vp"], keys(key, 4)
     prior = draw_prior(jax.vmap(jax.random.split, out_axes=1)(all_keys)[0], sde, (2,))
     decoded = decode(ProbabilityFlow(), plane_mixture(), sde, prior)
     clean = sample(ProbabilityFlow(), plane_mixture(), sde, all_keys)
-    expected = plane_mixture().denoised(sde, decoded.y, sde.sampling_end)
+    denoise = jax.jit(plane_mixture().denoised, static_argnums=0)
+    expected = denoise(sde, decoded.y, sde.sampling_end)
     np.testing.assert_allclose(clean.x, expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize(("frames", "denoise"), [(0, True), (0, False), (3, True)])
+@pytest.mark.parametrize(
+    ("frames", "denoise"),
+    [
+        pytest.param(0, True, marks=pytest.mark.slow),
+        pytest.param(0, False, marks=pytest.mark.slow),
+        (3, True),
+    ],
+)
 def test_nfe_is_the_number_of_calls(frames, denoise, key):
     calls, sde = [], SDES["vp"]
 
@@ -134,14 +153,15 @@ def test_a_sample_and_its_cost_do_not_depend_on_the_batch(key):
     assert len(set(np.asarray(together.nfe))) > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["vp", "ve"])
 def test_in_float32_the_batch_hardly_turns_a_step(name, key):
     """A step whose error is within rounding of the tolerance may be kept or not: seldom, and with
     a result within the tolerance. (With steps that grow tenfold, every other sample had one.)"""
     sde = SDES[name]
     latents = draw_prior(keys(key, 64), sde, (2,))
-    score = MixtureScore(plane_mixture(), sde)
-    run = jax.jit(lambda x: ProbabilityFlow().decode(score, sde, x))
+    exact = MixtureScore(plane_mixture(), sde)
+    run = jax.jit(lambda x: ProbabilityFlow().decode(exact, sde, x))
     together, alone = run(latents), [run(x[None]) for x in latents]
     turned = [int(one.nfe[0]) != int(nfe) for one, nfe in zip(alone, together.nfe, strict=True)]
     difference = np.abs(np.concatenate([one.y for one in alone]) - together.y)
@@ -150,7 +170,7 @@ def test_in_float32_the_batch_hardly_turns_a_step(name, key):
     assert difference.max() < 3e-3
 
 
-@pytest.mark.parametrize("denoise", [True, False])
+@pytest.mark.parametrize("denoise", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_frames_lead_from_the_prior_to_the_sample(denoise, key):
     sde, all_keys = SDES["vp"], keys(key, 3)
     samples = sample(ProbabilityFlow(frames=4, denoise=denoise), gaussian(2), sde, all_keys)

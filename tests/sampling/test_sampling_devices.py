@@ -22,7 +22,8 @@ SDE = SDES["vp"]
 CHAIN = PredictorCorrector(
     grid=UniformGrid(steps=20), predictor=EulerMaruyama(), corrector=Langevin(), frames=2
 )
-each_sampler = pytest.mark.parametrize("sampler", [CHAIN, ProbabilityFlow()], ids=["pc", "ode"])
+SLOW_CHAIN = pytest.param(CHAIN, marks=pytest.mark.slow, id="pc")
+SLOW_FLOW = pytest.param(ProbabilityFlow(), marks=pytest.mark.slow, id="ode")
 
 
 @pytest.fixture(scope="module")
@@ -67,14 +68,14 @@ def test_jit_over_sharded_keys(mesh):
     check(result, on_one_device(CHAIN))
 
 
-@each_sampler
+@pytest.mark.parametrize("sampler", [SLOW_CHAIN, ProbabilityFlow()], ids=["pc", "ode"])
 def test_shard_map(sampler, mesh):
     """Each device runs on its own: an adaptive solve has no collective in its loop."""
     run = spread(lambda keys: draw(sampler, keys), mesh, 1)
     check(jax.jit(run)(keys(jax.random.key(0), 16)), on_one_device(sampler))
 
 
-@each_sampler
+@pytest.mark.parametrize("sampler", [CHAIN, SLOW_FLOW], ids=["pc", "ode"])
 def test_pmap(sampler):
     run = jax.pmap(lambda keys: draw(sampler, keys))
     result = run(keys(jax.random.key(0), 16).reshape(8, 2))
@@ -82,6 +83,7 @@ def test_pmap(sampler):
     check(flat, on_one_device(sampler))
 
 
+@pytest.mark.slow
 def test_likelihood_by_shard_map(mesh):
     score = MixtureScore(plane_mixture(), SDE)
 

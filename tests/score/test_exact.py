@@ -9,6 +9,7 @@ from cases import (
     SDES,
     each_name,
     each_sde,
+    each_sde_slowly,
     gaussian,
     line_mixture,
     oracle_of,
@@ -52,7 +53,7 @@ def test_density_and_score_of_full_covariances_agree_with_scipy(name):
         np.testing.assert_allclose(score(x, t), noised.score(x), rtol=1e-5, atol=1e-8)
 
 
-@each_sde
+@each_sde_slowly
 @pytest.mark.parametrize("mixture", [plane_mixture, lambda: gaussian(2)])
 def test_score_is_the_gradient_of_the_density(sde, mixture):
     def density(x):
@@ -64,24 +65,25 @@ def test_score_is_the_gradient_of_the_density(sde, mixture):
     np.testing.assert_allclose(score, gradient, rtol=1e-9, atol=1e-12)
 
 
-@each_sde
+@each_sde_slowly
 def test_every_example_may_have_its_own_time(sde):
     x, times = jnp.asarray(plane_points())[:3], jnp.asarray(TIMES)
     mixture = plane_mixture()
     for method in (mixture.log_density, mixture.score, mixture.denoised):
         function = jax.jit(method, static_argnums=0)
         together = function(sde, x, times)
-        for i in range(3):
-            np.testing.assert_allclose(
-                together[i], function(sde, x[i : i + 1], times[i])[0], rtol=1e-12
-            )
+        alone = jax.jit(
+            lambda x, t, f=method: jax.lax.map(lambda one: f(sde, one[0][None], one[1])[0], (x, t))
+        )
+        np.testing.assert_allclose(together, alone(x, times), rtol=1e-12)
 
 
 @each_sde
 def test_denoised_is_tweedies_formula(sde):
     mixture, x, t = plane_mixture(), jnp.asarray(plane_points())[:3], jnp.asarray(TIMES)
-    by_tweedie = denoised(MixtureScore(mixture, sde), sde, x, t)
-    np.testing.assert_allclose(mixture.denoised(sde, x, t), by_tweedie, rtol=1e-7, atol=1e-9)
+    by_tweedie = jax.jit(denoised, static_argnums=1)(MixtureScore(mixture, sde), sde, x, t)
+    found = jax.jit(mixture.denoised, static_argnums=0)(sde, x, t)
+    np.testing.assert_allclose(found, by_tweedie, rtol=1e-7, atol=1e-9)
 
 
 @each_name
@@ -91,7 +93,7 @@ def test_denoised_is_the_posterior_mean(name):
     alpha, sigma = process.alpha(t), process.sigma(t)
     x = np.array([-1.2, 0.1, 0.8]) * (alpha + sigma)
     expected = [oracles.posterior_mean(data, alpha, sigma, value) for value in x]
-    result = mixture.denoised(SDES[name], jnp.asarray(x)[:, None], jnp.asarray(t))
+    result = jax.jit(mixture.denoised, static_argnums=0)(SDES[name], x[:, None], t)
     np.testing.assert_allclose(result[:, 0], expected, rtol=1e-5)
 
 
@@ -100,21 +102,25 @@ def test_rescheduling_keeps_the_denoiser():
     mixture, vp, ve = plane_mixture(), SDES["vp"], SDES["ve"]
     t = jnp.asarray(TIMES)
     x = jnp.asarray(plane_points())[:3]
-    other = ve.time_of(vp.noise_to_signal(t))
-    np.testing.assert_allclose(
-        mixture.denoised(ve, x / vp.alpha(t)[:, None], other),
-        mixture.denoised(vp, x, t),
-        rtol=1e-9,
-    )
+
+    @jax.jit
+    def both(x, t):
+        other = ve.time_of(vp.noise_to_signal(t))
+        rescheduled = mixture.denoised(ve, x / vp.alpha(t)[:, None], other)
+        return rescheduled, mixture.denoised(vp, x, t)
+
+    np.testing.assert_allclose(*both(x, t), rtol=1e-9)
 
 
 def test_examples_of_any_shape_are_flattened():
     mixture, sde, t = gaussian(6), SDES["vp"], jnp.asarray(0.5)
     x = jnp.asarray(np.random.default_rng(0).normal(size=(4, 2, 3)))
     flat = x.reshape(4, 6)
-    for function in (mixture.score, mixture.denoised):
+    for method in (mixture.score, mixture.denoised):
+        function = jax.jit(method, static_argnums=0)
         np.testing.assert_array_equal(function(sde, x, t), function(sde, flat, t).reshape(4, 2, 3))
-    np.testing.assert_array_equal(mixture.log_density(sde, x, t), mixture.log_density(sde, flat, t))
+    density = jax.jit(mixture.log_density, static_argnums=0)
+    np.testing.assert_array_equal(density(sde, x, t), density(sde, flat, t))
 
 
 def test_a_point_mass_is_legal_away_from_zero():

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
-from cases import SDES, each_name, each_sde, line_mixture, oracle_of, plane_mixture
+from cases import SDES, each_name, each_sde, each_sde_slowly, line_mixture, oracle_of, plane_mixture
 
 from sde_jax.score import GaussianMixture, gaussian_flow, quantile_flow
 
@@ -45,25 +45,24 @@ def test_gaussian_flow(name, t, s):
 def test_quantile_flow(name):
     sde, t, s = SDES[name], 0.9, 0.05
     scale = float(sde.alpha(jnp.asarray(t)) + sde.sigma(jnp.asarray(t)))
-    x = np.array([-1.5, 0.1, 2.0]) * scale
-    carried = quantiles(line_mixture(), sde, jnp.asarray(x), t, s)
+    x = np.linspace(-1.5, 2.0, 9) * scale
+    carried = quantiles(line_mixture(), sde, x, t, s)
     expected = solve(name, oracle_of(line_mixture()), x[:, None], t, s)[:, 0]
     np.testing.assert_allclose(carried, expected, rtol=1e-7, atol=1e-8)
 
 
-@each_sde
+@each_sde_slowly
 def test_quantile_flow_of_one_component_is_the_gaussian_flow(sde):
     one = GaussianMixture(jnp.ones(1), jnp.asarray([[0.7]]), jnp.asarray([[0.16]]))
     # Out to 12 deviations, where a quantile itself would round to 0 or 1.
     x, t, s = 12 * jnp.linspace(-1.0, 1.0, 9), jnp.asarray(0.7), jnp.asarray(0.1)
-    expected = gaussian_flow(one, sde, x[:, None], t, s)[:, 0]
+    expected = jax.jit(gaussian_flow, static_argnums=1)(one, sde, x[:, None], t, s)[:, 0]
     np.testing.assert_allclose(quantiles(one, sde, x, t, s), expected, rtol=1e-9)
 
 
 @each_sde
 def test_flows_there_and_back_end_where_they_began(sde):
-    mixture, x = line_mixture(), jnp.linspace(-2.0, 2.0, 9)
-    t, s = jnp.asarray(0.05), jnp.asarray(1.0)
+    mixture, x, t, s = line_mixture(), np.linspace(-2.0, 2.0, 9), 0.05, 1.0
     there = quantiles(mixture, sde, x, t, s)
     np.testing.assert_allclose(quantiles(mixture, sde, there, s, t), x, rtol=1e-6, atol=1e-9)
 

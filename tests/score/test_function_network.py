@@ -143,7 +143,10 @@ def expected():
     return uses(Linen(), weights())
 
 
-@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize(
+    "library",
+    ["function", *(pytest.param(name, marks=pytest.mark.slow) for name in ("nnx", "equinox"))],
+)
 def test_all_uses_are_those_of_the_linen_network(library, expected):
     found = uses(*LIBRARIES[library]())
     for name, value in expected.items():
