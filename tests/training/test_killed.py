@@ -5,8 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from killing import kill_when, saving
-from toy_run import lines, toy_learner
+from toy_run import assert_bitwise, lines, toy_learner, train_wide
 
 from sde_jax.training import Checkpoints, abstract_state, data_mesh
 
@@ -15,15 +16,10 @@ WIDTH = 20_000
 
 
 def start(folder, *arguments):
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
-    }
     return subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("toy_run.py")), str(folder)]
         + [str(argument) for argument in (WIDTH, *arguments)],
-        env=environment,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -49,6 +45,17 @@ def contents(folder):
         return checkpoints.restore_newest(like)
 
 
+def test_killed_while_it_saves_it_ends_as_if_it_never_was(tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    expected = train_wide(whole, WIDTH)
+    killed_when(killed, saving(killed, 12))
+    assert Checkpoints(killed / "checkpoints").steps() < [40]
+    assert_bitwise(train_wide(killed, WIDTH), expected)
+    assert lines(killed) == lines(whole)
+    assert sorted(path.name for path in (killed / "checkpoints").iterdir()) == ["36", "40"]
+
+
+@pytest.mark.slow
 def test_killed_at_any_moment_it_ends_as_if_it_never_was(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     process = start(whole)
@@ -68,6 +75,7 @@ def test_killed_at_any_moment_it_ends_as_if_it_never_was(tmp_path):
     assert sorted(path.name for path in (killed / "checkpoints").iterdir()) == ["36", "40"]
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_run_in_a_line_and_costs_no_checkpoint(tmp_path):
     """No file may be larger than 50 kB, which the arrays need, after a run that could write."""
     killed_when(tmp_path, logged(tmp_path, 4))
