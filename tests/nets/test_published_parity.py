@@ -14,10 +14,11 @@ from unet_oracle import UNet
 from sde_jax.nets.ddpm import DDPMSpec
 
 KEPT = pathlib.Path(__file__).parents[1] / "data" / "parity" / "nets"
-OTHERS = ["extra/three_levels", "tiny_ve_ncsnpp", "vp_ddpm"]
+OTHERS = ["vp_ddpm"]
 SLOW = [
     "extra/act_relu",
     "extra/ddpm_block_noresampconv_fir",
+    "extra/three_levels",
     "extra/unconditional",
     "grid/biggan_fir0_none_fourier_sbs0",
     "grid/biggan_fir0_none_positional_sbs1",
@@ -33,6 +34,7 @@ SLOW = [
     "grid/ddpm_fir1_residual_fourier_sbs1",
     "grid/ddpm_fir1_residual_positional_sbs0",
     "subvp_ddpmpp",
+    "tiny_ve_ncsnpp",
     "tiny_vp_ddpmpp",
     "ve_ncsnpp",
     "ve_ncsnpp_disc",

@@ -53,7 +53,7 @@ def parameters(spec, size):
         (CONTINUOUS, 32, 62_758_915),
         slow(deep(CONTINUOUS), 32, 107_587_075),
         slow(LARGE, 256, 65_574_549),
-        (LARGEST, 1024, 105_785_896),
+        slow(LARGEST, 1024, 105_785_896),
         (DDPMSpec(), 32, 35_218_947),
         slow(DDPMSpec(multipliers=(1, 1, 2, 2, 4, 4)), 256, 111_569_923),
     ],
