@@ -129,8 +129,8 @@ def test_dropout_is_of_the_first_seed_and_can_be_off(key):
     assert (jnp.stack(parts) == seeds.keys[:3]).all()
     objective = DenoisingScoreMatching(model=ScoreModel(network=Dropped(), sde=VP()))
     x0 = jnp.ones((6, 50))
+    losses = jax.jit(objective.losses, static_argnames="deterministic")
     with_dropout, without = (
-        objective.losses({}, seeds, x0, deterministic=deterministic)
-        for deterministic in (False, True)
+        losses({}, seeds, x0, deterministic=deterministic) for deterministic in (False, True)
     )
     assert not np.isclose(with_dropout, without, rtol=1e-3).any()

@@ -9,7 +9,7 @@ import pytest
 @pytest.mark.slow
 def test_a_short_soak():
     process = subprocess.run(
-        [sys.executable, "-m", "tests.soak", "--minutes", "0.4", "--kills", "3"],
+        [sys.executable, "-m", "tests.soak", "--minutes", "0.2", "--kills", "2"],
         cwd=Path(__file__).parents[1],
         capture_output=True,
         text=True,

@@ -57,7 +57,10 @@ def test_only_the_stream_can_be_without_noise(source, key):
         np.testing.assert_array_equal(ours.x, theirs.x)
 
 
-@pytest.mark.parametrize("batch_size", [7, 10, 50, 120])
+@pytest.mark.parametrize(
+    "batch_size",
+    [7, 120, *(pytest.param(size, marks=pytest.mark.slow) for size in (10, 50))],
+)
 def test_every_example_once_in_each_epoch(source, key, batch_size):
     epochs = 3
     batches = take(source.stream(key, "train", batch_size), -(-epochs * TRAIN // batch_size))

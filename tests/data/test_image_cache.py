@@ -66,23 +66,46 @@ def start_writer(cache):
     )
 
 
-def test_a_killed_writer_leaves_nothing_and_the_next_one_waits_for_it(cache):
-    """The first of two processes is killed while it writes; the second makes the whole file."""
-    records = image_process.slow_records()
+def start_to_write(cache):
+    """Starts a process and waits until it writes."""
     first = start_writer(cache)
     deadline = time.monotonic() + 120
     while not files(cache, ".tmp") and first.poll() is None and time.monotonic() < deadline:
         time.sleep(0.001)
-    second = start_writer(cache)
-    assert first.poll() is None, "the writer ended before it could be killed"
-    first.kill()
-    first.communicate()
-    assert not cache.holds(records)
-    _, errors = second.communicate()
-    assert second.returncode == 0, errors
+    return first
+
+
+def kill(process):
+    assert process.poll() is None, "the writer ended before it could be killed"
+    process.kill()
+    process.communicate()
+
+
+def hold_to_whole(cache, records):
     assert cache.holds(records) and not files(cache, ".tmp")
     good = np.delete(image_process.IMAGES, image_process.BROKEN, axis=0)
     np.testing.assert_array_equal(cache.images(records)[0], good)
+
+
+def test_a_killed_writer_leaves_nothing(cache):
+    records = image_process.slow_records()
+    kill(start_to_write(cache))
+    assert not cache.holds(records)
+    cache.images(records)
+    hold_to_whole(cache, records)
+
+
+@pytest.mark.slow
+def test_the_next_writer_waits_for_a_killed_one(cache):
+    """The first of two processes is killed while it writes; the second makes the whole file."""
+    records = image_process.slow_records()
+    first = start_to_write(cache)
+    second = start_writer(cache)
+    kill(first)
+    assert not cache.holds(records)
+    _, errors = second.communicate()
+    assert second.returncode == 0, errors
+    hold_to_whole(cache, records)
 
 
 def test_one_writes_and_the_others_wait(cache):

@@ -52,24 +52,42 @@ def has_ended(pid):
         return True
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked up in /proc")
-def test_a_killed_stream_goes_on_at_the_exact_example(tmp_path):
-    """The signal that a scheduler sends to all does not end those who decode; a kill does."""
-    expected = expected_hashes(COUNT + 3)
-    process = start(tmp_path, 0, 10**6, WORKERS)
+def hashes_until_killed(folder, processes):
+    """Of the first batches; then everybody has ended.
+
+    The signal that a scheduler sends to all does not end those who decode; a kill does.
+    """
+    process = start(folder, 0, 10**6, processes)
     workers = [int(pid) for pid in process.stdout.readline().split()]
-    assert len(workers) == WORKERS
+    assert len(workers) == processes
     os.killpg(process.pid, signal.SIGTERM)
     seen = [process.stdout.readline().strip() for _ in range(COUNT)]
     process.kill()
     process.stdout.close()
     process.stderr.close()
     process.wait()
-    assert seen == expected[:COUNT]
     deadline = time.monotonic() + DEADLINE
     while not all(map(has_ended, workers)):
         assert time.monotonic() < deadline, "a process that decodes outlived its parent"
         time.sleep(0.05)
+    return seen
+
+
+in_proc = pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(), reason="processes are looked up in /proc"
+)
+
+
+@in_proc
+def test_a_stream_of_a_process_ends_when_it_is_killed(tmp_path):
+    assert hashes_until_killed(tmp_path, 1) == expected_hashes(COUNT)
+
+
+@in_proc
+@pytest.mark.slow
+def test_a_killed_stream_goes_on_at_the_exact_example(tmp_path):
+    expected = expected_hashes(COUNT + 3)
+    assert hashes_until_killed(tmp_path, WORKERS) == expected[:COUNT]
     output, errors = start(tmp_path, COUNT, 3, 1).communicate()
     workers, *hashes = output.splitlines()
     assert hashes == expected[COUNT:]

@@ -265,6 +265,14 @@ def test_flowers_are_cropped_resized_and_grey(shared):
     assert (counts.min(), counts.max(), counts.sum()) == (40, 258, 8189)
 
 
+def test_classes_of_mnist(shared):
+    records = TfdsImages(data_dir=str(shared / "data" / "tfds")).records()["test"]
+    counts = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    np.testing.assert_array_equal(np.bincount(records.labels), counts)
+    assert records.shape == (28, 28, 1)
+
+
+@pytest.mark.slow
 def test_mnist(shared):
     source = TfdsImages(data_dir=str(shared / "data" / "tfds"), image_size=32).load()
     assert source.shape == (32, 32, 1)

@@ -75,8 +75,8 @@ def test_the_published_file_comes_back_to_the_bit(published_file, tmp_path):
     [
         ("tiny_vp_ddpmpp", "vp_cont"),
         ("tiny_vp_ddpmpp", "subvp_cont"),
-        ("vp_ddpm_disc", "vp_disc"),
-        ("ve_ncsnpp", "ve_cont"),
+        pytest.param("vp_ddpm_disc", "vp_disc", marks=pytest.mark.slow),
+        pytest.param("ve_ncsnpp", "ve_cont", marks=pytest.mark.slow),
         ("ve_ncsnpp_disc", "ve_disc"),
     ],
 )

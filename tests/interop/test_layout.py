@@ -21,6 +21,12 @@ from sde_jax.interop.layout import layout_of, published_classes
 from sde_jax.interop.modules import modules
 from sde_jax.interop.published_model import PublishedModel
 
+FEW = ("vp/ddpm/cifar10_continuous", "ve/cifar10_ncsnpp_continuous")
+few_and_all = pytest.mark.parametrize(
+    "names",
+    [FEW, pytest.param(published_names(), marks=pytest.mark.slow)],
+    ids=["few", "all"],
+)
 KEPT = pathlib.Path(__file__).parents[1] / "data" / "parity" / "nets"
 
 
@@ -52,33 +58,36 @@ def flax_listing(path):
         yield name, tuple(map(int, shape.strip(",").split(",")))
 
 
-def test_pytorch_listings(shared):
+@few_and_all
+def test_pytorch_listings(shared, names):
     compared = 0
-    for name in published_names():
+    for name in names:
         path = shared / "checkpoints" / name_in_listings(name)
         if path.is_file():
             ours = [(t.torch_name, t.torch_shape) for t in published_layout(name)]
             assert ours == list(torch_listing(path)), name
             compared += 1
-    assert compared == 15
+    assert compared == min(len(names), 15)
 
 
-def test_flax_listings(shared):
+@few_and_all
+def test_flax_listings(shared, names):
     compared = 0
-    for name in published_names():
+    for name in names:
         path = shared / "checkpoints" / f"jax_{name_in_listings(name)}"
         if path.is_file():
             ours = {"/".join(t.flax_path): t.flax_shape for t in published_layout(name)}
             assert ours == dict(flax_listing(path)), name
             compared += 1
-    assert compared == 4
+    assert compared == min(len(names), 4)
 
 
-def test_published_counts(shared):
+@few_and_all
+def test_published_counts(shared, names):
     configurations = json.loads((shared / "checkpoints" / "configurations.json").read_text())
-    assert sum("parameters" in c["counts"] for c in configurations.values()) == 27
-    for name, configuration in configurations.items():
-        counts = configuration["counts"]
+    compared = 0
+    for name in names:
+        counts = configurations[name]["counts"]
         if "parameters" in counts:
             layout = published_layout(name)
             sizes = [math.prod(tensor.shape) for tensor in layout]
@@ -87,6 +96,8 @@ def test_published_counts(shared):
             ours = sum(sizes), sum(trained), len(layout), count
             keys = ("parameters", "trainable", "tensors", "modules")
             assert ours == tuple(counts[key] for key in keys), name
+            compared += 1
+    assert compared == min(len(names), 27)
 
 
 def listed_classes(model):
@@ -113,6 +124,7 @@ def test_order_of_kept_networks(path):
     hold_to_order(path)
 
 
+@pytest.mark.slow
 def test_order_of_other_networks(shared):
     paths = list((shared / "parity" / "nets" / "extra").glob("*.npz"))
     assert len(paths) >= 5
@@ -153,7 +165,9 @@ def calls_of(model):
     return params, [name for name in names if name in params]
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize(
+    "seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 12))]
+)
 def test_every_parameter_has_its_place_in_the_order_of_calls(seed):
     chance = random.Random(seed)
     settings = {field: chance.choice(choices) for field, choices in OPTIONS.items()}

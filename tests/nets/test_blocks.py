@@ -4,37 +4,33 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from parameters import random_parameters
 
+from sde_jax.initialization import initialize
 from sde_jax.nets.blocks import AttentionBlock, GroupNorm, ResidualBlock, initializer
 from sde_jax.nets.resampling import downsample, upsample
 
 
-def perturbed(params, key):
-    """The parameters with noise on each, so that none is zero."""
-    leaves, structure = jax.tree.flatten(params)
-    keys = jax.random.split(key, len(leaves))
-    noisy = [
-        leaf + 0.1 * jax.random.normal(k, leaf.shape) for leaf, k in zip(leaves, keys, strict=True)
-    ]
-    return jax.tree.unflatten(structure, noisy)
+def normal(*shape):
+    return np.random.default_rng(2).normal(size=shape).astype(np.float32)
 
 
 @pytest.mark.parametrize("channels, groups", [(6, 1), (16, 4), (256, 32)])
-def test_group_norm(channels, groups, key):
-    x = 3 + 2 * jax.random.normal(key, (2, 4, 4, channels))
+def test_group_norm(channels, groups):
+    x = 3 + 2 * normal(2, 4, 4, channels)
     module = GroupNorm()
-    params = perturbed(module.init(key, x)["params"], key)
+    params = random_parameters(module, x)
     grouped = np.asarray(x, np.float64).reshape(2, 16, groups, channels // groups)
     mean, variance = (f(grouped, axis=(1, 3), keepdims=True) for f in (np.mean, np.var))
-    normal = ((grouped - mean) / np.sqrt(variance + 1e-6)).reshape(x.shape)
-    expected = normal * np.asarray(params["scale"]) + np.asarray(params["bias"])
+    normalized = ((grouped - mean) / np.sqrt(variance + 1e-6)).reshape(x.shape)
+    expected = normalized * np.asarray(params["scale"]) + np.asarray(params["bias"])
     np.testing.assert_allclose(module.apply({"params": params}, x), expected, atol=1e-5)
 
 
-def test_group_norm_survives_a_large_mean(key):
-    x = 1e4 + jax.random.normal(key, (1, 8, 8, 8))
-    normal = GroupNorm().apply({"params": {"scale": jnp.ones(8), "bias": jnp.zeros(8)}}, x)
-    np.testing.assert_allclose(np.std(normal), 1.0, atol=1e-3)
+def test_group_norm_survives_a_large_mean():
+    x = 1e4 + normal(1, 8, 8, 8)
+    output = GroupNorm().apply({"params": {"scale": np.ones(8), "bias": np.zeros(8)}}, x)
+    np.testing.assert_allclose(np.std(output), 1.0, atol=1e-3)
 
 
 def test_group_norm_refuses_channels_that_do_not_divide(key):
@@ -52,25 +48,25 @@ def test_initializer_has_the_variance_of_the_mean_fan(scale, key):
     np.testing.assert_allclose(kernel.var(), variance, rtol=0.05)
 
 
-@pytest.mark.parametrize("skip_rescale", [True, False])
 @pytest.mark.parametrize("resample", [None, upsample, downsample])
-def test_residual_block_starts_as_its_shortcut(resample, skip_rescale, key):
-    x = jax.random.normal(key, (2, 4, 4, 8))
-    module = ResidualBlock(8, resample, skip_rescale=skip_rescale)
-    params = module.init(key, x, jnp.ones((2, 16)))["params"]
-    expected = np.asarray(x)
+def test_residual_block_starts_as_its_shortcut(resample, key):
+    x, embedding = normal(2, 4, 4, 8), np.ones((2, 16), np.float32)
+    params = initialize(ResidualBlock(8, resample), key, x, embedding)
+    shortcut = x
     if resample is not None:
-        expected = np.asarray(resample(x)) @ np.asarray(params["shortcut"]["kernel"])
-    expected = expected / np.sqrt(2) if skip_rescale else expected
-    output = module.apply({"params": params}, x, jnp.ones((2, 16)))
-    np.testing.assert_allclose(output, expected, atol=1e-3)
+        shortcut = np.asarray(resample(x)) @ np.asarray(params["shortcut"]["kernel"])
+    for skip_rescale, expected in ((False, shortcut), (True, shortcut / np.sqrt(2))):
+        module = ResidualBlock(8, resample, skip_rescale=skip_rescale)
+        output = module.apply({"params": params}, x, embedding)
+        np.testing.assert_allclose(output, expected, atol=1e-3)
 
 
-def test_residual_block_drops_only_when_told(key):
-    x, embedding = jax.random.normal(key, (2, 4, 4, 8)), jnp.ones((2, 16))
+def test_residual_block_drops_only_when_told():
+    x, embedding = normal(2, 4, 4, 8), np.ones((2, 16), np.float32)
     module = ResidualBlock(8, dropout=0.5)
-    params = perturbed(module.init(key, x, embedding)["params"], key)
+    params = random_parameters(module, x, embedding)
 
+    @functools.partial(jax.jit, static_argnums=1)
     def output(seed, deterministic):
         rngs = {"dropout": jax.random.key(seed)}
         return module.apply(
@@ -82,10 +78,10 @@ def test_residual_block_drops_only_when_told(key):
 
 
 @pytest.mark.parametrize("skip_rescale", [True, False])
-def test_attention_block(skip_rescale, key):
-    x = jax.random.normal(key, (2, 3, 3, 8))
+def test_attention_block(skip_rescale):
+    x = normal(2, 3, 3, 8)
     module = AttentionBlock(skip_rescale)
-    params = perturbed(module.init(key, x)["params"], key)
+    params = random_parameters(module, x)
     norm = GroupNorm().apply({"params": params["GroupNorm_0"]}, x)
     h = np.asarray(norm, np.float64).reshape(2, 9, 8)
     query, key_, value = (
@@ -100,11 +96,11 @@ def test_attention_block(skip_rescale, key):
 
 
 def test_a_rematerialized_block_is_the_same_and_keeps_nothing_inside(key):
-    x, embedding = jax.random.normal(key, (1, 4, 4, 8)), jax.random.normal(key, (1, 5))
+    x, embedding = normal(1, 4, 4, 8), normal(1, 5)
     plain, again = (ResidualBlock(16, dropout=0.5, rematerialize=flag) for flag in (False, True))
     shapes = [jax.eval_shape(block.init, key, x, embedding) for block in (plain, again)]
     assert shapes[0] == shapes[1]
-    params = perturbed(jax.jit(plain.init)(key, x, embedding), key)
+    params = {"params": random_parameters(plain, x, embedding)}
     inputs = (params, x, embedding)
     apply = [
         functools.partial(block.apply, deterministic=False, rngs={"dropout": key})

@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from parameters import random_parameters
 
 from sde_jax.nets.condition import Condition
 from sde_jax.nets.mlp import MLP, MLPSpec
@@ -9,25 +10,24 @@ from sde_jax.nets.mlp import MLP, MLPSpec
 SPEC = MLPSpec(width=16, depth=2, classes=3)
 
 
-@pytest.fixture
-def points(key):
-    return jax.random.normal(key, (6, 2)), jnp.linspace(0.0, 999.0, 6)
+@pytest.fixture(scope="module")
+def points():
+    x = np.random.default_rng(1).normal(size=(6, 2)).astype(np.float32)
+    return x, np.linspace(0, 999, 6, dtype=np.float32)
 
 
-def trained(network, points, key):
-    """Parameters whose last layer is not zero."""
-    params = network.init(key, *points)["params"]
-    return jax.tree.map(lambda leaf: leaf + 0.1, params)
+@pytest.fixture(scope="module")
+def params(points):
+    return random_parameters(MLP(SPEC), *points, mean=0.1)
 
 
 def test_mlp_starts_at_zero(points, key):
-    network = MLP(SPEC)
-    assert not np.any(network.apply(network.init(key, *points), *points))
+    output, _ = jax.jit(MLP(SPEC).init_with_output)(key, *points)
+    assert not np.any(output)
 
 
-def test_mlp_sees_point_time_and_label(points, key):
+def test_mlp_sees_point_time_and_label(points, params):
     network, (x, time) = MLP(SPEC), points
-    params = trained(network, points, key)
     output = network.apply({"params": params}, x, time)
     assert output.shape == x.shape
     assert output.dtype == jnp.float32
@@ -39,16 +39,14 @@ def test_mlp_sees_point_time_and_label(points, key):
         assert np.abs(network.apply({"params": params}, *inputs) - output).max() > 1e-4
 
 
-def test_mlp_treats_examples_alone(points, key):
+def test_mlp_treats_examples_alone(points, params):
     network = MLP(SPEC)
-    params = trained(network, points, key)
     alone = jax.vmap(lambda x, t: network.apply({"params": params}, x[None], t[None])[0])
     together = network.apply({"params": params}, *points)
     np.testing.assert_allclose(alone(*points), together, atol=1e-5)
 
 
-def test_mlp_in_bfloat16_is_close_and_returns_float32(points, key):
-    params = trained(MLP(SPEC), points, key)
+def test_mlp_in_bfloat16_is_close_and_returns_float32(points, params):
     output, truth = (
         MLP(SPEC, dtype).apply({"params": params}, *points) for dtype in (jnp.bfloat16, jnp.float32)
     )

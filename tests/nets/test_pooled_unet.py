@@ -6,13 +6,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from parameters import random_parameters
 
+from sde_jax.initialization import initialize
 from sde_jax.nets.condition import Condition
 from sde_jax.nets.embedding import interleaved_embedding
 from sde_jax.nets.pooled_unet import PooledUNet, PooledUNetSpec
 
 SPEC = PooledUNetSpec(widths=(16, 24))
 NETWORK = PooledUNet(SPEC, precision="highest")
+NARROW = PooledUNet(PooledUNetSpec(widths=(16,)), precision="highest")
 SHAPE = (3, 8, 8, 2)
 BLOCKS = 2 * len(SPEC.widths) + 1
 
@@ -91,17 +94,18 @@ def truth(params, x, time):
 @pytest.fixture(scope="module")
 def params():
     """Parameters of which none is zero."""
-    network = PooledUNet(SPEC)
-    shapes = jax.eval_shape(network.init, jax.random.key(0), jnp.zeros(SHAPE), jnp.zeros(3))
-    rng = np.random.default_rng(0)
-    return jax.tree.map(
-        lambda leaf: rng.normal(scale=0.2, size=leaf.shape).astype("f4"), shapes["params"]
-    )
+    return random_parameters(NETWORK, jnp.zeros(SHAPE), jnp.zeros(3), scale=0.2)
 
 
-@pytest.fixture
-def inputs(key):
-    return jax.random.normal(key, SHAPE), jnp.array([1.0, 300.0, 999.0])
+@pytest.fixture(scope="module")
+def narrow_params():
+    return random_parameters(NARROW, jnp.zeros(SHAPE), jnp.zeros(3), scale=0.2)
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    x = np.random.default_rng(1).normal(size=SHAPE).astype(np.float32)
+    return x, np.array([1.0, 300.0, 999.0], np.float32)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -157,30 +161,40 @@ def test_every_block_is_told_the_time(params, inputs, told):
     assert np.abs(change).max(axis=(1, 2, 3)).min() > 1e-3
 
 
-def test_every_parameter_has_a_gradient(params, inputs):
-    gradient = jax.grad(lambda params: (apply(NETWORK, params, *inputs) ** 2).sum())(params)
+def test_every_parameter_has_a_gradient(narrow_params, inputs):
+    @jax.jit
+    @jax.grad
+    def gradient_of(params):
+        return (NARROW.apply({"params": params}, *inputs) ** 2).sum()
+
+    gradient = gradient_of(narrow_params)
     for path, leaf in jax.tree.leaves_with_path(gradient):
         assert np.abs(leaf).max() > 1e-5, jax.tree_util.keystr(path)
 
 
 def test_the_output_starts_near_zero_and_what_is_behind_it_does_not(inputs, key):
     """Else the last layer, the only one with a gradient, would have nothing to choose from."""
-    params = jax.jit(NETWORK.init)(key, *inputs)["params"]
-    output, state = NETWORK.apply({"params": params}, *inputs, capture_intermediates=True)
+    apply = functools.partial(NARROW.apply, capture_intermediates=True)
+    output, state = jax.jit(apply)({"params": initialize(NARROW, key, *inputs)}, *inputs)
     assert np.abs(output).max() < 1e-3
-    last = state["intermediates"][f"PooledBlock_{BLOCKS - 1}"]["__call__"][0]
+    last = state["intermediates"]["PooledBlock_2"]["__call__"][0]
     assert 0.1 < np.std(last) < 1
 
 
 def test_examples_are_alone(params, inputs):
     x, time = inputs
-    alone = [apply(NETWORK, params, x[i : i + 1], time[i : i + 1])[0] for i in range(3)]
-    np.testing.assert_allclose(apply(NETWORK, params, *inputs), alone, rtol=1e-4, atol=1e-4)
+    output = apply(NETWORK, params, *inputs)
+    for i in range(3):
+        others = 0.5 - x[[1, 2, 0]], time[[1, 2, 0]] - 1
+        others[0][i], others[1][i] = x[i], time[i]
+        changed = np.abs(apply(NETWORK, params, *others) - output).max(axis=(1, 2, 3))
+        assert changed[i] < 1e-4
+        assert np.delete(changed, i).min() > 0.1
 
 
-def test_bfloat16_is_close_and_returns_float32(params, inputs):
-    output = apply(PooledUNet(SPEC, jnp.bfloat16), params, *inputs)
-    expected = apply(NETWORK, params, *inputs)
+def test_bfloat16_is_close_and_returns_float32(narrow_params, inputs):
+    output = apply(NARROW.clone(dtype=jnp.bfloat16, precision=None), narrow_params, *inputs)
+    expected = apply(NARROW, narrow_params, *inputs)
     assert output.dtype == jnp.float32
     assert 0 < np.abs(output - expected).max() < 0.1 * np.abs(expected).max()
 
@@ -198,7 +212,7 @@ def test_other_shapes_are_refused(params, shape):
 
 
 def test_a_condition_is_refused(params, inputs):
-    apply(NETWORK, params, *inputs, Condition())
+    jax.eval_shape(lambda: apply(NETWORK, params, *inputs, Condition()))
     for condition in (Condition(label=jnp.zeros(3, int)), Condition(image=jnp.zeros(SHAPE))):
         with pytest.raises(ValueError, match="takes no condition: got one"):
             apply(NETWORK, params, *inputs, condition)

@@ -14,7 +14,8 @@ from unet_oracle import UNet
 from sde_jax.nets.ddpm import DDPMSpec
 
 KEPT = pathlib.Path(__file__).parents[1] / "data" / "parity" / "nets"
-OTHERS = [
+OTHERS = ["vp_ddpm"]
+SLOW = [
     "extra/act_relu",
     "extra/ddpm_block_noresampconv_fir",
     "extra/three_levels",
@@ -37,7 +38,6 @@ OTHERS = [
     "tiny_vp_ddpmpp",
     "ve_ncsnpp",
     "ve_ncsnpp_disc",
-    "vp_ddpm",
     "vp_ddpm_disc",
     "vp_ddpmpp",
 ]
@@ -70,7 +70,9 @@ def test_kept_networks(path):
     hold_to(path)
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize(
+    "name", OTHERS + [pytest.param(name, marks=pytest.mark.slow) for name in SLOW]
+)
 def test_other_networks(shared, name):
     hold_to(shared / "parity" / "nets" / f"{name}.npz")
 
@@ -78,6 +80,6 @@ def test_other_networks(shared, name):
 def test_no_network_is_left_out(shared):
     files = (shared / "parity" / "nets").rglob("*.npz")
     kept = {path.name for path in KEPT.glob("*.npz")}
-    others = {pathlib.Path(name).name + ".npz" for name in OTHERS}
+    others = {pathlib.Path(name).name + ".npz" for name in OTHERS + SLOW}
     assert {path.name for path in files} == kept | others
     assert not kept & others

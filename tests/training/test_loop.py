@@ -55,7 +55,10 @@ def test_a_line_is_the_mean_of_the_updates_since_the_last(whole):
     np.testing.assert_allclose(logged[1]["loss"], np.mean(losses[4:]), rtol=1e-5)
 
 
-@pytest.mark.parametrize(("number", "batch"), [(signal.SIGTERM, 17), (signal.SIGINT, 19)])
+@pytest.mark.parametrize(
+    ("number", "batch"),
+    [(signal.SIGTERM, 17), pytest.param(signal.SIGINT, 19, marks=pytest.mark.slow)],
+)
 def test_a_signal_saves_and_the_rest_follows_as_if_it_had_not_come(
     tmp_path, whole, number, batch, capsys
 ):
@@ -116,13 +119,14 @@ def test_a_finished_run_returns_at_once(whole):
     assert (folder / "metrics.jsonl").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_more_steps_can_be_asked_for(tmp_path, whole):
     _, expected = whole
     run_toy(tmp_path, steps=24)
     assert_bitwise(run_toy(tmp_path), expected)
 
 
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("count", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_the_number_of_devices_changes_rounding_only(tmp_path, whole, count):
     """Also halfway: a checkpoint of 8 devices is continued on fewer."""
     _, expected = whole
@@ -149,7 +153,9 @@ def test_several_steps_in_a_dispatch_change_rounding_only(tmp_path, whole):
     assert steps[0] == steps[1]
 
 
-@pytest.mark.parametrize(("steps_per_call", "traces"), [(0, 1), (1, 1), (3, 2)])
+@pytest.mark.parametrize(
+    ("steps_per_call", "traces"), [(0, 1), pytest.param(1, 1, marks=pytest.mark.slow), (3, 2)]
+)
 def test_the_update_is_traced_once_for_each_program(tmp_path, steps_per_call, traces):
     learner, counted = toy_learner(), []
 
@@ -193,7 +199,7 @@ def test_the_last_step_is_logged_evaluated_and_saved(tmp_path):
 
 
 def test_no_evaluation_at_all(tmp_path):
-    assert run_toy(tmp_path, eval_every=0).held_out_loss is None
+    assert run_toy(tmp_path, eval_every=0, steps=4).held_out_loss is None
 
 
 def test_it_runs_outside_the_main_thread(tmp_path, whole):

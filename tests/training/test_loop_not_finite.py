@@ -22,7 +22,11 @@ def bad_from(step, how):
 
 @pytest.mark.parametrize(
     ("step", "good"),
-    [(3, "does not exist"), (13, "is that of step 12"), (16, "is that of step 12")],
+    [
+        (3, "does not exist"),
+        pytest.param(13, "is that of step 12", marks=pytest.mark.slow),
+        (16, "is that of step 12"),
+    ],
 )
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, step, good):
     with pytest.raises(NonFiniteError) as error:

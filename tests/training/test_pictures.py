@@ -69,8 +69,9 @@ def test_after_a_crash_pictures_and_end_are_the_same(tmp_path, whole):
     assert len({step for step, *_ in shown(tmp_path)}) == 7
 
 
+@pytest.mark.slow
 def test_several_steps_in_a_dispatch_are_split_alike_with_pictures_between(tmp_path):
-    options = {"steps_per_call": 2}
+    options = {"steps_per_call": 2, "steps": 10}
     without = run_toy(tmp_path / "without", **options)
     with_pictures = run_toy(tmp_path / "with", draw=Brush(), sample_every=4, **options)
     assert_bitwise(with_pictures, without)

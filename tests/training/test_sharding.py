@@ -60,10 +60,19 @@ def test_sharded_it_learns_the_same_and_holds_an_eighth(tmp_path):
     assert jax.tree.map(lambda x: x.sharding, like) == shardings
 
 
-def test_a_checkpoint_of_either_way_and_any_number_of_devices_goes_on_in_another(tmp_path):
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [(6, True, 8), (12, False, 2)],
+        pytest.param(
+            [(4, True, 8), (6, False, 2), (9, True, 4), (12, True, 1)], marks=pytest.mark.slow
+        ),
+    ],
+    ids=len,
+)
+def test_a_checkpoint_of_either_way_and_any_number_of_devices_goes_on_in_another(tmp_path, pieces):
     learner = toy_learner(WIDTH)
     straight = run_toy(tmp_path / "straight", learner=learner, steps=12)
-    pieces = [(4, True, 8), (6, False, 2), (9, True, 4), (12, True, 1)]
     for steps, sharded, devices in pieces:
         mesh = data_mesh(jax.devices()[:devices])
         result = run_toy(

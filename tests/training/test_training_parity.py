@@ -50,6 +50,7 @@ def learner_of(meta, score):
     return gradient_learner(lambda key: params, losses, optimizer, ema_decay=meta["ema_rate"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["vp", "ve"])
 def test_four_steps(name, parity):
     """Losses, norms, learning rates; clipped gradients; and parameters and averages at the end."""

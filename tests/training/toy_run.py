@@ -107,14 +107,19 @@ def assert_bitwise(actual, expected):
     jax.tree.map(np.testing.assert_array_equal, actual.state, expected.state)
 
 
+def train_wide(folder, width):
+    """What the script does, without its limit."""
+    run = RunDirectory.resume(folder, {"width": width})
+    return train(toy_learner(width), ToySource(), run, TRAINING, progress=False)
+
+
 if __name__ == "__main__":
     width = int(sys.argv[2]) if len(sys.argv) > 2 else 8
     limit = int(sys.argv[3]) if len(sys.argv) > 3 else 0
     if limit:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     try:
-        run = RunDirectory.resume(sys.argv[1], {"width": width})
-        result = train(toy_learner(width), ToySource(), run, TRAINING, progress=False)
+        result = train_wide(sys.argv[1], width)
     except RunError as error:
         sys.exit(f"{type(error).__name__}: {error}")
     print(result.step)
