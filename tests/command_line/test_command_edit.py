@@ -167,11 +167,11 @@ def test_every_other_task_of_an_image_answers(coloured_run, tmp_path, task, opti
 
 
 @pytest.mark.slow
-def test_interpolation_lies_between_and_says_how_well_it_returns(coloured_run, tmp_path):
+def test_interpolation_lies_between_and_says_how_well_it_returns(digits_run, tmp_path):
     results, answers = edited(
-        coloured_run, tmp_path / "a.png", "interpolate", "--demo", "--images", 3, "--count", 2
+        digits_run, tmp_path / "a.png", "interpolate", "--demo", "--images", 3, "--count", 2
     )
-    assert answers.shape == (3, 2, 8, 8, 3)
+    assert answers.shape == (3, 2, 8, 8, 1)
     assert 0 < results["reconstruction"]["value"] < 0.05
     assert results["reconstruction"]["count"] == 3
 
