@@ -51,7 +51,6 @@ def test_an_exact_trace_finds_the_adaptive_density_of_each_point(name, key):
     np.testing.assert_allclose(found.nats, expected.nats, atol=5e-3)
 
 
-@pytest.mark.slow
 def test_errors_fall_with_the_third_power_of_the_step(key):
     """To the closed form, whose prior is not quite the process' own: that is common to all."""
     with jax.enable_x64(True):
