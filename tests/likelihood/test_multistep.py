@@ -51,7 +51,6 @@ def test_an_exact_trace_finds_the_adaptive_density_of_each_point(name, key):
     np.testing.assert_allclose(found.nats, expected.nats, atol=5e-3)
 
 
-@pytest.mark.slow
 def test_errors_fall_with_the_third_power_of_the_step(key):
     """To the closed form, whose prior is not quite the process' own: that is common to all."""
     with jax.enable_x64(True):
@@ -60,11 +59,11 @@ def test_errors_fall_with_the_third_power_of_the_step(key):
         x = x.astype(jnp.float64)
         nats = [
             np.asarray(solved(even_times(sde, T_MIN, n), score, sde, x, key, ExactTrace()).nats)
-            for n in (50, 100, 800)
+            for n in (50, 100, 200, 800)
         ]
         exact = np.asarray(jax.jit(mixture.log_density, static_argnums=0)(sde, x, T_MIN))
     errors = [np.sqrt(((some - nats[-1]) ** 2).mean()) for some in nats[:-1]]
-    assert np.log2(errors[0] / errors[1]) > 2.3, errors
+    assert np.all(np.log2(np.divide(errors[:-1], errors[1:])) > 2.3), errors
     np.testing.assert_allclose(nats[-1], exact, atol=5e-3)
 
 

@@ -155,7 +155,7 @@ def test_replacement_is_biased_and_its_repetition_less():
 @pytest.mark.parametrize(
     ("steps", "count", "repeats"),
     [
-        (20, 2000, 3),
+        (50, 4000, 3),
         *(pytest.param(1000, 1500, repeats, marks=pytest.mark.slow) for repeats in (1, 3, 10)),
     ],
 )
