@@ -2,8 +2,11 @@
 
 import dataclasses
 
+from tiny import tiny
+
 from experiments import digits, digits_others
 from sde_jax.recipes import LikelihoodSettings, SamplerSettings
+from sde_jax.runs.catalogue import find
 
 
 def brief(training):
@@ -17,7 +20,7 @@ def small_vp(whole):
     """A score model of the digits that trains, draws and measures in seconds."""
     return dataclasses.replace(
         whole,
-        network=dataclasses.replace(whole.network, channels=8, multipliers=(1,), dropout=0.0),
+        network=find(tiny("digits")).experiment.network,
         training=brief(whole.training),
         likelihood=LikelihoodSettings(t_min=0.01, tolerance=0.1),
         evaluation=dataclasses.replace(
@@ -34,7 +37,7 @@ def small_vae(whole):
     """An autoencoder of the digits."""
     return dataclasses.replace(
         whole,
-        network=dataclasses.replace(whole.network, channels=4, multipliers=(1,), latent=2),
+        network=find(tiny("vae")).experiment.network,
         training=brief(whole.training),
         evaluation=dataclasses.replace(
             whole.evaluation, count=128, likelihood_count=8, features=("classifier",)
