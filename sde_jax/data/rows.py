@@ -125,4 +125,4 @@ class EmptyRows:
 
 
 def _classes(labels: np.ndarray | None) -> int | None:
-    return None if labels is None else 1 + int(labels.max())
+    return None if labels is None else 1 + int(labels.max(initial=-1))
