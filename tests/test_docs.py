@@ -9,6 +9,7 @@ import shlex
 import shutil
 import types
 from pathlib import Path
+from unittest import mock
 
 import jax
 import numpy as np
@@ -19,7 +20,8 @@ from tiny import tiny, untrained
 
 import sde_jax
 from sde_jax.api import fitting
-from sde_jax.command_line import edit
+from sde_jax.command_line import anomalies, edit, likelihood
+from sde_jax.recipes.interfaces import Measured
 from sde_jax.runs.catalogue import find
 from sde_jax.sampling import Samples
 from sde_jax.sde import LinearSDE
@@ -97,7 +99,8 @@ def runs(workshop):
     }
     for run, name in names.items():
         untrained(name, folder / run)
-    succeed("sample", folder / "digits", "--sampler", "unipc", "--steps", 2, "--count", 4)
+    (folder / "digits/samples").mkdir()
+    np.savez(folder / "digits/samples/drawn.npz", samples=np.zeros((4, 8, 8, 1), np.float32))
 
 
 def mixture_was_drawn(names, out):
@@ -163,17 +166,64 @@ CHECKS = {
 }
 
 
-@pytest.mark.parametrize("page", [p for p, b in BLOCKS.items() if any(x[0] == "python" for x in b)])
+PYTHON = {
+    page: [text for language, _, text in blocks if language == "python"]
+    for page, blocks in BLOCKS.items()
+    if any(language == "python" for language, _, _ in blocks)
+}
+DEAR = [
+    "README.md",
+    "docs/concepts/likelihood.md",
+    "docs/index.md",
+    "docs/how_to/conditional_sampling.md",
+    "docs/how_to/own_training_loop.md",
+]
+"""Pages that take longest."""
+
+
+@pytest.mark.parametrize(
+    "page", [pytest.param(p, marks=[pytest.mark.slow] if p in DEAR else []) for p in PYTHON]
+)
 def test_python_of_a_page_runs_from_top_to_bottom(inside, page, capsys):
     names: dict = {"__name__": "page"}
-    for language, _, text in BLOCKS[page]:
-        if language == "python":
-            with jax.numpy_rank_promotion("allow"):
-                exec(compile(text, page, "exec"), names)
-            out = capsys.readouterr().out
-            for mark, check in CHECKS.items():
-                if mark in text:
-                    check(names, out)
+    for text in PYTHON[page]:
+        run_block(page, text, names)
+        out = capsys.readouterr().out
+        for mark, check in CHECKS.items():
+            if mark in text:
+                check(names, out)
+
+
+def run_block(page, text, names):
+    with jax.numpy_rank_promotion("allow"):
+        exec(compile(text, page, "exec"), names)
+
+
+def shapes_alone(function):
+    """Stands in for `jax.jit`: traces the first call of the function, and returns zeros."""
+    results = []
+
+    def call(*args):
+        shapes = [] if results else [jax.eval_shape(function, *args)]
+        results.extend(jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes))
+        return results[0]
+
+    return call
+
+
+@pytest.mark.parametrize("page", DEAR)
+def test_python_of_a_dear_page_has_shapes(inside, page, monkeypatch):
+    """What a page compiles is traced, without its numbers, and no run draws; the rest runs."""
+    names: dict = {"__name__": "page"}
+    drawn, bits = Samples(np.zeros((16, 8, 8, 1)), np.zeros(16), None), Measured(*np.ones((5, 16)))
+    for method, result in (("sample", drawn), ("likelihood", bits)):
+        stub = mock.create_autospec(getattr(sde_jax.Run, method), return_value=result)
+        monkeypatch.setattr(sde_jax.Run, method, stub)
+    for text in PYTHON[page]:
+        with monkeypatch.context() as patch:
+            if "jax.jit" in text:
+                patch.setattr(jax, "jit", shapes_alone)
+            run_block(page, text, names)
 
 
 def test_every_check_is_of_a_block():
@@ -231,7 +281,7 @@ def options_of(words):
 
 
 TOOL = [line for line in LINES if line.startswith("sde-jax ") and line != QUICKSTART]
-EDIT = [line for line in TOOL if line.startswith("sde-jax edit ")]
+DRAWING = [line for line in TOOL if re.match("sde-jax (edit|likelihood|anomalies) ", line)]
 
 
 def nothing_drawn(draw, params, *, count, **options):
@@ -239,19 +289,27 @@ def nothing_drawn(draw, params, *, count, **options):
     return Samples(np.zeros((count, 8, 8, 1)), np.zeros(count), np.ones(count, bool))
 
 
+def nothing_measured(density, params, source, split, *, count=None, **options):
+    """Stands in for `measure`."""
+    count = count or source.sizes[split]
+    yield Measured(*np.random.default_rng(0).random((4, count)), np.ones(count, bool))
+
+
 @pytest.mark.parametrize(
     "line",
     [pytest.param(x, marks=[pytest.mark.slow] if "runs/stripes" in x else []) for x in TOOL],
 )
 def test_line_of_the_tool_does_what_it_says(runs, inside, monkeypatch, line):
-    """Those of ``edit`` draw nothing here: `test_line_of_edit_draws`."""
+    """Some draw and measure nothing here: `test_line_of_the_tool_draws_and_measures`."""
     monkeypatch.setattr(edit, "draw_all", nothing_drawn)
+    for command in (anomalies, likelihood):
+        monkeypatch.setattr(command, "measure", nothing_measured)
     check_line(line)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("line", EDIT)
-def test_line_of_edit_draws(runs, inside, line):
+@pytest.mark.parametrize("line", DRAWING)
+def test_line_of_the_tool_draws_and_measures(runs, inside, line):
     check_line(line)
 
 
@@ -319,12 +377,13 @@ def test_files_that_it_points_to_are_there(page):
 
 
 def documented_constants():
-    """Every module-level name of the package that a string follows."""
+    """Every module-level name of the package that a string follows, an alternative's included."""
     found = set()
     for path in (ROOT / "sde_jax").rglob("*.py"):
         body = ast.parse(path.read_text()).body
         for node, after in zip(body, body[1:], strict=False):
             if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+                node = node.body[-1] if isinstance(node, ast.If) else node
                 targets = getattr(node, "targets", [getattr(node, "target", None)])
                 found |= {getattr(target, "id", None) for target in targets}
     return found

@@ -102,6 +102,7 @@ if TYPE_CHECKING:
     SamplerName = str
 else:
     SamplerName = Literal[tuple(SAMPLERS)]
+"""The name of one of `SAMPLERS`."""
 
 
 def stepping(

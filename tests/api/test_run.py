@@ -276,7 +276,7 @@ def test_a_folder_that_holds_no_run(tmp_path):
 def test_an_experiment_is_trained_continued_and_not_overwritten(tmp_path):
     small = dataclasses.replace(
         ring(),
-        network=dataclasses.replace(ring().network, width=8, depth=1),
+        network=dataclasses.replace(ring().network, width=16, depth=1),  # as that of `ring_run`
         training=dataclasses.replace(
             ring().training, steps=2, batch_size=16, eval_examples=16, sample_every=0
         ),

@@ -6,6 +6,7 @@ import pytest
 from in_process import refusal, run_command, succeed
 from tiny import untrained
 
+from sde_jax.data import DataNotFoundError, TfdsImages
 from sde_jax.interop.statistics_file import read_reference
 
 STATISTICS = ("data", "statistics")
@@ -60,12 +61,30 @@ def test_statistics_of_pictures(pictures):
     np.testing.assert_allclose(gaussian.covariance, levels.var(ddof=1), rtol=1e-6)
 
 
+PART = [*PLAIN, "--split", "test[:40]", "--image-size", 32, "--fit", "pad", "--count", 30]
+
+
+@pytest.mark.slow
 def test_a_part_of_a_prepared_set(shared):
     data_dir = shared / "data" / "tfds"
-    options = ["--data-dir", data_dir, "--split", "test[:40]", "--image-size", 32, *PLAIN]
-    found = succeed(*STATISTICS, "mnist", *options, "--fit", "pad", "--count", 30)
+    found = succeed(*STATISTICS, "mnist", *PART, "--data-dir", data_dir)
     assert (found["shape"], found["split"], found["count"]) == ("32x32x1", "test[:40]", 30)
     assert (found["data.name"], found["data.fit"]) == ("mnist", "pad")
+
+
+def test_a_part_of_a_prepared_set_is_asked_for(tmp_path, monkeypatch):
+    """As above, without tensorflow_datasets, whose import takes seconds."""
+    asked = []
+
+    def load(data):
+        asked.append(data)
+        raise DataNotFoundError("it is not there")
+
+    monkeypatch.setattr(TfdsImages, "load", load)
+    line = refusal(*STATISTICS, "mnist", *PART, "--data-dir", tmp_path)
+    assert "as a prepared set: it is not there" in line
+    part = {"test_split": "test[:40]", "image_size": 32, "fit": "pad"}
+    assert asked == [TfdsImages(name="mnist", data_dir=str(tmp_path), **part)]
 
 
 def test_statistics_of_a_classifiers_features(ring_run, tmp_path):

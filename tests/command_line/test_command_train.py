@@ -23,6 +23,7 @@ from sde_jax.runs.trained_run import open_run
 from sde_jax.runs.training import CHANGEABLE
 from sde_jax.training.errors import ConfigChangedError
 from sde_jax.training.loop import TrainResult
+from sde_jax.training.metrics_log import MetricsLog
 from sde_jax.training.run_directory import RunDirectory
 
 
@@ -134,6 +135,29 @@ def test_a_run_of_eight_devices_goes_on_with_one(ring_copy, tmp_path):
     assert first["experiment"]["training"]["steps"] == 6
 
 
+def check_stopped(run, results, stderr):
+    assert results["stopped"] is True
+    assert 2 <= results["step"] < 10**8
+    assert "SIGTERM: stopping at step" in stderr
+    assert (run / "checkpoints" / str(results["step"])).is_dir()
+    assert (run / "pictures" / "training.png").is_file()
+
+
+def test_a_signal_to_this_process_stops_it_with_a_checkpoint(tmp_path, monkeypatch):
+    write = MetricsLog.write
+
+    def write_and_stop(*args, **options):
+        write(*args, **options)
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(MetricsLog, "write", write_and_stop)
+    options = ["--workdir", tmp_path / "run", *RING, "--training.steps", 10**8]
+    outcome = run_command("train", "ring", *options)
+    assert outcome.code == 0, outcome.stderr
+    check_stopped(tmp_path / "run", outcome.results, outcome.stderr)
+
+
+@pytest.mark.slow
 def test_a_signal_stops_it_with_a_checkpoint(tmp_path):
     options = ["--workdir", tmp_path / "run", *RING, "--training.steps", 10**8]
     with start("train", "ring", *options, devices=8) as process:
@@ -141,12 +165,7 @@ def test_a_signal_stops_it_with_a_checkpoint(tmp_path):
         process.send_signal(signal.SIGTERM)
         stdout, stderr = process.communicate(timeout=120)
     assert process.returncode == 0, stderr
-    results = json.loads(stdout)
-    assert results["stopped"] is True
-    assert 2 <= results["step"] < 10**8
-    assert "SIGTERM: stopping at step" in stderr
-    assert (tmp_path / "run" / "checkpoints" / str(results["step"])).is_dir()
-    assert (tmp_path / "run" / "pictures" / "training.png").is_file()
+    check_stopped(tmp_path / "run", json.loads(stdout), stderr)
 
 
 def test_a_run_that_stops_before_its_first_line_ends_well(tmp_path, monkeypatch):

@@ -3,7 +3,9 @@ import subprocess
 import sys
 
 import jax
+import numpy as np
 import pytest
+from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
 from sde_jax.command_line.compiled_programs import keep_compiled
 
@@ -40,6 +42,7 @@ def entries(folder):
     return sorted(folder.rglob("*-cache"))
 
 
+@pytest.mark.slow
 def test_what_was_compiled_is_found_again(run, tmp_path):
     (value, hits), _ = run()
     assert (value, hits) == ("3.0", "0")
@@ -77,6 +80,23 @@ def settings(tmp_path, monkeypatch):
     yield lambda *values: [jax.config.update(*pair) for pair in zip(names, values, strict=True)]
     for name, value in before.items():
         jax.config.update(name, value)
+    reset_cache()
+
+
+def test_what_is_compiled_is_kept_and_found_again(settings, tmp_path):
+    """Within this process, which forgets its programs."""
+    hits = []
+    settings(True, None)
+    reset_cache()
+    keep_compiled()
+    jax.monitoring.register_event_listener(count := lambda name, **_: hits.append(name))
+    for found in (False, True):
+        jax.clear_caches()
+        hits.clear()
+        jax.jit(lambda x: x + 1)(np.zeros(3, np.float32))
+        assert ("/jax/compilation_cache/cache_hits" in hits) == found
+    jax.monitoring.unregister_event_listener(count)
+    assert entries(tmp_path) and all("sde_jax/compiled" in str(path) for path in entries(tmp_path))
 
 
 @pytest.mark.parametrize(("enabled", "folder"), [(True, "mine"), (False, None)])
