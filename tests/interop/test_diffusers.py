@@ -46,13 +46,18 @@ def output_of(score, case):
     x, time = case["x"].transpose(0, 2, 3, 1), case["time"].astype(np.float32)
     time = time if isinstance(score.model.network.spec, DDPMSpec) else np.log(time)
     network = score.model.network.clone(precision="highest")
-    return np.asarray(network.apply({"params": score.params}, x, time)).transpose(0, 3, 1, 2)
+    return np.asarray(jax.jit(network.apply)({"params": score.params}, x, time)).transpose(
+        0, 3, 1, 2
+    )
+
+
+evaluate = jax.jit(lambda score, x, t: score(x, t))
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.slow if name == "ncsnpp_attending" else ())
+        pytest.param(name, marks=() if name == "ddpm_defaults" else pytest.mark.slow)
         for name in STORED + DRAWN
     ],
 )
@@ -68,7 +73,7 @@ def test_ncsnpp_is_the_score():
     case = read_case(KEPT / "ncsnpp")[1]
     assert score.model.sde == VE(sigma_min=0.01, sigma_max=1348.0)
     t = np.log(case["time"] / 0.01) / np.log(134800.0)
-    value = np.asarray(score(jnp.asarray(case["x"].transpose(0, 2, 3, 1)), jnp.asarray(t)))
+    value = np.asarray(evaluate(score, case["x"].transpose(0, 2, 3, 1), np.float32(t)))
     assert relative_error(value.transpose(0, 3, 1, 2), case["output"], by_example=True) <= 1e-4
 
 
@@ -76,8 +81,8 @@ def test_ddpm_predicts_the_noise_of_its_chain(pipeline):
     folder = pipeline("ddpm_published")
     score, case = load_diffusers(folder), read_case(folder)[1]
     assert score.model.sde == VP()
-    t = jnp.asarray(case["time"] / 999, jnp.float32)
-    value = np.asarray(score(jnp.asarray(case["x"].transpose(0, 2, 3, 1)), t))
+    t = np.float32(case["time"] / 999)
+    value = np.asarray(evaluate(score, case["x"].transpose(0, 2, 3, 1), t))
     squares = np.cumprod(1 - np.linspace(0.0001, 0.02, 1000))[case["time"]]
     noise = -value.transpose(0, 3, 1, 2) * np.sqrt(1 - squares)[:, None, None, None]
     assert relative_error(noise, case["output"], by_example=True) <= 1e-5

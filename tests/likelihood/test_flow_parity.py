@@ -73,7 +73,8 @@ def log_likelihood(file, score, count, solver):
     return likelihood(keys, score, score.model.sde, channels_last(file["data"][:count])).nats
 
 
-@pytest.mark.parametrize("name", ["vp", pytest.param("ve", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["vp", "ve"])
 def test_right_hand_sides(name, stored):
     """Drift and divergence at five times: to 1e-4, except where the reference's sigma is wrong."""
     file, _, score = stored("likelihood")

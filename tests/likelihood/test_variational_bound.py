@@ -100,9 +100,9 @@ def z_score(estimates, expected):
 @pytest.mark.parametrize(
     ("levels", "variance", "published", "digits"),
     [
-        (100, "beta", 0.0201, 4),
+        pytest.param(100, "beta", 0.0201, 4, marks=pytest.mark.slow),
         (1000, "beta", 0.0020, 4),
-        (10_000, "beta", 0.0002, 4),
+        pytest.param(10_000, "beta", 0.0002, 4, marks=pytest.mark.slow),
         (1000, "posterior", 0.57, 2),
     ],
 )

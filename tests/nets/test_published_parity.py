@@ -52,10 +52,11 @@ def hold_to(path):
     spec, params = spec_of(meta["model"], meta["data"]), parameters_of(file, meta)
     network = spec.build().clone(precision="highest")
     oracle = UNet(spec, jax.tree.map(np.float64, params), isinstance(spec, DDPMSpec))
+    apply = jax.jit(network.apply)
     for case in {name[0] for name in file if name.endswith("/out")}:
         x, time = inputs_of(file, case, spec)
         published, truth = (file[f"{case}/{name}"] for name in ("out", "out_f64"))
-        output = np.asarray(network.apply({"params": params}, x, time)).transpose(0, 3, 1, 2)
+        output = np.asarray(apply({"params": params}, x, time)).transpose(0, 3, 1, 2)
         assert output.dtype == np.float32
         for by_example in {False, spec.scale_by_sigma}:
             rounding = relative_error(published, truth, by_example)
@@ -65,7 +66,17 @@ def hold_to(path):
         assert relative_error(oracle(x, time).transpose(0, 3, 1, 2), truth, True) <= 1e-13
 
 
-@pytest.mark.parametrize("path", sorted(KEPT.glob("*.npz")), ids=lambda path: path.stem)
+QUICK = ("biggan_fir1_residual_positional_sbs1", "outskip_inskip_sum")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=() if path.stem in QUICK else pytest.mark.slow)
+        for path in sorted(KEPT.glob("*.npz"))
+    ],
+    ids=lambda path: path.stem,
+)
 def test_kept_networks(path):
     hold_to(path)
 

@@ -19,22 +19,22 @@ def logits(params, x, dropout_key):
     return (x + dropped) @ params
 
 
-OBJECTIVE = CrossEntropy(logits=logits)
+losses_of = jax.jit(CrossEntropy(logits=logits).losses, static_argnames="deterministic")
 
 
 def test_losses_are_minus_the_log_probability_of_the_label(key):
     seeds = example_seeds(key, 6)
-    losses = OBJECTIVE.losses(WEIGHTS, seeds, X, LABELS, deterministic=True)
+    losses = losses_of(WEIGHTS, seeds, X, LABELS, deterministic=True)
     expected = -scipy.special.log_softmax(X @ WEIGHTS, axis=1)[np.arange(6), LABELS]
     np.testing.assert_allclose(losses, expected, rtol=1e-5)
-    even = OBJECTIVE.losses(np.zeros_like(WEIGHTS), seeds, X, LABELS, deterministic=True)
+    even = losses_of(np.zeros_like(WEIGHTS), seeds, X, LABELS, deterministic=True)
     np.testing.assert_allclose(even, np.log(3), rtol=1e-6)
 
 
 def test_parts_are_the_whole_and_have_dropout_of_their_own(key):
     given = example_seeds(key, 6), jnp.asarray(X), jnp.asarray(LABELS)
     for deterministic in (True, False):
-        whole = OBJECTIVE.losses(WEIGHTS, *given, deterministic=deterministic)
+        whole = losses_of(WEIGHTS, *given, deterministic=deterministic)
         for index, part_given in enumerate(strided_parts(given, 2)):
-            part = OBJECTIVE.losses(WEIGHTS, *part_given, deterministic=deterministic)
+            part = losses_of(WEIGHTS, *part_given, deterministic=deterministic)
             assert np.allclose(part, whole[index::2], rtol=1e-5) == deterministic

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import DEVIATION, MEAN, SDES, each_name, each_sde_slowly, slow_but
+from cases import DEVIATION, MEAN, SDES, each_name, slow_but
 
 from sde_jax.arrays import expand_like
 from sde_jax.objectives import (
@@ -36,6 +36,12 @@ PARAMETERIZATIONS = [
     ScorePrediction(),
     EDMPrediction(data_deviation=0.3),
 ]
+
+vp_and_others_slowly = pytest.mark.parametrize(
+    "sde",
+    [pytest.param(SDES[one.values[0]], marks=one.marks) for one in slow_but("vp")],
+    ids=SDES,
+)
 
 
 class ExactGaussian(nn.Module):
@@ -92,8 +98,8 @@ CASES = [
     )
     for name, sde in SDES.items()
 ]
-CASES += [(SDES["vp"], NoiseWeighting(), NoisePrediction())]
 CASES += [(SDES["subvp"], LikelihoodWeighting(), PARAMETERIZATIONS[-1])]
+CASES += [pytest.param(SDES["vp"], NoiseWeighting(), NoisePrediction(), marks=pytest.mark.slow)]
 CASES += [
     pytest.param(SDES["subvp"], LikelihoodWeighting(), other, marks=pytest.mark.slow)
     for other in PARAMETERIZATIONS[1:-1]
@@ -140,7 +146,7 @@ def test_the_exact_score_is_the_minimum_and_its_loss_is_known(
         assert abs(z) < 5, (z, estimates.mean(), expected)
 
 
-@each_sde_slowly
+@vp_and_others_slowly
 def test_a_wrong_score_loses(sde, key):
     objective = DenoisingScoreMatching(model=exact_model(sde))
     x0, seeds = data(key, 4096), example_seeds(key, 4096)
@@ -185,7 +191,7 @@ def constant_weight(sde):
     return bool(jnp.isclose(*weights))
 
 
-@each_sde_slowly
+@vp_and_others_slowly
 def test_half_the_sum_is_d_over_two_means(sde, key):
     x0, params = jax.random.normal(key, (4, 3, 2, 1)), {"gain": 0.7, "shift": 0.1}
     model, seeds = exact_model(sde), example_seeds(key, 4)
@@ -234,7 +240,7 @@ def test_the_condition_is_given_to_the_network(key):
     np.testing.assert_allclose(losses, [0.0, 4.0])
 
 
-@each_sde_slowly
+@vp_and_others_slowly
 @pytest.mark.parametrize("parameterization", PARAMETERIZATIONS, ids=lambda p: type(p).__name__)
 def test_nothing_cancels_at_small_times(sde, parameterization):
     """In float32 at t = 1e-5 the loss is that in float64: no difference of large numbers."""
@@ -255,7 +261,7 @@ def test_nothing_cancels_at_small_times(sde, parameterization):
     np.testing.assert_allclose(single, double, rtol=2e-3)
 
 
-@each_sde_slowly
+@vp_and_others_slowly
 def test_compiling_for_a_large_batch_changes_nothing(sde, key):
     """XLA on CPU fuses batches from 4096 on in another way, which once gave a quarter of this."""
     objective = DenoisingScoreMatching(model=exact_model(sde), weighting=LikelihoodWeighting())

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import DEVIATION, MEAN, each_sde, each_sde_slowly
+from cases import DEVIATION, MEAN, each_sde_slowly
 from scipy.integrate import quad
 from scipy.stats import norm
 
@@ -53,7 +53,7 @@ def edm_losses(x0, noise, sigma):
     return (weight * (denoised - x0) ** 2).mean(axis=1)
 
 
-@each_sde
+@each_sde_slowly
 def test_losses_are_those_of_karras(sde):
     """Over four decades of sigma, whatever the process that carries them."""
     rng = np.random.default_rng(0)
@@ -123,7 +123,7 @@ def test_the_exact_score_is_the_minimum_and_its_loss_is_known(sde, key):
         assert abs(z) < 5, (z, estimates.mean(), expected)
 
 
-@each_sde
+@each_sde_slowly
 @pytest.mark.parametrize("gamma", [5.0, 1.0])
 def test_min_snr_weighs_the_error_of_the_data(sde, gamma):
     """``w |noise error|^2 = min(SNR, gamma) |data error|^2``, both errors of one x."""

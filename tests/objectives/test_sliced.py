@@ -41,7 +41,6 @@ VP = SDES["vp"]
 BATCHES = 64
 PROJECTIONS = ["rademacher", "gaussian", "sphere"]
 VARIANTS = list(itertools.product(PROJECTIONS, [True, False], [1, 3]))
-each_reduction = pytest.mark.parametrize("variance_reduced", [True, False])
 
 
 class Curved(nn.Module):
@@ -100,8 +99,18 @@ def trace_and_square(score, x, t):
     [
         ("vp", NoiseWeighting(), {"parameterization": NoisePrediction()}),
         ("ve", NoiseWeighting(), {"parameterization": DataPrediction(), "data_deviation": 0.5}),
-        ("subvp", LikelihoodWeighting(), {"parameterization": VelocityPrediction()}),
-        ("ou", MinSNRWeighting(), {"parameterization": ScorePrediction()}),
+        pytest.param(
+            "subvp",
+            LikelihoodWeighting(),
+            {"parameterization": VelocityPrediction()},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "ou",
+            MinSNRWeighting(),
+            {"parameterization": ScorePrediction()},
+            marks=pytest.mark.slow,
+        ),
         ("cosine", LikelihoodWeighting(), {"parameterization": EDMPrediction()}),
         ("vp", LikelihoodWeighting(), {"noise_levels": DDPMChain(levels=50)}),
     ],
@@ -183,8 +192,16 @@ def test_more_slices_and_reduced_variance_are_less_noisy(differences):
     assert variance["rademacher", True, 1] < variance["gaussian", True, 1]
 
 
-@each_reduction
-@pytest.mark.parametrize("projection", PROJECTIONS)
+@pytest.mark.parametrize(
+    ("projection", "variance_reduced"),
+    [
+        *(("rademacher", True), ("gaussian", True), ("sphere", False)),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in [("rademacher", False), ("gaussian", False), ("sphere", True)]
+        ),
+    ],
+)
 def test_in_one_dimension_a_unit_slice_is_exact(projection, variance_reduced, key):
     """Signs, and the sphere of radius 1; the control is the Gaussian."""
     model = model_of(Curved())
@@ -252,8 +269,15 @@ def test_an_affine_score_of_a_gaussian_has_a_closed_form(objective):
             np.testing.assert_allclose(found, [0.0, 0.0], atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", [ImplicitScoreMatching, SlicedScoreMatching])
-@pytest.mark.parametrize("times", [UniformTimes(t_min=0.05), LikelihoodTimes(t_min=0.05)])
+@pytest.mark.parametrize(
+    ("kind", "times"),
+    [
+        (ImplicitScoreMatching, UniformTimes(t_min=0.05)),
+        (SlicedScoreMatching, LikelihoodTimes(t_min=0.05)),
+        pytest.param(ImplicitScoreMatching, LikelihoodTimes(t_min=0.05), marks=pytest.mark.slow),
+        pytest.param(SlicedScoreMatching, UniformTimes(t_min=0.05), marks=pytest.mark.slow),
+    ],
+)
 def test_losses_estimate_the_integral_over_time(kind, times, key):
     """The closed form, integrated: 64 batches of 512 within 5 standard errors."""
     objective = kind(model=model_of(Affine()), times=times, weighting=LikelihoodWeighting())
@@ -327,7 +351,11 @@ OBJECTIVES = {
     "implicit": ImplicitScoreMatching(model=model_of(Curved(dropout=0.5))),
     "sliced": SlicedScoreMatching(model=model_of(Curved(dropout=0.5)), slices=2),
 }
-each_objective = pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES.keys())
+each_objective = pytest.mark.parametrize(
+    "objective",
+    [pytest.param(OBJECTIVES["implicit"], marks=pytest.mark.slow), OBJECTIVES["sliced"]],
+    ids=OBJECTIVES,
+)
 
 
 @each_objective

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import oracles
 import pytest
-from cases import SDES, each_name, each_sde
+from cases import SDES, each_name_slowly, each_sde_slowly
 from scipy.integrate import quad
 from scipy.stats import chisquare, kstest
 
@@ -29,7 +29,7 @@ def test_published_normalizers(name, value):
     assert LikelihoodTimes().normalizer(SDES[name]) == pytest.approx(value, rel=1e-4)
 
 
-@each_name
+@each_name_slowly
 def test_the_normalizer_is_the_integral_of_the_weight(name):
     """``g^2 / sigma^2`` over [0.01, 1], by quadrature over the processes' definitions."""
     process = oracles.PROCESSES[name]
@@ -54,7 +54,7 @@ def likelihood_cdf(sde, t):
     return np.interp(t, grid, below / below[-1])
 
 
-@each_sde
+@each_sde_slowly
 def test_likelihood_times_have_the_density_of_the_weight(sde, key):
     """Kolmogorov-Smirnov, of 2000 single draws: strata would look too regular to the test."""
     draw = jax.vmap(lambda key: LikelihoodTimes()(example_seeds(key, 1), sde).t[0])
@@ -77,14 +77,14 @@ def test_strata_hold_one_time_each(key):
     np.testing.assert_array_equal(np.floor((t - 0.1) / 0.9 * 50 + 1e-4), np.arange(50))
 
 
-@each_sde
+@each_sde_slowly
 def test_strata_of_likelihood_times_have_equal_shares(sde, key):
     t = jax.jit(lambda key: LikelihoodTimes()(example_seeds(key, 40), sde).t)(key)
     shares = likelihood_cdf(sde, np.asarray(t)) * 40
     assert (np.abs(shares - (np.arange(40) + 0.5)) < 0.52).all()
 
 
-@each_sde
+@each_sde_slowly
 def test_importance_weights_make_means_over_time_unbiased(sde, key):
     """The mean of ``importance f(t)`` is the mean of f, for f = g^2 (t + 1), within 5 errors."""
 
@@ -108,7 +108,7 @@ def test_importance_weights_make_means_over_time_unbiased(sde, key):
 
 
 @each_sampler
-@each_sde
+@each_sde_slowly
 def test_times_stay_between_t_min_and_one(times, sde, key):
     t = np.asarray(jax.jit(lambda key: times(example_seeds(key, 1000), sde).t)(key))
     assert t.min() >= np.float32(T_MIN)
@@ -132,7 +132,7 @@ def test_discrete_times_are_those_of_the_levels_alike(levels, key):
     np.testing.assert_array_equal(importance, np.ones_like(t))
 
 
-@each_sde
+@each_sde_slowly
 def test_log_normal_noise_has_that_law_in_every_process(sde, key):
     """The law of noise_to_signal, also beyond the ends of the process; the importance is 1."""
     times = LogNormalNoise(mean=-1.0, deviation=2.0)

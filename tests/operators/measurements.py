@@ -44,7 +44,14 @@ MAKERS = {
     "tall_matrix": (lambda: Matrix.from_array(TALL), (5,)),
     "deficient_matrix": (lambda: Matrix.from_array(DEFICIENT), (5,)),
 }
-each_operator = pytest.mark.parametrize("name", MAKERS)
+QUICK = (
+    *("mask", "mask_of_points", "grey", "no_channel", "bicubic", "separable", "convolution"),
+    *("motion_blur", "wide_matrix", "deficient_matrix"),
+)
+each_operator = pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in MAKERS],
+)
 
 
 @functools.cache

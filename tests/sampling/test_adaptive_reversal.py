@@ -12,7 +12,7 @@ from sde_jax.sampling import AdaptiveReversal
 from sde_jax.sampling.brownian import BrownianTree
 from sde_jax.score import GaussianMixture, MixtureScore
 
-COUNT = 200
+COUNT = 100
 MEANS = np.array([0.7, -0.3])
 COVARIANCE = np.array([[0.16, 0.05], [0.05, 0.04]])
 
@@ -37,7 +37,7 @@ def draw(sampler, sde, keys):
     ],
 )
 def test_samples_have_the_datas_law(method, name, key):
-    """Mean and covariance to 5 standard errors of 200; the error of tolerance .1 is below."""
+    """Mean and covariance to 5 standard errors of 100; the error of tolerance .1 is below."""
     sampler = AdaptiveReversal(
         method=method, rtol=0.1, atol=0.02, t_min=0.01 if name == "subvp" else None
     )

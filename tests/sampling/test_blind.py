@@ -93,9 +93,8 @@ def test_residuals_need_the_scale_of_the_noise(key):
     np.testing.assert_allclose(blown.std(), np.sqrt(DEVIATION**2 + 1), rtol=0.05)
 
 
-@pytest.mark.parametrize(
-    ("step", "tolerance"), [(0.01, 0.25), pytest.param(0.003, 0.15, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("step", "tolerance"), [(0.01, 0.25), (0.003, 0.15)])
 def test_a_thin_mixture_has_its_shares_and_deviations(step, tolerance, key):
     """Shares and means to 5 standard errors. Deviations are too small, by what the steps
     leave out: .34 for .4, of finer steps .37."""

@@ -36,9 +36,9 @@ SAMPLERS = {
     "heun": PredictorCorrector(grid=KarrasGrid(steps=10), predictor=Heun()),
     "mean": PredictorCorrector(grid=UniformGrid(steps=20), predictor=Ancestral(), end="mean"),
 }
-QUICK = [("em", "vp"), ("pc", "ve")]
+QUICK = [("pc", "ve")]
 SLOW = [
-    *((name, "vp") for name in SAMPLERS if name != "em"),
+    *((name, "vp") for name in SAMPLERS),
     *(("pc", name) for name in SDES if name != "vp"),
 ]
 CASES = QUICK + [pytest.param(*case, marks=pytest.mark.slow) for case in SLOW if case not in QUICK]

@@ -84,6 +84,7 @@ def test_noise_between_noise_is_as_long(key):
     np.testing.assert_allclose(norm(middle), 64, rtol=0.05)
 
 
+@pytest.mark.slow
 def test_interpolation_is_spherical_between_the_exact_latents(key):
     """One image is none, which its pair alone shows."""
     sde, data = SDES["ve"], plane_gaussian()
@@ -118,7 +119,11 @@ class Shifting:
 
 def test_costs_are_those_of_all_solves_and_each_failure_is_known():
     x = jnp.asarray([[0.0, 0.0], [9.0, 1.0], [-3.0, 2.0]])
-    found = interpolate(Shifting(), None, None, x, x, jnp.asarray([0.2, 0.6]))
+    ends, weights = (x, x + jnp.asarray([[0.0, 2.0]])), jnp.asarray([0.2, 0.6])
+    found = interpolate(Shifting(), None, None, *ends, weights)
+    for weight, images in zip(weights, found.images, strict=True):
+        between = circle(*(end + 1 for end in ends), weight)
+        np.testing.assert_allclose(images, between + np.float32([[1.5, -2.5]]), rtol=1e-5)
     np.testing.assert_array_equal(found.nfe, [214] * 3)
     np.testing.assert_array_equal(found.converged, [[True, False, False]] * 2)
     once = reconstruction_error(Shifting(), None, None, x)

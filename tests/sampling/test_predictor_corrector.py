@@ -71,14 +71,13 @@ def check_moments(x, mean, deviation, discretization):
     assert (np.abs(z_deviation) < 5).all(), (x.std(0), deviation)
 
 
-QUICK = [(EulerMaruyama, "vp"), (ReverseDiffusion, "ve"), (Ancestral, "ou")]
-
-
 @pytest.mark.parametrize(
     ("predictor", "name"),
     [
         pytest.param(
-            predictor, name, marks=() if (type(predictor), name) in QUICK else pytest.mark.slow
+            predictor,
+            name,
+            marks=() if (predictor, name) == (EulerMaruyama(), "vp") else pytest.mark.slow,
         )
         for predictor in PREDICTORS
         for name in SDES
@@ -96,7 +95,8 @@ def test_a_lopsided_gaussian(predictor, name, key):
     assert samples.converged.all()
 
 
-@pytest.mark.parametrize("name", slow_but("ve"))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SDES)
 def test_an_unequal_mixture_on_the_line(name, key):
     samples = draw(sampler(ReverseDiffusion()), line_mixture(), SDES[name], key, 4000)
     check_moments(samples.x, *oracle_of(line_mixture()).moments(), 0.02)
@@ -126,6 +126,7 @@ def test_correcting_keeps_the_law(name, key):
     check_moments(x, MEAN, DEVIATION, 0.01 * DEVIATION)
 
 
+@pytest.mark.slow
 def test_sixty_four_dimensions(key):
     x = draw(sampler(EulerMaruyama()), gaussian(64), SDES["vp"], key, 64).x
     check_moments(x.reshape(-1, 1), MEAN, DEVIATION, 0.001)
@@ -259,11 +260,13 @@ PUBLISHED = PredictorCorrector(
 @pytest.mark.parametrize(
     ("name", "spec"),
     [
-        ("vp", sampler(ReverseDiffusion(), steps=30, corrector=Langevin())),
-        pytest.param(
-            "ve",
-            sampler(ReverseDiffusion(), steps=30, corrector=Langevin()),
-            marks=pytest.mark.slow,
+        *(
+            pytest.param(
+                name,
+                sampler(ReverseDiffusion(), steps=30, corrector=Langevin()),
+                marks=pytest.mark.slow,
+            )
+            for name in ("vp", "ve")
         ),
         ("vp", PUBLISHED),
     ],
@@ -280,6 +283,7 @@ def test_a_sample_does_not_depend_on_its_batch(name, spec, key):
         np.testing.assert_allclose(alone[0], together[j], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_published_step_size_does_depend_on_the_batch(key):
     """The control of the test above."""
     spec = sampler(ReverseDiffusion(), steps=30, corrector=Langevin(step_size=BatchNormStep()))
@@ -307,7 +311,7 @@ def test_samples_can_be_differentiated(key):
     ("frames", "kept", "end"),
     [
         pytest.param(1, 1, "denoised", marks=pytest.mark.slow),
-        (4, 4, "state"),
+        pytest.param(4, 4, "state", marks=pytest.mark.slow),
         pytest.param(10, 10, "denoised", marks=pytest.mark.slow),
         (99, 10, "mean"),
     ],
@@ -357,9 +361,8 @@ def test_wrong_settings_are_refused():
         sampler(EulerMaruyama(), end="noisy")
 
 
-@pytest.mark.parametrize(
-    "name", ["vp", *(pytest.param(name, marks=pytest.mark.slow) for name in ("subvp", "ve"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["vp", "subvp", "ve"])
 def test_the_published_ways_reach_the_data(name, key):
     """A thousand steps of the chains, corrected, and ended in a mean: a deviation of .4 to .01."""
     sde = SDES[name]

@@ -5,12 +5,13 @@ read off the predictor itself; the law of the whole discretized chain follows.
 """
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import DEVIATION, MEAN, each_sde, each_sde_slowly, gaussian
+from cases import DEVIATION, MEAN, SDES, each_sde, each_sde_slowly, gaussian, slow_but
 
 from sde_jax.sampling import Ancestral, EulerMaruyama, Langevin, ReverseDiffusion, UniformGrid
 from sde_jax.score import MixtureScore
@@ -84,19 +85,32 @@ def test_the_flow_is_of_first_order_too(sde):
     np.testing.assert_allclose(errors[0, 1] / errors[1, 1], 2, atol=0.05)
 
 
-@each_sde
-@each_predictor
-def test_the_weak_error_at_five_hundred_steps_is_small(predictor, sde):
+EACH = [pytest.param(*pair, marks=pytest.mark.slow) for pair in itertools.product(PREDICTORS, SDES)]
+DIAGONAL = [
+    (EulerMaruyama(), "subvp"),
+    (ReverseDiffusion(), "cosine"),
+    (Ancestral(), "ou"),
+]
+each_pair_slowly = pytest.mark.parametrize(
+    ("predictor", "name"),
+    DIAGONAL + [pair for pair in EACH if pair.values not in DIAGONAL],
+    ids=str,
+)
+
+
+@each_pair_slowly
+def test_the_weak_error_at_five_hundred_steps_is_small(predictor, name):
     """Below .02 of a deviation of .4; the ancestral step of OU ends on a step from .1 to .01."""
+    sde = SDES[name]
     with jax.enable_x64(True):
         errors = weak_errors(predictor, sde, [500])
     ends_coarse = isinstance(predictor, Ancestral) and sde == OrnsteinUhlenbeck()
     assert np.abs(errors).max() < (0.05 if ends_coarse else 0.02), errors
 
 
-@each_sde
-@each_predictor
-def test_the_mean_is_the_step_without_noise(predictor, sde):
+@each_pair_slowly
+def test_the_mean_is_the_step_without_noise(predictor, name):
+    sde = SDES[name]
     score, x = MixtureScore(gaussian(2), sde), np.float32([[0.3, -1.0]])
     move = jax.jit(
         lambda noise: predictor(noise, score, sde, x, jnp.float32(0.6), jnp.float32(0.55))
@@ -107,7 +121,7 @@ def test_the_mean_is_the_step_without_noise(predictor, sde):
     assert (np.asarray(noisy.x) > noisy.mean).all()
 
 
-@each_sde
+@each_sde_slowly
 def test_an_ancestral_step_is_exact_for_a_point_mass(sde):
     """With x_0 known, the posterior of x_s is that of the bridge, whatever the step."""
     with jax.enable_x64(True):
@@ -139,11 +153,12 @@ def test_a_predictor_counts_its_evaluations(predictor, sde):
         calls.append(t)
         return -x
 
-    predictor(jnp.ones((1, 1)), score, sde, jnp.ones((1, 1)), jnp.asarray(0.5), jnp.asarray(0.4))
+    one, t, s = jnp.ones((1, 1)), jnp.asarray(0.5), jnp.asarray(0.4)
+    jax.eval_shape(lambda x: predictor(x, score, sde, x, t, s), one)
     assert len(calls) == predictor.evaluations
 
 
-@each_sde
+@each_sde_slowly
 def test_euler_maruyama_follows_the_flow_too(sde):
     """With the published step 1 / N: Euler's step of the ODE, without noise."""
     rng = np.random.default_rng(0)
@@ -156,7 +171,7 @@ def test_euler_maruyama_follows_the_flow_too(sde):
     np.testing.assert_array_equal(step.x, step.mean)
 
 
-@each_sde
+@each_sde_slowly
 def test_euler_maruyama_steps_as_far_as_its_grid(sde):
     """Where the published step is the grid's, it is the published move; elsewhere it is not."""
     rng = np.random.default_rng(0)
@@ -170,7 +185,7 @@ def test_euler_maruyama_steps_as_far_as_its_grid(sde):
             assert np.allclose(one, other, rtol=1e-4, atol=1e-4) == same
 
 
-@each_sde
+@each_sde_slowly
 def test_ancestral_noise_is_of_the_posterior_or_of_the_transition(sde):
     score, x = MixtureScore(gaussian(2), sde), jnp.asarray([[0.3, -1.0]])
     t, s = jnp.asarray(0.6), jnp.asarray(0.5)
@@ -181,9 +196,9 @@ def test_ancestral_noise_is_of_the_posterior_or_of_the_transition(sde):
         np.testing.assert_allclose(step.x - step.mean, np.sqrt(variance), rtol=1e-4, atol=1e-5)
 
 
-@each_sde_slowly
+@pytest.mark.parametrize("name", slow_but("vp"))
 @pytest.mark.parametrize("move", [*PREDICTORS, FLOW, Langevin()], ids=str)
-def test_each_state_may_have_a_time_of_its_own(move, sde):
+def test_each_state_may_have_a_time_of_its_own(move, name):
     rng = np.random.default_rng(0)
     x, noise = (jnp.asarray(array, jnp.float32) for array in rng.normal(size=(2, 2, 3, 3, 1)))
     t, s = jnp.asarray([0.9, 0.3]), jnp.asarray([0.8, 0.29])
@@ -193,8 +208,10 @@ def test_each_state_may_have_a_time_of_its_own(move, sde):
 
     @jax.jit
     def together_and_alone(noise, x, t, s):
-        alone = [move(noise[j : j + 1], score, sde, x[j : j + 1], t[j], s[j]) for j in range(2)]
-        return move(noise, score, sde, x, t, s), jax.tree.map(
+        alone = [
+            move(noise[j : j + 1], score, SDES[name], x[j : j + 1], t[j], s[j]) for j in range(2)
+        ]
+        return move(noise, score, SDES[name], x, t, s), jax.tree.map(
             lambda *one: jnp.concatenate(one), *alone
         )
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import SDES, each_sde
+from cases import SDES, each_sde_slowly
 
 from sde_jax.sampling import (
     KarrasGrid,
@@ -15,7 +15,7 @@ from sde_jax.sampling import (
 )
 
 
-@each_sde
+@each_sde_slowly
 def test_a_uniform_grid_leads_from_one_to_the_end(sde):
     times = UniformGrid(steps=10)(sde)
     assert times.shape == (11,)
@@ -25,7 +25,7 @@ def test_a_uniform_grid_leads_from_one_to_the_end(sde):
     assert UniformGrid(steps=3, t_min=0.25)(sde)[-1] == 0.25
 
 
-@each_sde
+@each_sde_slowly
 def test_a_published_grid_steps_from_its_end_as_well(sde):
     times = PublishedGrid(steps=10)(sde)
     np.testing.assert_allclose(times[:-1], np.linspace(1.0, sde.sampling_end, 10), atol=1e-7)
@@ -33,7 +33,7 @@ def test_a_published_grid_steps_from_its_end_as_well(sde):
     assert PublishedGrid(steps=3, t_min=0.25)(sde)[-1] == 0.25
 
 
-@each_sde
+@each_sde_slowly
 def test_grids_of_noise_are_those_of_the_papers(sde):
     """Equal ratios, and equation 5 of Karras et al. 2022, which ends at its smallest level."""
     first = float(sde.noise_to_signal(jnp.asarray(1.0)))

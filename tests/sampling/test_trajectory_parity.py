@@ -43,12 +43,8 @@ def sampler_of(meta):
     )
 
 
-SLOW = [
-    pytest.param(name, marks=pytest.mark.slow) for name in ("vp_em", "vp_ancestral", "ve_ancestral")
-]
-
-
-@pytest.mark.parametrize("name", [*SLOW, "ve_rd_langevin"])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["vp_em", "vp_ancestral", "ve_ancestral", "ve_rd_langevin"])
 def test_trajectories(name, parity, monkeypatch):
     """To 2e-5 of the largest; the reference counts 100 evaluations where there are 50."""
     file = parity(f"sampler/pc_{name}")

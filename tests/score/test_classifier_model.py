@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
-from cases import SDES, each_name, plane_mixture, plane_mixture_arrays
+from cases import SDES, each_name_slowly, plane_mixture, plane_mixture_arrays
 from posterior_network import Outputs, log_posterior, params_of, posterior_model
 
 from sde_jax.score import ClassifierModel, ClassLogProbability, LogNoiseLevel, ScaledTime
@@ -33,7 +33,7 @@ def network_points(name):
     ).astype(np.float32)
 
 
-@each_name
+@each_name_slowly
 def test_it_is_the_posterior_of_its_logits(name):
     """Against scipy, to rounding; the logits are not normalized, the probabilities are."""
     model, x = posterior_model(SDES[name]), network_points(name)
@@ -49,7 +49,7 @@ def test_it_is_the_posterior_of_its_logits(name):
     assert found.dtype == np.float32
 
 
-@each_name
+@each_name_slowly
 def test_bayes_rule_of_the_scores(name):
     """The gradient in x plus the score of all data is the score of the component, by scipy."""
     sde, x, params = SDES[name], network_points(name), params_of(MIXTURE)

@@ -10,7 +10,6 @@ from cases import (
     DEVIATION,
     MEAN,
     SDES,
-    each_sde,
     each_sde_slowly,
     gaussian,
     keys,
@@ -57,7 +56,7 @@ def test_a_told_denoiser_gives_the_exact_score(sde, name):
         np.testing.assert_allclose(found, expected, rtol=1e-7, atol=1e-9)
 
 
-@each_sde
+@each_sde_slowly
 def test_the_level_is_one_number_for_each_example_in_units_of_the_data(sde):
     """Of images at one time, in float32: the Wiener filter of the lopsided Gaussian."""
 
@@ -73,7 +72,7 @@ def test_the_level_is_one_number_for_each_example_in_units_of_the_data(sde):
     np.testing.assert_allclose(score, expected, rtol=1e-4, atol=1e-6)
 
 
-@each_sde
+@each_sde_slowly
 def test_a_point_is_denoised_blindly(sde):
     """The one distribution whose denoiser is the same at all levels."""
     x, t = jnp.asarray([[0.3, -1.0], [2.0, 0.1]]), jnp.asarray([0.3, 0.8])

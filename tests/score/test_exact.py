@@ -7,8 +7,7 @@ import oracles
 import pytest
 from cases import (
     SDES,
-    each_name,
-    each_sde,
+    each_name_slowly,
     each_sde_slowly,
     gaussian,
     line_mixture,
@@ -41,7 +40,7 @@ def space_mixture():
     return oracles.Mixture(*arrays), GaussianMixture.from_covariances(*map(jnp.asarray, arrays))
 
 
-@each_name
+@each_name_slowly
 def test_density_and_score_of_full_covariances_agree_with_scipy(name):
     sde, process, (data, mixture) = SDES[name], oracles.PROCESSES[name], space_mixture()
     density = jax.jit(mixture.log_density, static_argnums=0)
@@ -78,7 +77,7 @@ def test_every_example_may_have_its_own_time(sde):
         np.testing.assert_allclose(together, alone(x, times), rtol=1e-12)
 
 
-@each_sde
+@each_sde_slowly
 def test_denoised_is_tweedies_formula(sde):
     mixture, x, t = plane_mixture(), jnp.asarray(plane_points())[:3], jnp.asarray(TIMES)
     by_tweedie = jax.jit(denoised, static_argnums=1)(MixtureScore(mixture, sde), sde, x, t)
@@ -86,7 +85,7 @@ def test_denoised_is_tweedies_formula(sde):
     np.testing.assert_allclose(found, by_tweedie, rtol=1e-7, atol=1e-9)
 
 
-@each_name
+@each_name_slowly
 def test_denoised_is_the_posterior_mean(name):
     data, process, mixture = oracle_of(line_mixture()), oracles.PROCESSES[name], line_mixture()
     t = 0.3

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
-from cases import SDES, each_name, each_sde, each_sde_slowly, line_mixture, oracle_of, plane_mixture
+from cases import SDES, each_name_slowly, each_sde_slowly, line_mixture, oracle_of, plane_mixture
 
 from sde_jax.score import GaussianMixture, gaussian_flow, quantile_flow
 
@@ -28,7 +28,7 @@ def solve(name, data, x, t, s):
     )
 
 
-@each_name
+@each_name_slowly
 @pytest.mark.parametrize(("t", "s"), [(0.9, 0.05), (0.1, 0.8)])
 def test_gaussian_flow(name, t, s):
     mean = np.array([[0.7, -0.3]])
@@ -41,7 +41,7 @@ def test_gaussian_flow(name, t, s):
     np.testing.assert_allclose(carried, expected, rtol=1e-7)
 
 
-@each_name
+@each_name_slowly
 def test_quantile_flow(name):
     sde, t, s = SDES[name], 0.9, 0.05
     scale = float(sde.alpha(jnp.asarray(t)) + sde.sigma(jnp.asarray(t)))
@@ -60,7 +60,7 @@ def test_quantile_flow_of_one_component_is_the_gaussian_flow(sde):
     np.testing.assert_allclose(quantiles(one, sde, x, t, s), expected, rtol=1e-9)
 
 
-@each_sde
+@each_sde_slowly
 def test_flows_there_and_back_end_where_they_began(sde):
     mixture, x, t, s = line_mixture(), np.linspace(-2.0, 2.0, 9), 0.05, 1.0
     there = quantiles(mixture, sde, x, t, s)

@@ -11,12 +11,12 @@ import posteriors
 import pytest
 from cases import (
     SDES,
-    each_name_slowly,
     each_sde_slowly,
     gaussian,
     keys,
     plane_mixture,
     plane_mixture_arrays,
+    slow_but,
 )
 
 from sde_jax.ode import AdaptiveSolver
@@ -207,7 +207,7 @@ MATRICES = {
 each_matrix = pytest.mark.parametrize("matrix", MATRICES.values(), ids=MATRICES)
 
 
-@each_name_slowly
+@pytest.mark.parametrize("name", slow_but("vp"))
 @each_matrix
 def test_pigdm_is_exact_for_unit_data(name, matrix, key):
     """Their variance given x_t is r^2, as PiGDM has it: the score of the posterior of N(0, I)."""
@@ -264,7 +264,7 @@ SAMPLERS = {
     "flow": ProbabilityFlow(solver=AdaptiveSolver(rtol=1e-3, atol=1e-3)),
     "adaptive": AdaptiveReversal(rtol=0.1, atol=0.1),
 }
-QUICK = [("pc", "vp"), ("unipc", "ve"), ("flow", "vp")]
+QUICK = [("pc", "vp"), ("unipc", "ve")]
 SLOW = [(name, "vp") for name in SAMPLERS] + [("unipc", name) for name in SDES if name != "vp"]
 CASES = QUICK + [pytest.param(*case, marks=pytest.mark.slow) for case in SLOW if case not in QUICK]
 

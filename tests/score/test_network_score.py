@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import DEVIATION, MEAN, SDES, each_sde, gaussian
+from cases import DEVIATION, MEAN, SDES, each_sde_slowly, gaussian
 
 from sde_jax.sampling import PredictorCorrector, ReverseDiffusion, UniformGrid
 from sde_jax.score import (
@@ -37,7 +37,7 @@ class Affine(nn.Module):
         return output if condition is None else output + condition[:, None]
 
 
-@each_sde
+@each_sde_slowly
 def test_the_networks_noise_over_sigma_is_the_score(sde):
     model = ScoreModel(network=Affine(), sde=sde)
     params = model.init(jax.random.key(0), (3,))
@@ -48,7 +48,7 @@ def test_the_networks_noise_over_sigma_is_the_score(sde):
     np.testing.assert_allclose(one_time[1], expected[1], rtol=1e-5)
 
 
-@each_sde
+@each_sde_slowly
 def test_a_network_that_is_the_exact_score_of_a_gaussian(sde):
     """At one time the score is affine in x, hence a setting of the network's weights."""
     t = jnp.asarray(0.4)
@@ -170,7 +170,7 @@ def test_the_levels_are_the_models_and_not_the_samplers(steps, key):
     np.testing.assert_allclose(told, 999 * np.asarray(grid(SDES["vp"]))[:-1], rtol=1e-6)
 
 
-@each_sde
+@each_sde_slowly
 @pytest.mark.parametrize("deviation", [1.0, 0.4])
 def test_normalized_input_has_unit_size(sde, deviation):
     t = jnp.asarray([0.1, 0.5])

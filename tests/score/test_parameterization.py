@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import each_sde
+from cases import each_sde_slowly
 
 from sde_jax.arrays import expand_like
 from sde_jax.score import (
@@ -38,7 +38,7 @@ def noised(sde, dtype=np.float32):
     return x0, noise, alpha * x0 + sigma * noise, alpha, sigma, t
 
 
-@each_sde
+@each_sde_slowly
 @each_parameterization
 def test_the_target_is_read_as_the_score_of_its_noise(sde, parameterization):
     with jax.enable_x64(True):
@@ -49,7 +49,7 @@ def test_the_target_is_read_as_the_score_of_its_noise(sde, parameterization):
         np.testing.assert_allclose(score, -noise / sigma, rtol=1e-9, atol=1e-9)
 
 
-@each_sde
+@each_sde_slowly
 @each_parameterization
 def test_reading_is_affine_in_the_output(sde, parameterization):
     with jax.enable_x64(True):
@@ -73,7 +73,7 @@ def test_velocity_is_salimans_and_hos_for_a_unit_variance():
     )
 
 
-@each_sde
+@each_sde_slowly
 def test_edm_is_karras_preconditioning(sde):
     """``D = c_skip y + c_out F`` with ``y = x / alpha``, ``r = sigma / alpha`` (their table 1)."""
     with jax.enable_x64(True):
@@ -91,7 +91,7 @@ def test_edm_needs_a_positive_deviation(deviation):
         EDMPrediction(data_deviation=deviation)
 
 
-@each_sde
+@each_sde_slowly
 def test_a_perfect_denoiser_gives_the_score_of_its_noise(sde):
     with jax.enable_x64(True):
         x0, noise, x, _, sigma, t = noised(sde, np.float64)
@@ -100,7 +100,7 @@ def test_a_perfect_denoiser_gives_the_score_of_its_noise(sde):
         np.testing.assert_allclose(adapted(x, t), -noise / sigma, rtol=1e-7)
 
 
-@each_sde
+@each_sde_slowly
 def test_a_denoisers_score_passes_through_jit_as_a_pytree(sde):
     traces = []
 

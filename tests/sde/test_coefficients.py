@@ -11,7 +11,17 @@ from sde_jax.sde import TruncatedSDE
 
 TRUNCATED = {f"truncated-{name}": TruncatedSDE(sde=sde, end=0.6) for name, sde in SDES.items()}
 PROCESSES = SDES | TRUNCATED
-each_process = pytest.mark.parametrize("sde", PROCESSES.values(), ids=PROCESSES.keys())
+each_process = pytest.mark.parametrize(
+    "sde",
+    [
+        pytest.param(
+            sde,
+            marks=() if name in SDES or name == "truncated-vp" else pytest.mark.slow,
+        )
+        for name, sde in PROCESSES.items()
+    ],
+    ids=PROCESSES.keys(),
+)
 
 TIMES = np.concatenate([np.geomspace(1e-5, 0.05, 8), np.linspace(0.1, 1.0, 10)])
 TINY_TIMES = np.concatenate([np.geomspace(1e-7, 1.0, 200), [0.999, 0.9999]])

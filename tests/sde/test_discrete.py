@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import SDES, each_sde
+from cases import SDES, each_sde_slowly
 
 from sde_jax.sampling import PublishedGrid, UniformGrid
 from sde_jax.sde import DDPMChain, EulerChain, SMLDChain, transition
@@ -112,7 +112,7 @@ def test_the_published_grid_visits_the_published_levels(t_min, parity):
     np.testing.assert_allclose(visited, betas[index], rtol=1e-6)
 
 
-@each_sde
+@each_sde_slowly
 def test_steps_of_the_grid_lose_no_time_but_published_ones_may(sde):
     """Of 2000 steps to t = .001, the published index visits level 0 never, and others twice."""
     times = UniformGrid(steps=2000, t_min=1e-3)(sde)
@@ -151,7 +151,7 @@ def test_chains_approach_the_exact_transition(levels):
     )
 
 
-@each_sde
+@each_sde_slowly
 def test_the_euler_posterior_is_that_of_its_step(sde):
     """By the covariance matrix of ``x_s`` and ``x_t = c x_s + sqrt(v) noise``, given ``x_0``."""
     with jax.enable_x64(True):
@@ -163,7 +163,7 @@ def test_the_euler_posterior_is_that_of_its_step(sde):
         assert EulerChain(steps=50)(sde, t, jnp.asarray(0.01)).posterior_variance >= 0
 
 
-@each_sde
+@each_sde_slowly
 def test_the_exact_posterior_is_that_of_its_step(sde):
     with jax.enable_x64(True):
         s, t = jnp.asarray(0.3), jnp.asarray(0.4)

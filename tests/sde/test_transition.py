@@ -4,13 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import oracles
-from cases import SDES, each_name, each_sde
+from cases import SDES, each_name, each_sde_slowly
 from scipy.integrate import quad
 
 from sde_jax.sde import probability_flow_drift, reverse_drift, transition
 
 
-@each_sde
+@each_sde_slowly
 def test_transitions_compose(sde):
     with jax.enable_x64(True):
         s, u, t = (jnp.asarray(time) for time in (0.05, 0.4, 0.83))
@@ -20,7 +20,7 @@ def test_transitions_compose(sde):
         np.testing.assert_allclose(composed, whole.variance, rtol=1e-12)
 
 
-@each_sde
+@each_sde_slowly
 def test_a_transition_carries_the_marginal_forward(sde):
     with jax.enable_x64(True):
         s, t = jnp.asarray(0.2), jnp.asarray(0.9)
@@ -43,7 +43,7 @@ def test_a_transition_agrees_with_numerical_integration(name):
     np.testing.assert_allclose(variance, quad(added, s, t)[0], rtol=1e-7)
 
 
-@each_sde
+@each_sde_slowly
 def test_float32_transition_over_one_step_of_a_thousand(sde):
     t = jnp.linspace(0.002, 1.0, 400)
     s = t - 0.001

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import SDES, each_sde
+from cases import SDES, each_sde_slowly
 
 from sde_jax.sampling import KarrasGrid, LogSNRGrid, UniformGrid
 from sde_jax.sde import TruncatedSDE, transition
@@ -14,7 +14,7 @@ from sde_jax.sde import TruncatedSDE, transition
 TIMES = np.array([0.0, 1e-3, 0.1, 0.5, 1.0])
 
 
-@each_sde
+@each_sde_slowly
 def test_it_is_the_whole_in_another_time(sde):
     """Marginals and transitions are the same at the same states; rates are per unit of its time."""
     with jax.enable_x64(True):
@@ -32,7 +32,7 @@ def test_it_is_the_whole_in_another_time(sde):
         np.testing.assert_allclose(truncated.time_of(ratio), 0.4, rtol=1e-8)
 
 
-@each_sde
+@each_sde_slowly
 @pytest.mark.parametrize("grid", [UniformGrid, LogSNRGrid, KarrasGrid])
 def test_grids_run_from_its_end_to_where_sampling_ends(sde, grid):
     times = 0.3 * grid(steps=7)(TruncatedSDE(sde=sde, end=0.3))
@@ -42,7 +42,7 @@ def test_grids_run_from_its_end_to_where_sampling_ends(sde, grid):
     assert (np.diff(times) < 0).all()
 
 
-@each_sde
+@each_sde_slowly
 def test_truncation_at_one_is_the_whole(sde):
     whole = TruncatedSDE(sde=sde, end=1.0)
     np.testing.assert_array_equal(whole.sigma(jnp.asarray(TIMES)), sde.sigma(jnp.asarray(TIMES)))

@@ -40,9 +40,8 @@ def updated(accumulate, key, mesh):
     return jax.jit(learner.update)(replicate(learner.init(key), mesh), key, batch)
 
 
-@pytest.mark.parametrize(
-    ("accumulate", "devices"), [(2, 8), pytest.param(4, 1, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("accumulate", "devices"), [(2, 8), (4, 1)])
 def test_a_step_in_parts_is_the_step_undivided(key, accumulate, devices):
     whole, metrics = updated(1, key, data_mesh(jax.devices()[:devices]))
     state, others = updated(accumulate, key, data_mesh(jax.devices()[:devices]))
@@ -57,7 +56,7 @@ COMBINATIONS = [
     pytest.param(DenoisingScoreMatching, LikelihoodTimes(), marks=pytest.mark.slow),
     pytest.param(DenoisingScoreMatching, UniformTimes(), marks=pytest.mark.slow),
     pytest.param(SlicedScoreMatching, StratifiedTimes(), marks=pytest.mark.slow),
-    (SlicedScoreMatching, LikelihoodTimes()),
+    pytest.param(SlicedScoreMatching, LikelihoodTimes(), marks=pytest.mark.slow),
     pytest.param(SlicedScoreMatching, UniformTimes(), marks=pytest.mark.slow),
     pytest.param(ImplicitScoreMatching, StratifiedTimes(), marks=pytest.mark.slow),
     pytest.param(ImplicitScoreMatching, LikelihoodTimes(), marks=pytest.mark.slow),

@@ -58,7 +58,8 @@ MANY = [
 ]
 
 
-@pytest.mark.parametrize("conditions", [ONE, pytest.param(MANY, marks=pytest.mark.slow)], ids=len)
+@pytest.mark.slow
+@pytest.mark.parametrize("conditions", [ONE, MANY], ids=len)
 def test_killed_at_any_moment_it_ends_as_if_it_never_was(tmp_path, conditions):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     expected = train_wide(whole, WIDTH)

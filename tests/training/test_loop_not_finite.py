@@ -23,7 +23,7 @@ def bad_from(step, how):
 @pytest.mark.parametrize(
     ("step", "good"),
     [
-        (3, "does not exist"),
+        pytest.param(3, "does not exist", marks=pytest.mark.slow),
         pytest.param(13, "is that of step 12", marks=pytest.mark.slow),
         (16, "is that of step 12"),
     ],
