@@ -46,7 +46,15 @@ KEPT = ROOT / "data" / "parity"
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     """The tests of a file stay in one process: they share what takes long to prepare."""
-    return LoadFileScheduling(config, log)
+    return Scheduling(config, log)
+
+
+class Scheduling(LoadFileScheduling):
+    """All tests of experiments count as one file: they share their runs."""
+
+    def _split_scope(self, nodeid):
+        folder = "tests/experiments/"
+        return folder if nodeid.startswith(folder) else super()._split_scope(nodeid)
 
 
 def pytest_addoption(parser):

@@ -16,6 +16,18 @@ def brief(training):
     )
 
 
+def few(evaluation):
+    """An evaluation of few samples by few numbers."""
+    return dataclasses.replace(
+        evaluation,
+        count=128,
+        reference_count=128,
+        likelihood_count=8,
+        features=("classifier",),
+        metrics=("frechet", "memorization", "likelihood"),
+    )
+
+
 def small_vp(whole):
     """A score model of the digits that trains, draws and measures in seconds."""
     return dataclasses.replace(
@@ -24,11 +36,7 @@ def small_vp(whole):
         training=brief(whole.training),
         likelihood=LikelihoodSettings(t_min=0.01, tolerance=0.1),
         evaluation=dataclasses.replace(
-            whole.evaluation,
-            count=128,
-            likelihood_count=8,
-            features=("classifier",),
-            sampling=SamplerSettings(sampler="unipc", steps=2),
+            few(whole.evaluation), sampling=SamplerSettings(sampler="unipc", steps=2)
         ),
     )
 
@@ -39,9 +47,7 @@ def small_vae(whole):
         whole,
         network=find(tiny("vae")).experiment.network,
         training=brief(whole.training),
-        evaluation=dataclasses.replace(
-            whole.evaluation, count=128, likelihood_count=8, features=("classifier",)
-        ),
+        evaluation=few(whole.evaluation),
     )
 
 

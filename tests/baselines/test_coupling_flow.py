@@ -183,7 +183,7 @@ def trained(flow, shape, draw, steps, learning_rate):
 
         return jax.lax.scan(step, state, jax.random.split(key, steps))
 
-    state, metrics = run(learner.init(jax.random.key(1)), jax.random.key(2))
+    state, metrics = run(jax.jit(learner.init)(jax.random.key(1)), jax.random.key(2))
     return state.params, np.asarray(metrics["loss"])
 
 
@@ -245,6 +245,7 @@ def test_round_trips_of_a_trained_flow_in_the_plane(plane):
     np.testing.assert_allclose(inverse(params, latents), x, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_round_trips_of_a_trained_flow_of_images(key):
     """Dark images, one row of which is as bright as its neighbour."""
     flow, shape = CASES["colours and logit"]

@@ -341,6 +341,7 @@ def check_cover(places, near, count):
     assert shares.min() > 1 / 3, shares
 
 
+@pytest.mark.slow
 def test_all_modes_of_a_mixture_are_covered(trained_samples, key):
     """Samples within three deviations of a mean, as 98.9% of the data are."""
     mixture = GaussianMixture()

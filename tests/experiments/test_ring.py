@@ -11,7 +11,7 @@ COUNT = 10_000
 
 
 def points(key, count=COUNT):
-    return jax.vmap(Ring().sample)(jax.random.split(key, count)).x
+    return jax.jit(jax.vmap(Ring().sample))(jax.random.split(key, count)).x
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 
 import flax.linen as nn
 import jax
@@ -20,6 +21,7 @@ points = dataclasses.replace(
 def updated():
     """Losses before an update, and the state after it, in bfloat16 and in float32."""
 
+    @functools.partial(jax.jit, static_argnums=0)
     def update(compute_dtype):
         learner = dataclasses.replace(points, compute_dtype=compute_dtype).learner((2,))
         state = learner.init(jax.random.key(0))

@@ -6,7 +6,7 @@ import pytest
 from in_process import succeed
 from tiny import tiny
 
-from experiments.studies.residuals import Residuals
+from experiments.studies import residuals
 
 
 @pytest.fixture(scope="module")
@@ -16,8 +16,10 @@ def run(tmp_path_factory):
     return folder
 
 
-def test_its_report_has_four_uses_of_the_residuals(run, tmp_path):
-    results = Residuals(run=run.name).measure(run.parent, tmp_path)
+def test_its_report_has_four_uses_of_the_residuals(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(residuals, "COUNT", 64)
+    monkeypatch.setattr(residuals, "UNSCALED_STEPS", 20)
+    results = residuals.Residuals(run=run.name).measure(run.parent, tmp_path)
     distances = results["kernel_distance"]
     assert list(distances) == ["subtracted", "unscaled", "blind", "told"]
     assert all(np.isfinite(distance["value"]) for distance in distances.values())

@@ -96,6 +96,7 @@ def test_a_run_gives_the_probability_that_guides(training):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(training, tmp_path):
     folder, outcome = training
     copy = shutil.copytree(folder, tmp_path / "copy")
