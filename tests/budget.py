@@ -11,11 +11,18 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-LIMIT = 1000
-"""Times that the default run may take as long as `calibration`, from a cold cache."""
+LIMIT = 1500
+"""Times that the default run may take as long as `calibration`, from a cold cache; it took 1150."""
 
-DEAR = ("command_line/test_command_edit.py", "test_docs.py")
-"""Files that take longest, which run first."""
+DEAR = (
+    "experiments",
+    "recipes/test_published.py",
+    "recipes/test_generative_kinds.py",
+    "test_docs.py",
+    "command_line/test_command_edit.py",
+    "command_line/test_command_evaluate.py",
+)
+"""Files and a folder that take longest, which run first."""
 
 
 class Budget:

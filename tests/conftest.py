@@ -68,9 +68,13 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """The dear files come first, so that no process is left with one of them at the end."""
-    files = {(ROOT / name): place for place, name in enumerate(DEAR)}
-    items.sort(key=lambda item: files.get(item.path, len(files)))
+    """The dear tests come first, so that no process is left with them at the end."""
+    places = {ROOT / name: place for place, name in enumerate(DEAR)}
+
+    def place_of(item):
+        return min(places.get(path, len(DEAR)) for path in (item.path, *item.path.parents))
+
+    items.sort(key=place_of)
     if config.getoption("--slow"):
         return
     for item in items:
