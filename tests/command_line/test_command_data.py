@@ -8,6 +8,7 @@ import PIL.Image
 import pytest
 from in_process import RING, refusal, run_command, succeed
 
+from experiments import cifar10
 from experiments.cifar10 import folder
 from sde_jax.runs.training import prepare
 
@@ -105,14 +106,28 @@ def test_your_own_pictures_train_and_may_move(pictures, tmp_path):
     small = ["--network.channels", 8, "--network.multipliers", 1, "--network.blocks-per-level", 1]
     options = [*RING[4:], "--training.batch-size", 8, *small, "--data.image-size", 8]
     run = ["--workdir", tmp_path / "run", *options]
-    outcome = run_command("train", "folder", "--data.path", pictures, *run)
+    experiment = f"{cifar10.__file__}:folder"
+    outcome = run_command("train", experiment, "--data.path", pictures, *run)
     assert outcome.code == 0, outcome.stderr
     assert outcome.results["step"] == 4
     assert sum("5.png" in line for line in outcome.messages) == 1
     stored = json.loads((tmp_path / "run" / "config.json").read_text())["experiment"]["data"]
-    assert (stored["type"], stored["image_size"], stored["fit"]) == ("Folder", 8, "crop")
+    assert (stored["type"], stored["image_size"], stored["fit"]) == (
+        "sde_jax.data.Folder",
+        8,
+        "crop",
+    )
     moved = pictures.rename(tmp_path / "moved")
-    succeed("train", "folder", "--data.path", moved, *run, "--resume", "--training.steps", 5)
+    succeed(
+        "train",
+        f"{cifar10.__file__}:folder",
+        "--data.path",
+        moved,
+        *run,
+        "--resume",
+        "--training.steps",
+        5,
+    )
 
 
 def test_a_folder_must_be_named(tmp_path):
