@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-LIMIT = 1500
-"""Times that the default run may take as long as `calibration`, from a cold cache; it took 1150."""
+LIMIT = 2000
+"""Times that the default run may take as long as `calibration`, from a cold cache; it took 1150 on
+two free cores. Other programs on the machine slow the tests down by more than the calibration."""
 
 DEAR = (
     "experiments",
