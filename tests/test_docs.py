@@ -20,10 +20,10 @@ from tiny import tiny, untrained
 
 import sde_jax
 from sde_jax.api import fitting
-from sde_jax.command_line import anomalies, edit, likelihood
+from sde_jax.command_line import anomalies, edit, likelihood, sample
 from sde_jax.recipes.interfaces import Measured
 from sde_jax.runs.catalogue import find
-from sde_jax.sampling import Samples
+from sde_jax.sampling import ExponentialAdams, Samples
 from sde_jax.sde import LinearSDE
 
 ROOT = Path(__file__).parents[1]
@@ -211,14 +211,36 @@ def shapes_alone(function):
     return call
 
 
+def not_fitted(images, *, workdir, **_):
+    """Stands in for `sde_jax.fit`."""
+    if not Path(workdir).exists():
+        untrained("digits", Path(workdir))
+    return sde_jax.open_run(workdir)
+
+
+DRAW = ExponentialAdams.__call__
+
+
+def zeros_drawn(self, keys, score, sde, shape):
+    """Stands in for a sampler."""
+    found = jax.eval_shape(lambda keys: DRAW(self, keys, score, sde, shape), keys)
+    return jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), found)
+
+
 @pytest.mark.parametrize("page", DEAR)
 def test_python_of_a_dear_page_has_shapes(inside, page, monkeypatch):
-    """What a page compiles is traced, without its numbers, and no run draws; the rest runs."""
-    names: dict = {"__name__": "page"}
+    """What a page compiles is traced, without its numbers, no run is trained or draws, and loops
+    have two rounds; the rest runs."""
+    names: dict = {"__name__": "page", "range": lambda count: range(2)}
     drawn, bits = Samples(np.zeros((16, 8, 8, 1)), np.zeros(16), None), Measured(*np.ones((5, 16)))
-    for method, result in (("sample", drawn), ("likelihood", bits)):
-        stub = mock.create_autospec(getattr(sde_jax.Run, method), return_value=result)
-        monkeypatch.setattr(sde_jax.Run, method, stub)
+    for owner, name, stub in (
+        (sde_jax.Run, "sample", {"return_value": drawn}),
+        (sde_jax.Run, "likelihood", {"return_value": bits}),
+        (sde_jax, "fit", {"side_effect": not_fitted}),
+        (ExponentialAdams, "__call__", {"side_effect": zeros_drawn}),
+    ):
+        usual = getattr(owner, name)
+        monkeypatch.setattr(owner, name, mock.create_autospec(usual, **stub))
     for text in PYTHON[page]:
         with monkeypatch.context() as patch:
             if "jax.jit" in text:
@@ -281,12 +303,17 @@ def options_of(words):
 
 
 TOOL = [line for line in LINES if line.startswith("sde-jax ") and line != QUICKSTART]
-DRAWING = [line for line in TOOL if re.match("sde-jax (edit|likelihood|anomalies) ", line)]
+DRAWING = [line for line in TOOL if re.match("sde-jax (edit|sample|likelihood|anomalies) ", line)]
+
+
+def is_trained(line):
+    """Whether a line trains, or needs the run of one that does."""
+    return any(run in line for run in USED)
 
 
 def nothing_drawn(draw, params, *, count, **options):
     """Stands in for `draw_all`."""
-    return Samples(np.zeros((count, 8, 8, 1)), np.zeros(count), np.ones(count, bool))
+    return Samples(np.zeros((count, 8, 8, 1), np.float32), np.zeros(count), np.ones(count, bool))
 
 
 def nothing_measured(density, params, source, split, *, count=None, **options):
@@ -297,17 +324,18 @@ def nothing_measured(density, params, source, split, *, count=None, **options):
 
 @pytest.mark.parametrize(
     "line",
-    [pytest.param(x, marks=[pytest.mark.slow] if "runs/stripes" in x else []) for x in TOOL],
+    [pytest.param(x, marks=[pytest.mark.slow] if is_trained(x) else []) for x in TOOL],
 )
 def test_line_of_the_tool_does_what_it_says(runs, inside, monkeypatch, line):
     """Some draw and measure nothing here: `test_line_of_the_tool_draws_and_measures`."""
-    monkeypatch.setattr(edit, "draw_all", nothing_drawn)
+    for command in (edit, sample):
+        monkeypatch.setattr(command, "draw_all", nothing_drawn)
     for command in (anomalies, likelihood):
         monkeypatch.setattr(command, "measure", nothing_measured)
     check_line(line)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_line_of_the_tool_does_what_it_says")
 @pytest.mark.parametrize("line", DRAWING)
 def test_line_of_the_tool_draws_and_measures(runs, inside, line):
     check_line(line)

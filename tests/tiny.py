@@ -3,11 +3,12 @@
 Commands take them as ``FILE:NAME``; `tiny` writes that down.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from sde_jax.baselines.autoencoder import AutoencoderSpec, Posterior
 from sde_jax.baselines.coupling_flow import CouplingFlowSpec
@@ -32,6 +33,7 @@ from sde_jax.runs.catalogue import find
 from sde_jax.sde import VP
 from sde_jax.training import Adam, RunDirectory, Training
 from sde_jax.training.checkpoint import Checkpoints
+from sde_jax.training.start import Progress
 
 
 def tiny(name):
@@ -44,18 +46,37 @@ def untrained(name, folder):
     return write_run(find(tiny(name)), folder)
 
 
-def write_run(named, folder):
-    """Writes a run at step 0, with random parameters; the averaged ones are others."""
+def write_run(named, folder, step=0):
+    """Writes a run with random parameters; the averaged ones are others."""
     directory = RunDirectory.create(folder, named.config())
     learner = named.experiment.learner(named.experiment.data.layout().shape)
 
-    def init(key):
-        state = learner.init(key)
-        return state._replace(ema_params=jax.tree.map(lambda x: 0.9 * x, state.params))
-
+    shapes = jax.eval_shape(learner.init, jax.random.key(0))
+    params = random_params(shapes.params)
+    state = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+    state = state._replace(
+        step=np.int32(step),
+        params=params,
+        ema_params=jax.tree.map(lambda x: np.float32(0.9) * x, params),
+    )
     with Checkpoints(directory.checkpoints) as checkpoints:
-        checkpoints.save(0, jax.jit(init)(jax.random.key(0)), {})
+        checkpoints.save(step, state, asdict(Progress(step=step)))
     return folder
+
+
+def random_params(shapes):
+    """Parameters like those at the start of training, without a program that draws them."""
+    random = np.random.default_rng(0)
+
+    def drawn(path, leaf):
+        match path[-1].key:
+            case "scale":
+                return np.ones(leaf.shape, leaf.dtype)
+            case "bias":
+                return np.zeros(leaf.shape, leaf.dtype)
+        return random.normal(0, 0.05, leaf.shape).astype(leaf.dtype)
+
+    return jax.tree_util.tree_map_with_path(drawn, shapes)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ import sde_jax
 from experiments.ring import ring
 from sde_jax.api import fitting
 from sde_jax.data import ArrayFile, DataNotFoundError, held_out_splits
+from sde_jax.nets.mlp import MLPSpec
 from sde_jax.recipes import LikelihoodSettings
 from sde_jax.runs.catalogue import find
 from sde_jax.training import RunExistsError
@@ -134,7 +135,9 @@ def test_the_updates_fit_into_the_minutes(monkeypatch):
 
 def test_updates_are_timed():
     experiment = dataclasses.replace(
-        ring(), training=dataclasses.replace(ring().training, batch_size=16)
+        ring(),
+        network=MLPSpec(width=8, depth=1),
+        training=dataclasses.replace(ring().training, batch_size=16),
     )
     timing = SECONDS(experiment, experiment.data.load())
     assert timing[0] > timing[1] > 0

@@ -11,8 +11,11 @@ from in_process import succeed
 from tiny import untrained
 
 import sde_jax
+from experiments.digits import digits_classifier
 from experiments.digits_others import digits_flow, digits_gan, digits_vae
 from experiments.ring import ring
+from sde_jax.api import run as run_module
+from sde_jax.command_line import evaluate
 from sde_jax.data import Digits, ImageScaling, Layout, Ring
 from sde_jax.recipes import Named
 from sde_jax.runs.trained_run import TrainedRun
@@ -27,8 +30,8 @@ def on_points(ring_run):
 
 
 @pytest.fixture(scope="module")
-def on_images(tiny_run):
-    return sde_jax.open_run(tiny_run)
+def on_images(tmp_path_factory):
+    return sde_jax.open_run(untrained("digits", tmp_path_factory.mktemp("digits") / "run"))
 
 
 def table_of(path):
@@ -68,6 +71,7 @@ def test_samples_of_points_are_those_of_the_command(on_points, tmp_path, options
     np.testing.assert_allclose(fewer.x, samples.x[:3], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow("test_samples_of_points_are_those_of_the_command")
 def test_samples_of_images_are_those_of_the_command(on_images, tmp_path):
     out = tmp_path / "samples.npz"
     succeed("sample", on_images.path, "--count", 3, "--seed", 3, "--out", out)
@@ -101,6 +105,7 @@ def test_likelihoods_of_points_are_those_of_the_command(on_points, tmp_path, opt
     check_table(on_points.likelihood(points, key=jax.random.key(5), **options), out)
 
 
+@pytest.mark.slow("test_likelihoods_of_points_are_those_of_the_command")
 def test_likelihoods_of_images_are_those_of_the_command(on_images, tmp_path):
     out = tmp_path / "table.csv"
     succeed("likelihood", on_images.path, "--count", 3, "--out", out)
@@ -119,41 +124,59 @@ def test_the_score_serves_the_samplers_of_the_library(on_points):
     np.testing.assert_allclose(samples.x, by_hand.x, rtol=1e-4, atol=1e-5)
 
 
-def test_the_same_call_again_compiles_nothing(on_points, monkeypatch):
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda run, points: run.sample(jax.random.key(0), 2, sampler="em", steps=5).x,
+        lambda run, points: run.likelihood(points, steps=9).nats,
+        pytest.param(
+            lambda run, points: run.likelihood(points, tolerance=0.3).nats, marks=pytest.mark.slow
+        ),
+    ],
+    ids=["samples", "steps", "tolerance"],
+)
+def test_the_same_call_again_compiles_nothing(on_points, monkeypatch, use):
     calls = []
     predict = ScoreModel.predict
     monkeypatch.setattr(
         ScoreModel, "predict", lambda *args, **kw: calls.append(1) or predict(*args, **kw)
     )
-    points = np.zeros((2, 2))
-    for use in (
-        lambda: on_points.sample(jax.random.key(0), 2, sampler="em", steps=5).x,
-        lambda: on_points.likelihood(points, tolerance=0.3).nats,
-        lambda: on_points.likelihood(points, steps=9).nats,
-    ):
-        first, traced = use(), len(calls)
-        assert traced > 0
-        np.testing.assert_array_equal(use(), first)
-        assert len(calls) == traced
-        calls.clear()
+    first, traced = use(on_points, np.zeros((2, 2))), len(calls)
+    assert traced > 0
+    np.testing.assert_array_equal(use(on_points, np.zeros((2, 2))), first)
+    assert len(calls) == traced
 
 
-@pytest.mark.parametrize(
-    "metrics",
-    [["frechet"], pytest.param(["frechet", "likelihood"], marks=pytest.mark.slow)],
-    ids=str,
-)
-def test_an_evaluation_is_that_of_the_command(ring_copy, metrics):
-    flags = ["--count", 30, "--likelihood-count", 4, "--features", "coordinates"]
-    flags += ["--metrics", *metrics]
-    settings = {"count": 30, "likelihood_count": 4, "features": ("coordinates",)}
-    settings["metrics"] = tuple(metrics)
-    results = succeed("evaluate", ring_copy, *flags)["results"]
-    record = sde_jax.open_run(ring_copy).evaluate(**settings)
+FLAGS = [
+    *("--count", 30, "--likelihood-count", 4, "--features", "coordinates"),
+    *("--metrics", "frechet", "likelihood"),
+]
+SETTINGS = {
+    "count": 30,
+    "likelihood_count": 4,
+    "features": ("coordinates",),
+    "metrics": ("frechet", "likelihood"),
+}
+
+
+def test_an_evaluation_asks_what_the_command_asks(on_points, monkeypatch):
+    tasks = []
+    record = {"findings": [], "samples": {"failed": []}, "seconds": {}, "step": 4, "count": 30}
+    for module in (run_module, evaluate):
+        monkeypatch.setattr(module, "evaluate", lambda task, *_: tasks.append(task) or record)
+    succeed("evaluate", on_points.path, *FLAGS)
+    assert on_points.evaluate(**SETTINGS) is record
+    asked, told = (dataclasses.asdict(dataclasses.replace(task, run=None)) for task in tasks)
+    assert asked == told and told["settings"]["count"] == 30
+
+
+@pytest.mark.slow("test_an_evaluation_asks_what_the_command_asks")
+def test_an_evaluation_is_that_of_the_command(ring_copy):
+    results = succeed("evaluate", ring_copy, *FLAGS)["results"]
+    record = sde_jax.open_run(ring_copy).evaluate(**SETTINGS)
     found = {f["metric"]: f["value"] for f in record["findings"] if f["of"] == "run"}
     assert found["frechet_distance"] == results["coordinates.frechet_distance"]
-    assert found.get("bits_per_dim") == results.get("bits_per_dim")
-    assert ("bits_per_dim" in found) == ("likelihood" in metrics)
+    assert found["bits_per_dim"] == results["bits_per_dim"]
 
 
 def refusal(error, call, *args, **options):
@@ -229,7 +252,7 @@ def test_images_that_do_not_fit(on_images, images, complaint):
 
 
 def test_a_classifier_has_none_of_it(tmp_path):
-    run = sde_jax.open_run(untrained("classifier", tmp_path / "run"))
+    run = run_of(digits_classifier(), tmp_path)
     images = np.zeros((2, 8, 8, 1), int)
     key = jax.random.key(0)
     said = f"{run.path} is the run of a classifier: it has no "
@@ -237,7 +260,6 @@ def test_a_classifier_has_none_of_it(tmp_path):
     assert refusal(TypeError, run.likelihood, images) == f"{said}likelihood."
     assert refusal(TypeError, run.evaluate) == f"{said}samples."
     assert refusal(TypeError, run.score) == f"{said}score."
-    assert run.step == 0
 
 
 def run_of(experiment, tmp_path):
@@ -278,13 +300,13 @@ def test_an_experiment_is_trained_continued_and_not_overwritten(tmp_path):
         ring(),
         network=dataclasses.replace(ring().network, width=16, depth=1),  # as that of `ring_run`
         training=dataclasses.replace(
-            ring().training, steps=2, batch_size=16, eval_examples=16, sample_every=0
+            ring().training, steps=1, batch_size=16, eval_examples=16, sample_every=0
         ),
     )
-    longer = dataclasses.replace(small, training=dataclasses.replace(small.training, steps=3))
+    longer = dataclasses.replace(small, training=dataclasses.replace(small.training, steps=2))
     folder = str(tmp_path / "run")
     assert sde_jax.train(small, folder, name="mine").name == "mine"
-    assert sde_jax.train(longer, folder, name="mine").step == 3
+    assert sde_jax.train(longer, folder, name="mine").step == 2
     assert sde_jax.open_run(folder).experiment == longer
     assert "holds a run already" in refusal(
         RunExistsError, sde_jax.train, longer, folder, resume=False

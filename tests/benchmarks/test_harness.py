@@ -172,7 +172,7 @@ def test_benchmark_runs_in_a_process_of_its_own():
     assert "no_such" in failure.reason
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_benchmark_runs_in_a_process_of_its_own")
 def test_benchmark_of_large_networks_runs_in_a_process_of_its_own():
     first, *others = process.run_in_process("sharding", BenchmarkOptions(quick=True))
     assert isinstance(first, Environment)

@@ -73,7 +73,7 @@ def test_size_and_grey_are_asked_for(pictures):
     assert "small.png exists already" in refusal("data", "show", pictures, *options)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_a_folder_is_described")
 def test_a_prepared_set_is_described_by_its_own_splits(shared, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     data_dir = shared / "data" / "tfds"
@@ -101,7 +101,7 @@ def test_your_own_pictures_are_data_of_an_experiment(pictures, capsys):
     assert capsys.readouterr().err.count("5.png") == 1
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_your_own_pictures_are_data_of_an_experiment")
 def test_your_own_pictures_train_and_may_move(pictures, tmp_path):
     small = ["--network.channels", 8, "--network.multipliers", 1, "--network.blocks-per-level", 1]
     options = [*RING[4:], "--training.batch-size", 8, *small, "--data.image-size", 8]

@@ -8,12 +8,13 @@ import numpy as np
 import PIL.Image
 import pytest
 from in_process import contents, refusal, succeed
-from tiny import untrained
+from tiny import untrained, write_run
 
 from sde_jax.command_line import edit
 from sde_jax.data import Digits
 from sde_jax.editing.labels import guidance
 from sde_jax.recipes import NoisyClassification
+from sde_jax.runs.catalogue import find
 from sde_jax.runs.trained_run import open_run, open_run_of
 from sde_jax.sampling import Samples
 
@@ -151,7 +152,7 @@ def test_answers_of_other_questions_are_kept_and_equal_ones_replaced(coloured_ru
     ("task", "options"),
     [
         ("deblur", ["--noise", 0.1, "--deviation", 0.7, "--sampler", "unipc"]),
-        ("stroke", ["--start", 0.4]),
+        pytest.param("stroke", ["--start", 0.4], marks=pytest.mark.slow),
         pytest.param("deblur", ["--noise", 0.1, "--deviation", 0.7], marks=pytest.mark.slow),
         pytest.param("deblur", ["--method", "ddnm", "--sampler", "unipc"], marks=pytest.mark.slow),
         pytest.param(
@@ -171,7 +172,9 @@ def test_every_other_task_of_an_image_answers(coloured_run, tmp_path, task, opti
         assert results["residual"]["noise"] == pytest.approx(0.1)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(
+    "tests/sampling/test_latents.py::test_interpolation_is_spherical_between_the_exact_latents"
+)
 def test_interpolation_lies_between_and_says_how_well_it_returns(digits_run, tmp_path):
     results, answers = edited(
         digits_run, tmp_path / "a.png", "interpolate", "--demo", "--images", 3, "--count", 2
@@ -183,10 +186,10 @@ def test_interpolation_lies_between_and_says_how_well_it_returns(digits_run, tmp
 
 def test_classes_are_told_to_the_network(coloured_run, tmp_path):
     """One label's answers have its colours, and the noise of the first row of every label's."""
-    few = ("--steps", 3, "--count", 2, "--weight", 300.0)
+    few = ("--steps", 1, "--count", 2, "--weight", 300.0)
     results, every = edited(coloured_run, tmp_path / "a.png", "class", *few)
     assert every.shape == (10, 2, 8, 8, 3) and results["weight"] == 300
-    assert results["nfe"] == 2 * 4
+    assert results["nfe"] == 2 * 2
     _, fourth = edited(coloured_run, tmp_path / "b.png", "class", "--label", 4, *few)
     assert fourth.shape == (1, 2, 8, 8, 3)
     assert np.abs(fourth - every[0]).max() > 3e-3
@@ -206,12 +209,13 @@ def test_a_classifier_moves_the_score_by_its_weight(coloured_run, noisy_classifi
         return guidance(run, guide, options)(params, jnp.array([3]))(x, 0.5)
 
     none, one, three = (np.asarray(score_of(weight)) for weight in (0.0, 1.0, 3.0))
-    np.testing.assert_allclose(none, run.score(x, 0.5), rtol=1e-5, atol=1e-6)
+    plain = jax.jit(lambda x: run.score(x, 0.5))(x)
+    np.testing.assert_allclose(none, plain, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(three - none, 3 * (one - none), rtol=1e-3, atol=1e-5)
     assert np.abs(one - none).max() > 1e-3
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_a_classifier_moves_the_score_by_its_weight")
 def test_a_classifier_of_no_weight_leaves_plain_samples(coloured_run, noisy_classifier, tmp_path):
     few = ("--steps", 3, "--count", 2, "--classifier", noisy_classifier)
     _, plain = edited(coloured_run, tmp_path / "a.png", "class", "--weight", 0.0, *few)
@@ -285,12 +289,13 @@ def test_files_that_do_not_fit_are_refused(coloured_run, tmp_path):
     assert "must be as large as the run's images, 8x8: it is 5x8" in line
 
 
-def test_runs_that_do_not_fit_are_refused(coloured_run, ring_run, noisy_classifier, tmp_path):
+def test_runs_that_do_not_fit_are_refused(coloured_run, noisy_classifier, tmp_path):
     grey_run, classifier = (untrained(name, tmp_path / name) for name in ("digits", "classifier"))
+    points = write_run(find("ring"), tmp_path / "ring")
     line = refusal("edit", grey_run, "--task", "class")
     assert "knows no classes" in line and "--classifier RUN" in line
     assert "needs images of 3 channels" in refusal("edit", grey_run, "--task", "colorize", "--demo")
-    assert "is of points" in refusal("edit", ring_run, "--task", "stroke", "--demo")
+    assert "is of points" in refusal("edit", points, "--task", "stroke", "--demo")
     assert "must be the run of a score model" in refusal(
         "edit", noisy_classifier, "--task", "stroke", "--demo"
     )

@@ -25,7 +25,6 @@ from sde_jax.metrics.precision_recall import precision_recall
 pytestmark = pytest.mark.filterwarnings("ignore:the covariances of")
 
 OPTIONS = ["--count", 40, "--likelihood-count", 20, "--sampling.steps", 3, "--batch-size", 16]
-NOT_THE_SAME = ("run", "seconds", "finished")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -36,11 +35,11 @@ def cache(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def evaluated(tmp_path_factory, tiny_run):
+def evaluated(tmp_path_factory):
     """A run of digits with an evaluation, and the folder of this."""
     folder = tmp_path_factory.mktemp("runs")
     untrained("classifier", folder / "digits_classifier")
-    run = shutil.copytree(tiny_run, folder / "digits")
+    run = untrained("digits", folder / "digits")
     config = json.loads((run / "config.json").read_text())
     config["experiment"]["evaluation"] |= {
         "features": ["classifier", "coordinates"],
@@ -128,15 +127,20 @@ def test_a_killed_evaluation_ends_as_one_that_is_not(evaluated, monkeypatch):
         return whole_file(path)
 
     monkeypatch.setattr(pieces, "whole_file", killed)
-    assert run_command("evaluate", other, *OPTIONS).code == 130
-    succeed("evaluate", other, *OPTIONS)
+    options = [*OPTIONS, "--features", "coordinates", "--metrics", "frechet", "likelihood"]
+    assert run_command("evaluate", other, *options).code == 130
+    succeed("evaluate", other, *options)
     # Three pieces of samples and two of likelihoods, and the one that was lost.
     assert len(writes) == 6
-    records = [record_of(where) for where in (folder, other / "evaluations" / folder.name)]
-    for record in records:
-        for name in NOT_THE_SAME:
-            del record[name]
-    assert records[0] == records[1]
+    again = other / "evaluations" / folder.name
+    for kind, name in (("samples", "data"), ("likelihoods", "nats")):
+        np.testing.assert_array_equal(column(folder, kind, name), column(again, kind, name))
+    found = record_of(again)["findings"]
+    assert [finding["metric"] for finding in found] == [
+        *["frechet_distance"] * 2,
+        "bits_per_dim",
+    ]
+    assert [each for each in record_of(folder)["findings"] if each in found] == found
 
 
 def test_other_settings_have_other_pieces(evaluated, monkeypatch):
@@ -290,8 +294,9 @@ def test_what_does_not_compare_is_marked(evaluated, other_run, tmp_path):
     assert page.count("not comparable") == 10
 
 
-def test_runs_without_an_evaluation_are_not_compared(evaluated, tiny_run, tmp_path):
+def test_runs_without_an_evaluation_are_not_compared(evaluated, tmp_path):
     run, _ = evaluated
-    assert "has no evaluation yet" in refusal("compare", run, tiny_run)
-    assert "holds no run" in refusal("compare", run, tmp_path)
+    other = shutil.copytree(run, tmp_path / "other", ignore=lambda *_: ["evaluations"])
+    assert "has no evaluation yet" in refusal("compare", run, other)
+    assert "holds no run" in refusal("compare", run, tmp_path / "none")
     assert "needs two runs or more" in refusal("compare", run)

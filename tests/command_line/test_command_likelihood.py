@@ -72,7 +72,7 @@ def test_fixed_steps_agree_with_the_adaptive_solver(ring_run, tmp_path, eleven):
     assert (difference**2).mean() ** 0.5 < 2 * results["step_error"] + 1e-3
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_fixed_steps_agree_with_the_adaptive_solver")
 def test_fixed_steps_find_what_the_adaptive_solver_does(tiny_run, tmp_path):
     """With the same probes, in the evaluations that were asked for, and say what they leave."""
     found, expected = tmp_path / "fixed.csv", tmp_path / "adaptive.csv"

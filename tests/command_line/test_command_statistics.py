@@ -64,7 +64,7 @@ def test_statistics_of_pictures(pictures):
 PART = [*PLAIN, "--split", "test[:40]", "--image-size", 32, "--fit", "pad", "--count", 30]
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_a_part_of_a_prepared_set_is_asked_for")
 def test_a_part_of_a_prepared_set(shared):
     data_dir = shared / "data" / "tfds"
     found = succeed(*STATISTICS, "mnist", *PART, "--data-dir", data_dir)

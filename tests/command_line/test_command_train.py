@@ -120,7 +120,7 @@ def test_a_run_goes_on_with_more_steps(ring_copy):
     assert (ring_copy / "checkpoints" / "6").is_dir()
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_a_run_goes_on_with_more_steps")
 def test_a_run_of_eight_devices_goes_on_with_one(ring_copy, tmp_path):
     other = shutil.copytree(ring_copy, tmp_path / "other")
     options = ["--resume", *RING, "--training.steps", 6, "--training.checkpoint-every", 5]
@@ -157,7 +157,7 @@ def test_a_signal_to_this_process_stops_it_with_a_checkpoint(tmp_path, monkeypat
     check_stopped(tmp_path / "run", outcome.results, outcome.stderr)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_a_signal_to_this_process_stops_it_with_a_checkpoint")
 def test_a_signal_stops_it_with_a_checkpoint(tmp_path):
     options = ["--workdir", tmp_path / "run", *RING, "--training.steps", 10**8]
     with start("train", "ring", *options, devices=8) as process:

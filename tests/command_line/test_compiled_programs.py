@@ -42,7 +42,7 @@ def entries(folder):
     return sorted(folder.rglob("*-cache"))
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_what_is_compiled_is_kept_and_found_again")
 def test_what_was_compiled_is_found_again(run, tmp_path):
     (value, hits), _ = run()
     assert (value, hits) == ("3.0", "0")
@@ -52,7 +52,7 @@ def test_what_was_compiled_is_found_again(run, tmp_path):
     assert int(again[1]) == len(kept) and not complaints
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_what_is_compiled_is_kept_and_found_again")
 def test_what_is_damaged_is_mended(run, tmp_path):
     run()
     kept = entries(tmp_path)
@@ -64,7 +64,7 @@ def test_what_is_damaged_is_mended(run, tmp_path):
     assert run() == (["3.0", str(len(kept))], "")
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_what_the_user_decided_stays")
 def test_the_user_decides_where(run, tmp_path):
     other = tmp_path / "other"
     run(JAX_COMPILATION_CACHE_DIR=str(other), JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0")

@@ -252,7 +252,7 @@ print(before, after, peak())
 """
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_statistics_are_those_of_the_exact_levels_of_all_examples")
 def test_fifty_thousand_examples_of_2048_features_stay_under_two_gibibytes(tmp_path):
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT), "XLA_FLAGS": ""}
     command = [sys.executable, "-c", MEMORY, str(tmp_path / "statistics.npz")]

@@ -7,7 +7,7 @@ import pytest
 from experiments.studies.ring_quality import LIMITS, controls, measures
 from sde_jax.data import Ring
 
-COUNT = 10_000
+COUNT = 5000
 
 
 def points(key, count=COUNT):

@@ -13,7 +13,10 @@ from sde_jax.nets.mlp import MLPSpec
 from sde_jax.nets.spec import NetworkSpec
 
 points = dataclasses.replace(
-    digits_vp(), data=GaussianMixture(), network=MLPSpec(width=32), compute_dtype="bfloat16"
+    digits_vp(),
+    data=GaussianMixture(),
+    network=MLPSpec(width=32, depth=1),
+    compute_dtype="bfloat16",
 )
 
 

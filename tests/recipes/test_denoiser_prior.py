@@ -1,19 +1,17 @@
-"""Denoisers as priors, from training to the report, in seconds."""
+"""Denoisers as priors: their samples, likelihoods and report, in seconds."""
 
 import numpy as np
 import PIL.Image
 import pytest
 from in_process import succeed
-from tiny import tiny
+from tiny import untrained
 
 from experiments.studies import residuals
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("prior") / "run"
-    succeed("train", tiny("denoiser_prior"), "--workdir", folder)
-    return folder
+    return untrained("denoiser_prior", tmp_path_factory.mktemp("prior") / "run")
 
 
 def test_its_report_has_four_uses_of_the_residuals(run, tmp_path, monkeypatch):

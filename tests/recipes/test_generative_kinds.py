@@ -1,18 +1,22 @@
 """Every kind of generative model by the same commands, in seconds: trained, drawn, measured."""
 
+import functools
 import json
 import shutil
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from in_process import refusal, succeed
-from tiny import tiny
+from tiny import tiny, untrained
 
+from sde_jax.data import Batch
+from sde_jax.runs.catalogue import find
 from sde_jax.runs.trained_run import open_generative
+from sde_jax.training.checkpoint import Checkpoints
 
 KINDS = ("vae", "gan", "flow", "latent")
-MEASURED = [name for name in KINDS if name != "gan"]
 DIGITS = {
     "digits_vae": ["--network.channels", 4, "--network.multipliers", 1, "--network.latent", 2],
     "digits_gan": ["--network.channels", 4, "--network.multipliers", 1],
@@ -30,28 +34,66 @@ def slow(*names):
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    """A run of each kind, trained for four steps without a stop."""
+def train(tmp_path_factory):
+    """Finds the run of a kind, trained for four steps without a stop."""
     folder = tmp_path_factory.mktemp("kinds")
-    for name in KINDS:
+
+    @functools.cache
+    def run(name):
         options = ["--workdir", folder / name, "--training.sample-every", 4]
         succeed("train", tiny(name), *options)
         assert (folder / name / "pictures" / "samples-4.png").is_file()
-    return folder
+        return folder / name
+
+    return run
 
 
 @pytest.fixture(scope="module")
-def evaluated(runs):
-    """Results of an evaluation of each run."""
+def evaluate(train):
+    """Finds the results of an evaluation of a kind."""
 
-    def evaluate(name):
-        metrics = ["kernel", "likelihood"] if name in MEASURED else ["kernel"]
+    @functools.cache
+    def results(name):
+        metrics = ["kernel"] if name == "gan" else ["kernel", "likelihood"]
         return succeed(
-            *("evaluate", runs / name, "--count", 32, "--features", "coordinates"),
+            *("evaluate", train(name), "--count", 32, "--features", "coordinates"),
             *("--metrics", *metrics, "--likelihood-count", 16),
         )["results"]
 
-    return {name: evaluate(name) for name in KINDS}
+    return results
+
+
+@pytest.fixture(scope="module")
+def new(tmp_path_factory):
+    """Finds a run of a kind that is not trained yet."""
+    folder = tmp_path_factory.mktemp("new")
+    return functools.cache(lambda name: untrained(name, folder / name))
+
+
+@pytest.mark.parametrize("name", [*KINDS, "conditional", "denoiser_prior"])
+def test_every_kind_is_updated_drawn_and_measured_in_shapes(name):
+    """The shapes alone: of the commands, see the slow tests below."""
+    experiment = find(tiny(name)).experiment
+    source, layout = experiment.data.load(), experiment.data.layout()
+    learner = experiment.learner(layout.shape)
+    state, keys = jax.eval_shape(
+        lambda key: (learner.init(key), jax.random.split(key, 4)), jax.random.key(0)
+    )
+    x = jax.ShapeDtypeStruct((4, *layout.shape), np.float32)
+    label = jax.ShapeDtypeStruct((4,), np.int32)
+    after, _ = jax.eval_shape(learner.update, state, jax.random.key(0), Batch(x, label))
+    assert jax.tree.map(shape_of, after) == jax.tree.map(shape_of, state)
+    sampler = experiment.sampling.build() if experiment.sampling else None
+    draw = experiment.sample_fn(layout, sampler, lambda: source)
+    assert jax.eval_shape(draw, state.ema_params, keys, label).x.shape == x.shape
+    density = experiment.density(layout, experiment.likelihood)
+    assert (density is None) == (name in ("gan", "conditional"))
+    if density:
+        assert jax.eval_shape(density, state.ema_params, keys, x).nats.shape == (4,)
+
+
+def shape_of(leaf):
+    return leaf.shape, leaf.dtype
 
 
 def check_that_it_goes_on(whole, copy, *training):
@@ -64,13 +106,17 @@ def check_that_it_goes_on(whole, copy, *training):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(states[0]))
 
 
-@pytest.mark.parametrize("name", ["latent", *slow("vae", "gan", "flow")])
-def test_a_run_that_goes_on_ends_as_one_that_never_stopped(name, runs, tmp_path):
+each_kind = pytest.mark.parametrize("name", ["vae", *slow("gan", "flow", "latent")])
+each_density = pytest.mark.parametrize("name", ["vae", *slow("flow", "latent")])
+
+
+@each_kind
+def test_a_run_that_goes_on_ends_as_one_that_never_stopped(name, train, tmp_path):
     picture = ("--training.sample-every", 4)
-    check_that_it_goes_on(runs / name, tmp_path / "run", tiny(name), *picture)
+    check_that_it_goes_on(train(name), tmp_path / "run", tiny(name), *picture)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_a_run_that_goes_on_ends_as_one_that_never_stopped")
 @pytest.mark.parametrize("name", DIGITS)
 def test_the_networks_of_digits_go_on_and_are_drawn_as_well(name, tmp_path):
     training = [
@@ -87,12 +133,12 @@ def test_the_networks_of_digits_go_on_and_are_drawn_as_well(name, tmp_path):
         assert 1 < results["bits_per_dim"] < 30
 
 
-@pytest.mark.parametrize("name", KINDS)
-def test_a_sample_depends_on_seed_and_number_alone(name, runs, tmp_path):
+@each_kind
+def test_a_sample_depends_on_seed_and_number_alone(name, train, tmp_path):
     drawn = []
     for how in (["--batch-size", 16], ["--batch-size", 8], ["--seed", 1]):
         out = tmp_path / f"{len(drawn)}.npz"
-        results = succeed("sample", runs / name, "--count", 10, "--out", out, *how)
+        results = succeed("sample", train(name), "--count", 10, "--out", out, *how)
         assert results["failed"] == []
         drawn.append(np.load(out)["samples"])
     assert drawn[0].shape == (10, 8, 8, 1)
@@ -100,18 +146,18 @@ def test_a_sample_depends_on_seed_and_number_alone(name, runs, tmp_path):
     assert np.abs(drawn[0] - drawn[2]).max() > 1e-3
 
 
-@pytest.mark.parametrize("name", MEASURED)
-def test_a_likelihood_is_measured(name, runs):
-    results = succeed("likelihood", runs / name, "--count", 16)
+@each_density
+def test_a_likelihood_is_measured(name, train):
+    results = succeed("likelihood", train(name), "--count", 16)
     assert results["count"] == 16
     assert results["failed"] == []
     assert 1 < results["bits_per_dim"] < 30
 
 
-@pytest.mark.parametrize("name", ["flow", *slow("vae", "latent")])
-def test_anomalies_are_told_apart(name, runs, tmp_path):
+@each_density
+def test_anomalies_are_told_apart(name, train, tmp_path):
     options = ("--against", "noise", "--count", 16, "--batch-size", 16)
-    results = succeed("anomalies", runs / name, *options, "--out", tmp_path / "noise")
+    results = succeed("anomalies", train(name), *options, "--out", tmp_path / "noise")
     held_out, noise = results["held_out"], results["against"]["noise"]
     assert results["failed"] == []
     assert 1 < held_out["bits_per_dim"] < 30 and noise["bits_per_dim"] > 1
@@ -119,28 +165,28 @@ def test_anomalies_are_told_apart(name, runs, tmp_path):
     assert (tmp_path / "noise.png").is_file()
 
 
-def test_more_importance_samples_give_no_fewer_nats(runs):
+def test_more_importance_samples_give_no_fewer_nats(train):
     """The bound of the autoencoder falls, in bits, as it gets tighter."""
     few, many = (
-        succeed("likelihood", runs / "vae", "--count", 64, "--importance-samples", count)
-        for count in (1, 256)
+        succeed("likelihood", train("vae"), "--count", 64, "--importance-samples", count)
+        for count in (1, 64)
     )
     assert many["bits_per_dim"] < few["bits_per_dim"]
 
 
-@pytest.mark.parametrize("name", KINDS)
-def test_an_evaluation_has_its_record(name, evaluated):
-    results = evaluated[name]
+@each_kind
+def test_an_evaluation_has_its_record(name, evaluate):
+    results = evaluate(name)
     assert np.isfinite(results["coordinates.kernel_distance"])
-    bits = {"flow": "bits_per_dim", "gan": None}.get(name, "bits_per_dim_bound")
-    found = [metric for metric in results if metric.startswith("bits")]
-    assert found == [bits] * (name in MEASURED)
+    bits = {"flow": ["bits_per_dim"], "gan": []}.get(name, ["bits_per_dim_bound"])
+    assert [metric for metric in results if metric.startswith("bits")] == bits
 
 
-@pytest.mark.usefixtures("evaluated")
-def test_evaluations_of_all_kinds_are_compared(runs, tmp_path):
-    names = [runs / name for name in KINDS]
-    results = succeed("compare", *names, "--out", tmp_path / "comparison")
+@pytest.mark.slow("tests/command_line/test_command_evaluate.py::test_runs_are_compared")
+def test_evaluations_of_all_kinds_are_compared(train, evaluate, tmp_path):
+    for name in KINDS:
+        evaluate(name)
+    results = succeed("compare", *map(train, KINDS), "--out", tmp_path / "comparison")
     # The bounds of autoencoder and latent diffusion, which are had in different ways.
     assert results["not_comparable"] == 1
     table = (tmp_path / "comparison" / "comparison.md").read_text()
@@ -178,11 +224,22 @@ UNKNOWN = "Unrecognized options: {} (sde-jax {} RUN --help explains)"
         ),
     ],
 )
-def test_what_a_kind_does_not_have_is_refused(runs, command, name, options, said):
-    run = runs / name
+def test_what_a_kind_does_not_have_is_refused(new, command, name, options, said):
+    run = new(name)
     assert refusal(command, run, *options) == f"error: {said.replace('RUN', str(run))}"
 
 
+def test_a_flow_is_opened_at_its_lowest_held_out_loss(new, tmp_path):
+    run = shutil.copytree(new("flow"), tmp_path / "run")
+    state = open_generative(run).state
+    with Checkpoints(run / "checkpoints", keep=3) as checkpoints:
+        for step, loss in ((2, 1.0), (4, 3.0)):
+            at = state._replace(step=jnp.asarray(step, state.step.dtype))
+            checkpoints.save(step, at, {"held_out_step": step, "held_out_loss": loss})
+    assert open_generative(run).step == 2
+
+
+@pytest.mark.slow("test_a_flow_is_opened_at_its_lowest_held_out_loss")
 def test_a_flow_is_measured_at_its_lowest_held_out_loss(tmp_path):
     """With a learning rate that does harm, that is its first checkpoint, not its last."""
     options = ["--optimizer.learning-rate", 10, "--ema-decay", 0]

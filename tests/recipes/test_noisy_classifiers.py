@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from cases import SDES, each_name
-from in_process import CLASSIFIER, refusal, run_command, succeed
+from in_process import CLASSIFIER, refusal, succeed
 from posterior_network import Outputs
 from scipy.stats import norm
+from tiny import tiny, write_run
 
 from experiments import digits
 from sde_jax.data import ArraySource, Batch, DataSpec, ImageScaling
@@ -23,6 +24,7 @@ from sde_jax.nets.classifier import ClassifierSpec
 from sde_jax.objectives import NoisyCrossEntropy
 from sde_jax.randomness import example_seeds
 from sde_jax.recipes.classification import NoisyClassification
+from sde_jax.runs.catalogue import find
 from sde_jax.runs.trained_run import open_run_of
 from sde_jax.score import ClassifierModel, LogNoiseLevel
 from sde_jax.sde import VE
@@ -52,11 +54,11 @@ def squares(data=None, **fields):
 
 
 @pytest.fixture(scope="module")
-def training(tmp_path_factory):
-    """The folder of a run with checkpoints of steps 2 and 4, and how training it ended."""
+def run(tmp_path_factory):
+    """The folder of a run that is as good as trained."""
+    named = find(tiny("grey_noisy_classifier"))
     folder = tmp_path_factory.mktemp("noisy") / "run"
-    options = [*CLASSIFIER, "--training.steps", 4, "--training.checkpoint-every", 2]
-    return folder, run_command("train", "digits_noisy_classifier", "--workdir", folder, *options)
+    return write_run(named, folder, named.experiment.training.steps)
 
 
 def opened(folder):
@@ -69,10 +71,9 @@ def shaken(params):
     return jax.tree.map(lambda leaf: random.normal(0.1, 0.3, leaf.shape).astype("f"), params)
 
 
-def test_training_reports_the_accuracy_at_every_noise_level(training):
-    folder, outcome = training
-    assert outcome.code == 0, outcome.stderr
-    found = outcome.results["accuracy_by_noise"]
+def test_training_reports_the_accuracy_at_every_noise_level(run):
+    results = succeed("train", tiny("grey_noisy_classifier"), "--workdir", run, "--resume")
+    found = results["accuracy_by_noise"]
     assert set(found) == LEVELS
     for of_level in found.values():
         share = of_level["accuracy"]
@@ -82,9 +83,9 @@ def test_training_reports_the_accuracy_at_every_noise_level(training):
         assert of_level["stderr"] == pytest.approx(binomial, rel=1e-3)
 
 
-def test_a_run_gives_the_probability_that_guides(training):
+def test_a_run_gives_the_probability_that_guides(run):
     """That of the class, of the network as it is told the time."""
-    run = opened(training[0])
+    run = opened(run)
     x, t = jax.random.normal(jax.random.key(0), (2, 8, 8, 1)), jnp.asarray([0.1, 0.6])
     params = shaken(run.params)
     of_label = run.experiment.log_probability(params, jnp.asarray([7, 0]))
@@ -96,15 +97,16 @@ def test_a_run_gives_the_probability_that_guides(training):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.slow
-def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(training, tmp_path):
-    folder, outcome = training
-    copy = shutil.copytree(folder, tmp_path / "copy")
-    shutil.rmtree(copy / "checkpoints" / "4")
+@pytest.mark.slow("test_its_loss_is_that_of_its_objective")
+def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(tmp_path):
+    whole, copy = tmp_path / "whole", tmp_path / "copy"
     options = [*CLASSIFIER, "--training.steps", 4, "--training.checkpoint-every", 2]
+    first = succeed("train", "digits_noisy_classifier", "--workdir", whole, *options)
+    shutil.copytree(whole, copy)
+    shutil.rmtree(copy / "checkpoints" / "4")
     again = succeed("train", "digits_noisy_classifier", "--workdir", copy, "--resume", *options)
-    assert again["held_out_loss"] == outcome.results["held_out_loss"]
-    jax.tree.map(np.testing.assert_array_equal, opened(copy).state, opened(folder).state)
+    assert again["held_out_loss"] == first["held_out_loss"]
+    jax.tree.map(np.testing.assert_array_equal, opened(copy).state, opened(whole).state)
 
 
 class Sign(nn.Module):
@@ -204,9 +206,8 @@ def test_a_batch_without_labels_is_refused(key):
 
 
 @pytest.mark.parametrize("command", ["sample", "likelihood"])
-def test_commands_of_other_models_refuse_it(training, command):
-    folder = training[0]
-    assert refusal(command, folder) == (
-        f"error: {folder} must be the run of a generative model: it is that of the "
-        "noise-conditional classifier digits_noisy_classifier."
+def test_commands_of_other_models_refuse_it(run, command):
+    assert refusal(command, run) == (
+        f"error: {run} must be the run of a generative model: it is that of the "
+        "noise-conditional classifier grey_noisy_classifier."
     )

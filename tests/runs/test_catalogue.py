@@ -3,6 +3,7 @@
 import ast
 import json
 import multiprocessing
+import pickle
 import re
 import sys
 import textwrap
@@ -59,6 +60,11 @@ DRY = [
     *("digits_gan", "digits_latent", "digits_noisy_classifier", "digits_vae", "digits_vp", "ring"),
 ]
 """An experiment of each recipe."""
+LIGHT = [
+    *("digits_classifier", "digits_ddpm", "digits_gan", "digits_labels", "digits_noisy_classifier"),
+    *("digits_sliced", "digits_vae", "digits_vp", "ring", "ring_implicit", "ring_sliced"),
+]
+"""Experiments whose losses are traced quickly."""
 STRIPES = '''
 import dataclasses
 import flax.linen as nn
@@ -180,7 +186,7 @@ def test_every_experiment_has_a_learner(name):
     assert callable(learner.update)
 
 
-@slow_but([name for name in NAMES if name.startswith(("digits", "ring", "quickstart"))])
+@slow_but(LIGHT)
 def test_every_learner_has_a_loss_of_each_example(name):
     learner, shape = learner_of(name)
     key = jax.random.key(0)
@@ -222,8 +228,8 @@ def test_a_file_of_the_user_is_trained_and_its_run_opened(stripes, tmp_path):
     assert config["experiment"]["data"] == {"type": "my_stripes.py:Stripes", "count": 100}
     opened = open_run(run)
     assert opened.experiment.data == find(f"{stripes}:stripes").experiment.data
-    options = ["--workdir", run, "--resume", *TINY, "--training.steps", 4]
-    assert succeed("train", f"{stripes}:stripes", *options)["step"] == 4
+    again = succeed("train", f"{stripes}:stripes", "--workdir", run, "--resume", *TINY)
+    assert again["step"] == 2
 
 
 def test_a_run_opens_without_its_definition_and_says_where_its_classes_were(stripes):
@@ -238,6 +244,13 @@ def test_a_run_opens_without_its_definition_and_says_where_its_classes_were(stri
         Named.from_config({**config, "file": "x.py"})
 
 
+def test_a_class_of_the_user_is_imported_where_it_is_needed(stripes):
+    pickled = pickle.dumps(find(f"{stripes}:stripes").experiment.data)
+    del sys.modules["my_stripes"]
+    assert repr(pickle.loads(pickled)) == "Stripes(count=100)"
+
+
+@pytest.mark.slow("test_a_class_of_the_user_is_imported_where_it_is_needed")
 def test_a_data_worker_can_import_a_class_of_the_user(stripes):
     data = find(f"{stripes}:stripes").experiment.data
     with multiprocessing.get_context("spawn").Pool(1) as pool:

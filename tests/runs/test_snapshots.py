@@ -67,9 +67,9 @@ def test_they_are_the_first_samples_of_the_averaged_parameters(
     experiment = training(batch_size)
     layout = experiment.data.layout()
     draw = snapshots.snapshots(experiment, experiment.data.load())
+    init = jax.jit(experiment.learner(layout.shape).init)
     for seed in (1, 2):
-        learner = experiment.learner(layout.shape)
-        state, other = (learner.init(jax.random.key(n)) for n in (seed, seed + 10))
+        state, other = (init(jax.random.key(n)) for n in (seed, seed + 10))
         draw(state._replace(ema_params=other.params), tmp_path / "picture.png")
         samples = concatenate(
             generate(

@@ -109,11 +109,10 @@ def check_that_both_refuse_a_taken_folder(codes, errors):
     assert errors[1].splitlines()[-1].startswith("error: process 0: ")
 
 
-def test_two_processes_train_sample_and_are_refused_as_one(tmp_path, ring_run):
+def test_two_processes_train_and_are_refused_as_one(tmp_path, ring_run):
     run = tmp_path / "run"
     commands = [
         ("train", "ring", "--workdir", run, *RING),
-        ("sample", run, *SAMPLE, "--out", tmp_path / "two.npz"),
         ("train", "ring", "--workdir", tmp_path / "taken", *RING),
     ]
     (tmp_path / "taken").mkdir()
@@ -129,17 +128,14 @@ def test_two_processes_train_sample_and_are_refused_as_one(tmp_path, ring_run):
         assert line == pytest.approx(expected, rel=1e-4)
     assert len(list((run / "logs").iterdir())) == 1
     assert json.loads((run / "versions.json").read_text())[0]["processes"] == 2
-    succeed("sample", run, *SAMPLE, "--out", tmp_path / "one.npz")
-    close(*(np.load(tmp_path / name)["samples"] for name in ("two.npz", "one.npz")))
-    assert {path.name for path in tmp_path.iterdir()} == {
-        *("run", "taken", "commands.json", "one.npz", "one.png", "two.npz", "two.png")
-    }
+    assert {path.name for path in tmp_path.iterdir()} == {"run", "taken", "commands.json"}
 
 
-@pytest.mark.slow
-def test_two_processes_measure_as_one(tmp_path, ring_copy, monkeypatch):
+@pytest.mark.slow("test_two_processes_train_and_are_refused_as_one")
+def test_two_processes_sample_and_measure_as_one(tmp_path, ring_copy, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     commands = [
+        ("sample", ring_copy, *SAMPLE, "--out", tmp_path / "two.npz"),
         ("likelihood", ring_copy, *LIKELIHOOD, "--out", tmp_path / "two.csv"),
         *[("data", "statistics", ring_copy, *STATISTICS)] * 2,
     ]
@@ -148,20 +144,23 @@ def test_two_processes_measure_as_one(tmp_path, ring_copy, monkeypatch):
     assert codes == [0, 0], errors
     assert others == []
     measured = succeed("likelihood", ring_copy, *LIKELIHOOD)
-    assert results[0]["bits_per_dim"] == pytest.approx(measured["bits_per_dim"], rel=1e-4)
-    assert results[0]["count"] == measured["count"] == 3
-    assert {**results[2], "seconds": 0} == {**results[1], "seconds": 0}
+    succeed("sample", ring_copy, *SAMPLE, "--out", tmp_path / "one.npz")
+    close(*(np.load(tmp_path / name)["samples"] for name in ("two.npz", "one.npz")))
+    assert results[1]["bits_per_dim"] == pytest.approx(measured["bits_per_dim"], rel=1e-4)
+    assert results[1]["count"] == measured["count"] == 3
+    assert {**results[3], "seconds": 0} == {**results[2], "seconds": 0}
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
     found = succeed("data", "statistics", ring_copy, *STATISTICS)
-    gaussians = [read_reference(x["cached"]).gaussian for x in (results[1], found)]
+    gaussians = [read_reference(x["cached"]).gaussian for x in (results[2], found)]
     assert gaussians[0].count == gaussians[1].count == 50
     close(*(gaussian.covariance for gaussian in gaussians))
     assert {path.name for path in tmp_path.iterdir()} == {
-        *("cache", "copy", "other", "commands.json", "two.csv")
+        *("cache", "copy", "other", "commands.json", "two.csv"),
+        *("one.npz", "one.png", "two.npz", "two.png"),
     }
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_two_processes_train_and_are_refused_as_one")
 def test_a_signal_at_one_stops_both_after_the_same_step_and_a_kill_ends_both(tmp_path):
     run = tmp_path / "run"
     endless = ("train", "ring", "--workdir", run, "--resume", *RING, *ENDLESS)
@@ -192,7 +191,7 @@ def test_a_signal_at_one_stops_both_after_the_same_step_and_a_kill_ends_both(tmp
     assert [line["step"] for line in log(run) if "loss" in line][-1] == last + 3
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_two_processes_train_and_are_refused_as_one")
 def test_the_first_process_ends_when_the_second_is_killed(tmp_path):
     run = tmp_path / "run"
     endless = ("train", "ring", "--workdir", run, "--resume", *RING, *ENDLESS)

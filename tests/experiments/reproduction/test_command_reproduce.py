@@ -39,21 +39,27 @@ def folder(reproduced, small_experiments, tmp_path):
 
 @pytest.fixture(scope="module")
 def found(reproduced, tmp_path_factory):
-    """What the study of the nearest images finds."""
-    study = command.find_study("digits_nearest")
-    return study.measure(reproduced, tmp_path_factory.mktemp("pictures"))
+    """What the study of the nearest images finds, and the folder of its pictures."""
+    study, pictures = command.find_study("digits_nearest"), tmp_path_factory.mktemp("pictures")
+    return study.measure(reproduced, pictures), pictures
 
 
 @pytest.fixture
 def known(found, monkeypatch):
     """The study is not measured: its results are known."""
-    monkeypatch.setattr(NearestImages, "measure", lambda self, *_: {**found, "count": self.count})
+
+    def measure(self, runs, pictures):
+        shutil.copytree(found[1], pictures, dirs_exist_ok=True)
+        return {**found[0], "count": self.count}
+
+    monkeypatch.setattr(NearestImages, "measure", measure)
 
 
 def arguments(folder):
     return ("--runs", folder / "runs", "--out", folder / "out")
 
 
+@pytest.mark.usefixtures("known")
 def test_a_study_comes_with_its_runs_tables_and_pictures(folder, monkeypatch):
     monkeypatch.setattr(command, "report", lambda _: None)
     results = reproduce("digits_nearest", *arguments(folder))
@@ -78,7 +84,15 @@ def test_a_study_comes_with_its_runs_tables_and_pictures(folder, monkeypatch):
 
 
 @pytest.mark.usefixtures("known")
-def test_what_is_there_is_neither_trained_nor_measured_again(folder, monkeypatch):
+def test_after_a_kill_it_goes_on_and_does_nothing_again(folder, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(NearestImages, "measure", killed)
+        assert run_experiments("digits_nearest", *arguments(folder)).code == 130
+    page = (folder / "out" / "README.md").read_text()
+    assert "`python -m experiments digits_nearest`: not yet run." in page
     reproduce("digits_nearest", *arguments(folder))
     before = json.loads((folder / "out" / "results" / "digits_nearest.json").read_text())
     shutil.rmtree(folder / "out" / "results")
@@ -95,13 +109,18 @@ def test_what_is_there_is_neither_trained_nor_measured_again(folder, monkeypatch
 
 
 @pytest.mark.usefixtures("known")
-def test_another_study_of_the_name_is_measured_again(folder, monkeypatch):
+def test_another_study_of_the_name_is_measured_again(folder, found, monkeypatch):
+    """One that counts the minutes of its parts is believed."""
     reproduce("digits_nearest", *arguments(folder))
+    monkeypatch.setattr(
+        NearestImages, "measure", lambda self, *_: {**found[0], "count": 40, "minutes": 42.0}
+    )
     other = NearestImages(run="digits_vp", classifier="digits_classifier", count=40)
     monkeypatch.setattr(questions, "digits_nearest", lambda: other)
     reproduce("digits_nearest", *arguments(folder))
     stored = json.loads((folder / "out" / "results" / "digits_nearest.json").read_text())
     assert stored["results"]["count"] == 40
+    assert "given the trained runs: 42.0 minutes" in (folder / "out" / "README.md").read_text()
 
 
 def test_every_study_can_be_told_from_another():
@@ -118,25 +137,6 @@ def test_a_report_is_a_part_of_the_results_of_its_experiment(folder):
     assert report["count"] == 297
     record = json.loads((folder / "runs" / "digits_classifier" / "report.json").read_text())
     assert record["result"]["results"] == report
-
-
-@pytest.mark.usefixtures("known")
-def test_after_a_kill_it_goes_on(folder, monkeypatch):
-    def killed(*_):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(NearestImages, "measure", killed)
-        assert run_experiments("digits_nearest", *arguments(folder)).code == 130
-    page = (folder / "out" / "README.md").read_text()
-    assert "`python -m experiments digits_nearest`: not yet run." in page
-    reproduce("digits_nearest", *arguments(folder))
-
-
-def test_a_study_that_counts_the_minutes_of_its_parts_is_believed(folder, found, monkeypatch):
-    monkeypatch.setattr(NearestImages, "measure", lambda *_: {**found, "minutes": 42.0})
-    reproduce("digits_nearest", *arguments(folder))
-    assert "given the trained runs: 42.0 minutes" in (folder / "out" / "README.md").read_text()
 
 
 def test_a_training_that_is_stopped_says_how_to_go_on(folder, monkeypatch):

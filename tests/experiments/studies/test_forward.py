@@ -144,7 +144,7 @@ def test_an_animation_has_a_beginning_and_an_end():
         dataclasses.replace(digits_forward(), frames=1)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_numbers_are_those_of_the_processes")
 def test_mnist_is_read_as_its_models_read_it(shared, tmp_path):
     pytest.importorskip("tensorflow_datasets")
     data = dataclasses.replace(

@@ -1,6 +1,7 @@
 """Comparisons of matchings: gradients of known spread, one expectation for all, and two runs."""
 
 import dataclasses
+import functools
 import itertools
 import json
 
@@ -10,6 +11,7 @@ import numpy as np
 import PIL.Image
 import pytest
 from in_process import RING, succeed
+from tiny import write_run
 
 from experiments.matching import digits_matching, mnist_matching, ring_matching
 from experiments.ring import ring
@@ -29,11 +31,13 @@ from sde_jax.data import Ring
 from sde_jax.nets.mlp import MLPSpec
 from sde_jax.nets.spec import NetworkSpec
 from sde_jax.objectives import LikelihoodWeighting, UniformTimes
+from sde_jax.recipes import Named
 from sde_jax.recipes.matching import Denoising, Implicit, Sliced
 from sde_jax.runs.catalogue import find
 from sde_jax.sde import VP
 
 BATCH, DRAWS = 32, 256
+LARGE_BATCH, FEW_DRAWS = 4 * BATCH, DRAWS // 4
 T = 0.3
 ALPHA, SIGMA = float(VP().alpha(T)), float(VP().sigma(T))
 MATCHINGS = {"denoising": Denoising(), "sliced": Sliced(), "implicit": Implicit()}
@@ -57,16 +61,32 @@ class GainSpec(NetworkSpec):
         return Gain()
 
 
-def drawn(experiment, matching, params, times):
-    """Gradients of the experiment's data."""
+class Kept:
+    """The ring's data; each batch is drawn once."""
+
+    def __init__(self):
+        self.source, self.known = Ring().load(), {}
+
+    def stream(self, key, split, batch_size):
+        name = (*np.asarray(jax.random.key_data(key)).tolist(), batch_size)
+        if name not in self.known:
+            self.known[name] = next(self.source.stream(key, split, batch_size))
+        yield self.known[name]
+
+
+KEPT = functools.cache(Kept)
+
+
+def drawn(experiment, matching, params, times, batch_size, draws):
+    """Gradients of the ring's data."""
     return gradients(
         jax.jit(gradient_of(experiment, matching)),
         params,
-        experiment.data.load(),
+        KEPT(),
         times,
         experiment.sde,
-        batch_size=BATCH,
-        draws=DRAWS,
+        batch_size=batch_size,
+        draws=draws,
     )
 
 
@@ -81,14 +101,21 @@ KNOWN = {
 }
 
 
+@functools.cache
+def products_of_a_gain(name):
+    """Of gradients at a gain of zero; of few, where all are equal."""
+    matching, of_an_example = KNOWN[name]
+    experiment = dataclasses.replace(ring(), sde=VP(), network=GainSpec())
+    params = {"gain": np.float32(0)}
+    draws = DRAWS if of_an_example else 10
+    return products(drawn(experiment, matching, params, FixedTime(t=T), BATCH, draws))
+
+
 @pytest.mark.parametrize("name", KNOWN)
 def test_the_spread_of_one_parameter_is_that_of_the_closed_form(name):
     """Of a gain of zero, whose gradient has the mean -2 sigma whatever the matching."""
-    matching, of_an_example = KNOWN[name]
-    experiment = dataclasses.replace(ring(), sde=VP(), network=GainSpec())
-    params = experiment.model().init(jax.random.key(0), (2,))
-    found = products(drawn(experiment, matching, params, FixedTime(t=T)))
-    expected, mean = of_an_example / BATCH, (2 * SIGMA) ** 2
+    found = products_of_a_gain(name)
+    expected, mean = KNOWN[name][1] / BATCH, (2 * SIGMA) ** 2
     spread, square = estimate(variance, found), estimate(squared_mean, found)
     if expected == 0:
         np.testing.assert_allclose(square.value, mean, rtol=1e-5)
@@ -104,12 +131,7 @@ def test_the_spread_of_one_parameter_is_that_of_the_closed_form(name):
 
 def test_the_ratio_of_two_spreads_is_that_of_the_closed_forms():
     """Sliced over denoising, of the same batches."""
-    experiment = dataclasses.replace(ring(), sde=VP(), network=GainSpec())
-    params = experiment.model().init(jax.random.key(0), (2,))
-    sets = [
-        products(drawn(experiment, KNOWN[name][0], params, FixedTime(t=T)))
-        for name in ("sliced", "denoising")
-    ]
+    sets = [products_of_a_gain(name) for name in ("sliced", "denoising")]
     ratio = estimate(times_variance, *sets)
     expected = KNOWN["sliced"][1] / KNOWN["denoising"][1]
     assert abs(ratio.value - expected) < 5 * ratio.stderr
@@ -152,13 +174,16 @@ def of_the_ring():
     params = jax.tree.map(lambda leaf: rng.normal(scale=0.4, size=leaf.shape).astype("f4"), shapes)
     matchings = MATCHINGS | {"short": TooShort()}
     times = UniformTimes(t_min=0.05)
-    return {name: drawn(experiment, each, params, times) for name, each in matchings.items()}
+    return {
+        name: drawn(experiment, each, params, times, LARGE_BATCH, FEW_DRAWS)
+        for name, each in matchings.items()
+    }
 
 
 def z_scores(first, second):
     """Of the mean difference of each parameter's gradient, draw by draw."""
     differences = np.float64(first) - second
-    errors = differences.std(axis=0, ddof=1) / np.sqrt(DRAWS)
+    errors = differences.std(axis=0, ddof=1) / np.sqrt(FEW_DRAWS)
     return differences.mean(axis=0)[errors > 1e-7] / errors[errors > 1e-7]
 
 
@@ -245,7 +270,8 @@ def measured(request, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         for run in study.trained:
-            succeed("train", run, "--workdir", folder / run, *TINY[name])
+            config = succeed("train", run, "--dry-run", *TINY[name])
+            write_run(Named.from_config(config), folder / run, 4)
             succeed("evaluate", folder / run)
         pictures = folder / "pictures"
         pictures.mkdir()

@@ -4,8 +4,7 @@ import jax
 import numpy as np
 import PIL.Image
 import pytest
-from in_process import succeed
-from tiny import tiny
+from tiny import untrained
 
 from experiments.flowers import flowers_vp
 from experiments.studies import side_by_side
@@ -21,9 +20,7 @@ def measure(run, pictures):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """The folder of a small run."""
-    folder = tmp_path_factory.mktemp("runs") / "digits"
-    succeed("train", tiny("digits"), "--workdir", folder)
-    return folder
+    return untrained("digits", tmp_path_factory.mktemp("runs") / "digits")
 
 
 def test_three_samplers_are_drawn_and_measured(run, tmp_path):
