@@ -272,7 +272,7 @@ def test_classes_of_mnist(shared):
     assert records.shape == (28, 28, 1)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_classes_of_mnist")
 def test_mnist(shared):
     source = TfdsImages(data_dir=str(shared / "data" / "tfds"), image_size=32).load()
     assert source.shape == (32, 32, 1)

@@ -72,7 +72,7 @@ def test_frechet_distance_of_published_statistics(published, name):
     assert np.isnan(distance.stderr)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_kernel_distance")
 def test_frechet_and_kernel_distance_of_2048_features(published):
     arrays, meta = published
     first, second = sets_of(arrays, "big")

@@ -79,7 +79,7 @@ def test_a_published_configuration(configurations, name):
     hold_to_count(configurations[name])
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_parameters_at_full_size")
 def test_every_published_configuration(configurations):
     assert len(configurations) == 28
     for configuration in configurations.values():

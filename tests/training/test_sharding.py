@@ -60,6 +60,9 @@ def test_sharded_it_learns_the_same_and_holds_an_eighth(tmp_path):
     assert jax.tree.map(lambda x: x.sharding, like) == shardings
 
 
+@pytest.mark.slow(
+    "tests/training/test_checkpoint.py::test_what_is_saved_is_restored_on_other_devices"
+)
 @pytest.mark.parametrize(
     "pieces",
     [
