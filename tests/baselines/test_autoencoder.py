@@ -122,8 +122,9 @@ def test_the_decoder_is_what_it_says(vector, key):
 )
 def test_images_of_a_part_have_the_losses_of_the_whole(shape, spec, output, latent_shape, key):
     model = VAE(encoder=spec.encoder(), decoder=spec.decoder(shape), output=output)
-    params = jax.jit(model.init, static_argnums=1)(key, shape)
-    x = jax.random.uniform(key, (4, *shape), minval=-1.0)
+    random, shapes = np.random.default_rng(0), jax.eval_shape(lambda: model.init(key, shape))
+    params = jax.tree.map(lambda leaf: random.normal(0.1, 0.2, leaf.shape).astype("f"), shapes)
+    x = random.uniform(-1.0, 1.0, (4, *shape)).astype("f")
     latents = jax.eval_shape(model.encode, params, jax.random.split(key, 4), x)
     assert latents.shape == (4, *latent_shape)
     keys = jax.random.split(key)

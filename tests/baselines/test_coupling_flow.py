@@ -69,7 +69,16 @@ def some_data(key, shape):
     return jax.random.uniform(key, (4, *shape), minval=-0.95, maxval=0.95)
 
 
-@each_case
+@pytest.mark.parametrize(
+    "model, shape",
+    [
+        pytest.param(
+            *case, marks=() if name in ("points", "line", "one scale") else pytest.mark.slow
+        )
+        for name, case in CASES.items()
+    ],
+    ids=CASES.keys(),
+)
 def test_the_log_determinant_is_that_of_the_jacobian(key, model, shape):
     params, x = some_params(model, key, shape), some_data(key, shape)
 

@@ -49,8 +49,9 @@ def test_the_integral_is_of_parabolas_through_three_values(key):
             return -x / ((0.4 * sde.alpha(t)) ** 2 + sde.sigma(t) ** 2)
 
         found = solved(times, score, sde, np.zeros((1, dimension)), key, ExactTrace()).nats[0]
-        alpha, sigma = jax.jit(lambda t: (sde.alpha(t), sde.sigma(t)))(np.array(times))
-    levels = np.log(np.asarray(sigma) / alpha)
+        coefficients = jax.jit(lambda t: (sde.alpha(t), sde.sigma(t)))(np.array(times))
+    found, (alpha, sigma) = float(found), map(np.asarray, coefficients)
+    levels = np.log(sigma / alpha)
     q = 1 / (1 + 0.4**2 * np.exp(-2 * levels))
     integral = 0.0
     for i in range(12):

@@ -360,6 +360,9 @@ each_objective = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.slow(
+    "tests/test_randomness.py::test_the_loss_of_an_example_does_not_depend_on_the_size_of_the_batch"
+)
 @each_objective
 def test_the_losses_of_a_part_are_those_of_the_whole(objective, key):
     """Each example at its own time, noise, directions and condition; spread over devices, too."""
