@@ -72,10 +72,8 @@ def some_data(key, shape):
 @pytest.mark.parametrize(
     "model, shape",
     [
-        pytest.param(
-            *case, marks=() if name in ("points", "line", "one scale") else pytest.mark.slow
-        )
-        for name, case in CASES.items()
+        pytest.param(*case, marks=pytest.mark.slow if case[0].flow.spec.scales > 1 else ())
+        for case in CASES.values()
     ],
     ids=CASES.keys(),
 )
