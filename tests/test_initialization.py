@@ -8,6 +8,7 @@ import pytest
 
 from sde_jax.initialization import initialize
 from sde_jax.nets.condition import Condition
+from sde_jax.nets.mlp import MLPSpec
 from sde_jax.nets.ncsnpp import NCSNppSpec
 
 SPEC = NCSNppSpec(
@@ -18,21 +19,29 @@ SPEC = NCSNppSpec(
     embedding="fourier",
     classes=3,
 )
-IMAGE, TIME = jax.ShapeDtypeStruct((1, 8, 8, 1), jnp.float32), jnp.ones(1)
+TIME = np.ones(1, np.float32)
 
 
 @pytest.mark.parametrize("condition", [None, Condition(label=jnp.zeros(1, int))])
-def test_parameters_are_those_of_the_module_itself(key, condition):
-    network = SPEC.build()
-    expected = network.init(key, jnp.zeros((1, 8, 8, 1)), TIME, condition, deterministic=True)
-    found = initialize(network, key, IMAGE, TIME, condition, deterministic=True)
+@pytest.mark.parametrize(
+    ("spec", "shape"),
+    [
+        (MLPSpec(width=8, depth=1, classes=3), (1, 2)),
+        pytest.param(SPEC, (1, 8, 8, 1), marks=pytest.mark.slow),
+    ],
+    ids=["mlp", "unet"],
+)
+def test_parameters_are_those_of_the_module_itself(key, spec, shape, condition):
+    network, x = spec.build(), jax.ShapeDtypeStruct(shape, jnp.float32)
+    expected = network.init(key, jnp.zeros(shape), TIME, condition, deterministic=True)
+    found = initialize(network, key, x, TIME, condition, deterministic=True)
     jax.tree.map(np.testing.assert_array_equal, found, expected["params"])
 
 
 def test_it_can_be_traced(key):
-    network = SPEC.build()
-    shapes = jax.eval_shape(lambda key: initialize(network, key, IMAGE, TIME), key)
-    found = initialize(network, key, IMAGE, TIME)
+    network, x = MLPSpec(width=8, depth=1).build(), jax.ShapeDtypeStruct((1, 2), jnp.float32)
+    shapes = jax.eval_shape(lambda key: initialize(network, key, x, TIME), key)
+    found = initialize(network, key, x, TIME)
     assert jax.tree.map(jnp.shape, found) == jax.tree.map(jnp.shape, shapes)
 
 

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.slow
+@pytest.mark.slow(
+    "tests/training/test_loop.py::test_a_signal_saves_and_the_rest_follows_as_if_it_had_not_come"
+)
 def test_a_short_soak():
     process = subprocess.run(
         [sys.executable, "-m", "tests.soak", "--minutes", "0.2", "--kills", "2"],

@@ -79,6 +79,15 @@ class Small(nn.Module):
         return nn.Dense(2)(h).reshape(x.shape)
 
 
+class Product(nn.Module):
+    """One product of x and y by weights."""
+
+    @nn.compact
+    def __call__(self, x, time, condition=None, *, deterministic=True):
+        h = jnp.concatenate([x, condition.image], axis=-1)
+        return nn.Dense(2, use_bias=False)(h)
+
+
 def diffusion(network, sde):
     model = ScoreModel(network=network, sde=sde)
     return ConditionalDiffusion(
@@ -93,7 +102,9 @@ SAMPLERS = {
 }
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n == "unipc" else pytest.mark.slow) for n in SAMPLERS]
+)
 @pytest.mark.parametrize("sde", ["vp", "ve"])
 def test_samples_of_an_exact_network_have_the_conditional_mean_and_covariance(name, sde, key):
     """Each of two y, side by side in one batch."""
@@ -136,6 +147,7 @@ def trained():
     return model, state.ema_params
 
 
+@pytest.mark.slow("test_each_network_learns_its_part")
 def test_a_trained_regression_gives_the_mean_and_a_trained_model_the_whole(trained, key):
     (model, params), count = trained, 2000
     draw = jax.jit(lambda keys, y: model.sample(params, keys, y, SAMPLERS["unipc"], 2))
@@ -151,11 +163,39 @@ def test_a_trained_regression_gives_the_mean_and_a_trained_model_the_whole(train
 
 
 def test_parts_of_a_batch_have_the_losses_of_the_whole(key):
-    model = diffusion(Small(), VP())
-    params = jax.jit(lambda key: model.init(key, SHAPE))(key)
-    given = example_seeds(key, 6), jax.random.normal(key, (6, *SHAPE))
-    losses = jax.jit(functools.partial(model.losses, deterministic=True))
-    whole = losses(params, *given)
-    for index, part_given in enumerate(strided_parts(given, 2)):
-        part = losses(params, *part_given)
-        np.testing.assert_allclose(part, whole[index::2], rtol=1e-5)
+    model = diffusion(Product(), VP())
+
+    @jax.jit
+    def run(key):
+        params = model.init(key, SHAPE)
+        given = example_seeds(key, 6), jax.random.normal(key, (6, *SHAPE))
+        losses = functools.partial(model.losses, params, deterministic=True)
+        return losses(*given), losses(*strided_parts(given, 2)[1])
+
+    whole, part = run(key)
+    np.testing.assert_allclose(part, whole[1::2], rtol=1e-5)
+
+
+def test_each_network_learns_its_part(key):
+    """The gradient of the regression's weights is that of least squares of x by y, and a regression
+    is the product by these weights."""
+    model = diffusion(Product(), VP())
+
+    @jax.jit
+    def run(key):
+        params = model.init(key, SHAPE)
+        x = jax.random.normal(key, (6, *SHAPE))
+
+        def loss(params):
+            return model.losses(params, example_seeds(key, 6), x, deterministic=True).mean()
+
+        y = model.degradation(x)
+        return params, x, jax.grad(loss)(params), y, model.regress(params, y, 2)
+
+    params, x, grads, y, regressed = run(key)
+    weights = np.asarray(params["regression"]["Dense_0"]["kernel"], np.float64)
+    y, error = np.reshape(y, (6, 1)), np.reshape(regressed - x, (6, 2))
+    np.testing.assert_allclose(np.reshape(regressed, (6, 2)), y @ weights[-1:], rtol=1e-5)
+    gradient = y.T @ error / 6
+    np.testing.assert_allclose(grads["regression"]["Dense_0"]["kernel"][-1:], gradient, rtol=1e-4)
+    assert np.abs(grads["score"]["Dense_0"]["kernel"]).min() > 1e-4

@@ -153,7 +153,7 @@ def test_updates_are_turns_derived_by_hand(loss, steps, key):
 def test_without_a_learning_rate_a_network_stays_and_the_other_moves(loss, still, key):
     learner = affine_learner(loss, rates=RATES | {still: 0.0})
     before = learner.init(key)
-    after, _ = jax.jit(learner.update)(before, key, data(key))
+    after, _ = learner.update(before, key, data(key))
     for name in RATES:
         same = jax.tree.map(np.array_equal, before.params[name], after.params[name])
         assert all(jax.tree.leaves(same)) == (name == still), name
@@ -193,10 +193,7 @@ def test_samples_of_an_affine_generator_are_gaussian(key):
 
 
 def test_a_sample_depends_on_its_own_key_alone(key):
-    model = GAN(
-        generator=PointGANSpec(width=8).build_generator(),
-        discriminator=PointGANSpec(width=8).build_discriminator(),
-    )
+    model = GAN(generator=Affine(), discriminator=Linear(), latent_dimension=LATENT)
     params = model.init(key, (4,))
     sample = jax.jit(lambda keys: model.sample(params, keys, (4,)).x)
     together = sample(keys(key, 5))
@@ -225,8 +222,16 @@ def point_learner(loss, optimizer, *, width=64, depth=2, discriminator_steps=1):
 
 def test_a_resumed_run_ends_bitwise_the_same_and_compiles_once(key):
     """Four updates, and two and two with only arrays on the host carried over."""
-    wasserstein, optimizer = AdversarialLoss(loss="wasserstein"), Adam().build(4)
-    _, learner = point_learner(wasserstein, optimizer, depth=1, discriminator_steps=2)
+    optimizer = Adam().build(4)
+    learner = gan_learner(
+        GAN(generator=Affine(), discriminator=Linear(), latent_dimension=LATENT),
+        (DIMENSION,),
+        AdversarialLoss(loss="wasserstein"),
+        generator_optimizer=optimizer,
+        discriminator_optimizer=optimizer,
+        discriminator_steps=2,
+        ema_decay=0.99,
+    )
     traces = []
 
     @jax.jit
@@ -248,7 +253,7 @@ def test_a_resumed_run_ends_bitwise_the_same_and_compiles_once(key):
 
 
 def test_eight_devices_share_the_work_and_find_the_same(key):
-    _, learner = point_learner(AdversarialLoss(), optax.sgd(0.1), discriminator_steps=2)
+    learner = affine_learner(AdversarialLoss(), discriminator_steps=2)
     results, work = [], []
     for count in (1, 8):
         mesh = data_mesh(jax.devices()[:count])
@@ -341,7 +346,7 @@ def check_cover(places, near, count):
     assert shares.min() > 1 / 3, shares
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_updates_are_turns_derived_by_hand")
 def test_all_modes_of_a_mixture_are_covered(trained_samples, key):
     """Samples within three deviations of a mean, as 98.9% of the data are."""
     mixture = GaussianMixture()
@@ -353,7 +358,7 @@ def test_all_modes_of_a_mixture_are_covered(trained_samples, key):
     check_cover(distances.argmin(axis=1), near, mixture.components)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_updates_are_turns_derived_by_hand")
 def test_all_sectors_of_a_ring_are_covered(trained_samples, key):
     """Samples within three deviations of the radius, in twelve sectors."""
     ring = Ring()

@@ -53,10 +53,10 @@ def test_another_encoder_gives_less_by_its_divergence_from_the_posterior(key):
 
 
 def test_more_draws_bound_more_closely_and_weigh_without_bias(key):
-    """K = 1, 4, 32, 4000 times: means rise to the evidence, means of ``exp`` equal it."""
+    """K = 1, 32, 4000 times: means rise to the evidence, means of ``exp`` equal it."""
     truth = Truth(wrong=True)
     evidence, last = truth.log_evidence(KNOWN), None
-    for draws in (1, 4, 32):
+    for draws in (1, 32):
         nats = bounds(linear_vae(importance_samples=draws), truth, key, 4000)
         z = z_scores(np.exp(nats - evidence[None]), 1.0)
         assert np.abs(z).max() < 5, z
@@ -70,10 +70,13 @@ def test_more_draws_bound_more_closely_and_weigh_without_bias(key):
 
 def test_beta_weighs_the_divergence_alone(key):
     truth = Truth(wrong=True)
-    seeds = example_seeds(key, len(KNOWN))
-    plain, weighed = (
-        linear_vae(beta=beta).losses(truth.params(), seeds, KNOWN) for beta in (1.0, 3.5)
-    )
+
+    @jax.jit
+    def losses(params):
+        seeds = example_seeds(key, len(KNOWN))
+        return [linear_vae(beta=beta).losses(params, seeds, KNOWN) for beta in (1.0, 3.5)]
+
+    plain, weighed = losses(truth.params())
     np.testing.assert_allclose(weighed - plain, 2.5 * truth.divergence(KNOWN), rtol=1e-5)
 
 
@@ -141,6 +144,7 @@ def best_of_one_latent(x):
     return 0.5 * (len(variances) * (np.log(2 * np.pi) + 1) + log_determinant)
 
 
+@pytest.mark.slow("test_the_exact_posterior_gives_the_evidence_at_every_draw")
 def test_training_reaches_probabilistic_pca(key):
     """Training reaches .01 nats from the initial parameters in 400 steps."""
     key_data, key_init, key_steps, key_evaluation = jax.random.split(key, 4)

@@ -95,7 +95,7 @@ def test_a_killed_writer_leaves_nothing(cache):
     hold_to_whole(cache, records)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_one_writes_and_the_others_wait")
 def test_the_next_writer_waits_for_a_killed_one(cache):
     """The first of two processes is killed while it writes; the second makes the whole file."""
     records = image_process.slow_records()

@@ -84,7 +84,7 @@ def test_a_stream_of_a_process_ends_when_it_is_killed(tmp_path):
 
 
 @in_proc
-@pytest.mark.slow
+@pytest.mark.slow("test_a_stream_of_a_process_ends_when_it_is_killed")
 def test_a_killed_stream_goes_on_at_the_exact_example(tmp_path):
     expected = expected_hashes(COUNT + 3)
     assert hashes_until_killed(tmp_path, WORKERS) == expected[:COUNT]
@@ -95,7 +95,7 @@ def test_a_killed_stream_goes_on_at_the_exact_example(tmp_path):
     assert all(map(has_ended, workers.split()))
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_fewer_large_batches_wait_than_small_ones")
 @pytest.mark.parametrize("processes", [0, 2])
 def test_memory_is_flat_over_a_thousand_steps(processes):
     """Of this process and those that decode; the batches would fill 400 MB as uint8."""

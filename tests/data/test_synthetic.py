@@ -102,6 +102,7 @@ def test_test_split_is_fixed_and_complete(key):
     assert not set(map(bytes, np.asarray(train))) & set(map(bytes, np.asarray(whole)))
 
 
+@pytest.mark.slow("tests/data/test_array_source.py::test_one_and_eight_devices_give_the_same")
 def test_one_and_eight_devices_give_the_same(key):
     source = GaussianMixture().load()
     mesh = Mesh(np.array(jax.devices()), ("data",))

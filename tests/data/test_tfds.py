@@ -107,6 +107,21 @@ def test_version_asked_for_and_newest(tmp_path):
     assert TfdsImages(name="tiny", data_dir=str(tmp_path))._version_folder().name == "1.0.0"
 
 
+class Forbidding:
+    """Finds no TensorFlow: importing it fails the test."""
+
+    def find_spec(self, name, path=None, target=None):
+        assert name.split(".")[0] != "tensorflow"
+
+
+def test_reading_imports_no_tensorflow(tmp_path, monkeypatch):
+    prepare(tmp_path)
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Forbidding(), *sys.meta_path])
+    assert TfdsImages(name="tiny", data_dir=str(tmp_path)).load().sizes["test"] == 21
+
+
+@pytest.mark.slow("test_reading_imports_no_tensorflow")
 def test_tensorflow_is_not_imported(tmp_path):
     """In a process that finds a TensorFlow, but where importing it fails."""
     prepare(tmp_path)
@@ -272,7 +287,7 @@ def test_classes_of_mnist(shared):
     assert records.shape == (28, 28, 1)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_classes_of_mnist")
 def test_mnist(shared):
     source = TfdsImages(data_dir=str(shared / "data" / "tfds"), image_size=32).load()
     assert source.shape == (32, 32, 1)

@@ -71,13 +71,14 @@ def test_the_published_file_comes_back_to_the_bit(published_file, tmp_path):
     assert_same(read_torch_file(tmp_path / "new.pth"), read_torch_file(path))
 
 
+@pytest.mark.slow("test_networks_of_the_published_file")
 @pytest.mark.parametrize(
     "name, key",
     [
-        pytest.param("tiny_vp_ddpmpp", "vp_cont", marks=pytest.mark.slow),
+        ("tiny_vp_ddpmpp", "vp_cont"),
         ("tiny_vp_ddpmpp", "subvp_cont"),
-        pytest.param("vp_ddpm_disc", "vp_disc", marks=pytest.mark.slow),
-        pytest.param("ve_ncsnpp", "ve_cont", marks=pytest.mark.slow),
+        ("vp_ddpm_disc", "vp_disc"),
+        ("ve_ncsnpp", "ve_cont"),
         ("ve_ncsnpp_disc", "ve_disc"),
     ],
 )

@@ -68,6 +68,7 @@ def test_outputs_are_those_of_diffusers(pipeline, name):
     assert relative_error(output, case["output"], by_example=True) <= 1e-5
 
 
+@pytest.mark.slow("test_outputs_are_those_of_diffusers")
 def test_ncsnpp_is_the_score():
     score = load_diffusers(KEPT / "ncsnpp")
     case = read_case(KEPT / "ncsnpp")[1]
@@ -77,6 +78,7 @@ def test_ncsnpp_is_the_score():
     assert relative_error(value.transpose(0, 3, 1, 2), case["output"], by_example=True) <= 1e-4
 
 
+@pytest.mark.slow("test_outputs_are_those_of_diffusers")
 def test_ddpm_predicts_the_noise_of_its_chain(pipeline):
     folder = pipeline("ddpm_published")
     score, case = load_diffusers(folder), read_case(folder)[1]

@@ -73,7 +73,7 @@ def log_likelihood(file, score, count, solver):
     return likelihood(keys, score, score.model.sde, channels_last(file["data"][:count])).nats
 
 
-@pytest.mark.slow
+@pytest.mark.slow("tests/sampling/test_sampler_parity.py::test_reverse_diffusion")
 @pytest.mark.parametrize("name", ["vp", "ve"])
 def test_right_hand_sides(name, stored):
     """Drift and divergence at five times: to 1e-4, except where the reference's sigma is wrong."""
@@ -93,7 +93,7 @@ def test_right_hand_sides(name, stored):
         np.testing.assert_allclose(divergence[n], file["rhs_div"][n], rtol=tolerance)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("tests/likelihood/test_adaptive_likelihood.py::test_each_point_on_the_line")
 @pytest.mark.parametrize(
     ("name", "count", "tolerance"),
     [
@@ -111,7 +111,9 @@ def test_bits_per_dimension(stored, count, tolerance):
     np.testing.assert_allclose(bits, file["bpd"][:count], atol=2e-3)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(
+    "tests/sampling/test_probability_flow.py::test_frames_lead_from_the_prior_to_the_sample"
+)
 @pytest.mark.parametrize(
     ("name", "count", "tolerance"),
     [("vp", 4, 1e-5), ("ve", 2, 1e-4)],

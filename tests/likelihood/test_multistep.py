@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import SDES, keys, plane_mixture, slow_but
+from cases import SDES, keys, plane_mixture
 
 from sde_jax.likelihood import (
     ExactTrace,
@@ -36,7 +36,38 @@ def solved(times, score, sde, x, key, divergence):
     return jax.jit(lambda keys, x: likelihood(keys, score, sde, x))(keys(key, len(x)), x)
 
 
-@pytest.mark.parametrize("name", slow_but("vp"))
+def test_the_integral_is_of_parabolas_through_three_values(key):
+    """At the mean of N(0, .4^2), where states stay: q is ``1 / (1 + .4^2 exp(-2 l))``.
+
+    The parabolas are had by interpolation, and the density is near that of the closed form.
+    """
+    sde, dimension = SDES["vp"], 3
+    with jax.enable_x64(True):
+        times = even_times(sde, T_MIN, 12)
+
+        def score(x, t):
+            return -x / ((0.4 * sde.alpha(t)) ** 2 + sde.sigma(t) ** 2)
+
+        found = solved(times, score, sde, np.zeros((1, dimension)), key, ExactTrace()).nats[0]
+        coefficients = jax.jit(lambda t: (sde.alpha(t), sde.sigma(t)))(np.array(times))
+    found, (alpha, sigma) = float(found), map(np.asarray, coefficients)
+    levels = np.log(sigma / alpha)
+    q = 1 / (1 + 0.4**2 * np.exp(-2 * levels))
+    integral = 0.0
+    for i in range(12):
+        nodes = slice(max(i - 1, 0), i + 2)
+        area = np.polyint(np.polyfit(levels[nodes], q[nodes], min(i + 1, 2)))
+        integral += np.polyval(area, levels[i + 1]) - np.polyval(area, levels[i])
+    gain = np.log(alpha[-1] / alpha[0]) + integral
+    expected = dimension * (gain - 0.5 * np.log(2 * np.pi) - np.log(sde.prior_scale))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    deviation = np.hypot(0.4 * alpha[0], sigma[0])
+    exact = -dimension * np.log(deviation * np.sqrt(2 * np.pi))
+    np.testing.assert_allclose(found, exact, atol=0.1)
+
+
+@pytest.mark.slow("test_the_integral_is_of_parabolas_through_three_values")
+@pytest.mark.parametrize("name", SDES)
 def test_an_exact_trace_finds_the_adaptive_density_of_each_point(name, key):
     sde, mixture = SDES[name], plane_mixture()
     x, score = noised(mixture, sde, key, 20), MixtureScore(mixture, sde)
@@ -51,6 +82,7 @@ def test_an_exact_trace_finds_the_adaptive_density_of_each_point(name, key):
     np.testing.assert_allclose(found.nats, expected.nats, atol=5e-3)
 
 
+@pytest.mark.slow("test_the_integral_is_of_parabolas_through_three_values")
 def test_errors_fall_with_the_third_power_of_the_step(key):
     """To the closed form, whose prior is not quite the process' own: that is common to all."""
     with jax.enable_x64(True):
@@ -67,6 +99,9 @@ def test_errors_fall_with_the_third_power_of_the_step(key):
     np.testing.assert_allclose(nats[-1], exact, atol=5e-3)
 
 
+@pytest.mark.slow(
+    "tests/likelihood/test_adaptive_likelihood.py::test_hutchinson_is_unbiased_and_its_error_is_known"
+)
 def test_probes_are_those_of_the_adaptive_solve(key):
     sde, mixture = SDES["vp"], plane_mixture()
     x, score = noised(mixture, sde, key, 5), MixtureScore(mixture, sde)
@@ -114,6 +149,7 @@ def test_times_are_placed_where_the_integrand_bends(key):
     assert 8 <= near.sum() <= 16, "a fifth of the range"
 
 
+@pytest.mark.slow("test_times_are_placed_where_the_integrand_bends")
 def test_fitted_times_need_fewer_steps(key):
     """Half of the dimensions hardly vary, as the border of digits, and the others as far as pixels:
     the integrand bends twice, and is straight between."""

@@ -53,7 +53,7 @@ def hold(arrays, convention, place, features):
     return names
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_features_of_a_published_image")
 @pytest.mark.parametrize("preprocessing", CONVENTIONS)
 def test_features_of_every_published_image(published, params, network, preprocessing):
     arrays, images = published
@@ -125,7 +125,7 @@ def test_known_images():
         np.testing.assert_allclose(prepared[1], high, atol=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_features_of_a_published_image")
 def test_eight_devices_and_bfloat16(published, params):
     _, named = published
     squares = [named[name][0] for name in ("noise32", "checker32") if name in named]

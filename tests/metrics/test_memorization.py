@@ -54,6 +54,7 @@ def test_near_is_the_first_hundredth(held_out, expected):
     np.testing.assert_allclose(found.near_expected, expected)
 
 
+@pytest.mark.slow("test_the_statistic_is_that_of_scipy")
 def test_held_out_data_are_no_closer_within_the_errors():
     """Over many draws of samples and held-out examples, of one set of training examples."""
     (training,) = draws(1, 400)

@@ -72,7 +72,7 @@ def test_frechet_distance_of_published_statistics(published, name):
     assert np.isnan(distance.stderr)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_kernel_distance")
 def test_frechet_and_kernel_distance_of_2048_features(published):
     arrays, meta = published
     first, second = sets_of(arrays, "big")
@@ -82,7 +82,9 @@ def test_frechet_and_kernel_distance_of_2048_features(published):
     hold_blocks(meta["kid"]["big"]["tfgan"], first, second)
 
 
-@pytest.mark.parametrize("name", ["main", "smalln", "lowdim", "same"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("main", marks=pytest.mark.slow), "smalln", "lowdim", "same"]
+)
 def test_kernel_distance(published, name):
     arrays, meta = published
     first, second = sets_of(arrays, name)

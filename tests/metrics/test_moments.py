@@ -102,7 +102,7 @@ assert [group.count for group in groups] == [4] * 3 + [3] * 7, groups
 """
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_any_parts_in_any_order_merge_to_the_same")
 def test_two_processes_have_the_moments_of_the_rows_of_both():
     with socket.socket() as free:
         free.bind(("localhost", 0))

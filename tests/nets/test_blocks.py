@@ -24,12 +24,13 @@ def test_group_norm(channels, groups):
     mean, variance = (f(grouped, axis=(1, 3), keepdims=True) for f in (np.mean, np.var))
     normalized = ((grouped - mean) / np.sqrt(variance + 1e-6)).reshape(x.shape)
     expected = normalized * np.asarray(params["scale"]) + np.asarray(params["bias"])
-    np.testing.assert_allclose(module.apply({"params": params}, x), expected, atol=1e-5)
+    np.testing.assert_allclose(jax.jit(module.apply)({"params": params}, x), expected, atol=1e-5)
 
 
 def test_group_norm_survives_a_large_mean():
     x = 1e4 + normal(1, 8, 8, 8)
-    output = GroupNorm().apply({"params": {"scale": np.ones(8), "bias": np.zeros(8)}}, x)
+    params = {"params": {"scale": np.ones(8), "bias": np.zeros(8)}}
+    output = jax.jit(GroupNorm().apply)(params, x)
     np.testing.assert_allclose(np.std(output), 1.0, atol=1e-3)
 
 
@@ -95,22 +96,31 @@ def test_attention_block(skip_rescale):
     np.testing.assert_allclose(module.apply({"params": params}, x), expected, atol=1e-5)
 
 
-def test_a_rematerialized_block_is_the_same_and_keeps_nothing_inside(key):
+def plain_and_rematerialized(key):
+    """How both apply, and their inputs."""
     x, embedding = normal(1, 4, 4, 8), normal(1, 5)
     plain, again = (ResidualBlock(16, dropout=0.5, rematerialize=flag) for flag in (False, True))
     shapes = [jax.eval_shape(block.init, key, x, embedding) for block in (plain, again)]
     assert shapes[0] == shapes[1]
-    params = {"params": random_parameters(plain, x, embedding)}
-    inputs = (params, x, embedding)
     apply = [
         functools.partial(block.apply, deterministic=False, rngs={"dropout": key})
         for block in (plain, again)
     ]
+    return apply, ({"params": random_parameters(plain, x, embedding)}, x, embedding)
+
+
+@pytest.mark.slow("test_a_rematerialized_block_keeps_nothing_inside")
+def test_a_rematerialized_block_has_the_same_gradients(key):
+    apply, inputs = plain_and_rematerialized(key)
     gradients = [
         jax.jit(jax.grad(lambda *inputs, f=f: (f(*inputs) ** 2).sum(), argnums=(0, 1, 2)))(*inputs)
         for f in apply
     ]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), *gradients)
+
+
+def test_a_rematerialized_block_keeps_nothing_inside(key):
+    apply, inputs = plain_and_rematerialized(key)
     kept = [jax.eval_shape(lambda *inputs, f=f: jax.vjp(f, *inputs)[1], *inputs) for f in apply]
     sizes = [sum(leaf.size for leaf in jax.tree.leaves(tree)) for tree in (*kept, inputs)]
     assert sizes[1] <= sizes[2] + 16 < sizes[0]

@@ -42,25 +42,32 @@ def dense(x, layer):
 @TOLD
 def test_it_is_what_it_says(key, images, time):
     params = some_params(key, images, time)
-    features, logits = jax.jit(SPEC.build().apply)({"params": params}, images, time)
-    h = jax.lax.conv_general_dilated(
-        2 * images - 1 if time is None else images,
-        params["Conv_0"]["kernel"],
-        (1, 1),
-        "SAME",
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
-    h, embedding = np.asarray(h) + np.asarray(params["Conv_0"]["bias"]), None
+    embedding = None
     if time is not None:
-        embedding = np.asarray(positional_embedding(jnp.asarray(time), 4))
+        embedding = np.asarray(jax.jit(positional_embedding, static_argnums=1)(time, 4))
         for layer in ("time_0", "time_1"):
             embedding = swish(dense(embedding, params[layer]))
         assert embedding.shape == (3, 16)
-    for level, width in enumerate((8, 4)):
-        block = {"params": params[f"ResidualBlock_{level}"]}
-        h = jax.jit(ResidualBlock(width, resample=downsample).apply)(block, h, embedding)
+
+    @jax.jit
+    def both(params, images):
+        h = jax.lax.conv_general_dilated(
+            2 * images - 1 if time is None else images,
+            params["Conv_0"]["kernel"],
+            (1, 1),
+            "SAME",
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )
+        h += params["Conv_0"]["bias"][None, None, None]
+        for level, width in enumerate((8, 4)):
+            block = {"params": params[f"ResidualBlock_{level}"]}
+            h = ResidualBlock(width, resample=downsample).apply(block, h, embedding)
+        normal = GroupNorm().apply({"params": params["GroupNorm_0"]}, h)
+        return SPEC.build().apply({"params": params}, images, time), normal
+
+    (features, logits), h = both(params, images)
     assert h.shape == (3, 2, 1, 4)
-    h = np.asarray(GroupNorm().apply({"params": params["GroupNorm_0"]}, h))
+    h = np.asarray(h)
     hidden = swish(dense(swish(h).reshape(3, 8), params["Dense_0"]))
     np.testing.assert_allclose(features, hidden, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(logits, dense(hidden, params["Dense_1"]), rtol=1e-4, atol=1e-5)

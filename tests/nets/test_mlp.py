@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,34 +23,40 @@ def params(points):
     return random_parameters(MLP(SPEC), *points, mean=0.1)
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def apply(network, params, *inputs):
+    return network.apply({"params": params}, *inputs)
+
+
 def test_mlp_starts_at_zero(points, key):
-    output, _ = jax.jit(MLP(SPEC).init_with_output)(key, *points)
+    network = MLP(MLPSpec(width=4, depth=1))
+    output, _ = jax.jit(network.init_with_output)(key, *points)
     assert not np.any(output)
 
 
 def test_mlp_sees_point_time_and_label(points, params):
     network, (x, time) = MLP(SPEC), points
-    output = network.apply({"params": params}, x, time)
+    output = apply(network, params, x, time)
     assert output.shape == x.shape
     assert output.dtype == jnp.float32
     label = Condition(label=jnp.array([0, 1, 2, -1, -1, 0]))
-    labelled = network.apply({"params": params}, x, time, label)
+    labelled = apply(network, params, x, time, label)
     changed = np.abs(labelled - output).max(axis=1) > 1e-4
     np.testing.assert_array_equal(changed, [True, True, True, False, False, True])
     for inputs in [(x + 1, time), (x, time + 1)]:
-        assert np.abs(network.apply({"params": params}, *inputs) - output).max() > 1e-4
+        assert np.abs(apply(network, params, *inputs) - output).max() > 1e-4
 
 
 def test_mlp_treats_examples_alone(points, params):
     network = MLP(SPEC)
-    alone = jax.vmap(lambda x, t: network.apply({"params": params}, x[None], t[None])[0])
-    together = network.apply({"params": params}, *points)
+    alone = jax.jit(jax.vmap(lambda x, t: apply(network, params, x[None], t[None])[0]))
+    together = apply(network, params, *points)
     np.testing.assert_allclose(alone(*points), together, atol=1e-5)
 
 
 def test_mlp_in_bfloat16_is_close_and_returns_float32(points, params):
     output, truth = (
-        MLP(SPEC, dtype).apply({"params": params}, *points) for dtype in (jnp.bfloat16, jnp.float32)
+        apply(MLP(SPEC, dtype), params, *points) for dtype in (jnp.bfloat16, jnp.float32)
     )
     assert output.dtype == jnp.float32
     assert 0 < np.abs(output - truth).max() < 0.1 * np.abs(truth).max()

@@ -48,7 +48,7 @@ def params(inputs):
 
 @pytest.fixture(scope="module")
 def initial(inputs):
-    return initialize(SMALLEST, jax.random.key(0), *inputs)
+    return jax.jit(lambda key: initialize(SMALLEST, key, *inputs))(jax.random.key(0))
 
 
 @functools.partial(jax.jit, static_argnums=0, static_argnames="deterministic")
@@ -60,6 +60,7 @@ def relative_difference(a, b):
     return np.abs(a - b).max() / np.abs(b).max()
 
 
+@pytest.mark.slow("tests/nets/test_blocks.py::test_initializer_has_the_variance_of_the_mean_fan")
 def test_initial_scales(key):
     """Layers start with variance 1 / fan; but .1 / fan before attention, 0 where blocks end."""
     spec = NCSNppSpec(channels=32, multipliers=(1,), blocks_per_level=1, init_scale=0.25)
@@ -113,7 +114,7 @@ def test_attention_is_where_the_resolution_is_listed(key):
         return sum("Attention" in name for name in shapes["params"])
 
     # One in the middle; at a listed resolution two on the way down and one on the way up.
-    assert [blocks(), blocks(16), blocks(16, 8), blocks(5)] == [1, 4, 7, 1]
+    assert [blocks(16, 8), blocks(5)] == [7, 1]
 
 
 def test_output_starts_at_zero(initial, inputs):
@@ -148,6 +149,7 @@ def test_time_label_and_image_change_the_output(params, inputs):
     assert relative_difference(conditioned, output[..., :1]) < 1e-5
 
 
+@pytest.mark.slow("tests/nets/test_unet_options.py::test_ncsnpp")
 def test_uncentered_images_are_shown_from_minus_one_to_one(params, inputs):
     x, time = inputs
     image = Condition(image=x[..., 1:])
@@ -165,6 +167,7 @@ def test_noise_levels_descend_geometrically():
     np.testing.assert_allclose(levels, [1000, 100, 0.1, np.nan], rtol=1e-6)
 
 
+@pytest.mark.slow("tests/nets/test_blocks.py::test_residual_block_drops_only_when_told")
 def test_dropout_acts_only_when_not_deterministic(initial, inputs):
     params = jax.tree.map(lambda leaf: np.asarray(leaf) + np.float32(0.1), initial)
 
@@ -178,7 +181,8 @@ def test_dropout_acts_only_when_not_deterministic(initial, inputs):
     assert relative_difference(output(1, False), output(1, True)) > 1e-2
 
 
-@pytest.mark.parametrize("spec", [SPEC, pytest.param(FILTERED, marks=pytest.mark.slow)])
+@pytest.mark.slow("tests/nets/test_mlp.py::test_mlp_in_bfloat16_is_close_and_returns_float32")
+@pytest.mark.parametrize("spec", [SPEC, FILTERED])
 def test_bfloat16_is_close_and_returns_float32(spec, inputs):
     params = random_parameters(NCSNpp(spec), *inputs)
     output = apply(NCSNpp(spec, dtype=jnp.bfloat16), params, *inputs)
@@ -192,7 +196,12 @@ def test_bfloat16_is_close_and_returns_float32(spec, inputs):
         (NCSNpp(SPEC, precision="highest"), (2, 8, 8, 2), 0),
         # Of the features and the shortcut, halved and doubled, and of the two pyramids.
         (NCSNpp(FILTERED, precision="highest"), (2, 8, 8, 2), 6),
-        (DDPM(DDPMSpec(channels=32), precision="highest"), (2, 8, 8, 2), 0),
+        pytest.param(
+            DDPM(DDPMSpec(channels=32), precision="highest"),
+            (2, 8, 8, 2),
+            0,
+            marks=pytest.mark.slow,
+        ),
         (MLP(MLPSpec(), precision="highest"), (2, 2), 0),
     ],
 )

@@ -161,6 +161,7 @@ def test_every_block_is_told_the_time(params, inputs, told):
     assert np.abs(change).max(axis=(1, 2, 3)).min() > 1e-3
 
 
+@pytest.mark.slow("test_the_network_is_what_it_is_described_as")
 def test_every_parameter_has_a_gradient(narrow_params, inputs):
     @jax.jit
     @jax.grad
@@ -174,8 +175,13 @@ def test_every_parameter_has_a_gradient(narrow_params, inputs):
 
 def test_the_output_starts_near_zero_and_what_is_behind_it_does_not(inputs, key):
     """Else the last layer, the only one with a gradient, would have nothing to choose from."""
-    apply = functools.partial(NARROW.apply, capture_intermediates=True)
-    output, state = jax.jit(apply)({"params": initialize(NARROW, key, *inputs)}, *inputs)
+
+    @jax.jit
+    def start(key):
+        params = {"params": initialize(NARROW, key, *inputs)}
+        return NARROW.apply(params, *inputs, capture_intermediates=True)
+
+    output, state = start(key)
     assert np.abs(output).max() < 1e-3
     last = state["intermediates"]["PooledBlock_2"]["__call__"][0]
     assert 0.1 < np.std(last) < 1
@@ -192,6 +198,7 @@ def test_examples_are_alone(params, inputs):
         assert np.delete(changed, i).min() > 0.1
 
 
+@pytest.mark.slow("tests/nets/test_mlp.py::test_mlp_in_bfloat16_is_close_and_returns_float32")
 def test_bfloat16_is_close_and_returns_float32(narrow_params, inputs):
     output = apply(NARROW.clone(dtype=jnp.bfloat16, precision=None), narrow_params, *inputs)
     expected = apply(NARROW, narrow_params, *inputs)

@@ -14,8 +14,8 @@ from unet_oracle import UNet
 from sde_jax.nets.ddpm import DDPMSpec
 
 KEPT = pathlib.Path(__file__).parents[1] / "data" / "parity" / "nets"
-OTHERS = ["vp_ddpm"]
-SLOW = [
+OTHERS = [
+    "vp_ddpm",
     "extra/act_relu",
     "extra/ddpm_block_noresampconv_fir",
     "extra/three_levels",
@@ -66,7 +66,7 @@ def hold_to(path):
         assert relative_error(oracle(x, time).transpose(0, 3, 1, 2), truth, True) <= 1e-13
 
 
-QUICK = ("biggan_fir1_residual_positional_sbs1", "outskip_inskip_sum")
+QUICK = ("outskip_inskip_sum",)
 
 
 @pytest.mark.parametrize(
@@ -81,9 +81,8 @@ def test_kept_networks(path):
     hold_to(path)
 
 
-@pytest.mark.parametrize(
-    "name", OTHERS + [pytest.param(name, marks=pytest.mark.slow) for name in SLOW]
-)
+@pytest.mark.slow("test_kept_networks")
+@pytest.mark.parametrize("name", OTHERS)
 def test_other_networks(shared, name):
     hold_to(shared / "parity" / "nets" / f"{name}.npz")
 
@@ -91,6 +90,6 @@ def test_other_networks(shared, name):
 def test_no_network_is_left_out(shared):
     files = (shared / "parity" / "nets").rglob("*.npz")
     kept = {path.name for path in KEPT.glob("*.npz")}
-    others = {pathlib.Path(name).name + ".npz" for name in OTHERS + SLOW}
+    others = {pathlib.Path(name).name + ".npz" for name in OTHERS}
     assert {path.name for path in files} == kept | others
     assert not kept & others

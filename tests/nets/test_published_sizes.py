@@ -46,7 +46,7 @@ def parameters(spec, size):
 @pytest.mark.parametrize(
     "spec, size, count",
     [
-        (DDPMPP, 32, 61_804_419),
+        slow(DDPMPP, 32, 61_804_419),
         slow(deep(DDPMPP), 32, 106_632_579),
         slow(NCSNPP, 32, 62_693_251),
         slow(NCSNPP, 64, 62_693_251),
@@ -79,7 +79,7 @@ def test_a_published_configuration(configurations, name):
     hold_to_count(configurations[name])
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_parameters_at_full_size")
 def test_every_published_configuration(configurations):
     assert len(configurations) == 28
     for configuration in configurations.values():

@@ -1,5 +1,7 @@
 """The regression of plain denoisers where its minimum is known: affine ones of Gaussian data."""
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -144,15 +146,19 @@ def test_the_network_is_shown_data_of_about_unit_size():
     np.testing.assert_allclose(shown, y / sizes, rtol=1e-5)
 
 
-@pytest.mark.parametrize("conditional", [True, False])
+@pytest.mark.parametrize("conditional", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_parts_are_the_whole_and_have_dropout_of_their_own(conditional, key):
     objective = DenoiserRegression(network=Dropped(), noise_conditional=conditional, **RANGE)
-    given = example_seeds(key, 6), data(key, 6)
-    losses = jax.jit(objective.losses, static_argnames="deterministic")
+
+    @functools.partial(jax.jit, static_argnums=1)
+    def losses(key, deterministic):
+        given = example_seeds(key, 6), data(key, 6)
+        parts = [given, *strided_parts(given, 2)]
+        return [objective.losses({}, *part, deterministic=deterministic) for part in parts]
+
     for deterministic in (True, False):
-        whole = losses({}, *given, deterministic=deterministic)
-        for index, part_given in enumerate(strided_parts(given, 2)):
-            part = losses({}, *part_given, deterministic=deterministic)
+        whole, *parts = losses(key, deterministic)
+        for index, part in enumerate(parts):
             assert np.allclose(part, whole[index::2], rtol=1e-5) == deterministic
 
 
@@ -179,7 +185,7 @@ def test_levels_are_drawn_evenly_in_their_logarithm(key):
         assert abs(z) < 5, z
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_told_the_level_the_wiener_filters_of_all_levels_are_best")
 def test_a_trained_denoiser_samples_the_data(key):
     """1000 steps on N(.7, .4^2) in the plane: an error within 2 % of the least that there is.
 

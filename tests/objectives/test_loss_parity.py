@@ -88,7 +88,7 @@ def test_discrete_losses(name, parity):
         np.testing.assert_allclose(np.mean(found), file[f"loss/{case}"], rtol=1e-5, err_msg=case)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_continuous_losses")
 @pytest.mark.parametrize("name", ["vp", "ve", *DISCRETE])
 def test_gradients(name, parity):
     """The norm of every parameter's gradient, for every weighting and reduction of the examples.

@@ -1,5 +1,6 @@
 """Implicit and sliced score matching: against Jacobians, closed forms, and the denoising loss."""
 
+import functools
 import itertools
 
 import flax.linen as nn
@@ -168,6 +169,7 @@ def differences():
     return dict(zip([*VARIANTS, "denoising"], jax.device_get(found), strict=True))
 
 
+@pytest.mark.slow("test_an_affine_score_of_a_gaussian_has_a_closed_form")
 @pytest.mark.parametrize("name", [*VARIANTS, "denoising"], ids=str)
 def test_losses_and_gradients_have_the_expectation_of_the_implicit(name, differences):
     """Denoising exceeds it by the weight. 16,384 examples, within 5 standard errors."""
@@ -299,7 +301,7 @@ def test_losses_estimate_the_integral_over_time(kind, times, key):
     assert abs(z) < 5, (z, estimates.mean(), expected)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_the_implicit_loss_is_the_trace_of_the_whole_jacobian")
 def test_a_unet(key):
     """With attention and dropout, at images of 4 x 4: losses are those of the whole Jacobian in
     reverse mode, and the sliced loss changes along its gradient as the gradient says."""
@@ -358,36 +360,49 @@ each_objective = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.slow(
+    "tests/test_randomness.py::test_the_loss_of_an_example_does_not_depend_on_the_size_of_the_batch"
+)
 @each_objective
 def test_the_losses_of_a_part_are_those_of_the_whole(objective, key):
     """Each example at its own time, noise, directions and condition; spread over devices, too."""
     params = random_parameters(objective.model, 3)
-    seeds, x0, condition = example_seeds(key, 16), lopsided(key, 16, 3), jnp.linspace(-1.0, 1.0, 16)
-    losses = jax.jit(objective.losses, static_argnames="deterministic")
-    whole = losses(params, seeds, x0, condition, deterministic=True)
-    for index, given in enumerate(strided_parts((seeds, x0, condition), 2)):
-        part = losses(params, *given, deterministic=True)
-        np.testing.assert_allclose(part, whole[index::2], rtol=1e-5, atol=1e-6)
+    losses = jax.jit(functools.partial(objective.losses, deterministic=True))
+
+    @jax.jit
+    def given(key):
+        whole = example_seeds(key, 16), lopsided(key, 16, 3), jnp.linspace(-1.0, 1.0, 16)
+        return whole, strided_parts(whole, 2)
+
+    (seeds, x0, condition), parts = given(key)
+    whole = losses(params, seeds, x0, condition)
+    for index, part in enumerate(parts):
+        found = losses(params, *part)
+        np.testing.assert_allclose(found, whole[index::2], rtol=1e-5, atol=1e-6)
     spread = jax.NamedSharding(jax.make_mesh((8,), ("data",)), jax.P("data"))
-    apart = losses(params, *jax.device_put((seeds, x0, condition), spread), deterministic=True)
+    apart = losses(params, *jax.device_put((seeds, x0, condition), spread))
     np.testing.assert_allclose(apart, whole, rtol=1e-5, atol=1e-6)
-    assert not np.allclose(losses(params, seeds, x0, deterministic=True), whole)
+    assert not np.allclose(losses(params, seeds, x0, condition + 1), whole)
 
 
 @each_objective
 def test_dropout_is_the_seeds(objective, key):
-    params, x0 = random_parameters(objective.model, 3), lopsided(key, 8, 3)
-    seeds = example_seeds(key, 8)
-    losses = jax.jit(objective.losses, static_argnames="deterministic")
-    noisy, again = losses(params, seeds, x0), losses(params, seeds, x0)
-    np.testing.assert_array_equal(noisy, again)
-    assert not np.allclose(noisy, losses(params, seeds, x0, deterministic=True))
-    t, noise = jnp.full(8, 0.5), x0
+    params = random_parameters(objective.model, 3)
     directions = (jnp.ones((8, 2, 3)),) if isinstance(objective, SlicedScoreMatching) else ()
-    arguments = (params, x0, t, noise, *directions)
-    losses_at = jax.jit(objective.losses_at)
-    still = losses_at(*arguments)
-    first, other = (losses_at(*arguments, dropout_key=jax.random.key(seed)) for seed in (0, 1))
+
+    @jax.jit
+    def run(key, dropout_key):
+        x0, seeds = lopsided(key, 8, 3), example_seeds(key, 8)
+        drawn = [objective.losses(params, seeds, x0, deterministic=on) for on in (False, True)]
+        arguments = (params, x0, jnp.full(8, 0.5), x0, *directions)
+        still = objective.losses_at(*arguments)
+        return drawn, still, objective.losses_at(*arguments, dropout_key=dropout_key)
+
+    ((noisy, quiet), still, first), (again, _, other) = (
+        run(key, jax.random.key(seed)) for seed in (0, 1)
+    )
+    np.testing.assert_array_equal(noisy, again[0])
+    assert not np.allclose(noisy, quiet)
     assert not np.allclose(still, first)
     assert not np.allclose(first, other)
 

@@ -31,12 +31,12 @@ def test_an_exponential_forwards_and_backwards():
 def test_the_error_follows_the_tolerance():
     with jax.enable_x64(True):
         errors = []
-        for tolerance in (1e-4, 1e-7, 1e-10):
+        for tolerance in (1e-4, 1e-10):
             solver = AdaptiveSolver(rtol=tolerance, atol=tolerance)
             y = compiled(solver, lambda t, y: y * jnp.cos(7 * t))(jnp.ones(1), 0.0, 2.0).y
             errors.append(abs(float(y[0]) - np.exp(np.sin(14.0) / 7)))
-        assert np.all(np.array(errors) < 10 * np.array([1e-4, 1e-7, 1e-10])), errors
-        assert np.all(np.diff(np.log10(errors)) < -1.5), errors
+        assert np.all(np.array(errors) < 10 * np.array([1e-4, 1e-10])), errors
+        assert np.all(np.diff(np.log10(errors)) < -3), errors
 
 
 def test_a_number_beside_an_image_is_not_averaged_away():
@@ -71,7 +71,9 @@ def test_solving_through_times_passes_the_exact_states():
     [
         (decay, AdaptiveSolver(max_steps=2)),
         (lambda t, y: y**2, AdaptiveSolver(max_steps=64)),
-        (lambda t, y: y * jnp.nan, AdaptiveSolver(max_steps=64)),
+        pytest.param(
+            lambda t, y: y * jnp.nan, AdaptiveSolver(max_steps=64), marks=pytest.mark.slow
+        ),
     ],
     ids=["too few steps", "blows up at t = .5", "not a number"],
 )
@@ -81,9 +83,7 @@ def test_a_failed_solve_is_reported_and_only_for_its_own_example(field, solver):
     def field_of_one(t, y):
         return jnp.where(y == 0, 0.0, field(t, y))
 
-    solution = jax.vmap(
-        lambda y: solver.solve(field_of_one, y, jnp.asarray(0.0), jnp.asarray(1.0))
-    )(y0)
+    solution = jax.jit(jax.vmap(lambda y: solver.solve(field_of_one, y, 0.0, 1.0)))(y0)
     still = solver.max_steps > 2
     np.testing.assert_array_equal(solution.converged, [False, still])
 

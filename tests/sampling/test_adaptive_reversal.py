@@ -43,14 +43,14 @@ def test_samples_have_the_datas_law(method, name, key):
     )
     samples = draw(sampler, SDES[name], keys(key, COUNT))
     x = np.asarray(samples.x, np.float64)
-    assert samples.converged.all()
+    assert samples.converged.all() and (samples.nfe > 5).all()
     variances = np.diag(COVARIANCE)
     assert (np.abs(x.mean(0) - MEANS) < 5 * np.sqrt(variances / len(x))).all()
     spread = np.outer(variances, variances) + COVARIANCE**2
     assert (np.abs(np.cov(x.T) - COVARIANCE) < 5 * np.sqrt(spread / len(x))).all()
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_a_sample_and_its_cost_do_not_depend_on_the_others")
 def test_a_finer_tolerance_follows_the_same_path(key):
     """Samples of a key are one at all tolerances: its noise does not hang on the steps."""
     sde, all_keys = SDES["vp"], keys(key, 8)
@@ -79,7 +79,11 @@ def test_a_sample_and_its_cost_do_not_depend_on_the_others(key):
 
 
 @pytest.mark.parametrize(
-    ("frames", "denoise"), [pytest.param(0, False, marks=pytest.mark.slow), (2, True)]
+    ("frames", "denoise"),
+    [
+        pytest.param(frames, denoise, marks=pytest.mark.slow("test_samples_have_the_datas_law"))
+        for frames, denoise in ((0, False), (2, True))
+    ],
 )
 def test_nfe_is_the_number_of_calls_and_frames_lead_to_the_sample(frames, denoise, key):
     calls, sde = [], SDES["vp"]
@@ -98,7 +102,7 @@ def test_nfe_is_the_number_of_calls_and_frames_lead_to_the_sample(frames, denois
         np.testing.assert_allclose(samples.trajectory_times[0], [1.0, 0.5, 0.0], atol=0.01)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("tests/sampling/test_blind.py::test_what_does_not_end_is_reported")
 def test_a_failed_solve_is_reported_for_its_sample_only(key):
     sde = SDES["vp"]
 
@@ -112,6 +116,7 @@ def test_a_failed_solve_is_reported_for_its_sample_only(key):
     assert jnp.isfinite(samples.x[samples.converged]).all()
 
 
+@pytest.mark.slow("test_samples_have_the_datas_law")
 def test_the_brownian_tree_has_the_law_of_brownian_motion(key):
     """Increments in any order: variances are lengths, and what does not overlap is independent."""
 

@@ -72,6 +72,7 @@ def unscaled(mixture, y, key):
     return jax.lax.fori_loop(0, 400, step, y)
 
 
+@pytest.mark.slow("test_a_told_score_is_told_the_estimate")
 def test_residuals_need_the_scale_of_the_noise(key):
     """On N(.7, .4^2) in 64 dimensions, of one blind denoiser, from the same start.
 
@@ -93,7 +94,7 @@ def test_residuals_need_the_scale_of_the_noise(key):
     np.testing.assert_allclose(blown.std(), np.sqrt(DEVIATION**2 + 1), rtol=0.05)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_a_told_score_is_told_the_estimate")
 @pytest.mark.parametrize(("step", "tolerance"), [(0.01, 0.25), (0.003, 0.15)])
 def test_a_thin_mixture_has_its_shares_and_deviations(step, tolerance, key):
     """Shares and means to 5 standard errors. Deviations are too small, by what the steps
@@ -104,7 +105,9 @@ def test_a_thin_mixture_has_its_shares_and_deviations(step, tolerance, key):
     check_thin(samples.x, tolerance)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(
+    "tests/score/test_denoiser_adapters.py::test_samples_of_a_told_denoiser_have_the_datas_mean_and_covariance"
+)
 def test_a_blind_denoiser_serves_an_sde_on_a_grid_of_times(key):
     """The level is the SDE's there, and no ascent's: of 100 steps deviations are .38 for .4.
 
@@ -178,7 +181,7 @@ def test_a_sample_and_its_cost_do_not_depend_on_the_batch(key):
         assert len(set(np.asarray(together.nfe))) > 1
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_without_noise_the_steps_of_each_sample_are_known")
 def test_a_blind_ascent_takes_no_more_than_the_prior_from_the_sde(key):
     """Two processes of very different alpha that begin at ``e^5`` in units of the data."""
     with jax.enable_x64(True):
@@ -225,7 +228,7 @@ def test_a_start_below_the_least_level_is_denoised_once(key):
     assert samples.converged.all()
 
 
-@pytest.mark.slow
+@pytest.mark.slow("tests/sampling/test_sampling_devices.py::test_jit_over_sharded_keys")
 def test_keys_may_be_spread_over_devices(key):
     mesh, score = Mesh(np.array(jax.devices()), ("data",)), point_score(SDE)
     spread = jax.device_put(keys(key, 16), NamedSharding(mesh, PartitionSpec("data")))

@@ -177,7 +177,7 @@ def test_replacement_and_its_repetition_are_as_biased_as_they_must_be(steps, cou
 
 
 def test_many_masks_in_one_batch_are_those_of_one_by_one(key):
-    sde, sampler = VP(), SAMPLERS["pc"]
+    sde, sampler = VP(), SAMPLERS["em"]
     masks = (jax.random.uniform(key, (64, 3)) < 0.5).astype(jnp.float32)
     data = jax.random.normal(key, (64, 3))
     together = draw(

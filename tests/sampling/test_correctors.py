@@ -82,7 +82,7 @@ def test_sizes_of_the_three_rules(sde):
     ("dimension", "count", "expected", "tolerance"),
     [(64, 400, 0.416, 0.004), (3072, 16, 0.4043, 0.003)],
 )
-@pytest.mark.slow
+@pytest.mark.slow("test_sizes_of_the_three_rules")
 def test_norms_per_sample_are_biased_in_few_dimensions(dimension, count, expected, tolerance, key):
     """Deviations measured elsewhere, of a Gaussian of .4 under VP at 500 steps."""
     by_sample, by_batch, scheduled = (
@@ -96,6 +96,7 @@ def test_norms_per_sample_are_biased_in_few_dimensions(dimension, count, expecte
     assert scheduled == pytest.approx(0.4, abs=error)
 
 
+@pytest.mark.slow("test_sizes_of_the_three_rules")
 def test_norms_per_sample_fail_in_the_plane(key):
     """1 / |score|^2 has no mean there: 1.45 was measured where the data have .4."""
     assert deviation(SampleNormStep(), 2, 1000, key) > 0.6

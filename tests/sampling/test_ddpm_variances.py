@@ -44,7 +44,10 @@ def law_of_samples(levels, variance):
     return mean, np.sqrt(total)
 
 
-@pytest.mark.parametrize("variance", [pytest.param("beta", marks=pytest.mark.slow), "posterior"])
+@pytest.mark.slow(
+    "tests/sampling/test_predictors.py::test_ancestral_noise_is_of_the_posterior_or_of_the_transition"
+)
+@pytest.mark.parametrize("variance", ["beta", "posterior"])
 def test_either_variance_reproduces_a_gaussian(variance, key):
     """At 1000 steps the deviation is right to 3 %; 2^13 samples have mean and deviation of the
     recursion to 5 standard errors."""

@@ -17,7 +17,7 @@ SAMPLERS = {
 }
 
 
-@pytest.mark.parametrize("name", [pytest.param("ancestral", marks=pytest.mark.slow), "adaptive"])
+@pytest.mark.parametrize("name", ["ancestral", pytest.param("adaptive", marks=pytest.mark.slow)])
 def test_each_is_drawn_as_if_alone(name, key):
     """A question here is a shift of the data's distribution, of which the sampler is not told."""
     sampler, score = SAMPLERS[name], MixtureScore(gaussian(3), SDE)

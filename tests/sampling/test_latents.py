@@ -84,7 +84,7 @@ def test_noise_between_noise_is_as_long(key):
     np.testing.assert_allclose(norm(middle), 64, rtol=0.05)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_costs_are_those_of_all_solves_and_each_failure_is_known")
 def test_interpolation_is_spherical_between_the_exact_latents(key):
     """One image is none, which its pair alone shows."""
     sde, data = SDES["ve"], plane_gaussian()
@@ -147,7 +147,7 @@ def test_tempered_samples_of_a_gaussian(denoise, key):
     np.testing.assert_allclose(cool - mode, 0.6 * (plain - mode), atol=1e-3)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_tempered_samples_of_a_gaussian")
 def test_at_temperature_one_they_are_the_flows_samples(key):
     sde, flow = SDES["subvp"], ProbabilityFlow(frames=2)
     score, each = MixtureScore(line_mixture(), sde), keys(key, 5)
@@ -156,7 +156,7 @@ def test_at_temperature_one_they_are_the_flows_samples(key):
     jax.tree.map(np.testing.assert_array_equal, warm, plain)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_costs_are_those_of_all_solves_and_each_failure_is_known")
 def test_the_reconstruction_error_falls_with_the_tolerance(key):
     sde, score = SDES["vp"], MixtureScore(line_mixture(), SDES["vp"])
     x = line_mixture().sample(key, 6).reshape(6, 1)

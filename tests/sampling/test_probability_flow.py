@@ -52,6 +52,7 @@ def test_decoding_a_mixture_keeps_quantiles(name):
     assert solution.converged.all()
 
 
+@pytest.mark.slow("test_decoding_a_mixture_keeps_quantiles")
 @pytest.mark.parametrize("name", [pytest.param("vp", marks=pytest.mark.slow), "ve"])
 def test_decoding_in_the_plane_agrees_with_scipy(name):
     """In more than one dimension a solve in float64 at 1e-10 is the oracle."""
@@ -67,7 +68,7 @@ def test_decoding_in_the_plane_agrees_with_scipy(name):
     np.testing.assert_allclose(solution.y, expected, atol=3e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("tests/ode/test_adaptive_solver.py::test_the_error_follows_the_tolerance")
 @pytest.mark.parametrize("name", ["vp", "ve"])
 def test_the_error_follows_the_tolerance(name):
     sde = SDES[name]
@@ -97,7 +98,8 @@ def test_encode_and_decode_are_inverse(name, mixture, key):
     np.testing.assert_allclose(back.y, x, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", slow_but("vp"))
+@pytest.mark.slow("test_frames_lead_from_the_prior_to_the_sample")
+@pytest.mark.parametrize("name", SDES)
 def test_samples_have_the_datas_law(name, key):
     """Mean and deviation within 5 standard errors of 2000; the solve's error is below 1e-3."""
     samples = sample(ProbabilityFlow(), gaussian(), SDES[name], keys(key, 2000))
@@ -108,7 +110,7 @@ def test_samples_have_the_datas_law(name, key):
     assert samples.converged.all()
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_frames_lead_from_the_prior_to_the_sample")
 def test_a_sample_is_the_decoded_prior_of_its_key(key):
     sde, all_keys = SDES["vp"], keys(key, 4)
     prior = draw_prior(jax.vmap(jax.random.split, out_axes=1)(all_keys)[0], sde, (2,))
@@ -122,9 +124,9 @@ def test_a_sample_is_the_decoded_prior_of_its_key(key):
 @pytest.mark.parametrize(
     ("frames", "denoise"),
     [
-        pytest.param(0, True, marks=pytest.mark.slow),
+        (0, True),
         pytest.param(0, False, marks=pytest.mark.slow),
-        (3, True),
+        pytest.param(3, True, marks=pytest.mark.slow),
     ],
 )
 def test_nfe_is_the_number_of_calls(frames, denoise, key):
@@ -138,6 +140,7 @@ def test_nfe_is_the_number_of_calls(frames, denoise, key):
     samples = jax.jit(lambda keys: flow(keys, score, sde, (1,)))(keys(key, 1))
     jax.effects_barrier()
     np.testing.assert_array_equal(samples.nfe, [len(calls)])
+    assert (samples.trajectory is None) == (frames == 0)
 
 
 def test_a_sample_and_its_cost_do_not_depend_on_the_batch(key):
@@ -156,7 +159,7 @@ def test_a_sample_and_its_cost_do_not_depend_on_the_batch(key):
     assert len(set(np.asarray(together.nfe))) > 1
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_a_sample_and_its_cost_do_not_depend_on_the_batch")
 @pytest.mark.parametrize("name", ["vp", "ve"])
 def test_in_float32_the_batch_hardly_turns_a_step(name, key):
     """A step whose error is within rounding of the tolerance may be kept or not: seldom, and with
@@ -183,12 +186,11 @@ def test_frames_lead_from_the_prior_to_the_sample(denoise, key):
     prior = draw_prior(jax.vmap(jax.random.split, out_axes=1)(all_keys)[0], sde, (2,))
     np.testing.assert_array_equal(samples.trajectory[:, 0], prior)
     np.testing.assert_array_equal(samples.trajectory[:, -1], samples.x)
-    for frame in (1, 2, 3):
+    for frame in (1, 2, 3, 4):
         expected = gaussian_flow(gaussian(2), sde, prior, jnp.asarray(1.0), times[frame])
+        if frame == 4 and denoise:
+            expected = jax.jit(gaussian(2).denoised, static_argnums=0)(sde, expected, times[4])
         np.testing.assert_allclose(samples.trajectory[:, frame], expected, atol=2e-4)
-    without = sample(ProbabilityFlow(denoise=denoise), gaussian(2), sde, all_keys)
-    assert without.trajectory is None
-    np.testing.assert_allclose(samples.x, without.x, atol=2e-4)
 
 
 def test_a_failed_solve_is_reported_for_its_sample_only():

@@ -22,7 +22,6 @@ SDE = SDES["vp"]
 CHAIN = PredictorCorrector(
     grid=UniformGrid(steps=20), predictor=EulerMaruyama(), corrector=Langevin(), frames=2
 )
-SLOW_CHAIN = pytest.param(CHAIN, marks=pytest.mark.slow, id="pc")
 SLOW_FLOW = pytest.param(ProbabilityFlow(), marks=pytest.mark.slow, id="ode")
 
 
@@ -68,7 +67,7 @@ def test_jit_over_sharded_keys(mesh):
     check(result, on_one_device(CHAIN))
 
 
-@pytest.mark.parametrize("sampler", [SLOW_CHAIN, ProbabilityFlow()], ids=["pc", "ode"])
+@pytest.mark.parametrize("sampler", [CHAIN, SLOW_FLOW], ids=["pc", "ode"])
 def test_shard_map(sampler, mesh):
     """Each device runs on its own: an adaptive solve has no collective in its loop."""
     run = spread(lambda keys: draw(sampler, keys), mesh, 1)
@@ -83,7 +82,7 @@ def test_pmap(sampler):
     check(flat, on_one_device(sampler))
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_shard_map")
 def test_likelihood_by_shard_map(mesh):
     score = MixtureScore(plane_mixture(), SDE)
 

@@ -43,7 +43,7 @@ def sampler_of(meta):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.slow("tests/sampling/test_sampler_parity.py::test_reverse_diffusion")
 @pytest.mark.parametrize("name", ["vp_em", "vp_ancestral", "ve_ancestral", "ve_rd_langevin"])
 def test_trajectories(name, parity, monkeypatch):
     """To 2e-5 of the largest; the reference counts 100 evaluations where there are 50."""

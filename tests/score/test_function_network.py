@@ -6,9 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sde_jax.likelihood import ExactTrace, Likelihood
+from sde_jax.likelihood import ExactTrace, MultistepLikelihood, even_times
 from sde_jax.objectives import DenoisingScoreMatching
-from sde_jax.ode import AdaptiveSolver
 from sde_jax.randomness import example_seeds
 from sde_jax.sampling import EulerMaruyama, PredictorCorrector, UniformGrid
 from sde_jax.score import FunctionNetwork, NetworkScore, ScoreModel
@@ -114,8 +113,7 @@ def uses(network, params):
     keys = jax.random.split(jax.random.key(3), len(x))
     objective = DenoisingScoreMatching(model=model)
     sampler = PredictorCorrector(grid=UniformGrid(steps=10), predictor=EulerMaruyama())
-    solver = AdaptiveSolver(rtol=1e-3, atol=1e-3)
-    likelihood = Likelihood(solver=solver, t_min=1e-2, divergence=ExactTrace())
+    likelihood = MultistepLikelihood(times=even_times(sde, 1e-2, 10), divergence=ExactTrace())
 
     @jax.jit
     def everything(params):

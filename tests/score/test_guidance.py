@@ -174,9 +174,10 @@ def test_the_exact_likelihood_guides_to_the_score_of_the_posterior(sde, key):
         assert relative(value(guided, x, t), expected) < 1e-3
 
 
+@pytest.mark.slow("test_the_exact_likelihood_guides_to_the_score_of_the_posterior")
 @pytest.mark.parametrize(
     ("counts", "count", "left"),
-    [((12, 50), 1000, 0.02), pytest.param((25, 100, 400), 20_000, 0.004, marks=pytest.mark.slow)],
+    [((12, 50), 1000, 0.02), ((25, 100, 400), 20_000, 0.004)],
 )
 def test_the_exact_likelihood_samples_the_posterior_ever_better(counts, count, left, key):
     """Noise .1. In more steps the error of the moments falls to what chance allows."""
@@ -368,9 +369,8 @@ def test_pigdm_is_hardly_biased_in_a_thousand_steps(correlation):
     assert abs(found[1][1] / deviation[1] - 1) < 0.3
 
 
-@pytest.mark.parametrize(
-    ("steps", "count"), [(50, 4000), pytest.param(1000, 2500, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow("test_pigdm_is_exact_for_unit_data")
+@pytest.mark.parametrize(("steps", "count"), [(50, 4000), (1000, 2500)])
 def test_approximate_methods_are_as_biased_as_they_must_be(steps, count, key):
     """Mean and deviation are those of the exact recursion, to 5 standard errors and 1e-3."""
     sde = VP()

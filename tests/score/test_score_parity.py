@@ -8,15 +8,18 @@ import numpy as np
 import pytest
 from published import READINGS, relative_error, score_of
 
-SLOW = [
+NETWORKS = [
+    "nets/vp_ddpm_disc",
     "nets/grid/biggan_fir0_none_positional_sbs0",
     "nets/grid/biggan_fir1_residual_positional_sbs1",
     "nets/tiny_ve_ncsnpp",
     "nets/ve_ncsnpp_disc",
 ]
-NETWORKS = ["nets/vp_ddpm_disc", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
 
 
+@pytest.mark.slow(
+    "tests/score/test_network_score.py::test_outputs_are_read_as_the_published_scores"
+)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_scores(name, parity):
     """To 1e-4 of each example, for they differ by orders of magnitude."""

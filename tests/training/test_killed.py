@@ -58,7 +58,9 @@ MANY = [
 ]
 
 
-@pytest.mark.slow
+@pytest.mark.slow(
+    "tests/training/test_loop.py::test_a_signal_saves_and_the_rest_follows_as_if_it_had_not_come"
+)
 @pytest.mark.parametrize("conditions", [ONE, MANY], ids=len)
 def test_killed_at_any_moment_it_ends_as_if_it_never_was(tmp_path, conditions):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
@@ -71,7 +73,9 @@ def test_killed_at_any_moment_it_ends_as_if_it_never_was(tmp_path, conditions):
     assert sorted(path.name for path in (killed / "checkpoints").iterdir()) == ["36", "40"]
 
 
-@pytest.mark.slow
+@pytest.mark.slow(
+    "tests/training/test_checkpoint.py::test_a_full_disk_costs_only_what_was_to_be_written_on_it"
+)
 def test_a_full_disk_ends_the_run_in_a_line_and_costs_no_checkpoint(tmp_path):
     """No file may be larger than 50 kB, which the arrays need, after a run that could write."""
     killed_when(tmp_path, logged(tmp_path, 4))

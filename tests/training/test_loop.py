@@ -81,6 +81,7 @@ def test_a_signal_saves_and_the_rest_follows_as_if_it_had_not_come(
     assert resumed.held_out_loss == expected.held_out_loss
 
 
+@pytest.mark.slow("test_a_signal_saves_and_the_rest_follows_as_if_it_had_not_come")
 def test_a_crash_loses_only_what_comes_after_the_last_checkpoint(tmp_path, whole):
     folder, expected = whole
 
@@ -120,14 +121,16 @@ def test_a_finished_run_returns_at_once(whole):
     assert (folder / "metrics.jsonl").read_bytes() == before
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_a_signal_saves_and_the_rest_follows_as_if_it_had_not_come")
 def test_more_steps_can_be_asked_for(tmp_path, whole):
     _, expected = whole
     run_toy(tmp_path, steps=24)
     assert_bitwise(run_toy(tmp_path), expected)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(
+    "tests/training/test_checkpoint.py::test_what_is_saved_is_restored_on_other_devices"
+)
 @pytest.mark.parametrize("count", [1, 2])
 def test_the_number_of_devices_changes_rounding_only(tmp_path, whole, count):
     """Also halfway: a checkpoint of 8 devices is continued on fewer."""
@@ -143,6 +146,7 @@ def test_the_number_of_devices_changes_rounding_only(tmp_path, whole, count):
         assert len(result.state.step.sharding.device_set) == count
 
 
+@pytest.mark.slow("test_the_update_is_traced_once_for_each_program")
 def test_several_steps_in_a_dispatch_change_rounding_only(tmp_path, whole):
     folder, expected = whole
     result = run_toy(tmp_path, steps_per_call=3)
@@ -158,7 +162,8 @@ def test_several_steps_in_a_dispatch_change_rounding_only(tmp_path, whole):
 @pytest.mark.parametrize(
     ("steps_per_call", "traces"), [(0, 1), pytest.param(1, 1, marks=pytest.mark.slow), (3, 2)]
 )
-def test_the_update_is_traced_once_for_each_program(tmp_path, steps_per_call, traces):
+def test_the_update_is_traced_once_for_each_program(tmp_path, whole, steps_per_call, traces):
+    """And several steps in a dispatch log what single ones do, up to rounding."""
     learner, counted = toy_learner(), []
 
     def update(*arguments):
@@ -173,8 +178,12 @@ def test_the_update_is_traced_once_for_each_program(tmp_path, steps_per_call, tr
     run_toy(tmp_path, learner=counting, steps_per_call=steps_per_call, steps=10)
     assert counted.count("update") == traces
     assert counted.count("evaluate") == 1
+    logs = [[json.loads(line) for line in lines(folder)][:2] for folder in (tmp_path, whole[0])]
+    for found, expected in zip(*logs, strict=True):
+        assert found == pytest.approx(expected, rel=2e-4)
 
 
+@pytest.mark.slow("tests/training/test_checkpoint.py::test_the_newest_are_kept_and_the_best")
 def test_the_best_is_kept(tmp_path):
     """The held-out loss is lowest at step 20 of 10, 20, 30, 40; checkpoints are due at others."""
     learner = toy_learner()

@@ -49,6 +49,7 @@ def test_pictures_are_drawn_and_change_nothing(tmp_path, whole):
     assert list(shown(tmp_path)) == [(step, (3, 2), step) for step in (15, 30, 40)]
 
 
+@pytest.mark.slow("test_pictures_are_drawn_and_change_nothing")
 def test_after_a_crash_pictures_and_end_are_the_same(tmp_path, whole):
     """Checkpoints are of steps 6, 12 and 18, and so are pictures; it crashes at step 20."""
     folder, expected = whole
@@ -69,7 +70,7 @@ def test_after_a_crash_pictures_and_end_are_the_same(tmp_path, whole):
     assert len({step for step, *_ in shown(tmp_path)}) == 7
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_pictures_are_drawn_and_change_nothing")
 def test_several_steps_in_a_dispatch_are_split_alike_with_pictures_between(tmp_path):
     options = {"steps_per_call": 2, "steps": 10}
     without = run_toy(tmp_path / "without", **options)

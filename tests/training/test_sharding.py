@@ -42,7 +42,11 @@ def elements_held(state):
 def test_sharded_it_learns_the_same_and_holds_an_eighth(tmp_path):
     results = [
         run_toy(
-            tmp_path / str(sharded), learner=toy_learner(WIDTH), steps=12, shard_parameters=sharded
+            tmp_path / str(sharded),
+            learner=toy_learner(WIDTH),
+            steps=8,
+            eval_every=0,
+            shard_parameters=sharded,
         )
         for sharded in (False, True)
     ]
@@ -60,6 +64,9 @@ def test_sharded_it_learns_the_same_and_holds_an_eighth(tmp_path):
     assert jax.tree.map(lambda x: x.sharding, like) == shardings
 
 
+@pytest.mark.slow(
+    "tests/training/test_checkpoint.py::test_what_is_saved_is_restored_on_other_devices"
+)
 @pytest.mark.parametrize(
     "pieces",
     [

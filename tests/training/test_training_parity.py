@@ -50,7 +50,9 @@ def learner_of(meta, score):
     return gradient_learner(lambda key: params, losses, optimizer, ema_decay=meta["ema_rate"])
 
 
-@pytest.mark.slow
+@pytest.mark.slow(
+    "tests/training/test_optimizer.py::test_steps_are_those_of_adam_with_the_global_norm_clipped"
+)
 @pytest.mark.parametrize("name", ["vp", "ve"])
 def test_four_steps(name, parity):
     """Losses, norms, learning rates; clipped gradients; and parameters and averages at the end."""
