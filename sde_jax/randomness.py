@@ -4,7 +4,7 @@ The random numbers of an example depend on its own seed only. They are therefore
 slice of the batch and on every device that holds the example.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -46,11 +46,49 @@ def example_seeds(key: PRNGKeyArray, count: int) -> Seeds:
     return Seeds(keys, (index + jax.vmap(jax.random.uniform)(offset_keys)) / count)
 
 
+def each_key(keys: Any, count: int | None = None) -> Keys:
+    """Returns keys, one for each of ``count`` examples (None: any number); raw ones become typed.
+
+    Raises:
+      ValueError: for anything else, such as a single key.
+    """
+    kind = getattr(keys, "dtype", None)
+    typed = kind is not None and jnp.issubdtype(kind, jax.dtypes.prng_key)
+    if not typed and kind == jnp.uint32 and keys.ndim:
+        keys = jax.random.wrap_key_data(keys)
+        typed = True
+    shape = list(keys.shape) if typed else None
+    if shape is None or len(shape) != 1 or count not in (None, *shape):
+        got = "one key" if shape == [] else f"keys of shape {shape}"
+        raise ValueError(
+            f"`keys` must be one key for each example, of shape [{count or 'count'}]: got "
+            f"{type(keys).__name__ if shape is None else got}. Split one: "
+            f"`jax.random.split(key, {count or 'count'})`."
+        )
+    return keys
+
+
+def split_keys(keys: Keys) -> tuple[Keys, Keys]:
+    """Splits the key of each example in two.
+
+    Raises:
+      ValueError: as `each_key`.
+    """
+    first, second = jax.vmap(jax.random.split, out_axes=1)(each_key(keys))
+    return first, second
+
+
 def unit_noise(keys: Keys, shape: tuple[int, ...], dtype: DTypeLike = float) -> Examples:
-    """Draws standard Gaussian noise of ``shape`` from each key."""
-    return jax.vmap(lambda key: jax.random.normal(key, shape, dtype))(keys)
+    """Draws standard Gaussian noise of ``shape`` from each key.
+
+    Raises:
+      ValueError: as `each_key`.
+    """
+    return jax.vmap(lambda key: jax.random.normal(key, shape, dtype))(each_key(keys))
 
 
-def step_noise(keys: Keys, count: Array, shape: tuple[int, ...]) -> Examples:
+def step_noise(
+    keys: Keys, count: Array, shape: tuple[int, ...], dtype: DTypeLike = float
+) -> Examples:
     """Draws standard Gaussian noise of the ``count``-th step from each key."""
-    return unit_noise(jax.vmap(lambda key: jax.random.fold_in(key, count))(keys), shape)
+    return unit_noise(jax.vmap(lambda key: jax.random.fold_in(key, count))(keys), shape, dtype)

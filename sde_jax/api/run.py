@@ -12,7 +12,7 @@ import numpy as np
 from sde_jax.api.given_data import GIVEN, source_of
 from sde_jax.api.settings import sampler_settings, with_settings
 from sde_jax.arguments import check_counts
-from sde_jax.arrays import Array, Float, PRNGKeyArray, PyTree
+from sde_jax.arrays import Array, Float, PRNGKeyArray, PyTree, single_precision
 from sde_jax.data import Layout
 from sde_jax.evaluation.evaluation import evaluate
 from sde_jax.evaluation.task import usual_task
@@ -116,6 +116,7 @@ class Run:
             self._of_kind(ScoreExperiment, "score").score, condition=condition
         )
 
+    @single_precision()
     def sample(
         self,
         key: PRNGKeyArray,
@@ -152,6 +153,7 @@ class Run:
         samples = draw_all(draw, run.params, count=count, batch_size=batch_size, key=key)
         return samples._replace(x=jax.device_get(self.layout.scaling.to_unit(samples.x)))
 
+    @single_precision()
     def likelihood(
         self,
         data: Float[Array, "count *shape"] | np.ndarray,
@@ -200,6 +202,7 @@ class Run:
         )
         return concatenate(parts)
 
+    @single_precision()
     def evaluate(self, **settings: Any) -> dict[str, Any]:
         """Evaluates the run as ``sde-jax evaluate`` does.
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sde_jax.arrays import Array, Examples, Float, Keys, PRNGKeyArray
+from sde_jax.arrays import Array, Examples, Float, Keys, PRNGKeyArray, as_examples
 from sde_jax.likelihood.adaptive import (
     Divergence,
     Hutchinson,
@@ -18,6 +18,7 @@ from sde_jax.likelihood.adaptive import (
     value_and_traces,
 )
 from sde_jax.ode import AdamsTable, adams_table, combine
+from sde_jax.randomness import each_key
 from sde_jax.score import Score
 from sde_jax.sde import LinearSDE
 from sde_jax.validation import Rule, Spec
@@ -67,7 +68,11 @@ class MultistepLikelihood(Spec):
     arXiv:2305.03935). States follow the corrected `ExponentialAdams` of order 2, and q is
     integrated by a parabola through its last three values. So a step takes one evaluation, while
     one of an adaptive Runge-Kutta pair takes three or six. These steps do not estimate their error:
-    compare with twice as many. All of it runs at the highest matmul precision.
+    compare with twice as many. All of it runs at the highest matmul precision and in the type of
+    the examples.
+
+    Raises:
+      ValueError: when called, unless the examples are floating-point numbers with a key for each.
     """
 
     times: Annotated[tuple[float, ...], _RISING]
@@ -76,6 +81,7 @@ class MultistepLikelihood(Spec):
 
     def __call__(self, keys: Keys, score: Score, sde: LinearSDE, x: Examples) -> LogLikelihoods:
         """Returns log densities of ``x``, in model coordinates; ``keys`` draw the probes."""
+        x = as_examples("x", x)
         latent, integrals, _ = self._solve(keys, score, sde, x)
         first, last = sde.log_alpha(jnp.asarray([self.times[0], 1.0], x.dtype))
         nfe = jnp.full(len(x), len(self.times))
@@ -113,7 +119,7 @@ class MultistepLikelihood(Spec):
             return plan.alphas[-1] * last.y, last.integral, traces
 
         with jax.default_matmul_precision("highest"):
-            return jax.vmap(solve)(keys, x)
+            return jax.vmap(solve)(each_key(keys, len(x)), x)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +169,7 @@ class _Plan:
         sigma = self.sigmas[index]
 
         def noise(x: Array) -> Array:
-            return -sigma * self.score(x[None], self.times[index])[0]
+            return (-sigma * self.score(x[None], self.times[index])[0]).astype(x.dtype)
 
         value, traces = value_and_traces(noise, x, self.vectors)
         return (x - sigma * value) / self.alphas[index], sigma * traces / x.size

@@ -127,7 +127,7 @@ class _ConstrainedMove:
     ) -> Step:
         moved = self.move(noise, score, sde, x, t, s)
         time = t if self.stays else s
-        mean = expand_like(sde.alpha(time), x) * self.constraint.data
+        mean = expand_like(sde.alpha(time), x) * self.constraint.data.astype(x.dtype)
         known = mean + expand_like(sde.sigma(time), x) * noise
         insert = self.constraint.insert
         return Step(insert(known, moved.x), insert(mean, moved.mean))
