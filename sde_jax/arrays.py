@@ -54,8 +54,8 @@ def as_examples(name: str, x: Any) -> Examples:
     if not jnp.issubdtype(x.dtype, jnp.floating) or not x.ndim:
         raise ValueError(
             f"`{name}` must be floating-point examples [count, *shape] in model coordinates: got "
-            f"{x.dtype} {list(x.shape)}. Map grey levels there by `dequantize` of an `ImageScaling`, "
-            "or by its `place`, without noise."
+            f"{x.dtype} {list(x.shape)}. `dequantize` of an `ImageScaling` maps grey levels there, "
+            "and `place` without noise."
         )
     return jnp.asarray(x)
 

@@ -81,11 +81,10 @@ class MultistepLikelihood(Spec):
 
     def __call__(self, keys: Keys, score: Score, sde: LinearSDE, x: Examples) -> LogLikelihoods:
         """Returns log densities of ``x``, in model coordinates; ``keys`` draw the probes."""
-        x = as_examples("x", x)
         latent, integrals, _ = self._solve(keys, score, sde, x)
-        first, last = sde.log_alpha(jnp.asarray([self.times[0], 1.0], x.dtype))
-        nfe = jnp.full(len(x), len(self.times))
-        finite = jnp.isfinite(latent).reshape(len(x), -1).all(axis=1)
+        first, last = sde.log_alpha(jnp.asarray([self.times[0], 1.0], latent.dtype))
+        nfe = jnp.full(len(latent), len(self.times))
+        finite = jnp.isfinite(latent).reshape(len(latent), -1).all(axis=1)
         finite &= jnp.isfinite(integrals).all(axis=1)
         gains = last - first + integrals
         return log_likelihoods(self.divergence, sde, latent, gains, nfe, finite)
@@ -100,6 +99,8 @@ class MultistepLikelihood(Spec):
         self, keys: Keys, score: Score, sde: LinearSDE, x: Array
     ) -> tuple[Array, Array, Array]:
         """Returns the state at time 1, the integrals and the integrand of each example."""
+        x = as_examples("x", x)
+        keys = each_key(keys, len(x))
         times = jnp.asarray(self.times, x.dtype)
         levels = sde.noise_to_signal(times)
         steps = jnp.diff(jnp.log(levels))
@@ -119,7 +120,7 @@ class MultistepLikelihood(Spec):
             return plan.alphas[-1] * last.y, last.integral, traces
 
         with jax.default_matmul_precision("highest"):
-            return jax.vmap(solve)(each_key(keys, len(x)), x)
+            return jax.vmap(solve)(keys, x)
 
 
 @dataclass(frozen=True, kw_only=True)

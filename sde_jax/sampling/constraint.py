@@ -105,7 +105,8 @@ class Constrained(Spec):
         )
         sampler = dataclasses.replace(self.sampler, predictor=None, corrector=moves)
         samples = sampler(keys, score, sde, shape)
-        return samples._replace(x=self.constraint.insert(self.constraint.data, samples.x))
+        data = self.constraint.data.astype(samples.x.dtype)
+        return samples._replace(x=self.constraint.insert(data, samples.x))
 
 
 def _diffuse(noise: Array, score: Score, sde: LinearSDE, x: Array, t: Array, s: Array) -> Step:
