@@ -46,26 +46,43 @@ def example_seeds(key: PRNGKeyArray, count: int) -> Seeds:
     return Seeds(keys, (index + jax.vmap(jax.random.uniform)(offset_keys)) / count)
 
 
+def one_key(key: Any) -> PRNGKeyArray:
+    """Returns a single key; a raw one becomes typed.
+
+    Raises:
+      ValueError: for anything else, such as a batch of keys.
+    """
+    typed, got = _typed(key)
+    if typed is None or typed.ndim:
+        raise ValueError(f"`key` must be one key, such as `jax.random.key(0)`: got {got}.")
+    return typed
+
+
 def each_key(keys: Any, count: int | None = None) -> Keys:
     """Returns keys, one for each of ``count`` examples (None: any number); raw ones become typed.
 
     Raises:
       ValueError: for anything else, such as a single key.
     """
-    kind = getattr(keys, "dtype", None)
-    typed = kind is not None and jnp.issubdtype(kind, jax.dtypes.prng_key)
-    if not typed and kind == jnp.uint32 and keys.ndim:
-        keys = jax.random.wrap_key_data(keys)
-        typed = True
-    shape = list(keys.shape) if typed else None
-    if shape is None or len(shape) != 1 or count not in (None, *shape):
-        got = "one key" if shape == [] else f"keys of shape {shape}"
+    typed, got = _typed(keys)
+    if typed is None or typed.ndim != 1 or count not in (None, len(typed)):
         raise ValueError(
-            f"`keys` must be one key for each example, of shape [{count or 'count'}]: got "
-            f"{type(keys).__name__ if shape is None else got}. Split one: "
-            f"`jax.random.split(key, {count or 'count'})`."
+            f"`keys` must be one key for each example, of shape [{count or 'count'}]: got {got}. "
+            f"Split one: `jax.random.split(key, {count or 'count'})`."
         )
-    return keys
+    return typed
+
+
+def _typed(keys: Any) -> tuple[Any, str]:
+    """Returns typed keys, or None for what are no keys, and a description."""
+    kind = getattr(keys, "dtype", None)
+    if kind is None:
+        return None, f"a {type(keys).__name__}"
+    if kind == jnp.uint32 and keys.ndim:
+        keys = jax.random.wrap_key_data(keys)
+    elif not jnp.issubdtype(kind, jax.dtypes.prng_key):
+        return None, f"{kind} {list(keys.shape)}"
+    return keys, f"keys of shape {list(keys.shape)}" if keys.ndim else "one key"
 
 
 def split_keys(keys: Keys) -> tuple[Keys, Keys]:

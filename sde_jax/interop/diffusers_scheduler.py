@@ -95,7 +95,8 @@ def read_score_model(path: Path, network: nn.Module, *, takes_noise_level: bool)
     usual = "ScoreSdeVeScheduler" if takes_noise_level else "DDPMScheduler"
     stated = {"_class_name": usual, **(read_settings(path) if path.is_file() else {})}
     kind = stated["_class_name"]
-    if not takes_noise_level and kind not in [*DEFAULTS] and stated.keys() >= OF_CHAIN:
+    named = isinstance(kind, str) and kind not in DEFAULTS
+    if named and not takes_noise_level and stated.keys() >= OF_CHAIN:
         kind = CHAINS[0]
     known = [usual] if takes_noise_level else [*CHAINS, "ScoreSdeVpScheduler"]
     others = "" if takes_noise_level else f", or one that states {', '.join(sorted(OF_CHAIN))}"

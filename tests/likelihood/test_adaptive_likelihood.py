@@ -16,8 +16,15 @@ from cases import (
     slow_but,
 )
 
-from sde_jax.likelihood import ExactTrace, Hutchinson, Likelihood, bits_per_dimension
-from sde_jax.ode import AdaptiveSolver
+from sde_jax.likelihood import (
+    ExactTrace,
+    Hutchinson,
+    Likelihood,
+    LogLikelihoods,
+    bits_per_dimension,
+)
+from sde_jax.ode import AdaptiveSolver, data_end_step
+from sde_jax.runs import measurement
 from sde_jax.sampling import ProbabilityFlow
 from sde_jax.score import GaussianMixture, MixtureScore, NetworkScore, ScoreModel, quantile_flow
 
@@ -141,6 +148,19 @@ def test_one_probe_has_no_error_bar_and_an_exact_trace_no_error(key):
     exact = Likelihood(divergence=ExactTrace(), t_min=T_MIN)
     none = evaluate(exact, correlated(), SDES["vp"], x, key)
     np.testing.assert_array_equal(none.probe_stderr, [0.0])
+
+
+def test_what_is_not_known_is_nan_on_the_host_alone():
+    """A NaN in a compiled program would be an error of `jax_debug_nans`."""
+    with jax.debug_nans(True):
+        assert data_end_step(SDES["vp"], jnp.zeros(())) > 0
+        assert Hutchinson().stderr(jnp.ones(1)) is None
+    found = LogLikelihoods(np.ones(2, "f"), None, np.ones(2), np.asarray([True, False]))
+    measured = measurement._in_units(found, 4, 0.5)
+    np.testing.assert_allclose(measured.nats, [3, np.nan])
+    assert np.isnan(measured.probe_stderr).all()
+    np.testing.assert_array_equal(measured.converged, [True, False])
+    assert measured.nats.dtype == measured.probe_stderr.dtype == np.float32
 
 
 def test_probes_are_fixed_along_the_solve_and_differ_between_keys(key):
