@@ -1,10 +1,13 @@
 """Array type aliases, broadcasting of per-example coefficients, and pytree dataclasses."""
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import (
     Array as Array,
     Bool as Bool,
@@ -39,6 +42,43 @@ def expand_like(coefficient: Float[Array, "*batch"], x: Float[Array, "..."]) -> 
 def sum_except_batch(x: Float[Array, "batch *shape"]) -> Float[Array, "batch"]:
     """Sums each example of ``x`` over all dimensions but the first."""
     return x.reshape(x.shape[0], -1).sum(axis=1)
+
+
+def as_examples(name: str, x: Any) -> Examples:
+    """Returns ``x``, the argument called ``name``, as examples in model coordinates.
+
+    Raises:
+      ValueError: unless they are real numbers of a floating-point type, with a batch dimension.
+    """
+    x = x if hasattr(x, "dtype") else np.asarray(x, jnp.result_type(float))
+    if not jnp.issubdtype(x.dtype, jnp.floating) or not x.ndim:
+        raise ValueError(
+            f"`{name}` must be floating-point examples [count, *shape] in model coordinates: got "
+            f"{x.dtype} {list(x.shape)}. `dequantize` of an `ImageScaling` maps grey levels there, "
+            "and `place` without noise."
+        )
+    return jnp.asarray(x)
+
+
+@contextlib.contextmanager
+def single_precision() -> Iterator[None]:
+    """Runs in JAX's usual types of 32 bits, whatever its global settings say.
+
+    What is trained, stored and measured then does not depend on `jax_enable_x64`,
+    `jax_default_dtype_bits` and `jax_numpy_dtype_promotion`. Also a decorator, not for generators.
+    """
+    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+def precision_of(tree: PyTree) -> Any:
+    """Returns the type to compute in with the arrays of ``tree``: float64 if one is, else float32.
+
+    Without floating-point arrays, as for a function, it is JAX's default type.
+    """
+    types = [x.dtype for x in jax.tree.leaves(tree) if isinstance(x, jax.Array | np.ndarray)]
+    floating = [of_one for of_one in types if jnp.issubdtype(of_one, jnp.floating)]
+    return jnp.result_type(jnp.float32, *floating) if floating else jnp.result_type(float)
 
 
 def pytree(kind: Kind) -> Kind:

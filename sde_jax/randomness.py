@@ -4,7 +4,7 @@ The random numbers of an example depend on its own seed only. They are therefore
 slice of the batch and on every device that holds the example.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -46,11 +46,66 @@ def example_seeds(key: PRNGKeyArray, count: int) -> Seeds:
     return Seeds(keys, (index + jax.vmap(jax.random.uniform)(offset_keys)) / count)
 
 
+def one_key(key: Any) -> PRNGKeyArray:
+    """Returns a single key; a raw one becomes typed.
+
+    Raises:
+      ValueError: for anything else, such as a batch of keys.
+    """
+    typed, got = _typed(key)
+    if typed is None or typed.ndim:
+        raise ValueError(f"`key` must be one key, such as `jax.random.key(0)`: got {got}.")
+    return typed
+
+
+def each_key(keys: Any, count: int | None = None) -> Keys:
+    """Returns keys, one for each of ``count`` examples (None: any number); raw ones become typed.
+
+    Raises:
+      ValueError: for anything else, such as a single key.
+    """
+    typed, got = _typed(keys)
+    if typed is None or typed.ndim != 1 or count not in (None, len(typed)):
+        raise ValueError(
+            f"`keys` must be one key for each example, of shape [{count or 'count'}]: got {got}. "
+            f"Split one: `jax.random.split(key, {count or 'count'})`."
+        )
+    return typed
+
+
+def _typed(keys: Any) -> tuple[Any, str]:
+    """Returns typed keys, or None for what are no keys, and a description."""
+    kind = getattr(keys, "dtype", None)
+    if kind is None:
+        return None, f"a {type(keys).__name__}"
+    if kind == jnp.uint32 and keys.ndim:
+        keys = jax.random.wrap_key_data(keys)
+    elif not jnp.issubdtype(kind, jax.dtypes.prng_key):
+        return None, f"{kind} {list(keys.shape)}"
+    return keys, f"keys of shape {list(keys.shape)}" if keys.ndim else "one key"
+
+
+def split_keys(keys: Keys) -> tuple[Keys, Keys]:
+    """Splits the key of each example in two.
+
+    Raises:
+      ValueError: as `each_key`.
+    """
+    first, second = jax.vmap(jax.random.split, out_axes=1)(each_key(keys))
+    return first, second
+
+
 def unit_noise(keys: Keys, shape: tuple[int, ...], dtype: DTypeLike = float) -> Examples:
-    """Draws standard Gaussian noise of ``shape`` from each key."""
-    return jax.vmap(lambda key: jax.random.normal(key, shape, dtype))(keys)
+    """Draws standard Gaussian noise of ``shape`` from each key.
+
+    Raises:
+      ValueError: as `each_key`.
+    """
+    return jax.vmap(lambda key: jax.random.normal(key, shape, dtype))(each_key(keys))
 
 
-def step_noise(keys: Keys, count: Array, shape: tuple[int, ...]) -> Examples:
+def step_noise(
+    keys: Keys, count: Array, shape: tuple[int, ...], dtype: DTypeLike = float
+) -> Examples:
     """Draws standard Gaussian noise of the ``count``-th step from each key."""
-    return unit_noise(jax.vmap(lambda key: jax.random.fold_in(key, count))(keys), shape)
+    return unit_noise(jax.vmap(lambda key: jax.random.fold_in(key, count))(keys), shape, dtype)

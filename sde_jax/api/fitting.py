@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from sde_jax.api.run import Run, open_run
+from sde_jax.arrays import single_precision
 from sde_jax.data import TRAIN, ArrayFile, ArraySource, DataSource, held_out_splits
 from sde_jax.nets import NCSNppSpec
 from sde_jax.recipes import (
@@ -70,6 +71,7 @@ def train(
     return _train(Named(name, experiment), Path(workdir), resume=resume)
 
 
+@single_precision()
 def fit(images: np.ndarray, *, workdir: str | Path, minutes: float = 3.0) -> Run:
     """Trains a score model on images for about so many minutes, and opens the run.
 

@@ -1,7 +1,9 @@
 """Arrays of the user's as a source of data."""
 
 from dataclasses import dataclass
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -22,7 +24,7 @@ class _Unchanged:
         return Batch(point, label)
 
 
-def source_of(data: np.ndarray, layout: Layout) -> DataSource:
+def source_of(data: Any, layout: Layout) -> DataSource:
     """Builds the source of these examples alone, in the order given.
 
     Args:
@@ -30,8 +32,15 @@ def source_of(data: np.ndarray, layout: Layout) -> DataSource:
       layout: shape and scaling of the examples.
 
     Raises:
-      ValueError: if shape, type or range of the data are not those of the layout.
+      ValueError: if shape, type or range of the data are not those of the layout, or they are
+        traced by a transformation of JAX.
     """
+    if isinstance(data, jax.core.Tracer):
+        raise ValueError(
+            "`data` must be an array, since batches are made on the host: got one that JAX traces. "
+            "To differentiate, call a `Likelihood` with the score of the run."
+        )
+    data = np.asarray(data)
     if data.shape[1:] != layout.shape or not len(data):
         wanted = ", ".join(map(str, ("count", *layout.shape)))
         raise ValueError(f"`data` must have the shape [{wanted}]: got {list(data.shape)}.")

@@ -12,10 +12,11 @@ import numpy as np
 from sde_jax.api.given_data import GIVEN, source_of
 from sde_jax.api.settings import sampler_settings, with_settings
 from sde_jax.arguments import check_counts
-from sde_jax.arrays import Array, Float, PRNGKeyArray, PyTree
+from sde_jax.arrays import Array, Float, PRNGKeyArray, PyTree, single_precision
 from sde_jax.data import Layout
 from sde_jax.evaluation.evaluation import evaluate
 from sde_jax.evaluation.task import usual_task
+from sde_jax.randomness import one_key
 from sde_jax.recipes.generative import Generative
 from sde_jax.recipes.interfaces import Density, Draw, Measured
 from sde_jax.recipes.sampler_settings import SamplerSettings
@@ -116,6 +117,7 @@ class Run:
             self._of_kind(ScoreExperiment, "score").score, condition=condition
         )
 
+    @single_precision()
     def sample(
         self,
         key: PRNGKeyArray,
@@ -141,9 +143,10 @@ class Run:
 
         Raises:
           TypeError: if the run has no samples.
-          ValueError: if a setting is unknown, out of range, or not one of the sampler's, or the
-            model has no states on the way.
+          ValueError: if a setting is unknown, out of range, or not one of the sampler's, the model
+            has no states on the way, or ``key`` is not one key.
         """
+        key = one_key(key)
         check_counts(count=count, batch_size=batch_size)
         run = self._of_kind(Generative, "samples")
         if frames and run.experiment.process is None:
@@ -152,6 +155,7 @@ class Run:
         samples = draw_all(draw, run.params, count=count, batch_size=batch_size, key=key)
         return samples._replace(x=jax.device_get(self.layout.scaling.to_unit(samples.x)))
 
+    @single_precision()
     def likelihood(
         self,
         data: Float[Array, "count *shape"] | np.ndarray,
@@ -180,11 +184,13 @@ class Run:
 
         Raises:
           TypeError: if the run has no likelihood, or no score for ``steps``.
-          ValueError: if a setting is unknown or out of range, or the data do not fit the run.
+          ValueError: if a setting is unknown or out of range, the data do not fit the run, or
+            ``key`` is not one key.
         """
+        key = jax.random.key(0) if key is None else one_key(key)
         check_counts(batch_size=batch_size)
         run = self._of_kind(Generative, "likelihood")
-        source = source_of(np.asarray(data), self.layout)
+        source = source_of(data, self.layout)
         if steps is not None:
             self._of_kind(ScoreExperiment, "likelihood in fixed `steps`")
             _check_fixed(steps, settings)
@@ -194,12 +200,13 @@ class Run:
             run.params,
             source,
             GIVEN,
-            key=jax.random.key(0) if key is None else key,
+            key=key,
             count=None,
             batch_size=batch_size,
         )
         return concatenate(parts)
 
+    @single_precision()
     def evaluate(self, **settings: Any) -> dict[str, Any]:
         """Evaluates the run as ``sde-jax evaluate`` does.
 

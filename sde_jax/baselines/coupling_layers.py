@@ -136,6 +136,6 @@ class AffineCoupling(nn.Module):
         channels = x.shape[-1]
         kept = jnp.asarray(self.mask(x.shape[1:], self.parity))[None]
         raw, shift = jnp.split(self.subnetwork(2 * channels)(kept * x), 2, axis=-1)
-        factor = self.param("factor", nn.initializers.ones, (channels,))
+        factor = self.param("factor", nn.initializers.ones, (channels,), jnp.float32)
         log_scale = factor.reshape((1,) * (x.ndim - 1) + (channels,)) * jnp.tanh(raw)
         return (1 - kept) * log_scale, (1 - kept) * shift

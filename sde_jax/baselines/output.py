@@ -63,7 +63,7 @@ class GaussianOutput:
 
     def init(self) -> PyTree:
         """Returns the parameters of a scale of about 1."""
-        return {"log_scale": jnp.zeros(())}
+        return {"log_scale": jnp.zeros((), jnp.float32)}
 
     def scale(self, params: PyTree) -> Float[Array, ""]:
         """Returns the standard deviation."""

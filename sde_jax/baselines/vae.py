@@ -111,7 +111,7 @@ class VAE:
 
         Burda et al. 2016 (arXiv:1509.00519), eq. 8. Each key draws K latents, which are decoded
         sequentially; ``nfe`` counts decodings. K = 1 gives the training bound. The bound increases
-        with K towards ``log p(x)``. The remaining gap is unknown, so the standard errors are NaN.
+        with K towards ``log p(x)``. The remaining gap is unknown, and so are the standard errors.
 
         Raises:
           ValueError: if ``output`` is not a density of the data.
@@ -133,7 +133,7 @@ class VAE:
             all_weights = jax.lax.map(log_weights, jnp.arange(count))
         nats = jax.nn.logsumexp(all_weights, axis=0) - math.log(count)
         evaluations = jnp.full(len(x), count, jnp.int32)
-        return LogLikelihoods(nats, jnp.full(len(x), jnp.nan), evaluations, jnp.ones(len(x), bool))
+        return LogLikelihoods(nats, None, evaluations, jnp.ones(len(x), bool))
 
     def posterior(self, params: PyTree, x: Examples) -> Posterior:
         """Returns ``q(z|x)``."""

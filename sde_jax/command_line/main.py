@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from sde_jax.arrays import single_precision
 from sde_jax.command_line import (
     anomalies,
     compare,
@@ -115,7 +116,7 @@ def run(command: Callable[[list[str]], dict[str, Any]], args: list[str]) -> int:
     """Runs a command, prints its results as a line of JSON, and returns 0; exits as `main` does."""
     keep_compiled()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), single_precision():
             warnings.showwarning = show_warning
             results = command(args)
     except KeyboardInterrupt:

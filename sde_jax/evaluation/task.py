@@ -12,6 +12,7 @@ import numpy as np
 
 from sde_jax.atomic import write_json
 from sde_jax.data import TEST
+from sde_jax.evaluation.announcement import announced
 from sde_jax.evaluation.levels import from_levels, to_levels
 from sde_jax.evaluation.pieces import Columns, load_or_compute
 from sde_jax.recipes.evaluation_settings import LEAST, EvaluationSettings
@@ -112,7 +113,10 @@ class Task:
             batch_size=self.batch_size,
             start=start,
         )
-        for part in parts:
+        less = "`--count` asks for fewer"
+        if self.settings.sampling is not None:
+            less += ", `--sampling.sampler` and `--sampling.steps` for fewer evaluations"
+        for part in announced(parts, self.settings.count - start, what="samples", less=less):
             data = to_levels(np.asarray(scaling.to_unit(part.x)), scaling)
             yield {"data": data, "nfe": np.asarray(part.nfe), "usable": is_valid(part)}
 
@@ -129,7 +133,11 @@ class Task:
             batch_size=self.batch_size,
             start=start,
         )
-        return (part._asdict() for part in parts)
+        size = run.source.sizes[TEST]
+        count = min(self.settings.likelihood_count or size, size) - start
+        less = "`--likelihood-count` asks for fewer"
+        known = announced(parts, count, what="likelihoods", less=less)
+        return (part._asdict() for part in known)
 
 
 def usual_task(run: GenerativeRun) -> Task:

@@ -1,20 +1,23 @@
 """The checkpoints of score_sde, of Flax and of PyTorch, and the training state in our layout."""
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from flax import serialization
 from flax.traverse_util import flatten_dict
 
 from sde_jax.arrays import PyTree
 from sde_jax.interop.errors import CheckpointFileError
-from sde_jax.interop.gathering import Slot, gather
+from sde_jax.interop.gathering import Slot, gather, without_prefix
 from sde_jax.interop.layout import PublishedTensor
 from sde_jax.interop.published_model import PublishedModel
+
+LARGEST_COUNT = 2**31 - 1
+"""The largest number of updates that a training state can count."""
 
 
 class AdamMoments(NamedTuple):
@@ -79,7 +82,15 @@ class Checkpoint:
         if not isinstance(value, int | float | np.generic | np.ndarray) or np.size(value) != 1:
             self.problems.append(f"it lacks the number {name}")
             return 0
-        return int(value)
+        count = np.asarray(value).item()
+        counts = isinstance(count, int | float) and not isinstance(count, bool)
+        if not counts or not 0 <= count <= LARGEST_COUNT or count % 1:
+            self.problems.append(
+                f"the number {name} is {count!r}: it must be a whole number from 0 to "
+                f"{LARGEST_COUNT}"
+            )
+            return 0
+        return int(count)
 
 
 def read_flax_file(path: str | PathLike[str]) -> dict[str, Any]:
@@ -142,14 +153,18 @@ def named(part: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 PREFIX = "module."
-"""The prefix of every name under `model`, from DataParallel; it is optional in files."""
+"""The prefix of every name under `model` in our files and the published ones, from DataParallel."""
+
+MODEL_KEYS = ("model", "state_dict", "model_state_dict")
+"""The names of the dict of parameters in files; that dict may also be the whole content."""
 
 
 class TorchCheckpoint(Checkpoint):
-    """The dict of ``optimizer``, ``model``, ``ema`` and ``step``.
+    """The dict of ``optimizer``, ``model``, ``ema`` and ``step``, or of the parameters alone.
 
     `model` contains every parameter by name, and the noise levels `sigmas`. `ema` is a list of the
-    trained parameters. `optimizer` numbers all parameters and has entries for the trained ones.
+    trained parameters, or has them by name. `optimizer` numbers all parameters and has entries for
+    the trained ones. All but the parameters may be missing.
     """
 
     def __init__(
@@ -160,9 +175,9 @@ class TorchCheckpoint(Checkpoint):
     ) -> None:
         super().__init__(content, {tensor.torch_name: tensor.torch_slot for tensor in layout})
         self.layout = layout
-        tensors = self.part("model")
-        named = {str(name).removeprefix(PREFIX): value for name, value in tensors.items()}
-        self._check_noise_levels(named.pop("sigmas", None), noise_levels(model))
+        named = without_prefix(self._tensors(), self.slots)
+        if "sigmas" in named:
+            self._check_noise_levels(named.pop("sigmas"), noise_levels(model))
         self.params = self.tree("`model`", named)
         self._untrained = {
             tensor.torch_name: named[tensor.torch_name]
@@ -170,9 +185,31 @@ class TorchCheckpoint(Checkpoint):
             if not tensor.trainable and tensor.torch_name in named
         }
 
+    @property
+    def step(self) -> int:
+        """Updates made; 0 in a file without them."""
+        return super().step if "step" in self.content else 0
+
+    def _tensors(self) -> Mapping[Any, Any]:
+        """Returns the parameters by their names in the file."""
+        key = next((key for key in MODEL_KEYS if key in self.content), None)
+        if key is None and any(isinstance(value, np.ndarray) for value in self.content.values()):
+            return self.content
+        return self.part(key or MODEL_KEYS[0])
+
     def ema_params(self) -> PyTree:
-        """Returns the running average of the parameters; untrained ones are unchanged."""
-        average = self.part("ema").get("shadow_params")
+        """Returns the running average of the parameters, or themselves in a file without it.
+
+        Untrained ones are unchanged.
+        """
+        if "ema" not in self.content:
+            return self.params
+        part = self.part("ema")
+        average = part.get("shadow_params")
+        if average is None and any(isinstance(value, np.ndarray) for value in part.values()):
+            named = without_prefix(part, self.slots)
+            named.pop("sigmas", None)
+            return self.tree("`ema`", self._untrained | named)
         trained = [tensor.torch_name for tensor in self.layout if tensor.trainable]
         count = len(average) if isinstance(average, list) else 0
         if not isinstance(average, list) or count != len(trained):
@@ -181,8 +218,8 @@ class TorchCheckpoint(Checkpoint):
         return self.tree("`ema`", self._untrained | dict(zip(trained, average, strict=True)))
 
     def moments(self) -> AdamMoments | None:
-        """Returns the state of Adam, zero for untrained parameters."""
-        states = self.part("optimizer", "state")
+        """Returns the state of Adam, zero for untrained parameters; None in a file without it."""
+        states = self.part("optimizer", "state") if "optimizer" in self.content else {}
         if not states:
             return None
         names = dict(enumerate(self.slots))
@@ -205,9 +242,14 @@ class TorchCheckpoint(Checkpoint):
         return gather(f"`optimizer` {key}", values, used, self.problems)
 
     def _check_noise_levels(self, found: Any, expected: np.ndarray) -> None:
-        if not isinstance(found, np.ndarray) or found.ndim != 1 or not found.size:
+        """Adds a problem unless the levels are those of the model, up to the rounding of a type."""
+        floating = isinstance(found, np.ndarray) and jnp.issubdtype(found.dtype, jnp.floating)
+        if not floating or found.ndim != 1 or not found.size:
             self.problems.append(f"`model` lacks sigmas, {described(expected)}")
-        elif found.shape != expected.shape or not np.allclose(found, expected, rtol=1e-5):
+            return
+        rounding = max(1e-5, float(jnp.finfo(found.dtype).eps))
+        found = found.astype(np.float64)
+        if found.shape != expected.shape or not np.allclose(found, expected, rtol=rounding):
             self.problems.append(
                 f"the sigmas in `model` are {described(found)}; those of `num_scales`, `sigma_max` "
                 f"and `sigma_min` are {described(expected)}"
@@ -224,55 +266,3 @@ def described(noise_levels: np.ndarray) -> str:
     """Describes noise levels by number, first and last."""
     first, last = float(noise_levels[0]), float(noise_levels[-1])
     return f"{len(noise_levels)} noise levels from {first:g} to {last:g}"
-
-
-def torch_content(
-    model: PublishedModel, layout: Sequence[PublishedTensor], state: PublishedState
-) -> dict[str, Any]:
-    """Builds the content of a `TorchCheckpoint`; unused parameters are zero."""
-    params, average = flatten_dict(state.params), flatten_dict(state.ema_params)
-    states = {}
-    if state.moments is not None:
-        mean, mean_square = map(flatten_dict, state.moments[1:])
-        states = {
-            place: {
-                "step": np.asarray(state.moments.updates, np.float32),
-                "exp_avg": tensor.to_torch(mean),
-                "exp_avg_sq": tensor.to_torch(mean_square),
-            }
-            for place, tensor in enumerate(layout)
-            if tensor.trainable and tensor.path is not None
-        }
-    named = {PREFIX + tensor.torch_name: tensor.to_torch(params) for tensor in layout}
-    settings = adam_settings(model, state.step)
-    return {
-        "optimizer": {
-            "state": states,
-            "param_groups": [{**settings, "params": [*range(len(layout))]}],
-        },
-        "model": OrderedDict({PREFIX + "sigmas": noise_levels(model), **named}),
-        "ema": {
-            "decay": model.ema_rate,
-            "num_updates": state.step,
-            "shadow_params": [tensor.to_torch(average) for tensor in layout if tensor.trainable],
-        },
-        "step": state.step,
-    }
-
-
-def adam_settings(model: PublishedModel, step: int) -> dict[str, Any]:
-    """Returns the settings of PyTorch's Adam at the last of ``step`` updates."""
-    warmed_up = min(max(step - 1, 0) / model.warmup, 1.0) if model.warmup else 1.0
-    return {
-        "lr": model.lr * warmed_up,
-        "betas": (model.beta1, 0.999),
-        "eps": model.eps,
-        "weight_decay": model.weight_decay,
-        "amsgrad": False,
-        "maximize": False,
-        "foreach": None,
-        "capturable": False,
-        "differentiable": False,
-        "fused": None,
-        "decoupled_weight_decay": False,
-    }

@@ -6,14 +6,14 @@
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
+from sde_jax.interop.diffusers_files import network_folder, read_weights, scheduler_file
 from sde_jax.interop.diffusers_network import (
     Settings,
     has_skips,
@@ -23,9 +23,16 @@ from sde_jax.interop.diffusers_network import (
 )
 from sde_jax.interop.diffusers_scheduler import read_score_model
 from sde_jax.interop.errors import CheckpointFileError
-from sde_jax.interop.gathering import OIHW, Shape, Slot, TreePath, gather, torch_slot
+from sde_jax.interop.gathering import (
+    OIHW,
+    Shape,
+    Slot,
+    TreePath,
+    gather,
+    torch_slot,
+    without_prefix,
+)
 from sde_jax.interop.modules import UNetSpec, modules, parameter_shapes
-from sde_jax.interop.torch_file import read_torch_file
 from sde_jax.score import NetworkScore
 
 INNER = {
@@ -57,16 +64,17 @@ FORMER = {**INNER["AttentionBlock"], "proj_attn": "to_out.0"}
 def load_diffusers(folder: str | PathLike[str]) -> NetworkScore:
     """Loads the score in a folder of diffusers: a pipeline such as `DDPMPipeline`, or a network.
 
-    The folder, or its folder ``unet``, contains ``config.json`` and
-    ``diffusion_pytorch_model.safetensors`` (or ``.bin``) of a `UNet2DModel`. The folder, or its
-    folder ``scheduler``, may contain ``scheduler_config.json``. The network is DDPM, with the
-    blocks DownBlock2D, AttnDownBlock2D and their opposites, or NCSN++, with SkipDownBlock2D and
+    The folder, or its folder ``unet_ema`` or ``unet``, contains ``config.json`` and
+    ``diffusion_pytorch_model.safetensors`` (or ``.bin``) of a `UNet2DModel`, whole, as a variant or
+    in shards. Averaged weights, of ``unet_ema``, go before others. The folder, or its folder
+    ``scheduler``, may contain ``scheduler_config.json``. The network is DDPM, with the blocks
+    DownBlock2D, AttnDownBlock2D and their opposites, or NCSN++, with SkipDownBlock2D and
     AttnSkipDownBlock2D.
 
-    DDPM gets the chain of its scheduler: its N betas are those of VP divided by N, and step i is at
-    ``t = i / (N - 1)``. NCSN++ gets VE. Settings that the scheduler lacks have the defaults of
-    diffusers: betas from 1e-4 to 0.02 in 1000 steps, sigmas from 0.01 to 1348. A network with
-    classes takes the label from the score's ``condition``.
+    DDPM gets the chain of its scheduler, of any kind that states its betas: its N betas are those
+    of VP divided by N, and step i is at ``t = i / (N - 1)``. NCSN++ gets VE. Settings that the
+    scheduler lacks have the defaults of diffusers: betas from 1e-4 to 0.02 in 1000 steps, sigmas
+    from 0.01 to 1348. A network with classes takes the label from the score's ``condition``.
 
     Raises:
       CheckpointFileError: if a setting is not supported, the weights do not fit the network, or a
@@ -74,17 +82,21 @@ def load_diffusers(folder: str | PathLike[str]) -> NetworkScore:
       OSError: if a file does not exist.
     """
     folder = Path(folder)
-    of_network, of_scheduler = (
-        folder / name if (folder / name).is_dir() else folder for name in ("unet", "scheduler")
-    )
-    settings = read_network_settings(of_network / "config.json")
-    spec = network_spec(settings)
+    of_network = network_folder(folder)
+    config = of_network / "config.json"
+    settings = read_network_settings(config)
+    try:
+        spec = network_spec(settings)
+        places = slots(spec, settings)
+    except ValueError as error:
+        raise CheckpointFileError(config, str(error)) from error
     model = read_score_model(
-        of_scheduler / "scheduler_config.json", spec.build(), takes_noise_level=has_skips(settings)
+        scheduler_file(folder), spec.build(), takes_noise_level=has_skips(settings)
     )
-    path, tensors = read_tensors(of_network)
+    path, tensors = read_weights(of_network)
     problems: list[str] = []
-    params = gather("it", tensors, slots(spec, settings), problems)
+    tensors = without_prefix(current_names(tensors), places)
+    params = gather("it", tensors, places, problems)
     if problems:
         raise CheckpointFileError(path, problems)
     if settings["flip_sin_to_cos"] and not has_skips(settings):
@@ -93,21 +105,10 @@ def load_diffusers(folder: str | PathLike[str]) -> NetworkScore:
     return NetworkScore(jax.tree.map(jnp.asarray, params), model)
 
 
-def read_tensors(folder: Path) -> tuple[Path, Mapping[str, np.ndarray]]:
-    """Returns the file of weights and its tensors by their current names."""
-    path = folder / "diffusion_pytorch_model.safetensors"
-    if not path.exists() and path.with_suffix(".bin").exists():
-        path = path.with_suffix(".bin")
-        tensors = read_torch_file(path)
-        if not isinstance(tensors, dict):
-            raise CheckpointFileError(path, "it holds no dict of weights")
-    else:
-        try:
-            tensors = load_file(path)
-        except SafetensorError as error:
-            raise CheckpointFileError(path, f"the file is damaged: {error}") from error
-    return path, {
-        ".".join(FORMER.get(part, part) for part in name.split(".")): tensor
+def current_names(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the tensors by the current names of their layers."""
+    return {
+        ".".join(FORMER.get(part, part) for part in str(name).split(".")): tensor
         for name, tensor in tensors.items()
     }
 

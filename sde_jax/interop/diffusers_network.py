@@ -1,18 +1,26 @@
 """Reads `config.json` of a `UNet2DModel` of diffusers as DDPM or NCSN++."""
 
-import json
 import math
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sde_jax.interop.errors import CheckpointFileError
+from sde_jax.interop.settings_rules import (
+    NAMES,
+    TRUTH,
+    Permitted,
+    Rules,
+    Settings,
+    Types,
+    broken_rules,
+    choices,
+    number,
+    of_types,
+    read_settings,
+    whole,
+)
 from sde_jax.nets.ddpm import GROUPS, DDPMSpec
 from sde_jax.nets.ncsnpp import NCSNppSpec
-
-Settings = Mapping[str, Any]
-Rules = Mapping[str, tuple[bool, str]]
-Permitted = Mapping[str, Sequence[Any]]
 
 DEFAULTS: Settings = {
     "sample_size": None,
@@ -46,6 +54,36 @@ DEFAULTS: Settings = {
 }
 """The defaults of the settings of a `UNet2DModel`."""
 
+EMA_SETTINGS = {
+    *("decay", "inv_gamma", "min_decay", "optimization_step", "power", "update_after_step"),
+    "use_ema_warmup",
+}
+"""Settings of the average that `EMAModel` writes beside those of the network."""
+
+TYPES: Types = {
+    "sample_size": (
+        lambda size: size is None or all(map(whole(2**16)[0], sides_of(size))),
+        "None, a number of pixels, or two",
+    ),
+    "in_channels": whole(2**10),
+    "center_input_sample": TRUTH,
+    "flip_sin_to_cos": TRUTH,
+    "down_block_types": NAMES,
+    "up_block_types": NAMES,
+    "block_out_channels": (
+        lambda widths: isinstance(widths, list) and all(map(whole(2**16)[0], widths)),
+        "whole numbers from 1 to 65536",
+    ),
+    "layers_per_block": whole(64),
+    "mid_block_scale_factor": number(0, 10),
+    "dropout": number(0, 1),
+    "attention_head_dim": whole(2**16, optional=True),
+    "norm_num_groups": whole(2**16, optional=True),
+    "norm_eps": number(1e-12, 1),
+    "num_class_embeds": whole(10**6, optional=True),
+}
+"""The types of settings that no choice below restricts."""
+
 LAYERS: Permitted = {
     "mid_block_type": ["UNetMidBlock2D"],
     "act_fn": ["silu", "swish"],
@@ -66,22 +104,6 @@ NCSNPP: Permitted = {"time_embedding_type": ["fourier"], "in_channels": [3], "no
 """The supported values of settings: of all networks, and of those of a kind."""
 
 
-def read_settings(path: Path) -> dict[str, Any]:
-    """Returns the object in a JSON file.
-
-    Raises:
-      CheckpointFileError: if the file contains none.
-      OSError: if the file does not exist.
-    """
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointFileError(path, f"it is no JSON file: {error}") from error
-    if not isinstance(settings, dict):
-        raise CheckpointFileError(path, "it holds no JSON object")
-    return settings
-
-
 def read_network_settings(path: Path) -> Settings:
     """Returns supported settings of a network, completed by the defaults of `UNet2DModel`.
 
@@ -91,15 +113,25 @@ def read_network_settings(path: Path) -> Settings:
     """
     stated = read_settings(path)
     settings = {**DEFAULTS, **stated}
-    for way in ("down_block_types", "up_block_types"):
-        settings[way] = [kind.removeprefix("UNetRes") for kind in settings[way]]
     settings.setdefault("_class_name", "UNet2DModel")
     problems = broken_rules(settings, choices(settings, {"_class_name": ["UNet2DModel"]}))
-    problems = problems or unknown(stated) + broken_rules(settings, level_rules(settings))
+    problems = problems or unknown(stated) + broken_rules(settings, of_types(settings, TYPES))
+    if problems:
+        raise CheckpointFileError(path, problems)
+    for way in ("down_block_types", "up_block_types"):
+        settings[way] = [kind.removeprefix("UNetRes") for kind in settings[way]]
+    if len({*sides_of(settings["sample_size"])}) == 1:
+        (settings["sample_size"],) = {*sides_of(settings["sample_size"])}
+    problems = broken_rules(settings, level_rules(settings))
     problems = problems or broken_rules(settings, layer_rules(settings))
     if problems:
         raise CheckpointFileError(path, problems)
     return settings
+
+
+def sides_of(size: Any) -> list[Any]:
+    """Returns height and width of images, or the one number that states both."""
+    return size if isinstance(size, list) and len(size) == 2 else [size]
 
 
 def unknown(stated: Settings) -> list[str]:
@@ -107,25 +139,10 @@ def unknown(stated: Settings) -> list[str]:
     return [
         f"`{field}` is {value!r}: not known here"
         for field, value in stated.items()
-        if field not in DEFAULTS and not field.startswith("_") and value is not None
+        if field not in {*DEFAULTS, *EMA_SETTINGS}
+        and not field.startswith("_")
+        and value is not None
     ]
-
-
-def broken_rules(settings: Settings, rules: Rules) -> list[str]:
-    """Returns a problem for each setting whose rule does not hold."""
-    return [
-        f"`{field}` is {settings[field]!r}: supported is {what}"
-        for field, (holds, what) in rules.items()
-        if not holds
-    ]
-
-
-def choices(settings: Settings, permitted: Permitted) -> Rules:
-    """Returns the rules that settings have permitted values."""
-    return {
-        field: (settings[field] in values, " or ".join(map(str, values)))
-        for field, values in permitted.items()
-    }
 
 
 def level_rules(settings: Settings) -> Rules:
@@ -160,7 +177,7 @@ def layer_rules(settings: Settings) -> Rules:
     return {
         "sample_size": (
             isinstance(size, int) or open_size,
-            "one number, which None leaves open if no level attends",
+            "a square: one number, or twice the same; None leaves it open if no level attends",
         ),
         **choices(settings, {**others, **LAYERS}),
         **(ncsnpp_rules(settings) if has_skips(settings) else choices(settings, DDPM)),

@@ -4,14 +4,18 @@ from pathlib import Path
 
 import flax.linen as nn
 
-from sde_jax.interop.diffusers_network import (
+from sde_jax.interop.errors import CheckpointFileError
+from sde_jax.interop.settings_rules import (
     Permitted,
     Settings,
+    Types,
     broken_rules,
     choices,
+    number,
+    of_types,
     read_settings,
+    whole,
 )
-from sde_jax.interop.errors import CheckpointFileError
 from sde_jax.score import (
     DataPrediction,
     LogNoiseLevel,
@@ -27,6 +31,9 @@ from sde_jax.sde import VE, VP, DDPMChain
 CHAINS = ("DDPMScheduler", "DDIMScheduler", "PNDMScheduler")
 """Schedulers of the same chain with different samplers."""
 
+OF_CHAIN = {"num_train_timesteps", "beta_start", "beta_end", "beta_schedule"}
+"""What another scheduler of the chain must state, since its defaults are not known here."""
+
 DEFAULTS: dict[str, Settings] = {
     "ScoreSdeVeScheduler": {"sigma_min": 0.01, "sigma_max": 1348.0},
     "ScoreSdeVpScheduler": {"beta_min": 0.1, "beta_max": 20.0},
@@ -40,6 +47,7 @@ DEFAULTS: dict[str, Settings] = {
         "trained_betas": None,
         "rescale_betas_zero_snr": False,
         "prediction_type": "epsilon",
+        "timestep_type": "discrete",
     },
 )
 """The supported schedulers and the defaults of their settings."""
@@ -51,7 +59,18 @@ PREDICTIONS: dict[str, Parameterization] = {
 }
 
 
+TYPES: Types = {
+    "num_train_timesteps": whole(10**6, least=2),
+    "beta_start": number(1e-12, 1),
+    "beta_end": number(1e-12, 1),
+    "beta_min": number(1e-12, 1e6),
+    "beta_max": number(1e-12, 1e6),
+    "sigma_min": number(1e-12, 1e6),
+    "sigma_max": number(1e-12, 1e6),
+}
+
 PERMITTED: Permitted = {
+    "timestep_type": ["discrete", None],
     "beta_schedule": ["linear"],
     "trained_betas": [None],
     "rescale_betas_zero_snr": [False, None],
@@ -76,14 +95,28 @@ def read_score_model(path: Path, network: nn.Module, *, takes_noise_level: bool)
     usual = "ScoreSdeVeScheduler" if takes_noise_level else "DDPMScheduler"
     stated = {"_class_name": usual, **(read_settings(path) if path.is_file() else {})}
     kind = stated["_class_name"]
+    named = isinstance(kind, str) and kind not in DEFAULTS
+    if named and not takes_noise_level and stated.keys() >= OF_CHAIN:
+        kind = CHAINS[0]
     known = [usual] if takes_noise_level else [*CHAINS, "ScoreSdeVpScheduler"]
-    settings = {**DEFAULTS.get(kind, {}), **stated}
-    rules = {"_class_name": (kind in known, f"{', '.join(known)} for this network")}
-    problems = broken_rules(settings, rules)
-    if kind in CHAINS:
-        problems = problems or broken_rules(settings, choices(settings, PERMITTED))
+    others = "" if takes_noise_level else f", or one that states {', '.join(sorted(OF_CHAIN))}"
+    rule = f"{', '.join(known)} for this network{others}"
+    problems = broken_rules(stated, {"_class_name": (kind in known, rule)})
+    if not problems:
+        settings = {**DEFAULTS[kind], **stated}
+        types = {field: TYPES[field] for field in TYPES if field in DEFAULTS[kind]}
+        permitted = choices(settings, PERMITTED) if kind in CHAINS else {}
+        problems = broken_rules(settings, {**of_types(settings, types), **permitted})
     if problems:
         raise CheckpointFileError(path, problems)
+    try:
+        return score_model(kind, settings, network)
+    except ValueError as error:
+        raise CheckpointFileError(path, str(error)) from error
+
+
+def score_model(kind: str, settings: Settings, network: nn.Module) -> ScoreModel:
+    """Builds the score model of ``network`` of a known scheduler with complete settings."""
     if kind == "ScoreSdeVeScheduler":
         return ScoreModel(
             network=network,

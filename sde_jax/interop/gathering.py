@@ -1,6 +1,7 @@
 """Builds trees of parameters from named arrays and lists every mismatch."""
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -44,6 +45,20 @@ def torch_slot(path: TreePath | None, shape: Shape, axes: Axes) -> Slot:
 def padded(shape: Shape, axes: Axes) -> Shape:
     """Returns the shape with leading axes of size 1, one axis for each of ``axes``."""
     return (1,) * (len(axes) - len(shape)) + shape
+
+
+def without_prefix(values: Mapping[Any, Any], known: Iterable[str]) -> dict[str, Any]:
+    """Returns the values by their names without the prefix that most of the ``known`` ones have.
+
+    Wrappers such as DataParallel, DistributedDataParallel and `torch.compile` add one, and so does
+    a module that contains the network.
+    """
+    known, prefixes = set(known), Counter[str]()
+    for name in map(str, values):
+        ends = [0, *(place + 1 for place, letter in enumerate(name) if letter == ".")]
+        prefixes.update(name[:end] for end in ends if name[end:] in known)
+    prefix = prefixes.most_common(1)[0][0] if prefixes else ""
+    return {str(name).removeprefix(prefix): value for name, value in values.items()}
 
 
 def gather(

@@ -24,7 +24,6 @@ from sde_jax.interop.checkpoint import (
     PublishedState,
     TorchCheckpoint,
     read_flax_file,
-    torch_content,
 )
 from sde_jax.interop.errors import CheckpointFileError
 from sde_jax.interop.gathering import Slot, gather
@@ -32,7 +31,9 @@ from sde_jax.interop.layout import layout_of
 from sde_jax.interop.modules import parameter_shapes
 from sde_jax.interop.published_model import PublishedModel
 from sde_jax.interop.safetensors_file import read_safetensors, write_safetensors
+from sde_jax.interop.torch_content import torch_content
 from sde_jax.interop.torch_file import read_torch_file, write_torch_file
+from sde_jax.reporting import report
 from sde_jax.score import NetworkScore
 
 
@@ -41,10 +42,14 @@ def load_checkpoint(
 ) -> NetworkScore:
     """Loads the score of a published checkpoint of PyTorch or Flax.
 
+    A file of PyTorch may lack all but the parameters, or be their dict alone, under names with any
+    prefix.
+
     Args:
       path: the file.
       model: the model of the checkpoint.
-      weights: "ema" for the running average of the parameters, "raw" for the parameters.
+      weights: "ema" for the running average of the parameters, "raw" for the parameters. Without
+        an average in the file, the parameters serve, and a line on stderr says so.
 
     Raises:
       CheckpointFileError: if the file cannot be read or does not fit the model; it lists all
@@ -57,11 +62,15 @@ def load_checkpoint(
     checkpoint = _open(path, model)
     params = checkpoint.ema_params() if weights == "ema" else checkpoint.params
     _require_fit(path, checkpoint.problems)
+    if weights == "ema":
+        _report_absent(path, checkpoint, {"ema": "its parameters are used without averaging"})
     return NetworkScore(jax.tree.map(jnp.asarray, params), model.score_model)
 
 
 def read_checkpoint(path: str | PathLike[str], model: PublishedModel) -> PublishedState:
     """Returns the state for resuming a published run of PyTorch or Flax.
+
+    Of what a file of PyTorch lacks, a line on stderr says what takes its place.
 
     Raises:
       CheckpointFileError: as `load_checkpoint`.
@@ -72,6 +81,7 @@ def read_checkpoint(path: str | PathLike[str], model: PublishedModel) -> Publish
         checkpoint.step, checkpoint.params, checkpoint.ema_params(), checkpoint.moments()
     )
     _require_fit(path, checkpoint.problems)
+    _report_absent(path, checkpoint, AFRESH)
     return state
 
 
@@ -125,6 +135,24 @@ def _open(path: str | PathLike[str], model: PublishedModel) -> TorchCheckpoint |
             raise CheckpointFileError(path, "it holds no dict, as a checkpoint does")
         return TorchCheckpoint(content, model, layout)
     return FlaxCheckpoint(read_flax_file(path), layout)
+
+
+AFRESH = {
+    "ema": "the average starts from the parameters",
+    "optimizer": "its state starts afresh",
+    "step": "updates are counted from 0",
+}
+"""What takes the place of a part that a file lacks."""
+
+
+def _report_absent(
+    path: str | PathLike[str], checkpoint: FlaxCheckpoint | TorchCheckpoint, parts: dict[str, str]
+) -> None:
+    """Reports in a line what takes the place of the parts that a file of PyTorch lacks."""
+    absent = [part for part in parts if part not in checkpoint.content]
+    if absent and isinstance(checkpoint, TorchCheckpoint):
+        lacking = ", ".join(f"no `{part}`: {parts[part]}" for part in absent)
+        report(f"{path} has {lacking}")
 
 
 def _require_fit(path: str | PathLike[str], problems: list[str]) -> None:

@@ -201,6 +201,13 @@ def tensor(
     return np.lib.stride_tricks.as_strided(values[offset:], size, steps, writeable=False)
 
 
+def parameter(data: Any, requires_grad: Any, hooks: Any, state: Any = None) -> np.ndarray:
+    """Stands for ``torch._utils._rebuild_parameter``: returns the tensor of the parameter."""
+    if not isinstance(data, np.ndarray):
+        raise ValueError("its pickle has a parameter without a tensor")
+    return data
+
+
 def number_type(code: Any, align: Any = False, copy: Any = False) -> np.dtype:
     """Stands for ``numpy.dtype``: returns a type of numbers."""
     if not isinstance(code, str) or code not in NUMBER_TYPES:
@@ -232,6 +239,8 @@ def whole(number: Any) -> int:
 ADMITTED: dict[str, Any] = {
     "collections.OrderedDict": lambda: OrderedDict(),
     "torch._utils._rebuild_tensor_v2": tensor,
+    "torch._utils._rebuild_parameter": parameter,
+    "torch._utils._rebuild_parameter_with_state": parameter,
     "numpy.core.multiarray.scalar": scalar,
     "numpy._core.multiarray.scalar": scalar,
     "numpy.dtype": number_type,

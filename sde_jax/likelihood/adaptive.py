@@ -8,8 +8,19 @@ from typing import Annotated, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Bool, Examples, Float, Int, Keys, PerExample, PRNGKeyArray
+from sde_jax.arrays import (
+    Array,
+    Bool,
+    Examples,
+    Float,
+    Int,
+    Keys,
+    PerExample,
+    PRNGKeyArray,
+    as_examples,
+)
 from sde_jax.ode import AdaptiveSolver, FlowSolution, data_end_step
+from sde_jax.randomness import each_key
 from sde_jax.score import Score
 from sde_jax.sde import LinearSDE, probability_flow_drift
 from sde_jax.validation import BelowOne, Spec, at_least
@@ -20,8 +31,8 @@ class LogLikelihoods(NamedTuple):
 
     nats: PerExample
     """``log p(x)`` at t_min, averaged over the probes."""
-    probe_stderr: PerExample
-    """Standard error of ``nats`` over the probes: 0 for an exact trace, NaN for one probe."""
+    probe_stderr: PerExample | None
+    """Standard error of ``nats`` over the probes: 0 for an exact trace, None for one probe."""
     nfe: Int[Array, "batch"]
     """Evaluations of the score, each with its Jacobian-vector products."""
     converged: Bool[Array, "batch"]
@@ -35,8 +46,8 @@ class Divergence(Protocol):
         """Returns vectors v; the sum of ``v.J v`` over the terms of a probe estimates the trace."""
         ...
 
-    def stderr(self, estimates: Float[Array, "probes"]) -> Float[Array, ""]:
-        """Returns the standard error of the mean of one number from each probe."""
+    def stderr(self, estimates: Float[Array, "probes"]) -> Float[Array, ""] | None:
+        """Returns the standard error of the mean of one number from each probe; None if unknown."""
         ...
 
 
@@ -57,10 +68,10 @@ class Hutchinson(Spec):
         draw = jax.random.normal if self.gaussian else jax.random.rademacher
         return draw(key, (self.probes, 1, dimension), jnp.result_type(float))
 
-    def stderr(self, estimates: Float[Array, "probes"]) -> Float[Array, ""]:
-        """Returns the standard error over the probes, or NaN for a single probe."""
+    def stderr(self, estimates: Float[Array, "probes"]) -> Float[Array, ""] | None:
+        """Returns the standard error over the probes, or None for a single probe."""
         if self.probes == 1:
-            return jnp.asarray(jnp.nan)
+            return None
         return jnp.std(estimates, ddof=1) / math.sqrt(self.probes)
 
 
@@ -74,7 +85,7 @@ class ExactTrace:
 
     def stderr(self, estimates: Float[Array, "1"]) -> Float[Array, ""]:
         """Returns zero."""
-        return jnp.zeros(())
+        return jnp.zeros_like(estimates[0])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +98,12 @@ class Likelihood(Spec):
 
     with ``f = a x - g^2 score / 2`` (Chen et al. 2018). Each example is taken as a state at t_min
     and solved with its own step size. One forward-mode pass gives drift and divergence. All of it
-    runs at the highest matmul precision, whatever the device's default.
+    runs at the highest matmul precision, whatever the device's default, and in the type of the
+    examples. The density can be differentiated in reverse mode.
+
+    Raises:
+      ValueError: when called, unless the examples are floating-point numbers with a key for each;
+        if differentiated in forward mode.
     """
 
     solver: AdaptiveSolver = AdaptiveSolver()
@@ -97,6 +113,8 @@ class Likelihood(Spec):
 
     def __call__(self, keys: Keys, score: Score, sde: LinearSDE, x: Examples) -> LogLikelihoods:
         """Returns log densities of ``x``, in model coordinates; ``keys`` draw the probes."""
+        x = as_examples("x", x)
+        keys = each_key(keys, len(x))
         start, end = jnp.asarray(self.t_min, x.dtype), jnp.asarray(1.0, x.dtype)
         first_step = data_end_step(sde, start)
 
@@ -105,7 +123,8 @@ class Likelihood(Spec):
 
             def drift_and_divergence(t: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
                 def drift(x: Array) -> Array:
-                    return probability_flow_drift(sde, x[None], t, score(x[None], t))[0]
+                    velocity = probability_flow_drift(sde, x[None], t, score(x[None], t))[0]
+                    return velocity.astype(x.dtype)
 
                 velocity, traces = value_and_traces(drift, state[0], vectors)
                 return velocity, traces / x.size

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sde_jax.arrays import Array, Examples, Float, Keys, PRNGKeyArray
+from sde_jax.arrays import Array, Examples, Float, Keys, PRNGKeyArray, as_examples
 from sde_jax.likelihood.adaptive import (
     Divergence,
     Hutchinson,
@@ -18,6 +18,7 @@ from sde_jax.likelihood.adaptive import (
     value_and_traces,
 )
 from sde_jax.ode import AdamsTable, adams_table, combine
+from sde_jax.randomness import each_key
 from sde_jax.score import Score
 from sde_jax.sde import LinearSDE
 from sde_jax.validation import Rule, Spec
@@ -67,7 +68,11 @@ class MultistepLikelihood(Spec):
     arXiv:2305.03935). States follow the corrected `ExponentialAdams` of order 2, and q is
     integrated by a parabola through its last three values. So a step takes one evaluation, while
     one of an adaptive Runge-Kutta pair takes three or six. These steps do not estimate their error:
-    compare with twice as many. All of it runs at the highest matmul precision.
+    compare with twice as many. All of it runs at the highest matmul precision and in the type of
+    the examples.
+
+    Raises:
+      ValueError: when called, unless the examples are floating-point numbers with a key for each.
     """
 
     times: Annotated[tuple[float, ...], _RISING]
@@ -77,9 +82,9 @@ class MultistepLikelihood(Spec):
     def __call__(self, keys: Keys, score: Score, sde: LinearSDE, x: Examples) -> LogLikelihoods:
         """Returns log densities of ``x``, in model coordinates; ``keys`` draw the probes."""
         latent, integrals, _ = self._solve(keys, score, sde, x)
-        first, last = sde.log_alpha(jnp.asarray([self.times[0], 1.0], x.dtype))
-        nfe = jnp.full(len(x), len(self.times))
-        finite = jnp.isfinite(latent).reshape(len(x), -1).all(axis=1)
+        first, last = sde.log_alpha(jnp.asarray([self.times[0], 1.0], latent.dtype))
+        nfe = jnp.full(len(latent), len(self.times))
+        finite = jnp.isfinite(latent).reshape(len(latent), -1).all(axis=1)
         finite &= jnp.isfinite(integrals).all(axis=1)
         gains = last - first + integrals
         return log_likelihoods(self.divergence, sde, latent, gains, nfe, finite)
@@ -94,6 +99,8 @@ class MultistepLikelihood(Spec):
         self, keys: Keys, score: Score, sde: LinearSDE, x: Array
     ) -> tuple[Array, Array, Array]:
         """Returns the state at time 1, the integrals and the integrand of each example."""
+        x = as_examples("x", x)
+        keys = each_key(keys, len(x))
         times = jnp.asarray(self.times, x.dtype)
         levels = sde.noise_to_signal(times)
         steps = jnp.diff(jnp.log(levels))
@@ -163,7 +170,7 @@ class _Plan:
         sigma = self.sigmas[index]
 
         def noise(x: Array) -> Array:
-            return -sigma * self.score(x[None], self.times[index])[0]
+            return (-sigma * self.score(x[None], self.times[index])[0]).astype(x.dtype)
 
         value, traces = value_and_traces(noise, x, self.vectors)
         return (x - sigma * value) / self.alphas[index], sigma * traces / x.size

@@ -10,8 +10,17 @@ import numpy as np
 from jax.scipy.special import log_ndtr
 from jax.scipy.stats import norm
 
-from sde_jax.arrays import Array, Examples, Float, Int, Keys, PerExample, sum_except_batch
-from sde_jax.randomness import step_noise
+from sde_jax.arrays import (
+    Array,
+    Examples,
+    Float,
+    Int,
+    Keys,
+    PerExample,
+    as_examples,
+    sum_except_batch,
+)
+from sde_jax.randomness import each_key, step_noise
 from sde_jax.score import Score
 from sde_jax.sde import DDPMChain, LinearSDE
 from sde_jax.validation import Spec, at_least
@@ -109,7 +118,8 @@ class VariationalBound:
     ``(c + 1 - log 2) / 2 = .44`` nats a dimension for a smooth density.
 
     Raises:
-      ValueError: unless ``variance`` is "beta" or "posterior".
+      ValueError: unless ``variance`` is "beta" or "posterior"; when called, unless the examples are
+        floating-point numbers with a key for each.
     """
 
     chain: DDPMChain = DDPMChain()
@@ -125,16 +135,18 @@ class VariationalBound:
 
     def __call__(self, keys: Keys, score: Score, sde: LinearSDE, x: Examples) -> VariationalBounds:
         """Returns bounds for ``x``, in model coordinates; ``keys`` draw the noise of all levels."""
+        x = as_examples("x", x)
+        keys = each_key(keys, len(x))
         count, dimensions = self.chain.levels, math.prod(x.shape[1:])
-        t = jnp.asarray(np.arange(count) / (count - 1), jnp.result_type(float))
+        t = jnp.asarray(np.arange(count) / (count - 1), x.dtype)
         scale, variance, posterior = self.chain(sde, t, t)
         alpha, sigma = self.chain.alpha(sde, t), self.chain.sigma(sde, t)
 
         def visit(_: Array, level: tuple[Array, ...]) -> tuple[Array, Array]:
             index, t, alpha, sigma, scale, variance = level
-            noise = step_noise(keys, index, x.shape[1:])
+            noise = step_noise(keys, index, x.shape[1:], x.dtype)
             xt = alpha * x + sigma * noise
-            value = score(xt, t)
+            value = score(xt, t).astype(x.dtype)
             return (xt + variance * value) / scale, sum_except_batch((sigma * value + noise) ** 2)
 
         levels = (jnp.arange(count), t, alpha, sigma, scale, variance)

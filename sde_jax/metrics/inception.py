@@ -234,7 +234,7 @@ class Inception(nn.Module):
                 x = Block(branches, *options, name=block)(x)
             features[name] = _spatial_mean(x)
         fc = nn.Dense(CLASSES, use_bias=False, precision=self.precision, name="fc")
-        bias = self.param("fc_bias", nn.initializers.zeros, (CLASSES,))
+        bias = self.param("fc_bias", nn.initializers.zeros, (CLASSES,), jnp.float32)
         features["logits_unbiased"] = fc(features["2048"])
         features["logits"] = features["logits_unbiased"] + bias[None]
         return features

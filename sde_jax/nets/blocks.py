@@ -83,8 +83,8 @@ class GroupNorm(nn.Module):
                 f"group normalization cannot divide {channels} channels into {groups} groups: "
                 f"use a multiple of {self.groups or '4, and above 128 of 32'}"
             )
-        scale = self.param("scale", nn.initializers.ones, (channels,))
-        bias = self.param("bias", nn.initializers.zeros, (channels,))
+        scale = self.param("scale", nn.initializers.ones, (channels,), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (channels,), jnp.float32)
 
         def group_mean(values: Image) -> Image:
             mean = values.mean(axis=(1, 2)).reshape(batch, groups, -1).mean(axis=-1)

@@ -66,7 +66,8 @@ class GaussianFourierFeatures(nn.Module):
 
     @nn.compact
     def __call__(self, time: PerExample) -> Float[Array, "batch 2*features"]:
-        frequency = self.param("W", nn.initializers.normal(self.scale), (self.features,))
+        draw = nn.initializers.normal(self.scale)
+        frequency = self.param("W", draw, (self.features,), jnp.float32)
         angle = 2 * jnp.pi * _turns(time, jax.lax.stop_gradient(frequency))
         return jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], axis=-1)
 
@@ -114,7 +115,8 @@ class LabelEmbedding(nn.Module):
             return embedding
         # The initialization scale of class embeddings in Karras et al. (2022).
         scaling = nn.initializers.variance_scaling(self.classes, "fan_avg", "uniform")
-        table = self.param("table", scaling, (self.classes, embedding.shape[-1]))
+        shape = (self.classes, embedding.shape[-1])
+        table = self.param("table", scaling, shape, jnp.float32)
         if label is None:
             return embedding
         rows = jnp.take(table, label, axis=0, mode="fill").astype(embedding.dtype)

@@ -109,8 +109,9 @@ class TransposedConvolution(Layer):
     @nn.compact
     def __call__(self, x: Image) -> Image:
         batch, height, width, channels = x.shape
-        kernel = self.param("kernel", initializer(4.0), (2, 2, channels, self.features))
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        shape = (2, 2, channels, self.features)
+        kernel = self.param("kernel", initializer(4.0), shape, jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
         x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
         h = jnp.einsum("bijc,uvcd->biujvd", x, kernel, precision=self.precision)
         return h.reshape(batch, 2 * height, 2 * width, -1) + bias[None, None, None, :]

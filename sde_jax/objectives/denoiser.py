@@ -7,7 +7,15 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Examples, PerExample, PRNGKeyArray, PyTree, expand_like, pytree
+from sde_jax.arrays import (
+    Examples,
+    PerExample,
+    PRNGKeyArray,
+    PyTree,
+    as_examples,
+    expand_like,
+    pytree,
+)
 from sde_jax.randomness import Seeds, unit_noise
 from sde_jax.score import ScaledTime, ScoreModel, TimeCondition
 from sde_jax.sde import VE
@@ -64,6 +72,7 @@ class DenoiserRegression(Spec):
 
         See `DenoisingScoreMatching.losses` for the arguments.
         """
+        x0 = as_examples("x0", x0)
         seeds_level, seeds_noise, seeds_dropout = seeds.split(3)
         low, high = math.log(self.level_min), math.log(self.level_max)
         levels = jnp.exp(low + (high - low) * jax.vmap(jax.random.uniform)(seeds_level.keys))

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, NamedTuple
 
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Examples, PerExample, PRNGKeyArray, PyTree
+from sde_jax.arrays import Array, Examples, PerExample, PRNGKeyArray, PyTree, as_examples
 from sde_jax.objectives.time_sampling import SampledTimes, StratifiedTimes, TimeSampler
 from sde_jax.objectives.weighting import NoiseWeighting, Weighting
 from sde_jax.randomness import Seeds, unit_noise
@@ -32,6 +32,7 @@ def draw_noise(
 ) -> NoiseDraw:
     """Draws the time and noise of each example from its seed; ``deterministic``: no dropout."""
     seeds_time, seeds_noise, seeds_dropout = seeds.split(3)
+    x0 = as_examples("x0", x0)
     noise = unit_noise(seeds_noise.keys, x0.shape[1:], x0.dtype)
     dropout_key = seeds_dropout.dropout_key(deterministic=deterministic)
     return NoiseDraw(times(seeds_time, model.sde), noise, dropout_key)

@@ -26,7 +26,7 @@ class AdamsTable(NamedTuple):
 def adams_table(
     levels: Float[Array, "times"], order: int, orders: np.ndarray, *, eta: float = 0.0
 ) -> AdamsTable:
-    """Returns the coefficients of the steps between values of noise_to_signal.
+    """Returns the coefficients of the steps between values of noise_to_signal, in their type.
 
     Args:
       levels: the values, falling; without noise they may rise.
@@ -52,7 +52,8 @@ def adams_table(
         rows = np.flatnonzero(orders == used)
         weights = weights.at[rows, :used].set(predicting[rows])
         corrections = corrections.at[rows, : used + 1].set(correcting[rows])
-    return AdamsTable(kept, weights, deviation, corrections)
+    table = AdamsTable(kept, weights, deviation, corrections)
+    return jax.tree.map(lambda column: column.astype(levels.dtype), table)
 
 
 def _weights(decay: Array, step: Array, nodes: list[Array]) -> Float[Array, "steps nodes"]:

@@ -1,6 +1,7 @@
 """Adaptive solves of ordinary differential equations by diffrax."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -76,7 +77,7 @@ class AdaptiveSolver(Spec):
         Map it over examples with `jax.vmap`; each example keeps its own step size. Everything runs
         at the highest matmul precision, since rounding to fewer bits would look like an error of
         the step. A failure is reported in the result and never raised: a host callback cannot be
-        lowered for a TPU.
+        lowered for a TPU. The result can be differentiated in reverse mode.
 
         Args:
           vector_field: the right-hand side, a function of a scalar time and the state.
@@ -84,9 +85,12 @@ class AdaptiveSolver(Spec):
           t0: the initial time.
           t1: the final time, before or after ``t0``.
           first_step: the length of the first trial step; None lets diffrax guess it.
+
+        Raises:
+          ValueError: if it is differentiated in forward mode.
         """
         method, evaluations = _METHODS[self.method]
-        with jax.default_matmul_precision("highest"):
+        with jax.default_matmul_precision("highest"), reverse_mode_only():
             solution = diffrax.diffeqsolve(
                 diffrax.ODETerm(lambda t, y, _: vector_field(t, y)),
                 method(),
@@ -129,6 +133,21 @@ class AdaptiveSolver(Spec):
         return FlowSolution(states, legs.nfe.sum(), legs.converged.all())
 
 
+@contextlib.contextmanager
+def reverse_mode_only() -> Iterator[None]:
+    """Explains the error of JAX where a solve of diffrax is differentiated in forward mode."""
+    try:
+        yield
+    except TypeError as error:
+        if "forward-mode autodiff" not in str(error):
+            raise
+        raise ValueError(
+            "an adaptive solve is differentiable in reverse mode alone: use `jax.grad`, `jax.vjp` "
+            "or `jax.jacrev`. For forward mode, `jax.jvp`, `jax.jacfwd` and `jax.hessian`, take a "
+            "method of fixed steps, such as `MultistepLikelihood` or a sampler with a grid."
+        ) from error
+
+
 class _StepSize(diffrax.PIDController):
     """A PID controller that tries ``first_step`` first, or diffrax's guess if that is None.
 
@@ -159,8 +178,10 @@ def data_end_step(sde: LinearSDE, t: Array) -> Array:
     does the error estimate of a step of that length: at a tolerance of 1e-3 it cost .06 bits per
     dimension.
     """
+    # At t = 0 a process may have no noise, and no such change.
+    t = jnp.maximum(t, _SHORTEST_FIRST_STEP)
     growth = jax.grad(lambda t: jnp.log(sde.noise_to_signal(t)))(t)
-    return jnp.maximum(jnp.nan_to_num(1 / growth), _SHORTEST_FIRST_STEP)
+    return jnp.maximum(1 / growth, _SHORTEST_FIRST_STEP)
 
 
 def _largest_root_mean_square(error: PyTree) -> Array:

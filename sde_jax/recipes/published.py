@@ -25,7 +25,7 @@ def published_experiment(model: PublishedModel) -> ScoreExperiment:
     if model.weight_decay:
         raise ValueError(f"`weight_decay` must be 0: got weight_decay={model.weight_decay}")
     score: Any = model.score_model
-    sampling = SamplerSettings(sampler="ode" if model.method == "ode" else "published")
+    sampling = SamplerSettings(sampler="published")
     return ScoreExperiment(
         data=data_spec(model),
         sde=model.process,

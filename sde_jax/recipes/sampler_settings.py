@@ -149,8 +149,8 @@ class SamplerSettings(Spec):
 
     sampler: SamplerName = "em"
     """em: Euler-Maruyama; reverse-diffusion, ancestral: these predictors; pc: reverse diffusion
-    with a Langevin corrector; ode: adaptive probability flow; published: predictor, corrector and
-    steps of a published model, whatever the other settings; ddim, heun, dpm++2m, dpm++3m, unipc,
+    with a Langevin corrector; ode: adaptive probability flow; published: the sampler of a
+    published model and its rules, whatever the other settings; ddim, heun, dpm++2m, dpm++3m, unipc,
     sde-dpm++2m: few evaluations; shark, sra1, gotta-go-fast: adaptive steps of the reversed SDE."""
     steps: Annotated[int, FINITE] = 1000
     """Number of steps (all samplers except adaptive ones)."""

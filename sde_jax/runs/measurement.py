@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
@@ -65,13 +64,16 @@ def concatenate(parts: Iterable[Measured]) -> Measured:
 
 
 def _in_units(result: LogLikelihoods, dimensions: int, slope: float) -> Measured:
-    """Converts from model coordinates to the data's; ``slope`` is the log-determinant per
-    dimension."""
-    nats = jnp.where(result.converged, result.nats, jnp.nan)
+    """Converts arrays of the host from model coordinates to the data's.
+
+    ``slope`` is the log-determinant per dimension. NaN stands for what is not known.
+    """
+    nats = np.where(result.converged, result.nats, np.float32(math.nan))
+    stderr = np.full_like(nats, math.nan) if result.probe_stderr is None else result.probe_stderr
     return Measured(
-        nats=np.asarray(nats + dimensions * slope),
+        nats=nats + dimensions * slope,
         bits_per_dim=np.asarray(bits_per_dimension(nats, dimensions, slope)),
-        probe_stderr=np.asarray(result.probe_stderr / (dimensions * math.log(2))),
+        probe_stderr=np.asarray(stderr / (dimensions * math.log(2))),
         nfe=np.asarray(result.nfe),
         converged=np.isfinite(np.asarray(nats)),
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from sde_jax.arrays import PyTree
+from sde_jax.arrays import PyTree, single_precision
 from sde_jax.data.source import DataSource, Layout
 from sde_jax.interop.published_sampler import published_sampler
 from sde_jax.recipes.generative import Generative
@@ -103,6 +103,7 @@ def open_generative(path: Path) -> GenerativeRun:
     return open_run_of(Generative, path)
 
 
+@single_precision()
 def open_run_of(kind: type[Kind], path: Path) -> TrainedRun[Kind]:
     """Opens the run in ``path`` at its newest readable checkpoint or, if it keeps the best, at that
     one, on all devices.

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 
 from sde_jax import figures
+from sde_jax.arrays import single_precision
 from sde_jax.data.source import DataSource
 from sde_jax.recipes.named import Named
 from sde_jax.recipes.trainable import Trainable
@@ -42,6 +43,7 @@ CHANGEABLE = frozenset(
 the number of devices."""
 
 
+@single_precision()
 def train_experiment(named: Named[Trainable], workdir: Path, *, resume: bool) -> TrainResult:
     """Trains the experiment in ``workdir`` and draws its training curve."""
     source, learner, draw = raise_on_all(lambda: prepare(named.experiment))

@@ -8,7 +8,9 @@ import jax
 import jax.numpy as jnp
 import lineax
 
-from sde_jax.arrays import Array, Bool, Float, Int, Keys, PRNGKeyArray
+from sde_jax.arrays import Array, Bool, Float, Int, Keys, PRNGKeyArray, precision_of
+from sde_jax.ode import reverse_mode_only
+from sde_jax.randomness import split_keys
 from sde_jax.sampling.brownian import BrownianTree
 from sde_jax.sampling.protocol import AdaptiveSampler, Samples, draw_prior
 from sde_jax.score import Score, denoised
@@ -52,9 +54,9 @@ class AdaptiveReversal(AdaptiveSampler):
     """Maximum number of steps, rejected ones included; a solve that needs more fails."""
 
     def __call__(self, keys: Keys, score: Score, sde: LinearSDE, shape: tuple[int, ...]) -> Samples:
-        key_prior, key_noise = jax.vmap(jax.random.split, out_axes=1)(keys)
-        prior = draw_prior(key_prior, sde, shape)
-        times = self.times(sde)
+        key_prior, key_noise = split_keys(keys)
+        prior = draw_prior(key_prior, sde, shape, precision_of(score))
+        times = self.times(sde, prior.dtype)
         logs = -jnp.log(sde.noise_to_signal(times))
         ends = jnp.arange(times.size - 1), logs[:-1], logs[1:]
 
@@ -90,24 +92,24 @@ class AdaptiveReversal(AdaptiveSampler):
             size = jnp.sqrt(2 * way) * jnp.exp(-(begin + way * u))
             return lineax.DiagonalLinearOperator(jnp.full_like(y, size))
 
-        path = BrownianTree(y.shape, key, tol=_SMALLEST_STEP / 2)
-        solution = diffrax.diffeqsolve(
-            diffrax.MultiTerm(diffrax.ODETerm(drift), diffrax.ControlTerm(diffusion, path)),
-            {"shark": diffrax.ShARK, "sra1": diffrax.SRA1, "heun": diffrax.Heun}[self.method](),
-            0.0,
-            1.0,
-            dt0=_FIRST_STEP,
-            y0=y,
-            stepsize_controller=diffrax.PIDController(
-                rtol=self.rtol,
-                atol=self.atol,
-                icoeff=_HEUN_EXPONENT if self.method == "heun" else 1.0,
-                dtmin=_SMALLEST_STEP,
-                force_dtmin=False,
-            ),
-            max_steps=self.max_steps,
-            throw=False,
-        )
+        path = BrownianTree(y, key, tol=_SMALLEST_STEP / 2)
+        with reverse_mode_only():
+            solution = diffrax.diffeqsolve(
+                diffrax.MultiTerm(diffrax.ODETerm(drift), diffrax.ControlTerm(diffusion, path)),
+                {"shark": diffrax.ShARK, "sra1": diffrax.SRA1, "heun": diffrax.Heun}[self.method](),
+                *jnp.asarray([0.0, 1.0], y.dtype),
+                dt0=_FIRST_STEP,
+                y0=y,
+                stepsize_controller=diffrax.PIDController(
+                    rtol=self.rtol,
+                    atol=self.atol,
+                    icoeff=_HEUN_EXPONENT if self.method == "heun" else 1.0,
+                    dtmin=_SMALLEST_STEP,
+                    force_dtmin=False,
+                ),
+                max_steps=self.max_steps,
+                throw=False,
+            )
         assert solution.ys is not None
         state = solution.ys[0]
         succeeded = (solution.result == diffrax.RESULTS.successful) & jnp.isfinite(state).all()

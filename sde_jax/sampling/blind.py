@@ -6,7 +6,8 @@ from typing import Annotated
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Bool, Float, Int, Keys, PRNGKeyArray
+from sde_jax.arrays import Array, Bool, Float, Int, Keys, PRNGKeyArray, precision_of
+from sde_jax.randomness import split_keys
 from sde_jax.sampling.protocol import Samples, draw_prior
 from sde_jax.score import Score, denoised
 from sde_jax.sde import LinearSDE
@@ -50,7 +51,7 @@ class BlindAscent(Spec):
 
     def __call__(self, keys: Keys, score: Score, sde: LinearSDE, shape: tuple[int, ...]) -> Samples:
         """Draws one sample of ``shape`` per key; nonfinite samples are marked as not converged."""
-        start = jnp.asarray(1.0)
+        start = jnp.ones((), precision_of(score))
         first_level = sde.noise_to_signal(start)
 
         def running(carry: tuple[Array, Array, Array]) -> Bool[Array, ""]:
@@ -62,13 +63,13 @@ class BlindAscent(Spec):
                 y, level, count = carry
                 t = jnp.clip(sde.time_of(level), 0.0, 1.0)
                 residual = denoised(score, sde, sde.alpha(t) * y[None], t)[0] - y
-                noise = jax.random.normal(jax.random.fold_in(key, count), shape)
+                noise = jax.random.normal(jax.random.fold_in(key, count), shape, y.dtype)
                 return *self._move(y, residual, noise, count), count + 1
 
             return jax.lax.while_loop(running, advance, (y, first_level, jnp.asarray(0)))
 
-        key_prior, key_noise = jax.vmap(jax.random.split, out_axes=1)(keys)
-        y = draw_prior(key_prior, sde, shape) / sde.alpha(start)
+        key_prior, key_noise = split_keys(keys)
+        y = draw_prior(key_prior, sde, shape, start.dtype) / sde.alpha(start)
         x, levels, nfe = jax.vmap(one)(key_noise, y)
         return Samples(x, nfe, levels <= self.level_min)
 

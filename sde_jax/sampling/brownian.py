@@ -5,7 +5,7 @@ from typing import Any
 import diffrax
 import jax
 
-from sde_jax.arrays import PRNGKeyArray
+from sde_jax.arrays import Array, PRNGKeyArray
 
 
 class BrownianTree(diffrax.VirtualBrownianTree):
@@ -15,10 +15,9 @@ class BrownianTree(diffrax.VirtualBrownianTree):
     outside.
     """
 
-    def __init__(self, shape: tuple[int, ...], key: PRNGKeyArray, tol: float) -> None:
-        super().__init__(
-            t0=0.0, t1=1.0, tol=tol, shape=shape, key=key, levy_area=diffrax.SpaceTimeLevyArea
-        )
+    def __init__(self, like: Array, key: PRNGKeyArray, tol: float) -> None:
+        shape, area = jax.ShapeDtypeStruct(like.shape, like.dtype), diffrax.SpaceTimeLevyArea
+        super().__init__(t0=0.0, t1=1.0, tol=tol, shape=shape, key=key, levy_area=area)
 
     def _evaluate(self, r: Any) -> Any:
         return jax.tree.map(

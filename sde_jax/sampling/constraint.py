@@ -105,7 +105,8 @@ class Constrained(Spec):
         )
         sampler = dataclasses.replace(self.sampler, predictor=None, corrector=moves)
         samples = sampler(keys, score, sde, shape)
-        return samples._replace(x=self.constraint.insert(self.constraint.data, samples.x))
+        data = self.constraint.data.astype(samples.x.dtype)
+        return samples._replace(x=self.constraint.insert(data, samples.x))
 
 
 def _diffuse(noise: Array, score: Score, sde: LinearSDE, x: Array, t: Array, s: Array) -> Step:
@@ -127,7 +128,7 @@ class _ConstrainedMove:
     ) -> Step:
         moved = self.move(noise, score, sde, x, t, s)
         time = t if self.stays else s
-        mean = expand_like(sde.alpha(time), x) * self.constraint.data
+        mean = expand_like(sde.alpha(time), x) * self.constraint.data.astype(x.dtype)
         known = mean + expand_like(sde.sigma(time), x) * noise
         insert = self.constraint.insert
         return Step(insert(known, moved.x), insert(mean, moved.mean))

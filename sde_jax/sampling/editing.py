@@ -2,13 +2,18 @@
 
 from dataclasses import dataclass
 
-from sde_jax.arrays import Array, Examples, Float, Key, Keys, expand_like
+import jax
+
+from sde_jax.arrays import Array, Examples, Float, Key, Keys, as_examples, expand_like
+from sde_jax.randomness import each_key
 from sde_jax.sampling.each import draw_each
 from sde_jax.sampling.protocol import Sampler, Samples
 from sde_jax.score import Score
 from sde_jax.sde import LinearSDE, TruncatedSDE
 from sde_jax.sde.base import Time
 from sde_jax.validation import AboveZero, Spec
+
+Guide = Float[Array, "1 *shape"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +32,7 @@ class Edit(Spec):
     Raises:
       ValueError: if the sampler does not end with the posterior
         mean, or records frames; when called, unless ``start`` is above the end of sampling of
-        ``sde``.
+        ``sde``, and there is one key for each guide.
     """
 
     sampler: Sampler
@@ -36,11 +41,11 @@ class Edit(Spec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        denoises = getattr(self.sampler, "end", "denoised") == "denoised"
-        if not (denoises and getattr(self.sampler, "denoise", True)):
+        usual = {"end": "denoised", "denoise": True, "ending": None}
+        if any(getattr(self.sampler, name, value) != value for name, value in usual.items()):
             raise ValueError(
                 f"`sampler` must end with the posterior mean, to which the guide is added: got "
-                f"{self.sampler}. Set end='denoised' or denoise=True."
+                f"{self.sampler}. Set end='denoised', or denoise=True and ending=None."
             )
         frames = getattr(self.sampler, "frames", 0)
         if frames:
@@ -49,13 +54,15 @@ class Edit(Spec):
     def __call__(self, keys: Keys, score: Score, sde: LinearSDE, guides: Examples) -> Samples:
         """Draws one edit per key and guide, in model coordinates."""
         truncated = TruncatedSDE(sde=sde, end=self.start)
+        guides = as_examples("guides", guides)
 
-        def draw(key: Key[Array, "1"], guide: Float[Array, "1 *shape"]) -> Samples:
-            def shifted(x: Float[Array, "1 *shape"], t: Time) -> Float[Array, "1 *shape"]:
-                carried = expand_like(truncated.alpha(t), x) * guide
-                return score(x + carried, self.start * t)
+        def shifted(score: Score, guide: Guide, x: Guide, t: Time) -> Guide:
+            carried = expand_like(truncated.alpha(t), x) * guide
+            return score(x + carried, self.start * t)
 
-            samples = self.sampler(key, shifted, truncated, guide.shape[1:])
+        def draw(key: Key[Array, "1"], guide: Guide) -> Samples:
+            of_guide = jax.tree_util.Partial(shifted, score, guide)
+            samples = self.sampler(key, of_guide, truncated, guide.shape[1:])
             return samples._replace(x=samples.x + guide)
 
-        return draw_each(draw, keys, guides)
+        return draw_each(draw, each_key(keys, len(guides)), guides)

@@ -61,7 +61,7 @@ class ExponentialAdams(GridSampler):
     helps scores that few steps do not resolve near the data."""
 
     def __call__(self, keys: Keys, score: Score, sde: LinearSDE, shape: tuple[int, ...]) -> Samples:
-        times = self.grid(sde)
+        times = self.times(score, sde)
         table = self.table(sde.noise_to_signal(times))
         alphas = sde.alpha(times)
 
@@ -74,7 +74,9 @@ class ExponentialAdams(GridSampler):
                 y = jnp.where(step > 0, memory.begun + combine(corrections, means), y)
             means = means[:-1]
             kept = table.kept[step] * y
-            noise = step_noise(keys, step, x.shape[1:]) if self.eta else jnp.zeros_like(x)
+            noise = jnp.zeros_like(x)
+            if self.eta:
+                noise = step_noise(keys, step, x.shape[1:], x.dtype)
             begun = kept + table.deviation[step] * noise
             drift = combine(table.weights[step], means)
             alpha = alphas[step + 1]

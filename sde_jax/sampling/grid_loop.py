@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sde_jax.arrays import Array, Float, Int, Keys, PyTree
+from sde_jax.arrays import Array, Float, Int, Keys, PyTree, precision_of
+from sde_jax.randomness import split_keys
 from sde_jax.sampling.predictors import Step
 from sde_jax.sampling.protocol import Samples, draw_prior
 from sde_jax.sampling.times import TimeGrid
@@ -42,6 +43,10 @@ class GridSampler(Spec):
         """Score evaluations after the last step."""
         return int(self.end == "denoised")
 
+    def times(self, score: Score, sde: LinearSDE) -> Float[Array, "times"]:
+        """Returns the grid in the precision of the score."""
+        return self.grid(sde).astype(precision_of(score))
+
     def follow_grid(
         self,
         keys: Keys,
@@ -61,7 +66,7 @@ class GridSampler(Spec):
           score: denoises the last state.
           sde: the forward process.
           shape: shape of one sample.
-          times: the grid, decreasing from 1.
+          times: the grid, decreasing from 1; its type is that of the states.
           advance: takes one step.
           evaluations: score evaluations per step.
           remember: returns the initial memory, given the prior.
@@ -70,8 +75,8 @@ class GridSampler(Spec):
         kept = self._kept(steps)
         # States that are not recorded overwrite an extra last slot.
         slots = jnp.full(steps + 1, kept.size).at[kept].set(jnp.arange(kept.size))
-        key_prior, key_noise = jax.vmap(jax.random.split, out_axes=1)(keys)
-        x = draw_prior(key_prior, sde, shape)
+        key_prior, key_noise = split_keys(keys)
+        x = draw_prior(key_prior, sde, shape, times.dtype)
         trajectory = jnp.zeros((kept.size + 1, *x.shape), x.dtype).at[slots[0]].set(x)
 
         def body(carry: tuple[Array, PyTree, Array], step: Array) -> tuple[Any, None]:
@@ -87,8 +92,8 @@ class GridSampler(Spec):
         if self.end == "denoised":
             x = denoised(score, sde, x, times[-1])
             trajectory = trajectory.at[slots[steps]].set(x)
-        nfe = jnp.full(keys.shape, steps * evaluations + self.last_evaluations)
-        samples = Samples(x, nfe, jnp.ones(keys.shape, bool))
+        nfe = jnp.full(len(x), steps * evaluations + self.last_evaluations)
+        samples = Samples(x, nfe, jnp.ones(len(x), bool))
         if not self.frames:
             return samples
         return samples.with_trajectory(jnp.moveaxis(trajectory[:-1], 0, 1), times[kept])

@@ -5,7 +5,18 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Bool, Examples, Float, Int, Keys, PerExample, expand_like
+from sde_jax.arrays import (
+    Array,
+    Bool,
+    Examples,
+    Float,
+    Int,
+    Keys,
+    PerExample,
+    expand_like,
+    precision_of,
+)
+from sde_jax.randomness import split_keys
 from sde_jax.sampling.probability_flow import ProbabilityFlow
 from sde_jax.sampling.protocol import Samples, draw_prior
 from sde_jax.score import Score
@@ -112,8 +123,9 @@ def tempered(
     1 gives the samples of ``flow`` itself; 0 decodes the mode of the latents, 0, for all keys;
     values between reduce diversity. It is not a temperature of the data density.
     """
-    key_prior, _ = jax.vmap(jax.random.split, out_axes=1)(keys)
-    return flow.carry(score, sde, temperature * draw_prior(key_prior, sde, shape))
+    key_prior, _ = split_keys(keys)
+    prior = draw_prior(key_prior, sde, shape, precision_of(score))
+    return flow.carry(score, sde, (temperature * prior).astype(prior.dtype))
 
 
 def reconstruction_error(

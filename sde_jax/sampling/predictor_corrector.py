@@ -32,7 +32,7 @@ class PredictorCorrector(GridSampler):
             raise ValueError("`predictor` and `corrector` must not both be None: set at least one.")
 
     def __call__(self, keys: Keys, score: Score, sde: LinearSDE, shape: tuple[int, ...]) -> Samples:
-        times = self.grid(sde)
+        times = self.times(score, sde)
         parts = [part for part in (self.corrector, self.predictor) if part is not None]
         moves: list[Move] = [] if self.corrector is None else [*self.corrector.moves]
         if self.predictor is not None:
@@ -41,7 +41,8 @@ class PredictorCorrector(GridSampler):
         def advance(keys: Keys, x: Array, _: None, step: Array) -> tuple[Step, None]:
             moved = Step(x, x)
             for position, move in enumerate(moves):
-                noise = step_noise(keys, step * len(moves) + position, x.shape[1:])
+                count = step * len(moves) + position
+                noise = step_noise(keys, count, x.shape[1:], x.dtype)
                 moved = move(noise, score, sde, moved.x, times[step], times[step + 1])
             return moved, None
 

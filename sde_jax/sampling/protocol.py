@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from sde_jax.arrays import Array, Bool, Examples, Float, Int, Keys
 from sde_jax.randomness import unit_noise
+from sde_jax.sampling.predictors import Predictor
 from sde_jax.sampling.times import End, end_time
 from sde_jax.score import Score, denoised
 from sde_jax.sde import LinearSDE
@@ -37,7 +39,11 @@ class Samples(NamedTuple):
 class Sampler(Protocol):
     """A frozen spec, called with one key per sample and the shape of one sample.
 
-    A sample depends on its own key only, not on other samples, the batch size or the device.
+    A sample depends on its own key only, not on other samples, the batch size or the device. It is
+    computed in the precision of the score's arrays, float32 or float64.
+
+    Raises:
+      ValueError: unless there is one key for each sample.
     """
 
     def __call__(
@@ -45,9 +51,11 @@ class Sampler(Protocol):
     ) -> Samples: ...
 
 
-def draw_prior(keys: Keys, sde: LinearSDE, shape: tuple[int, ...]) -> Examples:
+def draw_prior(
+    keys: Keys, sde: LinearSDE, shape: tuple[int, ...], dtype: DTypeLike = float
+) -> Examples:
     """Draws states at t = 1: Gaussian, of deviation ``sde.prior_scale``, each from its own key."""
-    return sde.prior_scale * unit_noise(keys, shape)
+    return sde.prior_scale * unit_noise(keys, shape, dtype)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,12 +66,15 @@ class AdaptiveSampler(Spec):
     """End time of the solve; None for ``sde.sampling_end``."""
     denoise: bool = True
     """Return the posterior mean of the last state, for one more evaluation."""
+    ending: Predictor | None = None
+    """The predictor whose mean at ``t_min`` replaces the posterior mean, as published; None for the
+    posterior mean itself."""
     frames: NotNegativeInt = 0
     """Number of states to record besides the prior; 0 records none. The solve stops at each."""
 
-    def times(self, sde: LinearSDE) -> Float[Array, "times"]:
+    def times(self, sde: LinearSDE, dtype: DTypeLike = float) -> Float[Array, "times"]:
         """Returns the times at which the solve stops, from 1 down."""
-        return jnp.linspace(1.0, end_time(sde, self.t_min), max(self.frames, 1) + 1)
+        return jnp.linspace(1.0, end_time(sde, self.t_min), max(self.frames, 1) + 1, dtype=dtype)
 
     def finish(
         self,
@@ -74,8 +85,10 @@ class AdaptiveSampler(Spec):
         converged: Bool[Array, "batch"],
     ) -> Samples:
         """Returns the samples and their trajectory, given the states at `times`."""
-        times, x = self.times(sde), states[:, -1]
-        if self.denoise:
+        times, x = self.times(sde, states.dtype), states[:, -1]
+        if self.denoise and self.ending is not None:
+            x = self.ending(jnp.zeros_like(x), score, sde, x, times[-1], times[-1]).mean
+        elif self.denoise:
             x = denoised(score, sde, x, times[-1])
         samples = Samples(x, nfe + int(self.denoise), converged)
         return samples.with_trajectory(states.at[:, -1].set(x), times) if self.frames else samples

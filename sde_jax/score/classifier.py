@@ -84,7 +84,7 @@ class ClassLogProbability:
         """Returns the log probability at ``(x, t)``, in float32."""
         log_probabilities = self.model.log_probabilities(self.params, x, t)
         label = jnp.broadcast_to(self.label, x.shape[:1])
-        known = (label >= 0) & (label < log_probabilities.shape[1])
+        known = jnp.float32((label >= 0) & (label < log_probabilities.shape[1]))
         chosen = jnp.take_along_axis(log_probabilities, label[:, None], axis=1, mode="clip")
-        # A factor rather than jnp.where, so that NaN propagates to the gradient.
-        return chosen[:, 0] * jnp.where(known, 1.0, jnp.nan)
+        # A factor, 1 or 0 / 0, so that NaN propagates to the gradient.
+        return chosen[:, 0] * (known / known)

@@ -50,8 +50,8 @@ class DDPMChain(Spec):
 
     def __call__(self, sde: LinearSDE, s: Time, t: Time) -> Transition:
         """Returns the transition into the level at ``t``."""
-        level, beta = self._level(t), self._betas(sde)
-        log_square = self._log_squares(sde)
+        level, beta = self._level(t), self._betas(sde, t)
+        log_square = self._log_squares(sde, t)
         # sigma^2 at level - 1 (0 for level 0) and at level
         below, above = (-jnp.expm1(log_square[level + step]) for step in (0, 1))
         variance = beta[level]
@@ -59,22 +59,24 @@ class DDPMChain(Spec):
 
     def alpha(self, sde: LinearSDE, t: Time) -> Time:
         """Returns the signal scale of the level at ``t``."""
-        return jnp.exp(0.5 * self._log_squares(sde)[self._level(t) + 1])
+        return jnp.exp(0.5 * self._log_squares(sde, t)[self._level(t) + 1])
 
     def sigma(self, sde: LinearSDE, t: Time) -> Time:
         """Returns the standard deviation of the level at ``t`` given ``x_0``."""
-        return jnp.sqrt(-jnp.expm1(self._log_squares(sde)[self._level(t) + 1]))
+        return jnp.sqrt(-jnp.expm1(self._log_squares(sde, t)[self._level(t) + 1]))
 
     def _level(self, t: Time) -> Int[Array, "*batch"]:
         return _level(t, self.levels).astype(int)
 
-    def _betas(self, sde: LinearSDE) -> Float[Array, "levels"]:
+    def _betas(self, sde: LinearSDE, t: Time) -> Float[Array, "levels"]:
+        """Returns ``b_i`` in the type of ``t``."""
         self._check(sde)
-        return sde.diffusion_squared(jnp.linspace(0.0, 1.0, self.levels)) / self.levels
+        times = jnp.linspace(0.0, 1.0, self.levels, dtype=jnp.asarray(t).dtype)
+        return sde.diffusion_squared(times) / self.levels
 
-    def _log_squares(self, sde: LinearSDE) -> Float[Array, "levels+1"]:
+    def _log_squares(self, sde: LinearSDE, t: Time) -> Float[Array, "levels+1"]:
         """Returns ``log alpha^2`` of the data, followed by that of each level."""
-        return jnp.pad(jnp.cumsum(jnp.log1p(-self._betas(sde))), (1, 0))
+        return jnp.pad(jnp.cumsum(jnp.log1p(-self._betas(sde, t))), (1, 0))
 
     def _check(self, sde: LinearSDE) -> None:
         with jax.ensure_compile_time_eval():

@@ -19,7 +19,7 @@ from orbax.checkpoint.utils import TMP_DIR_SUFFIX
 from sde_jax.arrays import PyTree
 from sde_jax.reporting import report
 from sde_jax.training.errors import CheckpointError
-from sde_jax.training.fingerprint import checksum
+from sde_jax.training.fingerprint import checksum, described
 from sde_jax.training.orbax_noise import reason_of, wait_for_threads, without_orbax_noise
 from sde_jax.training.processes import first_error
 
@@ -184,10 +184,11 @@ class Checkpoints:
             if not notes:
                 reason = "its notes are not those that were saved"
         except Exception as error:
-            reason = reason_of(error)
+            reason = self._misfit(step, like) or reason_of(error)
         reason = first_error(reason)
         if reason is None and checksum(found.state) != notes["arrays"]:
-            reason = "its arrays are not those that were saved"
+            changed = "its arrays are not those that were saved"
+            reason = self._misfit(step, like) or changed
         if reason is not None:
             raise CheckpointError(f"the checkpoint of step {step} is unreadable: {reason}")
         return Restored(step, found.state, notes)
@@ -202,6 +203,24 @@ class Checkpoints:
                 aside.mkdir(exist_ok=True)
                 (self.directory / str(later)).rename(aside / str(later))
         self._remove_temporary()
+
+    def _misfit(self, step: int, like: PyTree) -> str | None:
+        """Returns how the stored arrays differ from ``like`` in name, shape or type, if known.
+
+        They are converted to its types when they are read, which changes their checksum.
+        """
+        try:
+            folder = self.directory / str(step) / "state"
+            stored = described(ocp.StandardCheckpointHandler().metadata(folder).tree)
+        except Exception:
+            return None
+        wanted = described(like)
+        names = [name for name in {**wanted, **stored} if wanted.get(name) != stored.get(name)]
+        if not names:
+            return None
+        there, here = (of.get(names[0], "missing") for of in (stored, wanted))
+        others = f", as do {len(names) - 1} others" if names[1:] else ""
+        return f"`{names[0]}` differs: it is {there} there and {here} here{others}"
 
     def _fail(self, reason: str) -> None:
         step, self._saving = self._saving, None

@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 from sde_jax.arrays import Array, Bool, PRNGKeyArray
 from sde_jax.data import TEST, Batch, DataSource
 from sde_jax.training.devices import batch_sharding, replicate, replicated, shard_batch
+from sde_jax.training.fingerprint import described
 from sde_jax.training.learner import Learner, Metrics, TrainState
 from sde_jax.training.settings import Training
 
@@ -98,13 +99,28 @@ class Updates:
         batches: tuple[Batch, ...],
     ) -> tuple[TrainState, Metrics, Bool[Array, ""]]:
         def update(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-            return self._learner.update(state, jax.random.fold_in(key, state.step), batch)
+            step_key = jax.random.fold_in(key, state.step)
+            updated, metrics = self._learner.update(state, step_key, batch)
+            check_types(state, updated)
+            return updated, metrics
 
         if len(batches) == 1:
             state, metrics = update(state, batches[0])
             return state, jax.tree.map(lambda x: x[None], metrics), stop.any()
         stacked = jax.tree.map(lambda *x: jnp.stack(x), *batches)
         return *jax.lax.scan(update, state, stacked), stop.any()
+
+
+def check_types(state: TrainState, updated: TrainState) -> None:
+    """Raises ValueError unless an update keeps the types of the state, as restoring it requires."""
+    before, after = described(state), described(updated)
+    for name in {**before, **after}:
+        old, new = (of.get(name, "nothing") for of in (before, after))
+        if old != new:
+            raise ValueError(
+                f"an update must not change the types of the state, which could not be restored: "
+                f"`{name}` changes from {old} to {new}."
+            )
 
 
 def held_out_loss(

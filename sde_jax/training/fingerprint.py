@@ -1,4 +1,4 @@
-"""A checksum of many arrays, equal on every mesh, and a test for finite values."""
+"""A checksum of many arrays, equal on every mesh, their types, and a test for finite values."""
 
 import math
 import zlib
@@ -18,6 +18,14 @@ def checksum(tree: PyTree) -> int:
     """
     sums = jax.device_get([array_sum(x) for x in jax.tree.leaves(tree)])
     return zlib.crc32(np.asarray(sums, "<u4").tobytes())
+
+
+def described(tree: PyTree) -> dict[str, str]:
+    """Returns type and shape of each array by its path, such as ``params.Conv_0.kernel``."""
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="."): f"{x.dtype}{list(x.shape)}"
+        for path, x in jax.tree_util.tree_leaves_with_path(tree)
+    }
 
 
 def all_finite(tree: PyTree) -> bool:

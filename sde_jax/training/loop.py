@@ -14,6 +14,7 @@ import numpy as np
 from jax.sharding import Mesh
 from tqdm import tqdm
 
+from sde_jax.arrays import single_precision
 from sde_jax.data import TRAIN, DataSource
 from sde_jax.data.source import Batch
 from sde_jax.reporting import report
@@ -58,6 +59,7 @@ class TrainResult(NamedTuple):
     """Rate of the updates alone, without compilation; 0 if there were too few."""
 
 
+@single_precision()
 def train(
     learner: Learner,
     source: DataSource,
@@ -86,7 +88,7 @@ def train(
 
     Raises:
       ValueError: if ``training`` does not fit the data or the devices, or requests pictures
-        without ``draw``.
+        without ``draw``, or an update changes the types of the state.
       RunError: if another process trains in the run's folder.
       NonFiniteError: if a metric or the state is not finite; such a state is never saved.
       CheckpointError: if no checkpoint of the run can be read, or the last one cannot be written.

@@ -224,6 +224,26 @@ def test_settings_of_likelihoods_that_do_not_fit(on_points, options, complaint):
 
 
 @pytest.mark.parametrize(
+    ("key", "got"),
+    [
+        (0, "a int"),
+        (jax.random.split(jax.random.key(0)), "keys of shape [2]"),
+        (np.zeros(2), "float64 [2]"),
+    ],
+    ids=["seed", "batch", "numbers"],
+)
+def test_keys_that_are_not_one(on_points, key, got):
+    said = f"`key` must be one key, such as `jax.random.key(0)`: got {got}."
+    assert refusal(ValueError, on_points.sample, key, 2) == said
+    assert refusal(ValueError, on_points.likelihood, np.zeros((2, 2)), key=key) == said
+
+
+def test_a_likelihood_of_a_run_is_not_traced(on_points):
+    call = jax.grad(lambda points: on_points.likelihood(points).nats.sum())
+    assert "call a `Likelihood` with the score" in refusal(ValueError, call, jnp.zeros((2, 2)))
+
+
+@pytest.mark.parametrize(
     ("points", "complaint"),
     [
         (np.zeros((2, 3)), "`data` must have the shape [count, 2]: got [2, 3]"),

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from diffusers_models import DRAWN, KEPT, STORED, WEIGHTS, draw, read_case
+from diffusers_models import DRAWN, KEPT, STORED, WEIGHTS, read_case
 from published import relative_error
 from safetensors.numpy import load_file, save_file
 
@@ -17,19 +17,6 @@ from sde_jax.interop.torch_file import write_torch_file
 from sde_jax.nets.ddpm import DDPMSpec
 from sde_jax.score import DataPrediction, NoisePrediction, VelocityPrediction
 from sde_jax.sde import VE, VP
-
-
-@pytest.fixture
-def pipeline(tmp_path):
-    """Copies a kept pipeline, its weights with it, to where a test may change it."""
-
-    def copy(name):
-        folder = shutil.copytree(KEPT / name, tmp_path / name)
-        if name in DRAWN:
-            save_file(draw(read_case(folder)[0]), folder / "unet" / WEIGHTS)
-        return folder
-
-    return copy
 
 
 def change(path, **settings):
@@ -192,7 +179,8 @@ def test_schedulers(pipeline, settings, sde, parameterization):
         ("ncsnpp", "unet/config.json", "mid_block_scale_factor", 1),
         ("ncsnpp_attending", "unet/config.json", "block_out_channels", [32, 64]),
         ("ncsnpp", "scheduler/scheduler_config.json", "_class_name", "DDPMScheduler"),
-        ("ddpm_published", "scheduler/scheduler_config.json", "_class_name", "VQScheduler"),
+        ("ddpm_published", "scheduler/scheduler_config.json", "_class_name", 5),
+        ("ddpm_published", "scheduler/scheduler_config.json", "timestep_type", "continuous"),
         ("ddpm_published", "scheduler/scheduler_config.json", "beta_schedule", "scaled_linear"),
         ("ddpm_published", "scheduler/scheduler_config.json", "trained_betas", [0.1, 0.2]),
         ("ddpm_published", "scheduler/scheduler_config.json", "rescale_betas_zero_snr", True),

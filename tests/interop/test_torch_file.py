@@ -188,7 +188,8 @@ REBUILD = b"ctorch._utils\n_rebuild_tensor_v2\n"
         (b"X\1\0\0\0x)R", "calls a str"),
         (b"ctorch\nFloatStorage\n)R", "calls a Float32DType"),
         (b"ctorch.storage\n_load_from_bytes\n)R", "torch.storage._load_from_bytes"),
-        (b"ctorch._utils\n_rebuild_parameter\n)R", "torch._utils._rebuild_parameter"),
+        (b"ctorch._utils\n_rebuild_qtensor\n)R", "torch._utils._rebuild_qtensor"),
+        (b"ctorch._utils\n_rebuild_parameter\n(K\1\x88NtR", "a parameter without a tensor"),
         (b"cnumpy\ndtype\nX\2\0\0\0O8\x85R", "not a number"),
         (b"cnumpy._core.multiarray\nscalar\nX\2\0\0\0f8X\1\0\0\0x\x86R", "not a number"),
         (b"c_codecs\nencode\nX\1\0\0\0xX\5\0\0\0utf-7\x86R", "encodes something else"),
@@ -224,6 +225,14 @@ def tensor(size=(2, 2), stride=(3, 2), offset=1, count=6, key="0"):
     storage = b"(" + piece("storage") + b"ctorch\nFloatStorage\n" + piece(key) + piece("cpu")
     arguments = piece(offset) + piece(size) + piece(stride) + b"\x89N"
     return b"\x80\2" + REBUILD + b"(" + storage + piece(count) + b"tQ" + arguments + b"tR."
+
+
+@pytest.mark.parametrize("ending", [b"\x88NtR.", b"\x88N}tR."], ids=["plain", "with state"])
+def test_a_parameter_is_its_tensor(tmp_path, ending):
+    name = b"_rebuild_parameter" + b"_with_state" * (b"}" in ending)
+    program = b"ctorch._utils\n" + name + b"\n(" + tensor(size=(6,), stride=(1,), offset=0)[2:-1]
+    path = archive_of(tmp_path / "a.pth", b"\x80\2" + program + ending, [SIX])
+    np.testing.assert_array_equal(read_torch_file(path), np.arange(6))
 
 
 def test_refuses_registered_extensions(tmp_path, monkeypatch):

@@ -16,8 +16,15 @@ from cases import (
     slow_but,
 )
 
-from sde_jax.likelihood import ExactTrace, Hutchinson, Likelihood, bits_per_dimension
-from sde_jax.ode import AdaptiveSolver
+from sde_jax.likelihood import (
+    ExactTrace,
+    Hutchinson,
+    Likelihood,
+    LogLikelihoods,
+    bits_per_dimension,
+)
+from sde_jax.ode import AdaptiveSolver, data_end_step
+from sde_jax.runs import measurement
 from sde_jax.sampling import ProbabilityFlow
 from sde_jax.score import GaussianMixture, MixtureScore, NetworkScore, ScoreModel, quantile_flow
 
@@ -133,10 +140,27 @@ def test_hutchinson_is_unbiased_and_its_error_is_known(gaussian_probes, key):
     assert root_mean_square == pytest.approx(scatter, rel=0.15)
 
 
-def test_one_probe_has_no_error_bar(key):
-    x = np.tile(np.float32([[0.9, 0.2]]), (8, 1))
-    one = evaluate(Likelihood(t_min=T_MIN), correlated(), SDES["vp"], x, key)
-    assert np.isnan(one.probe_stderr).all()
+def test_one_probe_has_no_error_bar_and_an_exact_trace_no_error(key):
+    x = np.float32([[0.9, 0.2]])
+    likelihood = Likelihood(t_min=T_MIN)
+    one = evaluate(likelihood, correlated(), SDES["vp"], np.tile(x, (8, 1)), key)
+    assert one.probe_stderr is None
+    exact = Likelihood(divergence=ExactTrace(), t_min=T_MIN)
+    none = evaluate(exact, correlated(), SDES["vp"], x, key)
+    np.testing.assert_array_equal(none.probe_stderr, [0.0])
+
+
+def test_what_is_not_known_is_nan_on_the_host_alone():
+    """A NaN in a compiled program would be an error of `jax_debug_nans`."""
+    with jax.debug_nans(True):
+        assert data_end_step(SDES["vp"], jnp.zeros(())) > 0
+        assert Hutchinson().stderr(jnp.ones(1)) is None
+    found = LogLikelihoods(np.ones(2, "f"), None, np.ones(2), np.asarray([True, False]))
+    measured = measurement._in_units(found, 4, 0.5)
+    np.testing.assert_allclose(measured.nats, [3, np.nan])
+    assert np.isnan(measured.probe_stderr).all()
+    np.testing.assert_array_equal(measured.converged, [True, False])
+    assert measured.nats.dtype == measured.probe_stderr.dtype == np.float32
 
 
 def test_probes_are_fixed_along_the_solve_and_differ_between_keys(key):

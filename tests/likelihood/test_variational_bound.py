@@ -112,7 +112,7 @@ def test_a_gaussian_falls_short_by_the_sum_of_its_divergences(
     """Exactly: of an affine score every term is quadratic in data and noise, so that its mean over
     the signs of both is its expectation. Nats to 2e-5, and each term to 2e-7."""
     noise = jnp.asarray([[1.0], [-1.0], [1.0], [-1.0]])
-    monkeypatch.setattr(variational_bound, "step_noise", lambda keys, index, shape: noise)
+    monkeypatch.setattr(variational_bound, "step_noise", lambda *_: noise)
     x = MEAN + DEVIATION * jnp.asarray([[1.0], [1.0], [-1.0], [-1.0]])
     bound, line = (
         VariationalBound(chain=DDPMChain(levels=levels), variance=variance),

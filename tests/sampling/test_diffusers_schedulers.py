@@ -80,7 +80,7 @@ def test_as_diffusers_has_it(scheduler, settings, ours, steps, key, monkeypatch)
         sampler = ExponentialAdams(grid=grid, lower_order_final=True, end="state", **ours)
         monkeypatch.setattr("sde_jax.sampling.grid_loop.draw_prior", lambda *_: jnp.asarray(noise))
         monkeypatch.setattr(
-            "sde_jax.sampling.exponential.step_noise", lambda k, step, s: jnp.asarray(noises)[step]
+            "sde_jax.sampling.exponential.step_noise", lambda k, step, *_: jnp.asarray(noises)[step]
         )
         score, all_keys = MixtureScore(gaussian(3), SDE), jax.random.split(key, 4)
         found = jax.jit(lambda keys: sampler(keys, score, SDE, (3,)).x)(all_keys)

@@ -57,8 +57,8 @@ def test_trajectories(name, parity, monkeypatch):
     noise = jnp.asarray(np.concatenate(file["noise"]).transpose(0, 1, 3, 4, 2))
     moves = 1 if sampler.corrector is None else 2
     assert len(noise) == STEPS * moves
-    monkeypatch.setattr(grid_loop, "draw_prior", lambda keys, sde, shape: prior)
-    monkeypatch.setattr(predictor_corrector, "step_noise", lambda keys, count, shape: noise[count])
+    monkeypatch.setattr(grid_loop, "draw_prior", lambda *_: prior)
+    monkeypatch.setattr(predictor_corrector, "step_noise", lambda keys, count, *_: noise[count])
     keys = jax.random.split(jax.random.key(0), 2)
     samples = jax.jit(lambda score: sampler(keys, score, sde, prior.shape[1:]))(score)
     x = np.asarray(samples.x).transpose(0, 3, 1, 2)
