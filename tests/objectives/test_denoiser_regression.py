@@ -153,13 +153,12 @@ def test_parts_are_the_whole_and_have_dropout_of_their_own(conditional, key):
     @functools.partial(jax.jit, static_argnums=1)
     def losses(key, deterministic):
         given = example_seeds(key, 6), data(key, 6)
-        parts = [given, *strided_parts(given, 2)]
+        parts = [given, strided_parts(given, 2)[1]]
         return [objective.losses({}, *part, deterministic=deterministic) for part in parts]
 
     for deterministic in (True, False):
-        whole, *parts = losses(key, deterministic)
-        for index, part in enumerate(parts):
-            assert np.allclose(part, whole[index::2], rtol=1e-5) == deterministic
+        whole, part = losses(key, deterministic)
+        assert np.allclose(part, whole[1::2], rtol=1e-5) == deterministic
 
 
 def test_no_two_parts_drop_the_same(key):

@@ -183,6 +183,7 @@ def test_losses_and_gradients_have_the_expectation_of_the_implicit(name, differe
     assert np.abs(z).max() < 5, z
 
 
+@pytest.mark.slow("test_an_affine_score_of_a_gaussian_has_a_closed_form")
 def test_more_slices_and_reduced_variance_are_less_noisy(differences):
     """Three slices have a third of the variance of one, signs less than a Gaussian, and signs with
     the whole square less than with that of a slice."""

@@ -170,6 +170,9 @@ def test_without_noise_the_steps_of_each_sample_are_known(key):
     assert len(set(expected)) > 2
 
 
+@pytest.mark.slow(
+    "tests/sampling/test_probability_flow.py::test_a_sample_and_its_cost_do_not_depend_on_the_batch"
+)
 def test_a_sample_and_its_cost_do_not_depend_on_the_batch(key):
     with jax.enable_x64(True):
         all_keys, score = keys(key, 8), blind_score(gaussian(8))

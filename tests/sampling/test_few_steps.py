@@ -279,13 +279,10 @@ def test_orders_rise_and_may_fall_in_few_evaluations():
     np.testing.assert_array_equal(orders(9, end="state", **falling), [1, 2, 3, 3, 3, 3, 3, 2, 1])
 
 
-@pytest.mark.parametrize(
-    "sampler",
-    [
-        ExponentialAdams,
-        pytest.param(functools.partial(one_step, Heun()), marks=pytest.mark.slow),
-    ],
+@pytest.mark.slow(
+    "tests/sampling/test_predictor_corrector.py::test_a_sample_does_not_depend_on_its_batch"
 )
+@pytest.mark.parametrize("sampler", [ExponentialAdams, functools.partial(one_step, Heun())])
 def test_a_sample_does_not_depend_on_its_batch(sampler, key):
     spec, all_keys = sampler(grid=LogSNRGrid(steps=9)), keys(key, 8)
     together = draw(spec, gaussian(2), SDES["vp"], all_keys).x

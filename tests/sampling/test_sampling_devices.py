@@ -74,7 +74,8 @@ def test_shard_map(sampler, mesh):
     check(jax.jit(run)(keys(jax.random.key(0), 16)), on_one_device(sampler))
 
 
-@pytest.mark.parametrize("sampler", [CHAIN, SLOW_FLOW], ids=["pc", "ode"])
+@pytest.mark.slow("test_shard_map")
+@pytest.mark.parametrize("sampler", [CHAIN, ProbabilityFlow()], ids=["pc", "ode"])
 def test_pmap(sampler):
     run = jax.pmap(lambda keys: draw(sampler, keys))
     result = run(keys(jax.random.key(0), 16).reshape(8, 2))

@@ -321,6 +321,7 @@ def test_dps_steps_as_published(key):
         assert relative(moved, expected) < 0.02
 
 
+@pytest.mark.slow("test_dps_steps_as_published")
 def test_dps_meets_a_nonlinear_measurement(key):
     """``|x_0|^2`` of unit data in three dimensions, measured as 4: most of the error goes."""
     sde, count = VP(), 500
