@@ -1,7 +1,9 @@
 """Test settings: eight CPU devices, quick compiling, strict shapes, one key for each test."""
 
+import gc
 import os
 import pathlib
+import resource
 import zlib
 
 os.environ["JAX_PLATFORMS"] = "cpu"
@@ -82,11 +84,19 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(pytest.mark.skip(reason="takes minutes; run with --slow"))
 
 
+def pytest_collection_finish():
+    """Tracing makes many objects: the collector looks at them rarely, and never at the modules."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def forget_programs():
-    """Drops compiled programs after each file of tests: they would fill gigabytes."""
+    """Drops compiled programs once they fill gigabytes, after the file of tests that did it."""
     yield
-    jax.clear_caches()
+    if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > 2_000_000:  # KiB
+        jax.clear_caches()
 
 
 @pytest.fixture
