@@ -116,6 +116,7 @@ def test_images_have_bits_of_their_levels(tiny_run, tmp_path):
     assert np.isnan(columns["probe_stderr"]).all()
 
 
+@pytest.mark.slow("test_a_summary_leaves_out_what_failed")
 def test_a_failed_solve_is_named_and_counted_in_no_mean(ring_run, tmp_path):
     options = ["--tolerance", 1e-30, "--count", 2, "--out", tmp_path / "failed"]
     outcome = run_command("likelihood", ring_run, *options)

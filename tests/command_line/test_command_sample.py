@@ -37,7 +37,7 @@ def slow(*values):
         slow(["--sampler", "heun", "--steps", 3, "--churn", 1.0], 7),
         slow(["--sampler", "dpm++3m", "--steps", 3], 4),
         slow(["--sampler", "unipc"], 21),
-        (["--sampler", "sde-dpm++2m", "--steps", 3, "--grid", "karras"], 4),
+        slow(["--sampler", "sde-dpm++2m", "--steps", 3, "--grid", "karras"], 4),
         slow(["--sampler", "gotta-go-fast", "--tolerance", 0.5], None),
         ([], 9),
     ],

@@ -38,6 +38,7 @@ def test_its_report_compares_answers(run, tmp_path):
         assert picture.width > 7 * 64
 
 
+@pytest.mark.slow("test_colours_and_details_are_asked_for_by_the_same_model")
 def test_samples_answer_held_out_images_whatever_the_batch(run):
     options = ["--count", 10]
     whole = succeed("sample", run, *options, "--out", run / "whole.npz")

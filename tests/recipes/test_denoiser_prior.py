@@ -25,6 +25,10 @@ def test_its_report_has_four_uses_of_the_residuals(run, tmp_path, monkeypatch):
         assert picture.width > 4 * 6 * 64
 
 
+@pytest.mark.slow(
+    "tests/recipes/test_generative_kinds.py"
+    "::test_every_kind_is_updated_drawn_and_measured_in_shapes"
+)
 def test_samples_and_likelihoods_are_those_of_the_told_denoiser(run, tmp_path):
     results = succeed("sample", run, "--steps", 5, "--count", 4, "--out", tmp_path / "x.npz")
     assert results["nfe"] == 6

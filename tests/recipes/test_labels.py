@@ -11,7 +11,7 @@ from sde_jax.nets.mlp import MLPSpec
 from sde_jax.recipes.score import labels_kept
 
 points = dataclasses.replace(
-    digits_vp(), data=GaussianMixture(components=4), network=MLPSpec(width=8, classes=4)
+    digits_vp(), data=GaussianMixture(components=4), network=MLPSpec(width=8, depth=1, classes=4)
 )
 
 

@@ -21,7 +21,7 @@ each_process = pytest.mark.parametrize("name", SDES)
 def measured(tmp_path_factory):
     """What the smallest form finds, and where it draws."""
     folder = tmp_path_factory.mktemp("pictures")
-    study = dataclasses.replace(digits_forward(), frames=3)
+    study = dataclasses.replace(digits_forward(), frames=2)
     return study, study.measure(folder / "no runs", folder), folder
 
 

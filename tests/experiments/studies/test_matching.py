@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import itertools
 import json
+import types
 
 import flax.linen as nn
 import jax
@@ -15,6 +16,7 @@ from tiny import write_run
 
 from experiments.matching import digits_matching, mnist_matching, ring_matching
 from experiments.ring import ring
+from experiments.studies import matching
 from experiments.studies.gradient_noise import (
     FixedTime,
     estimate,
@@ -252,18 +254,23 @@ TINY = {
 }
 
 
+FINDING = {"metric": "frechet_distance", "features": "coordinates", "of": "run"}
+KNOWN_FINDINGS = {"findings": [{**FINDING, "value": 0.3, "stderr": 0.1}]}
+KNOWN_SAMPLES = types.SimpleNamespace(data=np.random.default_rng(0).normal(size=(40, 2)))
+
+
 @pytest.fixture(
     scope="module",
     params=[
-        ("ring_matching", 2),
-        pytest.param(("ring_matching", 3), marks=pytest.mark.slow),
-        pytest.param(("digits_matching", 2), marks=pytest.mark.slow),
+        ("ring_matching", 2, "known"),
+        pytest.param(("ring_matching", 3, "evaluated"), marks=pytest.mark.slow),
+        pytest.param(("digits_matching", 2, "evaluated"), marks=pytest.mark.slow),
     ],
     ids=lambda param: f"{param[0]}-{param[1]}",
 )
 def measured(request, tmp_path_factory):
-    """A study of tiny runs, what it found, and its pictures."""
-    name, count = request.param
+    """A study of tiny runs, what it found, and its pictures; an evaluation may be known."""
+    name, count, how = request.param
     folder, study = tmp_path_factory.mktemp(name), STUDIES[name]
     brief = {"draws": 3, "times": (0.1, 0.5), "rounds": 2}
     study = dataclasses.replace(study, runs=study.runs[:count], **brief)
@@ -272,7 +279,11 @@ def measured(request, tmp_path_factory):
         for run in study.trained:
             config = succeed("train", run, "--dry-run", *TINY[name])
             write_run(Named.from_config(config), folder / run, 4)
-            succeed("evaluate", folder / run)
+            if how == "evaluated":
+                succeed("evaluate", folder / run)
+        if how == "known":
+            patch.setattr(matching, "newest", lambda run: KNOWN_FINDINGS)
+            patch.setattr(matching, "kept_samples", lambda run: KNOWN_SAMPLES)
         pictures = folder / "pictures"
         pictures.mkdir()
         return study, study.measure(folder, pictures), pictures

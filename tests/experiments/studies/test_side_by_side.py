@@ -23,6 +23,7 @@ def run(tmp_path_factory):
     return untrained("digits", tmp_path_factory.mktemp("runs") / "digits")
 
 
+@pytest.mark.slow("test_training_images_are_at_no_distance")
 def test_three_samplers_are_drawn_and_measured(run, tmp_path):
     study, found = measure(run, tmp_path)
     _, em, pc, ode = found["rows"]
