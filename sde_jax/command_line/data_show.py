@@ -5,17 +5,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 import tyro
 
 from sde_jax import figures
 from sde_jax.arguments import DataDir, Switch, option
-from sde_jax.command_line.output import file_name, listed, output_file
+from sde_jax.command_line.output import file_name, output_file
 from sde_jax.data.errors import MixedSizesError
 from sde_jax.data.named import all_records, spec_of
+from sde_jax.data.preprocessing import Fit
 from sde_jax.evaluation.survey import Survey, survey
+from sde_jax.reporting import listed
 
 COMMON_SIZE = 64
 """Side of images of differing sizes where no ``--image-size`` is given."""
@@ -36,8 +38,9 @@ class Show:
         int | None, option("INT", f"their own, {COMMON_SIZE} where they differ")
     ] = None
     """Side of the square images that are made of them."""
-    fit: Literal["crop", "pad"] = "crop"
-    """crop: the centre square, resized; pad: unchanged, centred on zeros, for smaller images."""
+    fit: Fit = "crop"
+    """crop: the centre square, resized; pad: unchanged, centred on zeros, for smaller images;
+    stretch: the whole image, resized."""
     grey: Switch = False
     """Make them grey, by their luma."""
     out: Annotated[Path | None, option("FILE", "runs/data/SOURCE.png, which is replaced")] = None

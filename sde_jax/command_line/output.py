@@ -1,4 +1,4 @@
-"""Output of commands: lists in messages, and paths of files that never replace others."""
+"""Paths of files that commands write; they never replace others."""
 
 import re
 import tempfile
@@ -54,9 +54,3 @@ def writable(path: Path) -> Path:
             return path
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}.") from None
-
-
-def listed(items: Sequence[object], *, separator: str = "; ", limit: int = 20) -> str:
-    """Joins the items, or the first of many."""
-    shown = separator.join(map(str, items[:limit]))
-    return shown if len(items) <= limit else f"{shown} and {len(items) - limit} more"

@@ -13,6 +13,7 @@ from sde_jax.data.array_source import ArraySource
 from sde_jax.data.errors import DataNotFoundError
 from sde_jax.data.scaling import ImageScaling
 from sde_jax.data.source import TEST, TRAIN, DataSpec, Layout
+from sde_jax.numpy_files import Arrays
 
 HELD_OUT_SHARE, MOST_HELD_OUT = 0.1, 10_000
 
@@ -60,7 +61,7 @@ class ArrayFile(DataSpec):
           DataNotFoundError: if it is not there, or holds other images.
         """
         try:
-            with np.load(self.path) as file:
+            with Arrays(self.path) as file:
                 images = {split: file[split] for split in (TRAIN, TEST)}
         except (OSError, ValueError, KeyError) as error:
             raise DataNotFoundError(
