@@ -13,6 +13,7 @@ import tyro
 from sde_jax import figures
 from sde_jax.arguments import DataDir, Switch, option
 from sde_jax.command_line.output import file_name, output_file
+from sde_jax.data.encoded_records import EncodedRecords
 from sde_jax.data.errors import MixedSizesError
 from sde_jax.data.named import all_records, spec_of
 from sde_jax.data.preprocessing import Fit
@@ -61,13 +62,13 @@ def main(options: Show) -> dict[str, Any]:
     found = survey(records)
     shown = np.unique(np.linspace(0, len(found.examples) - 1, SHOWN).round().astype(int))
     figures.image_grid(found.examples[shown, ..., :3] / np.float32(255), out)
-    numbers = results(found)
+    numbers = results(found, next(iter(records.values())))
     print(*lines(numbers), sep="\n")
     return {"source": options.source, **numbers, "out": str(out)}
 
 
-def results(found: Survey) -> dict[str, Any]:
-    """Returns the results as plain values."""
+def results(found: Survey, records: EncodedRecords) -> dict[str, Any]:
+    """Returns the results as plain values; ``records`` are those of any split."""
     most = found.classes and found.classes.values()
     return {
         "images": found.counts,
@@ -82,9 +83,16 @@ def results(found: Survey) -> dict[str, Any]:
         "levels": found.range,
         "mean": found.mean.round(2).tolist(),
         "deviation": found.deviation.round(2).tolist(),
-        "classes": most and {"count": len(most), "fewest": min(most), "most": max(most)},
+        "classes": most
+        and {
+            "count": len(most),
+            "fewest": min(most),
+            "most": max(most),
+            "names": records.class_names,
+        },
         "sigma_max": round(found.largest_distance(), 2),
         "sigma_max_images": len(found.examples),
+        "remarks": records.remarks,
     }
 
 
@@ -108,7 +116,8 @@ def lines(numbers: dict[str, Any]) -> list[str]:
         f"sigma_max for VE: {sigma_max:.1f} in [-1, 1], {sigma_max / 2:.1f} in [0, 1], the largest "
         f"distance between two of {many} images",
     ]
-    return [*said, *([f"broken: {listed(numbers['broken'])}"] if numbers["broken"] else [])]
+    broken = [f"broken: {listed(numbers['broken'])}"] if numbers["broken"] else []
+    return [*said, *numbers["remarks"], *broken]
 
 
 def by(numbers: Sequence[int]) -> str:

@@ -43,14 +43,14 @@ def file_name(text: str) -> str:
 
 
 def writable(path: Path) -> Path:
-    """Returns ``path`` after checking that it can be written; makes its folder.
+    """Returns ``path`` after checking that it can be written; leaves no trace.
 
     Raises:
       UsageError: if not.
     """
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
+        with tempfile.TemporaryFile(dir=folder):
             return path
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}.") from None

@@ -104,13 +104,15 @@ class Folder(StoredImages):
         """See `StoredImages.records`.
 
         Raises:
-          DataNotFoundError: if there are no pictures, or too few to hold one out.
+          DataNotFoundError: if ``path`` is not stated, or there are no pictures, or too few to hold
+            one out.
           MixedSizesError: if they differ in size, and ``image_size`` is not stated.
-          ValueError: if ``path`` is not stated, no picture can be read, or dataset.json is
-            malformed.
+          ValueError: if no picture can be read, or dataset.json is malformed.
         """
         if self.path is None:
-            raise ValueError("`path` must be stated: the folder or the zip with the pictures")
+            raise DataNotFoundError(
+                "`path` must be stated: the folder or the zip with the pictures"
+            )
         files = open_files(Path(self.path).expanduser())
         splits, classes = arrange(files, labelled=self.labels == "auto")
         splits = splits or self._splits(files)

@@ -18,6 +18,7 @@ from sde_jax.data.picture_files import open_files
 from sde_jax.data.preprocessing import Preprocessing, stored_size
 from sde_jax.data.scaling import ImageScaling
 from sde_jax.numpy_files import Arrays, ArraysError
+from sde_jax.reporting import report
 from sde_jax.runs.trained_run import ScoreRun
 
 Images = Float[Array, "count height width channels"]
@@ -97,7 +98,8 @@ def decoded(path: Path, decode: Callable[[bytes], np.ndarray]) -> dict[str, np.n
     names: dict[str, Any] = {str(path): path}
     if not _is_picture(path):
         files = open_files(path)
-        files.report_others()
+        for remark in files.remarks:
+            report(remark)
         read, names = files.read, {f"{path}/{name}": name for name in files.pictures}
     images = {name: attempt(lambda at: decode(read(at)), at, name) for name, at in names.items()}
     for image in images.values():

@@ -11,6 +11,7 @@ import tyro
 from sde_jax.arguments import Switch, UsageError, check_counts, check_seed, option
 from sde_jax.editing.methods import DEFAULT, MethodName
 from sde_jax.recipes.sampler_settings import SamplerName
+from sde_jax.runs.data_place import DataPlace
 
 RestorationName = Literal["inpaint", "colorize", "superres", "deblur", "motion-deblur"]
 TaskName = RestorationName | Literal["class", "interpolate", "stroke"]
@@ -86,6 +87,7 @@ class EditOptions:
     """Steps of the sampler."""
     seed: int = 0
     """Answer j is a function of the seed and j."""
+    data: DataPlace = DataPlace()
     batch_size: int = 256
     """Answers drawn at once; an answer does not depend on it."""
     out: Annotated[Path | None, option("FILE", "a name in RUN/edits that says how")] = None
