@@ -63,7 +63,8 @@ def check_files(value: Any) -> None:
         for field in dataclasses.fields(value):
             check_files(getattr(value, field.name))
     elif isinstance(value, str | Path) and os.path.exists(value):
-        if not (os.path.isfile(value) or os.path.isdir(value)):
+        regular = os.path.isfile(value) or os.path.isdir(value)
+        if not regular:
             raise UsageError(f"{value} is neither a file nor a folder.")
 
 

@@ -71,8 +71,8 @@ def read_images(path: Path, run: ScoreRun, shape: tuple[int, ...]) -> Images:
             raise ValueError(f"it must be {dimensions(shape)}: it is {dimensions(image.shape)}")
         return image
 
-    images = np.stack(list(decoded(path, decode).values()))
-    return image_scaling(run).from_unit(jnp.asarray(images, jnp.float32) / 255)
+    images = np.stack(list(decoded(path, decode).values())) / np.float32(255)
+    return image_scaling(run).from_unit(jnp.asarray(images))
 
 
 def is_array(path: Path) -> bool:
@@ -101,10 +101,12 @@ def decoded(path: Path, decode: Callable[[bytes], np.ndarray]) -> dict[str, np.n
         for remark in files.remarks:
             report(remark)
         read, names = files.read, {f"{path}/{name}": name for name in files.pictures}
-    images = {name: attempt(lambda at: decode(read(at)), at, name) for name, at in names.items()}
-    for image in images.values():
+    images = {}
+    for name, where in names.items():
+        image = attempt(lambda where: decode(read(where)), where, name)
         if isinstance(image, BrokenImageError):
-            raise UsageError(f"this picture cannot be used: {image}.")
+            raise UsageError(f"{image}: leave this picture out, or replace it.")
+        images[name] = image
     return images
 
 
@@ -134,8 +136,10 @@ def read_rows(path: Path, shape: tuple[int, ...]) -> Float[np.ndarray, "count *s
     if rows.dtype.kind not in "biuf":
         raise UsageError(f"{path} must hold numbers in [0, 1]: it holds {rows.dtype}.")
     if not ((rows >= 0) & (rows <= 1)).all():
-        found = f"from {rows.min():.3g} to {rows.max():.3g}"
-        raise UsageError(f"{path} must hold values in [0, 1]: they are {found}.")
+        raise UsageError(
+            f"{path} must hold values in [0, 1]: they are from {rows.min():.3g} to "
+            f"{rows.max():.3g}."
+        )
     return rows.astype(float)
 
 

@@ -9,7 +9,7 @@ from sde_jax.arrays import Float
 from sde_jax.data.encoded_records import dimensions
 from sde_jax.data.preprocessing import Preprocessing
 from sde_jax.editing.images import decoded, is_array, picture_names, read_rows
-from sde_jax.reporting import report
+from sde_jax.reporting import listed, report
 
 Masks = Float[np.ndarray, "count height width 1"]
 
@@ -37,29 +37,29 @@ def masks_for(path: Path, images: Path | None, count: int, shape: tuple[int, ...
             f"--mask {path} must hold one mask, or one for each of {count} images: it holds "
             f"{len(masks)}."
         )
-    order = range(len(masks))
-    if images is not None and len(masks) > 1:
-        order = paired(path, picture_names(images), picture_names(path))
-    return np.broadcast_to(masks[list(order)], (count, *masks.shape[1:]))
+    order = list(range(len(masks)))
+    named, names = picture_names(images) if images else [], picture_names(path)
+    if named and names and len(masks) > 1:
+        order = paired(path, named, names)
+    return np.broadcast_to(masks[order], (count, *masks.shape[1:]))
 
 
 def paired(path: Path, images: list[str], masks: list[str]) -> list[int]:
     """Returns the number of the mask of each image.
 
     Raises:
-      UsageError: if some have the same name and others do not.
+      UsageError: if only some images have a mask of their name.
     """
-    if sorted(images) == sorted(masks):
-        return [masks.index(name) for name in images]
-    shared = set(images) & set(masks)
-    if shared:
-        missing = next(name for name in images if name not in masks)
+    places = {name: place for place, name in enumerate(masks)}
+    missing = [image for image in images if image not in places]
+    if len(places) == len(masks) and not missing:
+        return [places[image] for image in images]
+    if 0 < len(missing) < len(images):
         raise UsageError(
-            f"--mask {path} must have a mask named as each image: there is none for {missing}."
+            f"--mask {path} must have a mask named as each image: there is none for {missing[0]}."
         )
-    pairs = [f"{image} by {mask}" for image, mask in zip(images, masks, strict=False)]
-    if pairs:
-        report(f"images are masked in order: {', '.join(pairs[:SHOWN])}")
+    pairs = [f"{image} by {mask}" for image, mask in zip(images, masks, strict=True)]
+    report(f"images are masked in order: {listed(pairs, separator=', ', limit=SHOWN)}")
     return list(range(len(masks)))
 
 

@@ -36,7 +36,7 @@ def test_a_folder_is_described(pictures):
     assert outcome.code == 0
     found = outcome.results
     assert found["images"] == {"pictures": 5}
-    assert found["broken"] == [f"{pictures}/ant/5.png: it is not a PNG, JPEG or WEBP file"]
+    assert found["broken"] == [f"{pictures}/ant/5.png: it is no picture of a known format"]
     assert found["stored_sizes"] == {
         "count": 2,
         "smallest": [6, 9],
@@ -48,7 +48,8 @@ def test_a_folder_is_described(pictures):
     levels = np.array([0, 255, 51, 51, 51])
     assert found["mean"] == pytest.approx([levels.mean()] * 3, abs=0.01)
     assert found["deviation"] == pytest.approx([levels.std()] * 3, abs=0.01)
-    assert found["classes"] == {"count": 2, "fewest": 2, "most": 3}
+    names = ["ant", "bee"]
+    assert found["classes"] == {"count": 2, "fewest": 2, "most": 3, "names": names}
     # From black to white it is 2 in each of the coordinates.
     assert found["sigma_max"] == pytest.approx(2 * (64 * 64 * 3) ** 0.5, abs=0.01)
     assert found["sigma_max_images"] == 5
@@ -57,7 +58,8 @@ def test_a_folder_is_described(pictures):
     assert said[1] == "stored sizes: 2, 6x9 to 8x8, most often 8x8"
     assert said[4].startswith("sigma_max for VE: 221.7 in [-1, 1], 110.8 in [0, 1], the largest ")
     assert said[4].endswith(" distance between two of all images")
-    assert said[5] == f"broken: {pictures}/ant/5.png: it is not a PNG, JPEG or WEBP file"
+    assert said[5] == "2 classes: ant, bee"
+    assert said[6] == f"broken: {pictures}/ant/5.png: it is no picture of a known format"
     drawn = np.asarray(PIL.Image.open(found["out"]))
     assert found["out"] == "runs/data/pictures.png"
     assert {0, 51} < set(np.unique(drawn).tolist())
