@@ -48,6 +48,8 @@ class Arrays(Mapping[str, np.ndarray]):
                 self._archive = zipfile.ZipFile(self._file)
                 entries = self._archive.infolist()
                 self._entries = {entry.filename.removesuffix(".npy"): entry for entry in entries}
+            else:
+                _check_start(self._file)
             closing.pop_all()
 
     def __enter__(self) -> Self:
@@ -82,10 +84,7 @@ class Arrays(Mapping[str, np.ndarray]):
 
 def _array(file: Any, size: int) -> np.ndarray:
     """Reads the array of an .npy file of ``size`` bytes."""
-    file.seek(0)
-    start = file.read(len(MAGIC))
-    if start != MAGIC:
-        raise ValueError("it is neither an .npy nor an .npz file" if start else "it is empty")
+    _check_start(file)
     version = file.read(2)
     if version not in HEADERS:
         raise ValueError("its version of the format .npy is unknown")
@@ -103,3 +102,11 @@ def _array(file: Any, size: int) -> np.ndarray:
         if file.readinto(part) < part.size:
             raise ValueError("it ends too early")
     return np.ndarray(shape, dtype, data, order="F" if by_columns else "C")
+
+
+def _check_start(file: Any) -> None:
+    """Raises ValueError unless a file begins as an .npy file does."""
+    file.seek(0)
+    start = file.read(len(MAGIC))
+    if start != MAGIC:
+        raise ValueError("it is neither an .npy nor an .npz file" if start else "it is empty")

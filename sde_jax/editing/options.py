@@ -50,7 +50,8 @@ class EditOptions:
     images: int = 4
     """Held-out images of --demo."""
     mask: Annotated[Path | None, option("MASK", "with --demo, masks are drawn")] = None
-    """White where pixels are known: a picture, or an array of 1 and 0; inpaint only."""
+    """White, opaque or 1 where pixels are known: a picture or an array, or as many as there are
+    images, paired by name or in order; inpaint only."""
     method: MethodName = DEFAULT
     """pigdm, ddnm, dps: guidance of the score, by any sampler; replacement, repaint: known data in
     each step, for inpaint and colorize."""

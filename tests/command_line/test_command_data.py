@@ -75,6 +75,23 @@ def test_size_and_grey_are_asked_for(pictures):
     assert "small.png exists already" in refusal("data", "show", pictures, *options)
 
 
+def test_splits_and_what_is_left_out_are_said(pictures):
+    (pictures / "notes.txt").write_text("mine")
+    for name in ("ant", "bee"):
+        (pictures / "train").mkdir(exist_ok=True)
+        (pictures / name).rename(pictures / "train" / name)
+    (pictures / "val").mkdir()
+    PIL.Image.new("RGB", (8, 8)).save(pictures / "val" / "6.tif")
+    outcome = run_command("data", "show", pictures, "--out", "x")
+    assert outcome.results["images"] == {"train": 5, "test": 1}
+    remarks = [
+        "ignored: 1 of 8 files, which do not have the suffix of a picture: notes.txt",
+        "no classes: val/6.tif lies beside the folders ant, bee: move it into one of them, or away",
+    ]
+    assert outcome.results["remarks"] == remarks
+    assert outcome.stdout.splitlines()[5:7] == remarks
+
+
 @pytest.mark.slow
 def test_a_prepared_set_is_described_by_its_own_splits(shared, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -119,7 +136,10 @@ def test_your_own_pictures_train_and_may_move(pictures, tmp_path):
         8,
         "crop",
     )
+    assert stored["path"] == str(pictures)
     moved = pictures.rename(tmp_path / "moved")
+    found = succeed("likelihood", tmp_path / "run", "--data.path", moved, "--tolerance", 0.1)
+    assert found["count"] == 1
     succeed(
         "train",
         f"{cifar10.__file__}:folder",
@@ -135,4 +155,5 @@ def test_your_own_pictures_train_and_may_move(pictures, tmp_path):
 def test_a_folder_must_be_named(tmp_path):
     line = refusal("train", "folder", "--workdir", tmp_path / "run")
     assert "`path` must be stated: the folder or the zip with the pictures" in line
+    assert "--data.path says where they are." in line
     assert list(tmp_path.iterdir()) == []
