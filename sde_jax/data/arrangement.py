@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
@@ -52,31 +52,35 @@ def arrange(files: PictureFiles, *, labelled: bool) -> Arrangement:
     Raises:
       ValueError: if a dataset.json does not have this form, or lacks a picture.
     """
-    paths = {name: PurePosixPath("/", name) for name in files.pictures}
-    root = _innermost(paths.values())
-    folders = {name: path.relative_to(root).parts[0] for name, path in paths.items()}
-    splits = _splits(folders)
+    root, below = _below_root({name: f"/{name}" for name in files.pictures})
+    splits = _splits(below)
     if not labelled:
         return Arrangement(splits, Classes(None, "no classes: `labels` is none"))
-    roots = {name: root / folders[name] if splits else root for name in paths}
+    roots = dict.fromkeys(below, root)
+    if splits:
+        roots = {name: f"{root}{path.partition('/')[0]}/" for name, path in below.items()}
+        below = {name: path.partition("/")[2] for name, path in below.items()}
     listings = {folder: _listing(files, folder) for folder in dict.fromkeys(roots.values())}
     if any(listings.values()):
-        classes = _listed_classes(files, {name: listings[roots[name]] for name in paths})
+        classes = _listed_classes(files, {name: listings[roots[name]] for name in roots})
     else:
-        below = {name: "/" / path.relative_to(roots[name]) for name, path in paths.items()}
-        classes = _folder_classes(below)
+        classes = _folder_classes({name: f"/{path}" for name, path in below.items()})
     return Arrangement(splits, classes)
 
 
-def _innermost(paths: Iterable[PurePosixPath]) -> PurePosixPath:
-    return PurePosixPath(os.path.commonpath([path.parent for path in paths]))
+def _below_root(paths: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """Returns the innermost folder of absolute paths, and the paths below it."""
+    parents = {path.rpartition("/")[0] or "/" for path in paths.values()}
+    root = os.path.commonpath(list(parents)).rstrip("/") + "/"
+    return root, {name: path.removeprefix(root) for name, path in paths.items()}
 
 
-def _splits(folders: Mapping[str, str]) -> dict[str, list[str]]:
-    """Returns the pictures by split, from their folders; none unless every folder is a split."""
+def _splits(below: Mapping[str, str]) -> dict[str, list[str]]:
+    """Returns the pictures by split; none unless every subfolder of the root is a split."""
     splits: dict[str, list[str]] = {}
-    for name, folder in folders.items():
-        splits.setdefault(SPLITS.get(folder.lower(), ""), []).append(name)
+    for name, path in below.items():
+        folder = path.partition("/")[0].lower()
+        splits.setdefault(SPLITS.get(folder, ""), []).append(name)
     if "" in splits or TRAIN not in splits or len(splits) == 1:
         return {}
     if TEST not in splits:
@@ -84,39 +88,40 @@ def _splits(folders: Mapping[str, str]) -> dict[str, list[str]]:
     return {split: splits[split] for split in (TRAIN, TEST, VALIDATION) if split in splits}
 
 
-def _folder_classes(below: Mapping[str, PurePosixPath]) -> Classes:
+def _folder_classes(paths: Mapping[str, str]) -> Classes:
     """Takes the classes from the folders of the pictures, whose paths in their split are given."""
-    root = _innermost(below.values())
-    parts = {name: path.relative_to(root).parts for name, path in below.items()}
-    strays = [name for name, of_name in parts.items() if len(of_name) == 1]
-    folders = sorted({of_name[0] for of_name in parts.values() if len(of_name) > 1})
+    below = _below_root(paths)[1]
+    strays = [name for name, path in below.items() if "/" not in path]
+    folders = sorted({path.partition("/")[0] for path in below.values() if "/" in path})
     shown = listed(folders, separator=", ")
     if not folders:
         return Classes(None, "no classes: the images are not in subfolders")
     if strays:
         beside = f"{strays[0]} lies beside the folders {shown}: move it into one of them, or away"
         return Classes(None, f"no classes: {beside}")
-    numbers = {name: folders.index(of_name[0]) for name, of_name in parts.items()}
-    return Classes(numbers, f"{len(folders):,} classes: {shown}", tuple(folders))
+    numbers = {folder: number for number, folder in enumerate(folders)}
+    classes = {name: numbers[path.partition("/")[0]] for name, path in below.items()}
+    return Classes(classes, f"{len(folders):,} classes: {shown}", tuple(folders))
 
 
-def _listing(files: PictureFiles, folder: PurePosixPath) -> PurePosixPath | None:
+def _listing(files: PictureFiles, folder: str) -> str | None:
     """Returns the innermost list of labels in or above a folder."""
-    above = (path / LABELS for path in (folder, *folder.parents))
-    return next((path for path in above if str(path.relative_to("/")) in files.stamps), None)
+    above = (PurePosixPath(folder), *PurePosixPath(folder).parents)
+    listings = (str(path / LABELS).removeprefix("/") for path in above)
+    return next((listing for listing in listings if listing in files.stamps), None)
 
 
-def _listed_classes(files: PictureFiles, listings: Mapping[str, PurePosixPath | None]) -> Classes:
+def _listed_classes(files: PictureFiles, listings: Mapping[str, str | None]) -> Classes:
     """Takes the classes from the list of labels of each picture."""
     labels = {path: _read_labels(files, path) for path in dict.fromkeys(listings.values()) if path}
     classes = {}
     for name, listing in listings.items():
         if listing is None:
             raise ValueError(f"{files.path}/{name} has no {LABELS}, as other splits have")
-        where, known = f"{files.path}{listing}", labels[listing]
+        where, known = f"{files.path}/{listing}", labels[listing]
         if known is None:
             return Classes(None, f"no classes: {where} has none")
-        below = str(PurePosixPath("/", name).relative_to(listing.parent))
+        below = name.removeprefix(listing.removesuffix(LABELS))
         if below not in known:
             raise ValueError(f"{where} has no label for {below}")
         if type(known[below]) is not int or not 0 <= known[below] < 2**31:
@@ -127,10 +132,10 @@ def _listed_classes(files: PictureFiles, listings: Mapping[str, PurePosixPath | 
     return Classes(classes, f"{len(set(classes.values())):,} classes, from {LABELS}")
 
 
-def _read_labels(files: PictureFiles, listing: PurePosixPath) -> dict[str, Any] | None:
-    where = f"{files.path}{listing}"
+def _read_labels(files: PictureFiles, listing: str) -> dict[str, Any] | None:
+    where = f"{files.path}/{listing}"
     try:
-        text = files.read(str(listing.relative_to("/")))
+        text = files.read(listing)
     except Exception as error:  # zipfile raises many kinds
         raise ValueError(f"{where} cannot be read: {error}") from None
     try:

@@ -24,6 +24,7 @@ class FolderRecords(EncodedRecords):
       files: the folder or zip.
       names: the pictures, in this order.
       classes: the classes of the pictures in ``files``.
+      remarks: see `EncodedRecords.remarks`.
       preprocessing: the preprocessing of each picture.
       size: height and width of every picture, if ``preprocessing.image_size`` is None.
     """
@@ -33,6 +34,7 @@ class FolderRecords(EncodedRecords):
         files: PictureFiles,
         names: Sequence[str],
         classes: Classes,
+        remarks: Sequence[str] = (),
         *,
         preprocessing: Preprocessing,
         size: tuple[int, int] | None = None,
@@ -43,7 +45,7 @@ class FolderRecords(EncodedRecords):
         known = classes.of_pictures
         self._labels = None if known is None else np.array([known[n] for n in names], np.int32)
         self.class_names = classes.names
-        self.remarks = (*files.remarks, classes.remark)
+        self.remarks = tuple(remarks)
 
     @property
     def labels(self) -> np.ndarray | None:
@@ -115,11 +117,16 @@ class Folder(StoredImages):
             )
         files = open_files(Path(self.path).expanduser())
         splits, classes = arrange(files, labelled=self.labels == "auto")
+        counts = ", ".join(f"{split} {len(names):,}" for split, names in splits.items())
+        by_folder = [f"splits by subfolder: {counts}"] if splits else []
+        remarks = [*files.remarks, *by_folder, classes.remark]
         splits = splits or self._splits(files)
         preprocessing = self.preprocessing(3)
         size = None if self.image_size is not None else _common_size(files)
         return {
-            split: FolderRecords(files, names, classes, preprocessing=preprocessing, size=size)
+            split: FolderRecords(
+                files, names, classes, remarks, preprocessing=preprocessing, size=size
+            )
             for split, names in splits.items()
         }
 

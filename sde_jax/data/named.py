@@ -20,7 +20,8 @@ def spec_of(source: str, data_dir: str | None, fields: Mapping[str, Any]) -> Sto
     A ``data_dir`` always selects the prepared set.
     """
     path = Path(source).expanduser()
-    if data_dir is None and (path.is_dir() or (path.is_file() and zipfile.is_zipfile(path))):
+    archive = path.suffix.lower() == ".zip" or (path.is_file() and zipfile.is_zipfile(path))
+    if data_dir is None and (path.is_dir() or archive):
         return Folder(path=source, held_out=0, **fields)
     return TfdsImages(name=source, data_dir=data_dir, **fields)
 

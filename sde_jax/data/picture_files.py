@@ -41,7 +41,7 @@ class PictureFiles:
         stamps = _folder_stamps(path) if self._zip is None else _zip_stamps(self._zip())
         self.stamps = {name: stamps[name] for name in sorted(stamps) if not _is_hidden(name)}
         self.pictures = [name for name in self.stamps if name.lower().endswith(SUFFIXES)]
-        known = {*self.pictures, *(name for name in self.stamps if Path(name).name == LABELS)}
+        known = {*self.pictures, *(n for n in self.stamps if n.rpartition("/")[2] == LABELS)}
         self.others = [name for name in self.stamps if name not in known]
 
     def read(self, name: str) -> bytes:
@@ -61,7 +61,7 @@ class PictureFiles:
 
     @property
     def remarks(self) -> list[str]:
-        """What a user should know: which files are no pictures."""
+        """Lines for the user: the files that are no pictures."""
         if not self.others:
             return []
         return [

@@ -84,9 +84,9 @@ def read_masks(path: Path, size: tuple[int, ...]) -> Masks:
 
 
 def _levels(encoded: bytes) -> np.ndarray:
-    """Decodes a mask: its alpha channel, where that is not opaque, or else its grey levels."""
+    """Decodes a mask: its alpha channel, if a pixel is transparent, or else its grey levels."""
     alpha = Preprocessing(channels=4).decode(encoded)[..., 3:]
-    return alpha if alpha.min() < 255 else Preprocessing(channels=1).decode(encoded)
+    return alpha if alpha.min() < 128 else Preprocessing(channels=1).decode(encoded)
 
 
 def _binary(name: str, mask: np.ndarray, most: int) -> np.ndarray:

@@ -36,9 +36,7 @@ def restoration(run: ScoreRun, options: EditOptions) -> Prepared:
     degradation = Degradation(options=options, shape=shape)
     noise = options.noise * scaling.width
     images = given_images(run, options, degradation.measured_shape)
-    masks = None
-    if options.mask is not None:
-        masks = masks_for(options.mask, options.input, len(images), shape)
+    masks = options.mask and masks_for(options.mask, options.input, len(images), shape)
     truth = images if options.demo else None
     if options.demo:
         measurement = measured(degradation, images, masks, jax.random.key(options.seed), noise)

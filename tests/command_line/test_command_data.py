@@ -86,10 +86,11 @@ def test_splits_and_what_is_left_out_are_said(pictures):
     assert outcome.results["images"] == {"train": 5, "test": 1}
     remarks = [
         "ignored: 1 of 8 files, which do not have the suffix of a picture: notes.txt",
+        "splits by subfolder: train 6, test 1",
         "no classes: val/6.tif lies beside the folders ant, bee: move it into one of them, or away",
     ]
     assert outcome.results["remarks"] == remarks
-    assert outcome.stdout.splitlines()[5:7] == remarks
+    assert outcome.stdout.splitlines()[5:8] == remarks
 
 
 @pytest.mark.slow

@@ -141,6 +141,7 @@ def test_folders_named_as_splits_are_splits(tmp_path, kind):
     def splits():
         records = Folder(path=str(folder if kind == "folder" else zipped(folder))).records()
         assert records["train"].class_names == ("ant", "bee", "cat")
+        assert records["train"].remarks[0].startswith("splits by subfolder: train 20, test ")
         found = {}
         for split, of_split in records.items():
             shown = [of_split.name(i).partition("/pictures")[2] for i in range(len(of_split))]
@@ -176,7 +177,8 @@ def test_splits_may_have_listings_of_their_own_or_a_common_one(tmp_path):
 
     common = {f"{part}/{i}.png": i for part in ("train", "val") for i in range(3)}
     listing(tmp_path, common)
-    assert remarks_of(tmp_path) == (common, ("3 classes, from dataset.json",))
+    splits = "splits by subfolder: train 3, test 3"
+    assert remarks_of(tmp_path) == (common, (splits, "3 classes, from dataset.json"))
     listing(tmp_path / "train", {f"{i}.png": 7 for i in range(3)})
     assert remarks_of(tmp_path)[0] == {n: 7 if n[0] == "t" else i for n, i in common.items()}
     (tmp_path / "dataset.json").unlink()

@@ -133,6 +133,7 @@ def test_a_mask_is_white_opaque_or_one_where_pixels_are_known(tmp_path):
         "soft": soft,
         "colour": np.dstack([white] * 3),
         "opaque": np.dstack([white] * 3 + [bright]),
+        "nearly": np.dstack([white] * 3 + [bright - 1]),
         "alpha": np.dstack([colours, white]),
         "inverse": np.dstack([255 - white, white]),
         "bits": LEFT,
