@@ -36,12 +36,8 @@ def restoration(run: ScoreRun, options: EditOptions) -> Prepared:
     degradation = Degradation(options=options, shape=shape)
     noise = options.noise * scaling.width
     images = given_images(run, options, degradation.measured_shape)
-    masks = options.mask and masks_for(options.mask, options.input, len(images), shape)
     truth = images if options.demo else None
-    if options.demo:
-        measurement = measured(degradation, images, masks, jax.random.key(options.seed), noise)
-    else:
-        measurement = given(images, masks)
+    measurement = measurement_of(degradation, images, noise)
     method, settings = options.method, chosen(options, METHODS[options.method])
     sampler = conditional_sampler(method, settings, degradation.problem(noise), shape)
 
@@ -82,11 +78,18 @@ def given_images(
     return read_images(options.input, run, shape)
 
 
-def given(seen: Float[Array, "count ..."], masks: np.ndarray | None) -> Measurement:
-    """Returns the measurement that a user gives."""
+def measurement_of(
+    degradation: Degradation, images: Float[Array, "count ..."], noise: float
+) -> Measurement:
+    """Returns the measurement of held-out images for ``--demo``, else the one that is given."""
+    options, masks = degradation.options, None
+    if options.mask is not None:
+        masks = masks_for(options.mask, options.input, len(images), degradation.shape)
+    if options.demo:
+        return measured(degradation, images, masks, jax.random.key(options.seed), noise)
     if masks is None:
-        return Measurement(seen, None)
-    return Measurement(jnp.asarray(masks) * seen, jnp.asarray(masks))
+        return Measurement(images, None)
+    return Measurement(jnp.asarray(masks) * images, jnp.asarray(masks))
 
 
 def stroke(run: ScoreRun, options: EditOptions) -> Prepared:
