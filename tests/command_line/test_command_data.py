@@ -100,7 +100,7 @@ def test_a_prepared_set_is_described_by_its_own_splits(shared, tmp_path, monkeyp
     options = ["--data-dir", data_dir, "--image-size", 8]
     found = succeed("data", "show", "oxford_flowers102", *options)
     assert found["images"] == {"train": 1020, "test": 6149, "validation": 1020}
-    assert found["classes"] == {"count": 102, "fewest": 40, "most": 258}
+    assert found["classes"] == {"count": 102, "fewest": 40, "most": 258, "names": None}
     assert found["shape"] == [8, 8, 3]
 
 
