@@ -63,9 +63,9 @@ def folder() -> ScoreExperiment:
 
     sde-jax train folder --data.path PICTURES
 
-    PICTURES is a folder or a zip of PNG, JPEG or WebP files, a tenth of which are held out;
-    `sde-jax data show PICTURES` describes them. Needs a GPU: two CPU cores take seconds for each of
-    the 40,000 steps. The number to expect depends on the pictures.
+    PICTURES is a folder or a zip of pictures, a tenth of which are held out; `sde-jax data show
+    PICTURES` describes them. Needs a GPU: two CPU cores take seconds for each of the 40,000 steps.
+    The number to expect depends on the pictures.
     """
     experiment = cifar10_vp()
     return replace(

@@ -12,7 +12,7 @@ TEMPORARY_SUFFIX = ".tmp"
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Yields a file that replaces ``path`` when the block ends without an error.
+    """Yields a file that replaces ``path`` when the block ends without an error; makes its folder.
 
     Readers, and a crash at any moment, see the old file or the new one. Only one process at a time
     may write a file.
@@ -42,6 +42,7 @@ def write_json(path: Path, value: Any) -> None:
 @contextlib.contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield temporary
         with temporary.open("rb") as file:

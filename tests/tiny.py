@@ -13,7 +13,7 @@ import numpy as np
 from sde_jax.baselines.autoencoder import AutoencoderSpec, Posterior
 from sde_jax.baselines.coupling_flow import CouplingFlowSpec
 from sde_jax.baselines.dcgan import DCGANSpec
-from sde_jax.data import Digits
+from sde_jax.data import Digits, Folder
 from sde_jax.nets import ClassifierSpec, NetworkSpec, UNetSpec
 from sde_jax.recipes import (
     AdversarialNetworks,
@@ -130,6 +130,11 @@ def digits():
             sampling=SamplerSettings(sampler="unipc", steps=2),
         ),
     )
+
+
+def folder():
+    """One of pictures in a folder."""
+    return replace(digits(), data=Folder())
 
 
 def labeled():

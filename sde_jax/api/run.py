@@ -22,6 +22,7 @@ from sde_jax.recipes.interfaces import Density, Draw, Measured
 from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.recipes.score import ScoreExperiment
 from sde_jax.recipes.trainable import Trainable
+from sde_jax.runs.data_place import DataPlace
 from sde_jax.runs.fixed_steps import LEAST_STEPS, fixed_steps
 from sde_jax.runs.generation import draw_all
 from sde_jax.runs.measurement import concatenate, measure
@@ -34,12 +35,16 @@ PROGRAMS = 8
 """Number of samplers and of likelihoods of a run that stay compiled."""
 
 
-def open_run(path: str | Path) -> "Run":
+def open_run(
+    path: str | Path, *, data_path: str | None = None, data_dir: str | None = None
+) -> "Run":
     """Opens the run in a directory, trained here or imported.
 
     Args:
       path: the run directory. Its newest readable checkpoint is used, or the best one where the
         run keeps it.
+      data_path: the folder, zip or file of the run's data, if they moved.
+      data_dir: the folder of prepared sets with the run's data, if they moved.
 
     Returns:
       The run.
@@ -49,7 +54,8 @@ def open_run(path: str | Path) -> "Run":
       CheckpointError: if none of its checkpoints can be read.
       ConfigurationError: if its configuration cannot be used.
     """
-    return Run(open_run_of(Trainable, Path(path)))
+    place = DataPlace(path=data_path, data_dir=data_dir)
+    return Run(open_run_of(Trainable, Path(path), place))
 
 
 class Run:

@@ -18,6 +18,7 @@ from sde_jax.evaluation.anomaly_sets import NOISE, PHOTOGRAPHS, levels_of
 from sde_jax.evaluation.wording import WORDING
 from sde_jax.metrics import roc_area
 from sde_jax.recipes.interfaces import Density, Measured
+from sde_jax.runs.data_place import DataPlace
 from sde_jax.runs.measurement import concatenate, measure, plain, summarize
 from sde_jax.runs.trained_run import GenerativeRun, open_generative
 from sde_jax.training.processes import is_first, join_processes, raise_on_all
@@ -33,6 +34,7 @@ class Anomalies:
     """noise: uniform grey levels; photographs: pieces of the two that come with scikit-learn; or a
     folder or a zip of pictures, or the name of a set of tensorflow_datasets, resized to fit."""
     data_dir: DataDir = None
+    data: DataPlace = DataPlace()
     count: int = 256
     """Images of each set, or as many as it has."""
     batch_size: int = 256
@@ -57,7 +59,7 @@ class Anomalies:
 def main(options: Anomalies) -> dict[str, Any]:
     """Runs the command and returns its results."""
     join_processes()
-    return execute(open_generative(options.run), options)
+    return execute(open_generative(options.run, options.data), options)
 
 
 def execute(run: GenerativeRun, options: Anomalies) -> dict[str, Any]:

@@ -5,17 +5,20 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 import tyro
 
 from sde_jax import figures
 from sde_jax.arguments import DataDir, Switch, option
-from sde_jax.command_line.output import file_name, listed, output_file
+from sde_jax.command_line.output import file_name, output_file
+from sde_jax.data.encoded_records import EncodedRecords
 from sde_jax.data.errors import MixedSizesError
 from sde_jax.data.named import all_records, spec_of
+from sde_jax.data.preprocessing import Fit
 from sde_jax.evaluation.survey import Survey, survey
+from sde_jax.reporting import listed
 
 COMMON_SIZE = 64
 """Side of images of differing sizes where no ``--image-size`` is given."""
@@ -36,8 +39,9 @@ class Show:
         int | None, option("INT", f"their own, {COMMON_SIZE} where they differ")
     ] = None
     """Side of the square images that are made of them."""
-    fit: Literal["crop", "pad"] = "crop"
-    """crop: the centre square, resized; pad: unchanged, centred on zeros, for smaller images."""
+    fit: Fit = "crop"
+    """crop: the centre square, resized; pad: unchanged, centred on zeros, for smaller images;
+    stretch: the whole image, resized."""
     grey: Switch = False
     """Make them grey, by their luma."""
     out: Annotated[Path | None, option("FILE", "runs/data/SOURCE.png, which is replaced")] = None
@@ -58,13 +62,13 @@ def main(options: Show) -> dict[str, Any]:
     found = survey(records)
     shown = np.unique(np.linspace(0, len(found.examples) - 1, SHOWN).round().astype(int))
     figures.image_grid(found.examples[shown, ..., :3] / np.float32(255), out)
-    numbers = results(found)
+    numbers = results(found, next(iter(records.values())))
     print(*lines(numbers), sep="\n")
     return {"source": options.source, **numbers, "out": str(out)}
 
 
-def results(found: Survey) -> dict[str, Any]:
-    """Returns the results as plain values."""
+def results(found: Survey, records: EncodedRecords) -> dict[str, Any]:
+    """Returns the results as plain values; ``records`` are those of any split."""
     most = found.classes and found.classes.values()
     return {
         "images": found.counts,
@@ -79,9 +83,16 @@ def results(found: Survey) -> dict[str, Any]:
         "levels": found.range,
         "mean": found.mean.round(2).tolist(),
         "deviation": found.deviation.round(2).tolist(),
-        "classes": most and {"count": len(most), "fewest": min(most), "most": max(most)},
+        "classes": most
+        and {
+            "count": len(most),
+            "fewest": min(most),
+            "most": max(most),
+            "names": records.class_names,
+        },
         "sigma_max": round(found.largest_distance(), 2),
         "sigma_max_images": len(found.examples),
+        "remarks": records.remarks,
     }
 
 
@@ -105,7 +116,8 @@ def lines(numbers: dict[str, Any]) -> list[str]:
         f"sigma_max for VE: {sigma_max:.1f} in [-1, 1], {sigma_max / 2:.1f} in [0, 1], the largest "
         f"distance between two of {many} images",
     ]
-    return [*said, *([f"broken: {listed(numbers['broken'])}"] if numbers["broken"] else [])]
+    broken = [f"broken: {listed(numbers['broken'])}"] if numbers["broken"] else []
+    return [*said, *numbers["remarks"], *broken]
 
 
 def by(numbers: Sequence[int]) -> str:

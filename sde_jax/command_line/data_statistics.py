@@ -4,7 +4,7 @@ import dataclasses
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 
@@ -13,6 +13,7 @@ from sde_jax.command_line.output import checked_output
 from sde_jax.data import TEST, TRAIN
 from sde_jax.data.errors import DataNotFoundError
 from sde_jax.data.named import spec_of
+from sde_jax.data.preprocessing import Fit
 from sde_jax.data.source import DataSource, DataSpec
 from sde_jax.data.tfds import TfdsImages
 from sde_jax.evaluation.features import FeatureNetwork, classifier, coordinates, inception
@@ -49,10 +50,9 @@ class Statistics:
     data_dir: DataDir = None
     image_size: Annotated[int | None, option("INT", "the experiment's, else their own")] = None
     """Side of the square images that are made of them."""
-    fit: Annotated[Literal["crop", "pad"] | None, option("NAME", "the experiment's, else crop")] = (
-        None
-    )
-    """crop: the centre square, resized; pad: unchanged, centred on zeros, for smaller images."""
+    fit: Annotated[Fit | None, option("NAME", "the experiment's, else crop")] = None
+    """crop: the centre square, resized; pad: unchanged, centred on zeros, for smaller images;
+    stretch: the whole image, resized."""
     grey: Switch = False
     """Make them grey, by their luma."""
     out: Annotated[Path | None, option("FILE", "none is written")] = None

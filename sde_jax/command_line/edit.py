@@ -30,7 +30,7 @@ SHOWN = 12
 def main(options: EditOptions) -> dict[str, Any]:
     """Runs the command and returns its results."""
     join_processes()
-    return execute(open_run(options.run), options)
+    return execute(open_run(options.run, options.data), options)
 
 
 def execute(run: ScoreRun, options: EditOptions) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from sde_jax.evaluation.task import Task
 from sde_jax.evaluation.wording import with_error
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.score import LikelihoodSettings
+from sde_jax.runs.data_place import DataPlace
 
 PROGRAM = "sde-jax evaluate"
 
@@ -30,6 +31,7 @@ class Evaluate:
     statistics: Annotated[Path | None, option("FILE", "they are computed, and cached")] = None
     """Statistics of the training data, as `data statistics` writes them or as published; for one
     feature network."""
+    data: DataPlace = DataPlace()
     batch_size: int = Task.batch_size
     """Examples drawn or measured at once; results do not depend on it, up to rounding."""
     seed: int = Task.seed

@@ -17,6 +17,7 @@ from sde_jax.interop.published_model import PublishedModel
 from sde_jax.interop.safetensors_file import write_safetensors
 from sde_jax.interop.score_sde import save_checkpoint, save_weights
 from sde_jax.recipes.published import model_of
+from sde_jax.runs.data_place import DataPlace
 from sde_jax.runs.trained_run import ScoreRun, open_run
 
 
@@ -31,11 +32,12 @@ class Export:
     it."""
     out: Annotated[Path, tyro.conf.arg(metavar="FILE")]
     """The file, which must not exist."""
+    data: DataPlace = DataPlace()
 
 
 def main(options: Export) -> dict[str, Any]:
     """Runs the command and returns its results."""
-    run = open_run(options.run)
+    run = open_run(options.run, options.data)
     results = {"run": str(options.run), "step": run.step}
     if options.format == "safetensors":
         out = checked_output(options.out, ".safetensors")

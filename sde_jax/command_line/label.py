@@ -1,6 +1,5 @@
 """``sde-jax label SAMPLES.npz``."""
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +11,7 @@ from sde_jax.arguments import UsageError, check_counts
 from sde_jax.command_line.output import writable
 from sde_jax.evaluation.features import classifier, features_of
 from sde_jax.evaluation.labelled_folder import LISTING, check_folder, write_labelled
+from sde_jax.numpy_files import Arrays, ArraysError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,9 +60,13 @@ def read_samples(path: Path) -> np.ndarray:
       UsageError: if it cannot be read, or holds no samples.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return np.asarray(file["samples"], np.float32)
+        with Arrays(path) as file:
+            samples = file["samples"]
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from None
-    except (ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile):
-        raise UsageError(f"{path} holds no samples: `sample` writes such a file.") from None
+    except (ArraysError, KeyError) as error:
+        reason = error if isinstance(error, ArraysError) else f"{path} holds no samples"
+        raise UsageError(f"{reason}: `sample` writes such a file.") from None
+    if samples.dtype.kind not in "biuf":
+        raise UsageError(f"the samples of {path} must be numbers: they are {samples.dtype}.")
+    return samples.astype(np.float32)

@@ -16,6 +16,7 @@ from sde_jax.command_line.output import checked_output
 from sde_jax.command_line.parsing import open_first, parse
 from sde_jax.data import TEST
 from sde_jax.recipes.score import LikelihoodSettings, ScoreExperiment
+from sde_jax.runs.data_place import DataPlace
 from sde_jax.runs.fixed_steps import (
     CHECKED,
     LEAST_STEPS,
@@ -44,6 +45,7 @@ class Likelihoods:
     """Fixed steps of one evaluation each, placed for the run, instead of an adaptive solver; score
     models only. Fifty leave an error of about .001 bits, in half of the evaluations or fewer. A
     pass with twice as many steps estimates the error."""
+    data: DataPlace = DataPlace()
     batch_size: int = 256
     """Examples measured at once; a result does not depend on it."""
     seed: int = 0

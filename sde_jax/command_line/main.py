@@ -28,10 +28,10 @@ from sde_jax.command_line import (
 )
 from sde_jax.command_line.compiled_programs import forget_unreadable, keep_compiled
 from sde_jax.command_line.completion import print_completion
-from sde_jax.command_line.output import listed
 from sde_jax.command_line.parsing import parse, refuse
 from sde_jax.editing.options import EditOptions
 from sde_jax.interop.errors import CheckpointFileError
+from sde_jax.reporting import listed
 from sde_jax.training.errors import NonFiniteError, RunError
 from sde_jax.training.processes import is_first
 

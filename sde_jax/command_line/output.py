@@ -1,4 +1,4 @@
-"""Output of commands: lists in messages, and paths of files that never replace others."""
+"""Paths of files that commands write; they never replace others."""
 
 import re
 import tempfile
@@ -43,20 +43,14 @@ def file_name(text: str) -> str:
 
 
 def writable(path: Path) -> Path:
-    """Returns ``path`` after checking that it can be written; makes its folder.
+    """Returns ``path`` after checking that it can be written; leaves no trace.
 
     Raises:
       UsageError: if not.
     """
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
+        with tempfile.TemporaryFile(dir=folder):
             return path
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}.") from None
-
-
-def listed(items: Sequence[object], *, separator: str = "; ", limit: int = 20) -> str:
-    """Joins the items, or the first of many."""
-    shown = separator.join(map(str, items[:limit]))
-    return shown if len(items) <= limit else f"{shown} and {len(items) - limit} more"

@@ -1,7 +1,10 @@
 """Parses arguments with tyro, reports every refusal in one line, and opens the run of a command."""
 
+import argparse
 import contextlib
+import dataclasses
 import io
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -12,6 +15,7 @@ import tyro
 
 from sde_jax.arguments import UsageError
 from sde_jax.recipes.generative import Generative
+from sde_jax.runs.data_place import DataPlace
 from sde_jax.runs.trained_run import GenerativeRun, open_run_of
 from sde_jax.training.processes import join_processes
 
@@ -44,12 +48,24 @@ def parse(
         with contextlib.redirect_stderr(captured):
             arguments = tyro.cli(kind, args=args, prog=program, config=CONFIG, **options)
         sys.stderr.write(captured.getvalue())
+        check_files(arguments)
         return arguments
     except SystemExit as exit_:
         if exit_.code in (0, None):
             raise
     explaining = program if run is None else f"{program} {run}"
     return refuse(f"{complaint(captured.getvalue())} ({explaining} --help explains)")
+
+
+def check_files(value: Any) -> None:
+    """Raises UsageError for devices, pipes and sockets among arguments: they may never end."""
+    if dataclasses.is_dataclass(value):
+        for field in dataclasses.fields(value):
+            check_files(getattr(value, field.name))
+    elif isinstance(value, str | Path) and os.path.exists(value):
+        regular = os.path.isfile(value) or os.path.isdir(value)
+        if not regular:
+            raise UsageError(f"{value} is neither a file nor a folder.")
 
 
 def refuse(message: str, code: int = 2) -> NoReturn:
@@ -107,4 +123,15 @@ def open_first(kind: type, args: list[str], program: str) -> GenerativeRun:
             f"{program.split()[-1]} needs the RUN first: its experiment has the other defaults."
         )
     join_processes()
-    return open_run_of(Generative, Path(args[0]))
+    return open_run_of(Generative, Path(args[0]), place_in(args))
+
+
+def place_in(args: list[str]) -> DataPlace:
+    """Returns the place of the run's data that arguments name, before they are parsed."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    for field in dataclasses.fields(DataPlace):
+        name = f"--data.{field.name}"
+        parser.add_argument(name, name.replace("_", "-"), dest=field.name)
+    with contextlib.suppress(argparse.ArgumentError):
+        return DataPlace(**vars(parser.parse_known_args(args)[0]))
+    return DataPlace()

@@ -19,6 +19,7 @@ from sde_jax.command_line.output import output_file
 from sde_jax.command_line.parsing import open_first, parse
 from sde_jax.figures import draw_picture
 from sde_jax.recipes.sampler_settings import SAMPLERS, SamplerSettings
+from sde_jax.runs.data_place import DataPlace
 from sde_jax.runs.generation import draw_all, is_valid
 from sde_jax.runs.trained_run import GenerativeRun
 from sde_jax.sampling import Samples
@@ -41,6 +42,7 @@ class Sample:
     settings: Annotated[SamplerSettings | None, tyro.conf.arg(name="")] = SamplerSettings()
     count: int = 64
     """Samples to draw."""
+    data: DataPlace = DataPlace()
     batch_size: int = 256
     """Samples drawn at once; a sample does not depend on it."""
     seed: int = 0

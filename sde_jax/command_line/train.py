@@ -14,7 +14,7 @@ from sde_jax.evaluation.accuracy import held_out_accuracy
 from sde_jax.interop.configurations import published_names
 from sde_jax.recipes import Trainable
 from sde_jax.runs.catalogue import find, names
-from sde_jax.runs.training import count_parameters, train_experiment
+from sde_jax.runs.training import count_parameters, train_experiment, with_absolute_paths
 from sde_jax.training.processes import join_processes
 
 
@@ -61,7 +61,8 @@ def main(args: list[str]) -> dict[str, Any]:
     options = parse(Train, args[1:], f"sde-jax train {name}", default)
     named = dataclasses.replace(named, experiment=options.experiment)
     if options.dry_run:
-        return {"parameters": count_parameters(named.experiment), **named.config()}
+        stored = with_absolute_paths(named).config()
+        return {"parameters": count_parameters(named.experiment), **stored}
     join_processes()
     workdir = options.workdir
     result = train_experiment(named, workdir, resume=options.resume)

@@ -13,6 +13,7 @@ from sde_jax.data.array_source import ArraySource
 from sde_jax.data.errors import DataNotFoundError
 from sde_jax.data.scaling import ImageScaling
 from sde_jax.data.source import TEST, TRAIN, DataSpec, Layout
+from sde_jax.numpy_files import Arrays, ArraysError
 
 HELD_OUT_SHARE, MOST_HELD_OUT = 0.1, 10_000
 
@@ -60,12 +61,14 @@ class ArrayFile(DataSpec):
           DataNotFoundError: if it is not there, or holds other images.
         """
         try:
-            with np.load(self.path) as file:
+            with Arrays(self.path) as file:
                 images = {split: file[split] for split in (TRAIN, TEST)}
-        except (OSError, ValueError, KeyError) as error:
-            raise DataNotFoundError(
-                f"{self.path} cannot be read: {error}. Correct `data.path` of the configuration."
-            ) from None
+        except OSError as error:
+            raise DataNotFoundError(f"{self.path} cannot be read: {error.strerror}") from None
+        except KeyError as error:
+            raise DataNotFoundError(f"{self.path} has no array {error}") from None
+        except ArraysError as error:
+            raise DataNotFoundError(str(error)) from None
         if digest(images) != self.sha256:
             raise DataNotFoundError(
                 f"{self.path} holds other images than the run was trained on: restore the file."

@@ -11,9 +11,10 @@ import numpy as np
 import PIL
 
 from sde_jax.data.errors import BrokenImageError
-from sde_jax.data.preprocessing import FORMATS, Preprocessing, stored_size
+from sde_jax.data.preprocessing import Preprocessing, stored_size
 
 T = TypeVar("T")
+Argument = TypeVar("Argument")
 
 
 class EncodedRecords(abc.ABC):
@@ -34,6 +35,12 @@ class EncodedRecords(abc.ABC):
             raise ValueError("`size` must be given if `image_size` is not")
         self.shape = (height, width, preprocessing.channels)
         """Height, width and channels of every image that `read` returns."""
+
+    class_names: tuple[str, ...] | None = None
+    """Names of the classes in order, where they have names."""
+
+    remarks: tuple[str, ...] = ()
+    """Lines for the user about the whole set."""
 
     @property
     @abc.abstractmethod
@@ -104,16 +111,15 @@ class Reopened(Generic[T]):
 
 
 def attempt(
-    function: Callable[[bytes], T], encoded: bytes | Exception, name: str
+    function: Callable[[Argument], T], argument: Argument | Exception, name: str
 ) -> T | BrokenImageError:
     """Returns the function's value, or the image's error: Pillow raises errors of many kinds."""
     try:
-        if isinstance(encoded, Exception):
-            raise encoded
-        return function(encoded)
+        if isinstance(argument, Exception):
+            raise argument
+        return function(argument)
     except PIL.UnidentifiedImageError:
-        kinds = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
-        return BrokenImageError(f"{name}: it is not a {kinds} file")
+        return BrokenImageError(f"{name}: it is no picture of a known format")
     except OSError as error:
         return BrokenImageError(f"{name}: {error.strerror or error}")
     except Exception as error:

@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from sde_jax.data.arrangement import Classes, arrange
 from sde_jax.data.encoded_records import EncodedRecords, dimensions
 from sde_jax.data.errors import BrokenImageError, DataNotFoundError, MixedSizesError
-from sde_jax.data.picture_files import PictureFiles, classes_of, open_files
+from sde_jax.data.picture_files import PictureFiles, open_files
 from sde_jax.data.preprocessing import Preprocessing
 from sde_jax.data.source import TEST, TRAIN
 from sde_jax.data.stored_images import StoredImages
@@ -22,7 +23,8 @@ class FolderRecords(EncodedRecords):
     Args:
       files: the folder or zip.
       names: the pictures, in this order.
-      classes: the class of each picture in ``files``, or None.
+      classes: the classes of the pictures in ``files``.
+      remarks: see `EncodedRecords.remarks`.
       preprocessing: the preprocessing of each picture.
       size: height and width of every picture, if ``preprocessing.image_size`` is None.
     """
@@ -31,7 +33,8 @@ class FolderRecords(EncodedRecords):
         self,
         files: PictureFiles,
         names: Sequence[str],
-        classes: Mapping[str, int] | None,
+        classes: Classes,
+        remarks: Sequence[str] = (),
         *,
         preprocessing: Preprocessing,
         size: tuple[int, int] | None = None,
@@ -39,9 +42,10 @@ class FolderRecords(EncodedRecords):
         super().__init__(preprocessing, size)
         self._files = files
         self._names = tuple(names)
-        self._labels = (
-            None if classes is None else np.array([classes[name] for name in names], np.int32)
-        )
+        known = classes.of_pictures
+        self._labels = None if known is None else np.array([known[n] for n in names], np.int32)
+        self.class_names = classes.names
+        self.remarks = tuple(remarks)
 
     @property
     def labels(self) -> np.ndarray | None:
@@ -71,10 +75,10 @@ class FolderRecords(EncodedRecords):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Folder(StoredImages):
-    """PNG, JPEG and WebP pictures in a folder and its subfolders, or in a zip of one.
+    """Pictures of any format in `FORMATS`, in a folder and its subfolders, or in a zip of one.
 
-    The splits are ``train`` and, unless ``held_out`` is 0, ``test``. The held-out pictures are
-    those whose names have the smallest SHA-256.
+    The splits are those of the folders, see `arrange`, or else ``train`` and, unless ``held_out``
+    is 0, ``test``: the pictures whose names have the smallest SHA-256.
 
     Raises:
       ValueError: if a field is out of range.
@@ -88,7 +92,8 @@ class Folder(StoredImages):
     several; none: no classes."""
 
     held_out: float = 0.1
-    """Fraction of the pictures in the test split, at least one picture; 0: none."""
+    """Fraction of the pictures in the test split, at least one picture; 0: none. Folders named as
+    splits, such as train and val, are the splits instead."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -101,20 +106,27 @@ class Folder(StoredImages):
         """See `StoredImages.records`.
 
         Raises:
-          DataNotFoundError: if there are no pictures, or too few to hold one out.
+          DataNotFoundError: if ``path`` is not stated, or there are no pictures, or too few to hold
+            one out.
           MixedSizesError: if they differ in size, and ``image_size`` is not stated.
-          ValueError: if ``path`` is not stated, no picture can be read, or dataset.json is
-            malformed.
+          ValueError: if no picture can be read, or dataset.json is malformed.
         """
         if self.path is None:
-            raise ValueError("`path` must be stated: the folder or the zip with the pictures")
+            raise DataNotFoundError(
+                "`path` must be stated: the folder or the zip with the pictures"
+            )
         files = open_files(Path(self.path).expanduser())
-        splits = self._splits(files)
-        classes = None if self.labels == "none" else classes_of(files)
-        preprocessing = self._preprocessing(3)
+        splits, classes = arrange(files, labelled=self.labels == "auto")
+        counts = ", ".join(f"{split} {len(names):,}" for split, names in splits.items())
+        by_folder = [f"splits by subfolder: {counts}"] if splits else []
+        remarks = [*files.remarks, *by_folder, classes.remark]
+        splits = splits or self._splits(files)
+        preprocessing = self.preprocessing(3)
         size = None if self.image_size is not None else _common_size(files)
         return {
-            split: FolderRecords(files, names, classes, preprocessing=preprocessing, size=size)
+            split: FolderRecords(
+                files, names, classes, remarks, preprocessing=preprocessing, size=size
+            )
             for split, names in splits.items()
         }
 
@@ -141,7 +153,9 @@ def _hash(name: str) -> bytes:
 
 def _common_size(files: PictureFiles) -> tuple[int, int]:
     """Returns height and width of all pictures that can be read."""
-    anything = FolderRecords(files, files.pictures, None, preprocessing=Preprocessing(image_size=1))
+    no_classes = Classes(None, "")
+    one = Preprocessing(image_size=1)
+    anything = FolderRecords(files, files.pictures, no_classes, preprocessing=one)
     sizes = dict(zip(files.pictures, anything.stored_sizes(range(len(anything))), strict=True))
     known = {name: size for name, size in sizes.items() if not isinstance(size, BrokenImageError)}
     if not known:

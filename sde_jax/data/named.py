@@ -20,7 +20,8 @@ def spec_of(source: str, data_dir: str | None, fields: Mapping[str, Any]) -> Sto
     A ``data_dir`` always selects the prepared set.
     """
     path = Path(source).expanduser()
-    if data_dir is None and (path.is_dir() or zipfile.is_zipfile(path)):
+    archive = path.suffix.lower() == ".zip" or (path.is_file() and zipfile.is_zipfile(path))
+    if data_dir is None and (path.is_dir() or archive):
         return Folder(path=source, held_out=0, **fields)
     return TfdsImages(name=source, data_dir=data_dir, **fields)
 
@@ -28,7 +29,8 @@ def spec_of(source: str, data_dir: str | None, fields: Mapping[str, Any]) -> Sto
 def all_records(spec: StoredImages) -> Mapping[str, EncodedRecords]:
     """Returns all images of the source, by its own splits."""
     if not isinstance(spec, TfdsImages):
-        return {"pictures": spec.records()[TRAIN]}
+        records = spec.records()
+        return records if len(records) > 1 else {"pictures": records[TRAIN]}
     try:
         splits = spec.available_splits()
     except DataNotFoundError as error:

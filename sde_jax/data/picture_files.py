@@ -1,28 +1,38 @@
-"""Pictures in a folder or a zip, with their classes."""
+"""Pictures in a folder or a zip."""
 
 import functools
-import json
 import os
+import stat
 import zipfile
-from pathlib import Path, PurePosixPath
-from typing import Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
 
 from sde_jax.data.encoded_records import Reopened
 from sde_jax.data.errors import DataNotFoundError
+from sde_jax.data.preprocessing import FORMATS
+from sde_jax.reporting import listed
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 LABELS = "dataset.json"
+SUFFIXES = tuple(suffix for of_format in FORMATS.values() for suffix in of_format)
+LARGEST = 2**31
+"""Bytes of the largest picture that is read."""
+
+SHOWN = 5
 
 
 class PictureFiles:
     """Files by their paths below the root, with slashes, in alphabetical order.
 
-    Hidden files, files in hidden folders and the ones that macOS adds to a zip are ignored.
+    Links to folders are followed, each folder once. Hidden files, files in hidden folders and the
+    ones that macOS adds to a zip are ignored.
 
     Attributes:
       path: the folder or the zip.
       stamps: two numbers for each file that change with its content: its size, and the time of its
         last change or its checksum.
+      pictures: names of the files with the suffix of a picture.
+      others: names of the remaining files, except lists of labels.
     """
 
     def __init__(self, path: Path) -> None:
@@ -30,24 +40,70 @@ class PictureFiles:
         self._zip = None if path.is_dir() else Reopened(functools.partial(zipfile.ZipFile, path))
         stamps = _folder_stamps(path) if self._zip is None else _zip_stamps(self._zip())
         self.stamps = {name: stamps[name] for name in sorted(stamps) if not _is_hidden(name)}
-
-    @property
-    def pictures(self) -> list[str]:
-        """Names of the files with the suffix of a picture."""
-        return [name for name in self.stamps if name.lower().endswith(SUFFIXES)]
+        self.pictures = [name for name in self.stamps if name.lower().endswith(SUFFIXES)]
+        known = {*self.pictures, *(n for n in self.stamps if n.rpartition("/")[2] == LABELS)}
+        self.others = [name for name in self.stamps if name not in known]
 
     def read(self, name: str) -> bytes:
-        """Reads a file; raises ``OSError`` or ``zipfile.BadZipFile``."""
-        return (self.path / name).read_bytes() if self._zip is None else self._zip().read(name)
+        """Reads a file.
+
+        Raises:
+          Exception: any that the system or zipfile raises, or if it is no regular file or too large
+            for a picture.
+        """
+        if self.stamps[name][0] > LARGEST:
+            raise ValueError(f"its {self.stamps[name][0]:,} bytes are too many for a picture")
+        if self._zip is not None:
+            return self._zip().read(name)
+        if not stat.S_ISREG((self.path / name).stat().st_mode):
+            raise ValueError("it is no regular file")
+        return (self.path / name).read_bytes()
+
+    @property
+    def remarks(self) -> list[str]:
+        """Lines for the user: the files that are no pictures."""
+        if not self.others:
+            return []
+        return [
+            f"ignored: {len(self.others):,} of {len(self.stamps):,} files, which do not have the "
+            f"suffix of a picture: {listed(self.others, separator=', ', limit=SHOWN)}"
+        ]
 
 
 def _folder_stamps(path: Path) -> dict[str, tuple[int, int]]:
     stamps = {}
-    for folder, _, names in os.walk(path):
-        for file in (Path(folder, name) for name in names):
+    for folder, names in _folders(path):
+        for file in (folder / name for name in names):
             status = file.lstat() if not file.exists() else file.stat()
             stamps[file.relative_to(path).as_posix()] = (status.st_size, status.st_mtime_ns)
     return stamps
+
+
+def _folders(path: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Yields each folder with the names of its files: first those below ``path``, then those that
+    links lead to. A folder that was met before, by device and inode, is left out."""
+    met, waiting = set(), [path]
+    while waiting:
+        links: list[Path] = []
+        for folder, inner, names in (step for start in waiting for step in _walk(start)):
+            status = folder.stat()
+            if (status.st_dev, status.st_ino) in met:
+                inner.clear()
+                continue
+            met.add((status.st_dev, status.st_ino))
+            inner[:] = [name for name in inner if not _is_hidden(name)]
+            links += (folder / name for name in inner if (folder / name).is_symlink())
+            yield folder, names
+        waiting = sorted(links)
+
+
+def _walk(path: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Walks the folders below ``path`` without following links; an unreadable one is an error."""
+
+    def fail(error: OSError) -> NoReturn:
+        raise error
+
+    return ((Path(folder), inner, names) for folder, inner, names in os.walk(path, onerror=fail))
 
 
 def _zip_stamps(opened: zipfile.ZipFile) -> dict[str, tuple[int, int]]:
@@ -63,65 +119,26 @@ def open_files(path: Path) -> PictureFiles:
     """
     if not path.exists():
         raise DataNotFoundError(f"`path` {path} does not exist: name a folder or a zip of pictures")
+    if not (path.is_dir() or path.is_file()):
+        raise DataNotFoundError(f"`path` {path} is neither a folder nor a zip of pictures")
     try:
         files = PictureFiles(path)
-    except zipfile.BadZipFile as error:
+    except OSError as error:
+        raise DataNotFoundError(
+            f"{error.filename or path} cannot be read: {error.strerror}"
+        ) from None
+    except Exception as error:  # zipfile raises many kinds for a damaged zip
         raise DataNotFoundError(
             f"`path` {path} is neither a folder nor a zip that can be read: {error}"
         ) from None
     if not files.stamps:
-        raise DataNotFoundError(f"{path} is empty: put PNG, JPEG or WebP pictures there")
+        raise DataNotFoundError(f"{path} is empty: put pictures there, such as PNG or JPEG files")
     if not files.pictures:
         raise DataNotFoundError(
             f"{path} has no pictures: none of its files ({len(files.stamps)}, such as "
-            f"{next(iter(files.stamps))}) ends with {', '.join(SUFFIXES)}"
+            f"{next(iter(files.stamps))}) has the suffix of one, such as .png, .jpg or .webp"
         )
     return files
-
-
-def classes_of(files: PictureFiles) -> dict[str, int] | None:
-    """Returns the class of each picture, or None.
-
-    If the root has a file ``dataset.json``, it states the classes: ``{"labels": [["00000/a.png",
-    3], ...]}``, or null for no classes. Otherwise, if every picture is in one of several subfolders
-    of the root, its class is the number of that subfolder in alphabetical order. The root is the
-    innermost folder that holds all files.
-
-    Raises:
-      ValueError: if the file does not have this form, or lacks a picture.
-    """
-    root = PurePosixPath(os.path.commonpath([PurePosixPath("/", n).parent for n in files.stamps]))
-    below = {name: PurePosixPath("/", name).relative_to(root) for name in files.pictures}
-    listing = str((root / LABELS).relative_to("/"))
-    if listing in files.stamps:
-        return _listed_classes(files, listing, {name: str(path) for name, path in below.items()})
-    folders = sorted({path.parts[0] for path in below.values() if len(path.parts) > 1})
-    if len(folders) < 2 or any(len(path.parts) == 1 for path in below.values()):
-        return None
-    return {name: folders.index(path.parts[0]) for name, path in below.items()}
-
-
-def _listed_classes(
-    files: PictureFiles, listing: str, below: dict[str, str]
-) -> dict[str, int] | None:
-    where = files.path / listing
-    try:
-        labels: Any = json.loads(files.read(listing))["labels"]
-        classes = None if labels is None else dict(labels)
-    except (ValueError, TypeError, KeyError):
-        raise ValueError(
-            f'{where} must be {{"labels": [["00000/a.png", 3], ...]}} or {{"labels": null}}'
-        ) from None
-    if classes is None:
-        return None
-    for name in below.values():
-        if name not in classes:
-            raise ValueError(f"{where} has no label for {name}")
-        if type(classes[name]) is not int or not 0 <= classes[name] < 2**31:
-            raise ValueError(
-                f"{where} must have non-negative integers as labels: {name} has {classes[name]!r}"
-            )
-    return {name: classes[path] for name, path in below.items()}
 
 
 def _is_hidden(name: str) -> bool:

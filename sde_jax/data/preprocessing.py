@@ -1,16 +1,42 @@
 """Preprocessing of images before they become a data source."""
 
 import dataclasses
+import functools
 import io
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import PIL.ExifTags
 import PIL.Image
 import PIL.ImageOps
 
-FORMATS = ("PNG", "JPEG", "WEBP")
-"""The formats that are read, by their names in Pillow."""
+FORMATS = {
+    "PNG": (".png", ".apng"),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+    "WEBP": (".webp",),
+    "AVIF": (".avif",),
+    "BMP": (".bmp",),
+    "DIB": (".dib",),
+    "GIF": (".gif",),
+    "TIFF": (".tif", ".tiff"),
+    "JPEG2000": (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
+    "ICO": (".ico",),
+    "DDS": (".dds",),
+    "PCX": (".pcx",),
+    "PSD": (".psd",),
+    "QOI": (".qoi",),
+    "SGI": (".sgi", ".rgb", ".rgba", ".bw"),
+    "TGA": (".tga",),
+}
+"""The formats that are read, by their names in Pillow, with the suffixes of their files. Formats
+that start other programs, as EPS does, or that are no pictures are left out."""
+
+DENSEST, SMALL = 1000, 2**24
+"""Pixels of a byte that are too many for a picture of more than `SMALL` pixels."""
+
+Fit = Literal["crop", "pad", "stretch"]
+"""Ways to make an image square."""
 
 MODES: dict[int, str] = {1: "L", 3: "RGB", 4: "RGBA"}
 SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")
@@ -35,8 +61,9 @@ class Preprocessing:
     image_size: int | None = None
     """Side of the images in pixels; None: unchanged."""
 
-    fit: Literal["crop", "pad"] = "crop"
-    """crop: the centre square, resized; pad: unchanged, centred on zeros, for smaller images."""
+    fit: Fit = "crop"
+    """crop: the centre square, resized; pad: unchanged, centred on zeros, for smaller images;
+    stretch: the whole image, resized."""
 
     crop_size: int | None = None
     """Side of the centre square that crop resizes; None: the shorter side."""
@@ -49,23 +76,23 @@ class Preprocessing:
             value = getattr(self, field)
             if value is not None and value < 1:
                 raise ValueError(f"`{field}` must be positive: got {value}. None: unchanged.")
-        if self.fit not in ("crop", "pad"):
-            raise ValueError(f"`fit` must be crop or pad: got {self.fit!r}")
+        if self.fit not in get_args(Fit):
+            raise ValueError(f"`fit` must be crop, pad or stretch: got {self.fit!r}")
         if self.channels not in MODES:
             raise ValueError(f"`channels` must be 1, 3 or 4: got {self.channels}")
-        if self.crop_size is not None and (self.fit == "pad" or self.image_size is None):
+        if self.crop_size is not None and (self.fit != "crop" or self.image_size is None):
             raise ValueError(
                 "`crop_size` must go with fit=crop and an `image_size`, the size after the resize: "
                 f"got crop_size={self.crop_size}, fit={self.fit}, image_size={self.image_size}"
             )
 
     def decode(self, encoded: bytes) -> np.ndarray:
-        """Decodes and preprocesses a PNG, JPEG or WebP file, the first of several frames.
+        """Decodes and preprocesses a file of a format in `FORMATS`, the first of several frames.
 
         Raises:
           Exception: any that Pillow raises for a file that is damaged or too large.
         """
-        with PIL.Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
+        with _opened(encoded) as image:
             return self(image)
 
     def __call__(self, image: PIL.Image.Image) -> np.ndarray:
@@ -77,8 +104,9 @@ class Preprocessing:
         """
         upright = image if _orientation(image) == 1 else PIL.ImageOps.exif_transpose(image)
         image = self._in_mode(upright)
-        if self.image_size is not None and self.fit == "crop":
-            image = self._square(image, self.image_size)
+        if self.image_size is not None and self.fit != "pad":
+            square = self._centre(image) if self.fit == "crop" else image
+            image = square.resize((self.image_size,) * 2, PIL.Image.Resampling.BICUBIC)
         levels = np.array(image).reshape(image.height, image.width, self.channels)
         if self.image_size is not None and self.fit == "pad":
             return pad_to_square(levels, self.image_size)
@@ -98,15 +126,14 @@ class Preprocessing:
             image = image.convert("RGB")
         return image if image.mode == mode else image.convert(mode)
 
-    def _square(self, image: PIL.Image.Image, size: int) -> PIL.Image.Image:
+    def _centre(self, image: PIL.Image.Image) -> PIL.Image.Image:
         side = self.crop_size or min(image.size)
         if side > min(image.size):
             raise ValueError(
                 f"`crop_size` must fit into its {image.height}x{image.width} pixels: got {side}"
             )
         left, upper = (image.width - side) // 2, (image.height - side) // 2
-        square = image.crop((left, upper, left + side, upper + side))
-        return square.resize((size, size), PIL.Image.Resampling.BICUBIC)
+        return image.crop((left, upper, left + side, upper + side))
 
 
 def stored_size(encoded: bytes) -> tuple[int, int]:
@@ -115,8 +142,26 @@ def stored_size(encoded: bytes) -> tuple[int, int]:
     Raises:
       Exception: any that Pillow raises for a damaged header or too large an image.
     """
-    with PIL.Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
+    with _opened(encoded) as image:
         return image.size if _orientation(image) in (5, 6, 7, 8) else image.size[::-1]
+
+
+def _opened(encoded: bytes) -> PIL.Image.Image:
+    """Opens an encoded image, and refuses one whose header promises more than it can hold."""
+    image = PIL.Image.open(io.BytesIO(encoded), formats=_known_formats())
+    pixels = image.width * image.height
+    if pixels > max(SMALL, DENSEST * len(encoded)):
+        raise ValueError(
+            f"its header promises {image.height}x{image.width} pixels in {len(encoded)} bytes"
+        )
+    return image
+
+
+@functools.cache
+def _known_formats() -> tuple[str, ...]:
+    """Returns the formats that this version of Pillow has."""
+    PIL.Image.init()
+    return tuple(name for name in FORMATS if name in PIL.Image.OPEN)
 
 
 def pad_to_square(image: np.ndarray, size: int) -> np.ndarray:

@@ -3,14 +3,14 @@
 import abc
 import dataclasses
 from collections.abc import Mapping
-from typing import Literal
 
 from sde_jax.data.encoded_records import EncodedRecords
-from sde_jax.data.preprocessing import Preprocessing
+from sde_jax.data.preprocessing import Fit, Preprocessing
 from sde_jax.data.scaling import ImageScaling
 from sde_jax.data.source import DataSource, DataSpec, Layout
 from sde_jax.data.storage import Storage, open_images
 from sde_jax.data.transform import DequantizeAndFlip
+from sde_jax.reporting import report
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,8 +24,9 @@ class StoredImages(DataSpec):
     image_size: int | None = None
     """Side of the square images that they become. By default unchanged, all of one size."""
 
-    fit: Literal["crop", "pad"] = "crop"
-    """crop: the centre square, resized; pad: unchanged, centred on zeros, for smaller images."""
+    fit: Fit = "crop"
+    """crop: the centre square, resized; pad: unchanged, centred on zeros, for smaller images;
+    stretch: the whole image, resized."""
 
     crop_size: int | None = None
     """Side of the centre square that crop resizes. By default the shorter side."""
@@ -46,7 +47,7 @@ class StoredImages(DataSpec):
     """Storage of the decoded images."""
 
     def __post_init__(self) -> None:
-        self._preprocessing(3)
+        self.preprocessing(3)
 
     @abc.abstractmethod
     def records(self) -> Mapping[str, EncodedRecords]:
@@ -72,13 +73,17 @@ class StoredImages(DataSpec):
         transform = DequantizeAndFlip(
             scaling=self._scaling, flip=self.flip, dequantize=self.dequantize
         )
-        return open_images(self.records(), self.storage, transform)
+        records = self.records()
+        for remark in next(iter(records.values())).remarks:
+            report(remark)
+        return open_images(records, self.storage, transform)
 
     @property
     def _scaling(self) -> ImageScaling:
         return ImageScaling(centered=self.centered)
 
-    def _preprocessing(self, channels: int) -> Preprocessing:
+    def preprocessing(self, channels: int) -> Preprocessing:
+        """Returns the preprocessing of images that are stored with so many channels."""
         return Preprocessing(
             image_size=self.image_size,
             fit=self.fit,

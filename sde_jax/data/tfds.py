@@ -4,13 +4,13 @@ import dataclasses
 import functools
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from sde_jax.data.encoded_records import EncodedRecords, Reopened
 from sde_jax.data.errors import DataNotFoundError, MixedSizesError
-from sde_jax.data.preprocessing import Preprocessing
+from sde_jax.data.preprocessing import Fit, Preprocessing
 from sde_jax.data.source import TEST, TRAIN
 from sde_jax.data.stored_images import StoredImages
 
@@ -98,8 +98,9 @@ class TfdsImages(StoredImages):
     data_dir: str | None = None
     """Folder of prepared sets. By default $TFDS_DATA_DIR, else ~/tensorflow_datasets."""
 
-    fit: Literal["crop", "pad"] = "pad"
-    """crop: the centre square, resized; pad: unchanged, centred on zeros, for smaller images."""
+    fit: Fit = "pad"
+    """crop: the centre square, resized; pad: unchanged, centred on zeros, for smaller images;
+    stretch: the whole image, resized."""
 
     channels: int | None = None
     """Channels of the stored images. Together with ``image_size`` it determines the shape without
@@ -114,7 +115,7 @@ class TfdsImages(StoredImages):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.channels is not None:
-            self._preprocessing(self.channels)
+            self.preprocessing(self.channels)
 
     def records(self) -> Mapping[str, TfdsRecords]:
         """See `StoredImages.records`.
@@ -133,7 +134,7 @@ class TfdsImages(StoredImages):
             split: TfdsRecords(
                 folder,
                 spelled,
-                preprocessing=self._preprocessing(channels),
+                preprocessing=self.preprocessing(channels),
                 size=None if height is None or width is None else (height, width),
             )
             for split, spelled in ((TRAIN, self.train_split), (TEST, self.test_split))

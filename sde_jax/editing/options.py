@@ -11,6 +11,7 @@ import tyro
 from sde_jax.arguments import Switch, UsageError, check_counts, check_seed, option
 from sde_jax.editing.methods import DEFAULT, MethodName
 from sde_jax.recipes.sampler_settings import SamplerName
+from sde_jax.runs.data_place import DataPlace
 
 RestorationName = Literal["inpaint", "colorize", "superres", "deblur", "motion-deblur"]
 TaskName = RestorationName | Literal["class", "interpolate", "stroke"]
@@ -49,7 +50,8 @@ class EditOptions:
     images: int = 4
     """Held-out images of --demo."""
     mask: Annotated[Path | None, option("MASK", "with --demo, masks are drawn")] = None
-    """White where pixels are known: a picture, or an array of 1 and 0; inpaint only."""
+    """White, opaque or 1 where pixels are known: a picture or an array, or as many as there are
+    images, paired by name or in order; inpaint only."""
     method: MethodName = DEFAULT
     """pigdm, ddnm, dps: guidance of the score, by any sampler; replacement, repaint: known data in
     each step, for inpaint and colorize."""
@@ -86,6 +88,7 @@ class EditOptions:
     """Steps of the sampler."""
     seed: int = 0
     """Answer j is a function of the seed and j."""
+    data: DataPlace = DataPlace()
     batch_size: int = 256
     """Answers drawn at once; an answer does not depend on it."""
     out: Annotated[Path | None, option("FILE", "a name in RUN/edits that says how")] = None

@@ -109,7 +109,7 @@ def _known_grey(measurement: Measurement) -> Constraint:
 def measured(
     degradation: Degradation,
     truth: Images,
-    mask: Float[np.ndarray, "height width 1"] | None,
+    masks: Float[np.ndarray, "count height width 1"] | None,
     key: PRNGKeyArray,
     noise: float,
 ) -> Measurement:
@@ -117,14 +117,13 @@ def measured(
 
     Where pixels are to be known but no mask says which, each image gets one of `example_masks`.
     """
-    masks = None
-    if degradation.options.task == "inpaint":
-        drawn = example_masks(key, len(truth), degradation.shape) if mask is None else mask[None]
-        masks = jnp.broadcast_to(jnp.asarray(drawn), (len(truth), *degradation.shape[:2], 1))
-    operator = degradation.operator(Measurement(truth, masks))
+    if degradation.options.task == "inpaint" and masks is None:
+        masks = example_masks(key, len(truth), degradation.shape)
+    known = None if masks is None else jnp.asarray(masks)
+    operator = degradation.operator(Measurement(truth, known))
     seen = operator(truth)
     added = noise * jax.random.normal(jax.random.fold_in(key, 1), seen.shape)
-    return Measurement(seen + (added if masks is None else masks * added), masks)
+    return Measurement(seen + (added if known is None else known * added), known)
 
 
 def example_masks(

@@ -10,7 +10,8 @@ from sde_jax.arguments import UsageError
 from sde_jax.arrays import Array, Float, Key, Keys, PyTree
 from sde_jax.data.degradation import Smaller
 from sde_jax.data.scaling import ImageScaling
-from sde_jax.editing.images import held_out, image_scaling, read_images, read_mask
+from sde_jax.editing.images import held_out, image_scaling, read_images
+from sde_jax.editing.masks import masks_for
 from sde_jax.editing.methods import METHODS, Measurement, conditional_sampler
 from sde_jax.editing.options import EditOptions
 from sde_jax.editing.prepared import Prepared, chosen, column, estimate
@@ -34,13 +35,9 @@ def restoration(run: ScoreRun, options: EditOptions) -> Prepared:
     scaling, shape, model = image_scaling(run), run.layout.shape, run.experiment.model()
     degradation = Degradation(options=options, shape=shape)
     noise = options.noise * scaling.width
-    mask = None if options.mask is None else read_mask(options.mask, shape)
     images = given_images(run, options, degradation.measured_shape)
     truth = images if options.demo else None
-    if options.demo:
-        measurement = measured(degradation, images, mask, jax.random.key(options.seed), noise)
-    else:
-        measurement = given(images, mask)
+    measurement = measurement_of(degradation, images, noise)
     method, settings = options.method, chosen(options, METHODS[options.method])
     sampler = conditional_sampler(method, settings, degradation.problem(noise), shape)
 
@@ -81,12 +78,18 @@ def given_images(
     return read_images(options.input, run, shape)
 
 
-def given(seen: Float[Array, "count ..."], mask: np.ndarray | None) -> Measurement:
-    """Returns the measurement that a user gives."""
-    if mask is None:
-        return Measurement(seen, None)
-    masks = jnp.broadcast_to(jnp.asarray(mask)[None], (len(seen), *mask.shape))
-    return Measurement(masks * seen, masks)
+def measurement_of(
+    degradation: Degradation, images: Float[Array, "count ..."], noise: float
+) -> Measurement:
+    """Returns the measurement of held-out images for ``--demo``, else the one that is given."""
+    options, masks = degradation.options, None
+    if options.mask is not None:
+        masks = masks_for(options.mask, options.input, len(images), degradation.shape)
+    if options.demo:
+        return measured(degradation, images, masks, jax.random.key(options.seed), noise)
+    if masks is None:
+        return Measurement(images, None)
+    return Measurement(jnp.asarray(masks) * images, jnp.asarray(masks))
 
 
 def stroke(run: ScoreRun, options: EditOptions) -> Prepared:

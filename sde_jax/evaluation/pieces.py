@@ -1,6 +1,5 @@
 """Storage of slowly computed rows in pieces: a kill loses only the last piece."""
 
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from sde_jax.atomic import whole_file
+from sde_jax.numpy_files import Arrays, ArraysError
 
 Columns = Mapping[str, np.ndarray]
 """Arrays with one row for each example."""
@@ -26,7 +26,6 @@ def load_or_compute(folder: Path, compute: Callable[[int], Iterator[Columns]]) -
     pieces = list(_read(folder))
     rows = sum(map(_rows, pieces))
     for piece in compute(rows):
-        folder.mkdir(parents=True, exist_ok=True)
         arrays: dict[str, Any] = dict(piece)
         with whole_file(_path(folder, rows)) as file:
             np.savez(file, **arrays)
@@ -40,9 +39,9 @@ def _read(folder: Path) -> Iterator[Columns]:
     rows = 0
     while _path(folder, rows).is_file():
         try:
-            with _path(folder, rows).open("rb") as opened, np.load(opened) as file:
+            with Arrays(_path(folder, rows)) as file:
                 piece = dict(file)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        except (OSError, ArraysError):
             return
         yield piece
         rows += _rows(piece)

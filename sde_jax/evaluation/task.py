@@ -70,12 +70,11 @@ class Task:
         return self.run.directory.path / "evaluations" / name
 
     def prepare(self) -> None:
-        """Creates the folder and writes the identity into it.
+        """Writes the identity into the folder.
 
         Raises:
           OSError: if the folder cannot be written.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.folder / "identity.json", self.identity)
 
     def samples(self) -> Drawn:

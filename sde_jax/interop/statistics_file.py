@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
@@ -15,12 +13,16 @@ import numpy as np
 from sde_jax.atomic import whole_file
 from sde_jax.metrics.frechet import FittedGaussian, fit_gaussian
 from sde_jax.metrics.moments import Moments, StreamingMoments
+from sde_jax.numpy_files import Arrays, ArraysError
 
 KEPT = 10_000
 """Number of examples whose features and logits are stored."""
 
 PIECE = 4096
 """Rows of published features that are added at a time."""
+
+DAMAGE = (AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
+"""Errors of arrays that are no statistics."""
 
 Identity: TypeAlias = Mapping[str, str | int | float | None]
 """What statistics depend on, by name: data, features, preprocessing, split and counts."""
@@ -81,18 +83,25 @@ def read_reference(path: str | PathLike[str]) -> Reference:
       OSError: if the file does not exist.
     """
     try:
-        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
+        with Arrays(path) as file:
             if "about" in file or "scatters" in file:
                 return _own(file)
             if "pool_3" in file:
                 return _features(file, _published(path, "score_sde"))
             if "mu" in file and "sigma" in file:
                 return _gaussian(file, _published(path, "EDM"))
-            found = ", ".join(file.files) or "nothing"
-    except (AttributeError, EOFError, LookupError, TypeError, ValueError) as error:
+            found = ", ".join(filter(None, file)) or "nothing"
+    except ArraysError as error:
+        raise StatisticsFileError(str(error)) from error
+    except (
+        AttributeError,
+        LookupError,
+        MemoryError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise StatisticsFileError(f"{path}: these are no statistics: {error}") from error
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        raise StatisticsFileError(f"{path}: it is damaged, or no .npz file: {error}") from error
     raise StatisticsFileError(
         f"{path}: these are no statistics: there are neither `about` nor `pool_3` nor `mu` and "
         f"`sigma`, but {found}"
@@ -152,6 +161,8 @@ def _published(path: str | PathLike[str], format_: str) -> dict[str, str | int]:
 
 def _symmetric(upper: np.ndarray, dimension: int) -> np.ndarray:
     """Returns the symmetric matrix with this upper triangle, given row by row."""
+    if len(upper) != dimension * (dimension + 1) // 2:
+        raise ValueError(f"`scatters` must be triangles of {dimension} rows: got {upper.shape}")
     matrix = np.zeros((dimension, dimension))
     rows, columns = np.triu_indices(dimension)
     matrix[rows, columns] = upper

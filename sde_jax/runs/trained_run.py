@@ -16,6 +16,7 @@ from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.recipes.score import ScoreExperiment
 from sde_jax.recipes.serialization import ConfigurationError
 from sde_jax.recipes.trainable import Trainable
+from sde_jax.runs.data_place import DataPlace, naming_option
 from sde_jax.sampling import Sampler
 from sde_jax.score import NetworkScore
 from sde_jax.training.checkpoint import Checkpoints
@@ -26,6 +27,9 @@ from sde_jax.training.run_directory import RunDirectory
 from sde_jax.training.start import abstract_state
 
 Kind = TypeVar("Kind", bound=Trainable)
+
+HERE = DataPlace()
+"""The place that a run stores."""
 
 
 class WrongKindError(ValueError):
@@ -82,8 +86,13 @@ class TrainedRun(Generic[Kind_co]):
 
     @functools.cached_property
     def source(self) -> DataSource:
-        """The data, loaded on first use."""
-        return self.experiment.data.load()
+        """The data, loaded on first use.
+
+        Raises:
+          DataNotFoundError: if they are missing; the message names the option for another place.
+        """
+        with naming_option(self.experiment.data):
+            return self.experiment.data.load()
 
 
 GenerativeRun = TrainedRun[Generative]
@@ -93,30 +102,38 @@ ScoreRun = TrainedRun[ScoreExperiment]
 """A run of a score model."""
 
 
-def open_run(path: Path) -> ScoreRun:
+def open_run(path: Path, place: DataPlace = HERE) -> ScoreRun:
     """Opens the run of a score model: see `open_run_of`."""
-    return open_run_of(ScoreExperiment, path)
+    return open_run_of(ScoreExperiment, path, place)
 
 
-def open_generative(path: Path) -> GenerativeRun:
+def open_generative(path: Path, place: DataPlace = HERE) -> GenerativeRun:
     """Opens the run of any model that can be sampled: see `open_run_of`."""
-    return open_run_of(Generative, path)
+    return open_run_of(Generative, path, place)
 
 
 @single_precision()
-def open_run_of(kind: type[Kind], path: Path) -> TrainedRun[Kind]:
+def open_run_of(kind: type[Kind], path: Path, place: DataPlace = HERE) -> TrainedRun[Kind]:
     """Opens the run in ``path`` at its newest readable checkpoint or, if it keeps the best, at that
     one, on all devices.
 
+    Args:
+      kind: the kind of its experiment.
+      path: the run directory.
+      place: the place of its data, where they moved.
+
     Raises:
+      UsageError: if its data have no such place.
+      DataNotFoundError: if its layout is not known without the data, and they are missing.
       WrongKindError: if it is of another.
       NotARunError: if ``path`` is no run, or one without a checkpoint.
       CheckpointError: if none of its checkpoints can be read.
       ConfigurationError: if its configuration does not fit its experiment.
     """
     directory, mesh = RunDirectory.open(path), data_mesh()
-    named = of_kind(kind, stored_experiment(directory), path)
-    layout = named.experiment.data.layout()
+    named = of_kind(kind, stored_experiment(directory, place), path)
+    with naming_option(named.experiment.data):
+        layout = named.experiment.data.layout()
     with Checkpoints(directory.checkpoints) as checkpoints:
         learner, training = named.experiment.learner(layout.shape), named.experiment.training
         like = abstract_state(learner, mesh, sharded=training.shard_parameters)
@@ -142,11 +159,12 @@ def of_kind(kind: type[Kind], named: Named[Trainable], path: Path) -> Named[Kind
     return Named(named.name, named.experiment, named.model)
 
 
-def stored_experiment(directory: RunDirectory) -> Named[Trainable]:
-    """Returns the experiment of a run directory.
+def stored_experiment(directory: RunDirectory, place: DataPlace = HERE) -> Named[Trainable]:
+    """Returns the experiment of a run directory, with its data at ``place``.
 
     Raises:
       ConfigurationError: if its configuration is not that of an experiment.
+      UsageError: if its data have no such place.
     """
     try:
         named = Named.from_config(directory.config)
@@ -154,5 +172,5 @@ def stored_experiment(directory: RunDirectory) -> Named[Trainable]:
         path = directory.path / "config.json"
         raise ConfigurationError(f"{path} cannot be used: {error}") from error
     experiment: Any = named.experiment
-    data = experiment.data.in_run(directory.path)
+    data = place.of(experiment.data.in_run(directory.path), directory.path)
     return dataclasses.replace(named, experiment=dataclasses.replace(experiment, data=data))

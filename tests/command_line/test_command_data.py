@@ -36,7 +36,7 @@ def test_a_folder_is_described(pictures):
     assert outcome.code == 0
     found = outcome.results
     assert found["images"] == {"pictures": 5}
-    assert found["broken"] == [f"{pictures}/ant/5.png: it is not a PNG, JPEG or WEBP file"]
+    assert found["broken"] == [f"{pictures}/ant/5.png: it is no picture of a known format"]
     assert found["stored_sizes"] == {
         "count": 2,
         "smallest": [6, 9],
@@ -48,7 +48,8 @@ def test_a_folder_is_described(pictures):
     levels = np.array([0, 255, 51, 51, 51])
     assert found["mean"] == pytest.approx([levels.mean()] * 3, abs=0.01)
     assert found["deviation"] == pytest.approx([levels.std()] * 3, abs=0.01)
-    assert found["classes"] == {"count": 2, "fewest": 2, "most": 3}
+    names = ["ant", "bee"]
+    assert found["classes"] == {"count": 2, "fewest": 2, "most": 3, "names": names}
     # From black to white it is 2 in each of the coordinates.
     assert found["sigma_max"] == pytest.approx(2 * (64 * 64 * 3) ** 0.5, abs=0.01)
     assert found["sigma_max_images"] == 5
@@ -57,7 +58,8 @@ def test_a_folder_is_described(pictures):
     assert said[1] == "stored sizes: 2, 6x9 to 8x8, most often 8x8"
     assert said[4].startswith("sigma_max for VE: 221.7 in [-1, 1], 110.8 in [0, 1], the largest ")
     assert said[4].endswith(" distance between two of all images")
-    assert said[5] == f"broken: {pictures}/ant/5.png: it is not a PNG, JPEG or WEBP file"
+    assert said[5] == "2 classes: ant, bee"
+    assert said[6] == f"broken: {pictures}/ant/5.png: it is no picture of a known format"
     drawn = np.asarray(PIL.Image.open(found["out"]))
     assert found["out"] == "runs/data/pictures.png"
     assert {0, 51} < set(np.unique(drawn).tolist())
@@ -73,6 +75,24 @@ def test_size_and_grey_are_asked_for(pictures):
     assert "small.png exists already" in refusal("data", "show", pictures, *options)
 
 
+def test_splits_and_what_is_left_out_are_said(pictures):
+    (pictures / "notes.txt").write_text("mine")
+    for name in ("ant", "bee"):
+        (pictures / "train").mkdir(exist_ok=True)
+        (pictures / name).rename(pictures / "train" / name)
+    (pictures / "val").mkdir()
+    PIL.Image.new("RGB", (8, 8)).save(pictures / "val" / "6.tif")
+    outcome = run_command("data", "show", pictures, "--out", "x")
+    assert outcome.results["images"] == {"train": 5, "test": 1}
+    remarks = [
+        "ignored: 1 of 8 files, which do not have the suffix of a picture: notes.txt",
+        "splits by subfolder: train 6, test 1",
+        "no classes: val/6.tif lies beside the folders ant, bee: move it into one of them, or away",
+    ]
+    assert outcome.results["remarks"] == remarks
+    assert outcome.stdout.splitlines()[5:8] == remarks
+
+
 @pytest.mark.slow("test_a_folder_is_described")
 def test_a_prepared_set_is_described_by_its_own_splits(shared, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -80,7 +100,7 @@ def test_a_prepared_set_is_described_by_its_own_splits(shared, tmp_path, monkeyp
     options = ["--data-dir", data_dir, "--image-size", 8]
     found = succeed("data", "show", "oxford_flowers102", *options)
     assert found["images"] == {"train": 1020, "test": 6149, "validation": 1020}
-    assert found["classes"] == {"count": 102, "fewest": 40, "most": 258}
+    assert found["classes"] == {"count": 102, "fewest": 40, "most": 258, "names": None}
     assert found["shape"] == [8, 8, 3]
 
 
@@ -117,7 +137,10 @@ def test_your_own_pictures_train_and_may_move(pictures, tmp_path):
         8,
         "crop",
     )
+    assert stored["path"] == str(pictures)
     moved = pictures.rename(tmp_path / "moved")
+    found = succeed("likelihood", tmp_path / "run", "--data.path", moved, "--tolerance", 0.1)
+    assert found["count"] == 1
     succeed(
         "train",
         f"{cifar10.__file__}:folder",
@@ -133,4 +156,5 @@ def test_your_own_pictures_train_and_may_move(pictures, tmp_path):
 def test_a_folder_must_be_named(tmp_path):
     line = refusal("train", "folder", "--workdir", tmp_path / "run")
     assert "`path` must be stated: the folder or the zip with the pictures" in line
+    assert "--data.path says where they are." in line
     assert list(tmp_path.iterdir()) == []

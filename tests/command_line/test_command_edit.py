@@ -277,8 +277,8 @@ def test_files_that_do_not_fit_are_refused(coloured_run, tmp_path):
     PIL.Image.fromarray(np.zeros((5, 8), np.uint8)).save(tmp_path / "mask.png")
     cases = {
         "bright.npy": "must hold values in [0, 1]: they are from 1.5 to 1.5",
-        "large.npy": "must hold images of 8x8x3: its shape is (9, 9, 3)",
-        "text.png": "cannot be read as a picture",
+        "large.npy": "must hold one array of images of 8x8x3: it holds (9, 9, 3)",
+        "text.png": "it is no picture of a known format",
         "nothing.png": "does not exist",
     }
     for name, message in cases.items():

@@ -83,7 +83,7 @@ def test_it_is_refused_before_anything_is_written(ring_run, classifier_run, tmp_
         ("points", [*new, *named], "takes images"),
         ("failed", [*new, *named], "holds no finite sample"),
         ("other", [*new, *named], "holds no samples: `sample` writes such a file"),
-        ("text", [*new, *named], "holds no samples"),
+        ("text", [*new, *named], "neither an .npy nor an .npz file: `sample` writes such a file"),
         ("missing", [*new, *named], "cannot be read: No such file"),
         ("good", new, "--classifier"),
         ("good", named, "--folder"),

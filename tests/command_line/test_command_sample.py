@@ -159,7 +159,7 @@ def test_nothing_is_written_over(ring_run, tmp_path):
         out = tmp_path / taken[0]
         assert f"{taken} exists already" in refusal("sample", ring_run, "--out", out)
     assert "is a folder" in refusal("sample", ring_run, "--out", tmp_path)
-    assert "File exists" in refusal("sample", ring_run, "--out", tmp_path / "a.npz" / "x")
+    assert "Not a directory" in refusal("sample", ring_run, "--out", tmp_path / "a.npz" / "x")
     assert "cannot be written" in refusal("sample", ring_run, "--out", "/proc/samples.npz")
     assert {path.read_text() for path in tmp_path.iterdir()} == {"mine"}
 

@@ -96,9 +96,169 @@ def test_classes_from_a_listing_and_none(tmp_path):
         assert complaint in str(caught.value) and str(listing) in str(caught.value)
 
 
-def test_pictures_beside_the_subfolders_have_no_classes(tmp_path):
+def remarks_of(folder, **fields):
+    """Class of each picture by its name below the folder, and the remarks."""
+    records = Folder(path=str(folder), **fields).records()
+    found = everything(records)
+    labels = {os.path.relpath(name, folder): label for name, (_, label) in found.items()}
+    return labels, records["train"].remarks
+
+
+def test_pictures_beside_the_subfolders_have_no_classes_and_it_is_said(tmp_path):
     write(tmp_path, *NESTED, "top.png")
-    assert Folder(path=str(tmp_path)).records()["train"].labels is None
+    labels, remarks = remarks_of(tmp_path)
+    assert set(labels.values()) == {None}
+    assert remarks == (
+        "no classes: top.png lies beside the folders ant, cat: move it into one of them, or away",
+    )
+    for path in tmp_path.glob("*/*/*.png"):
+        path.unlink()
+    write(tmp_path, "other.png")
+    assert remarks_of(tmp_path)[1] == ("no classes: the images are not in subfolders",)
+    assert remarks_of(tmp_path, labels="none")[1] == ("no classes: `labels` is none",)
+
+
+def test_files_that_are_no_pictures_do_not_change_the_root(tmp_path):
+    write(tmp_path / "deep" / "set", *NESTED)
+    (tmp_path / "README.txt").write_text("mine")
+    (tmp_path / "deep" / "set" / "cat" / "a.heic").write_text("mine")
+    labels, remarks = remarks_of(tmp_path)
+    assert {name.split("/")[2]: label for name, label in labels.items()} == {"ant": 0, "cat": 1}
+    assert remarks == (
+        "ignored: 2 of 22 files, which do not have the suffix of a picture: README.txt, "
+        "deep/set/cat/a.heic",
+        "2 classes: ant, cat",
+    )
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_folders_named_as_splits_are_splits(tmp_path, kind):
+    folder = tmp_path / "pictures"
+    names = {part: [f"{part}/{name}" for name in NESTED] for part in ("train", "val", "Test")}
+    names["val"] = ["val/ant/0.png", "val/bee/0.png"]
+    write(folder, *names["train"], *names["val"])
+
+    def splits():
+        records = Folder(path=str(folder if kind == "folder" else zipped(folder))).records()
+        assert records["train"].class_names == ("ant", "bee", "cat")
+        assert records["train"].remarks[0].startswith("splits by subfolder: train 20, test ")
+        found = {}
+        for split, of_split in records.items():
+            shown = [of_split.name(i).partition("/pictures")[2] for i in range(len(of_split))]
+            found[split] = dict(zip(shown, of_split.labels.tolist(), strict=True))
+        return found
+
+    def labelled(part):
+        root = "" if kind == "folder" else ".zip"
+        numbers = {"ant": 0, "bee": 1, "cat": 2}
+        return {f"{root}/{name}": numbers[name.split("/")[1]] for name in names[part]}
+
+    assert splits() == {"train": labelled("train"), "test": labelled("val")}
+    write(folder, *names["Test"])
+    assert splits() == {
+        "train": labelled("train"),
+        "test": labelled("Test"),
+        "validation": labelled("val"),
+    }
+
+
+def test_other_folders_are_classes_even_where_one_is_named_train(tmp_path):
+    write(tmp_path, "train/0.png", "plane/0.png", "test/0.png")
+    assert remarks_of(tmp_path)[1] == ("3 classes: plane, test, train",)
+    (tmp_path / "plane" / "0.png").unlink()
+    assert set(remarks_of(tmp_path)[0].values()) == {None}
+
+
+def test_splits_may_have_listings_of_their_own_or_a_common_one(tmp_path):
+    write(tmp_path, *(f"{part}/{i}.png" for part in ("train", "val") for i in range(3)))
+
+    def listing(folder, labels):
+        (folder / "dataset.json").write_text(json.dumps({"labels": list(labels.items())}))
+
+    common = {f"{part}/{i}.png": i for part in ("train", "val") for i in range(3)}
+    listing(tmp_path, common)
+    splits = "splits by subfolder: train 3, test 3"
+    assert remarks_of(tmp_path) == (common, (splits, "3 classes, from dataset.json"))
+    listing(tmp_path / "train", {f"{i}.png": 7 for i in range(3)})
+    assert remarks_of(tmp_path)[0] == {n: 7 if n[0] == "t" else i for n, i in common.items()}
+    (tmp_path / "dataset.json").unlink()
+    assert "val/0.png has no dataset.json, as other splits have" in refused(
+        ValueError, path=str(tmp_path)
+    )
+
+
+@pytest.mark.parametrize("text", [b"[" * 100_000, b"\xff", b'{"labels": 5}', b'{"labels": [[1]]}'])
+def test_a_malformed_listing_is_named(tmp_path, text):
+    write(tmp_path, *FLAT)
+    (tmp_path / "dataset.json").write_bytes(text)
+    assert f'{tmp_path}/dataset.json must be {{"labels": ' in refused(
+        ValueError, path=str(tmp_path)
+    )
+
+
+def test_linked_folders_are_read_once(tmp_path):
+    real = tmp_path / "real"
+    write(real, *NESTED, ".hidden/0.png")
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (linked / "cat").symlink_to(real / "cat")
+    labels, _ = remarks_of(linked)
+    assert labels.keys() == {name for name in NESTED if name.startswith("cat")}
+    (linked / "ant").symlink_to(real / "ant")
+    labels, _ = remarks_of(linked)
+    assert labels == {name: int(name[0] == "c") for name in NESTED}
+    (linked / "zebra").symlink_to(real / "ant")
+    (real / "cat" / "loop").symlink_to(tmp_path)
+    (real / "ant" / "itself").symlink_to(real / "ant" / "itself")
+    (linked / ".secret").symlink_to(real / ".hidden")
+    assert remarks_of(linked)[0] == labels
+    assert remarks_of(real)[0] == labels
+
+
+def test_a_folder_that_cannot_be_read_is_an_error(tmp_path, monkeypatch):
+    write(tmp_path, *NESTED)
+    scan = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("cat"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert f"{tmp_path}/cat cannot be read: Permission denied" in refused(
+        DataNotFoundError, path=str(tmp_path)
+    )
+
+
+def test_every_format_of_pillow_is_read(tmp_path):
+    known = PIL.Image.registered_extensions()
+    suffixes = "apng avif bmp dib gif ico j2k jfif jp2 jpe jpeg jpg pcx pgm png ppm qoi rgb sgi tga"
+    suffixes = [f".{suffix}" for suffix in f"{suffixes} tif tiff webp TIFF".split()]
+    written = [suffix for suffix in suffixes if known.get(suffix.lower()) in PIL.Image.SAVE]
+    for suffix in written:
+        PIL.Image.new("RGB", (16, 16), (99,) * 3).save(
+            tmp_path / f"a{suffix}", known[suffix.lower()]
+        )
+    (tmp_path / "pages.pdf").write_text("mine")
+    records = Folder(path=str(tmp_path), held_out=0, grey=True).records()["train"]
+    read = records.read(range(len(records)))
+    assert len(read) == len(written) > 18
+    assert all(abs(image.astype(int) - 99).max() < 3 for image in read)
+    assert records.remarks[0].endswith("which do not have the suffix of a picture: pages.pdf")
+
+
+def test_a_file_without_end_is_no_picture(tmp_path):
+    write(tmp_path, *FLAT)
+    os.mkfifo(tmp_path / "pipe.png")
+    with open(tmp_path / "large.png", "wb") as file:
+        file.truncate(3 * 2**30)
+    spec = Folder(path=str(tmp_path), image_size=4, held_out=0)
+    read = spec.records()["train"].read(range(22))
+    errors = [str(image) for image in read if isinstance(image, BrokenImageError)]
+    assert errors == [
+        f"{tmp_path}/large.png: its 3,221,225,472 bytes are too many for a picture",
+        f"{tmp_path}/pipe.png: it is no regular file",
+    ]
 
 
 def test_held_out_pictures_stay_held_out_when_others_come(tmp_path):
@@ -195,18 +355,18 @@ def broken_ones(folder):
     flipped = bytearray(whole["png"])
     flipped[len(flipped) // 2] ^= 255
     (folder / "flipped.png").write_bytes(flipped)
-    PIL.Image.new("L", (2, 2)).save(folder / "other.png", "gif")
+    PIL.Image.new("L", (2, 2)).save(folder / "other.png", "eps")
     bomb = io.BytesIO()
     PIL.Image.new("1", (20_000, 20_000)).save(bomb, "png")
     (folder / "bomb.png").write_bytes(bomb.getvalue())
     return {
         "cut.jpg": "runcated",
         "cut.png": "",
-        "empty.png": "it is not a PNG, JPEG or WEBP file",
-        "page.jpg": "it is not a PNG, JPEG or WEBP file",
+        "empty.png": "it is no picture of a known format",
+        "page.jpg": "it is no picture of a known format",
         "gone.png": "No such file or directory",
         "flipped.png": "",
-        "other.png": "it is not a PNG, JPEG or WEBP file",
+        "other.png": "it is no picture of a known format",
         "bomb.png": "Image size (400000000 pixels) exceeds limit",
     }
 
@@ -243,14 +403,13 @@ def test_what_cannot_be_used_is_one_clear_line(tmp_path):
     assert "`path` must be stated" in refused(ValueError)
     gone = refused(DataNotFoundError, path=here + "/gone")
     assert "gone does not exist: name a folder or a zip" in gone
-    assert f"{here} is empty: put PNG, JPEG" in refused(DataNotFoundError, path=here)
+    assert f"{here} is empty: put pictures there" in refused(DataNotFoundError, path=here)
     (tmp_path / "notes.txt").write_text("none")
     none = refused(DataNotFoundError, path=here)
-    assert (
-        f"{here} has no pictures: none of its files (1, such as notes.txt) ends with .png" in none
-    )
+    assert f"{here} has no pictures: none of its files (1, such as notes.txt) has the" in none
     plain = refused(DataNotFoundError, path=here + "/notes.txt")
     assert "notes.txt is neither a folder nor a zip that can be read" in plain
+    assert "is neither a folder nor a zip" in refused(DataNotFoundError, path="/dev/full")
     write(tmp_path, "a.png")
     assert f"{here} has one picture, a.png, which cannot be" in refused(
         DataNotFoundError, path=here

@@ -5,6 +5,7 @@ import zlib
 import numpy as np
 import PIL.Image
 import pytest
+from malformed import promising
 
 from sde_jax.data.preprocessing import Preprocessing, pad_to_square, stored_size
 
@@ -107,6 +108,20 @@ def test_padding_keeps_every_pixel():
     got = Preprocessing(image_size=5, fit="pad", channels=1)(PIL.Image.fromarray(levels))
     np.testing.assert_array_equal(got[1:3, 1:4, 0], levels)
     assert got.shape == (5, 5, 1) and got.sum() == levels.sum()
+
+
+def test_stretching_keeps_the_whole_image():
+    levels = np.repeat(np.array([[0, 0, 255, 255]], np.uint8), 2, axis=0)
+    got = Preprocessing(image_size=2, fit="stretch", channels=1)(PIL.Image.fromarray(levels))
+    assert got.shape == (2, 2, 1)
+    assert got[:, 0].max() < 30 and got[:, 1].min() > 225
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
+def test_a_header_that_promises_too_much_is_refused(kind):
+    for read in (stored_size, Preprocessing(image_size=2).decode):
+        with pytest.raises(ValueError, match="its header promises 9000x9000 pixels in"):
+            read(promising(kind))
 
 
 def test_grey_is_luma():
@@ -214,7 +229,7 @@ def test_exif_turns_the_image_upright(orientation):
     [
         ({"image_size": 0}, "`image_size` must be positive: got 0"),
         ({"crop_size": -1, "image_size": 4}, "`crop_size` must be positive: got -1"),
-        ({"fit": "stretch"}, "`fit` must be crop or pad: got 'stretch'"),
+        ({"fit": "fill"}, "`fit` must be crop, pad or stretch: got 'fill'"),
         ({"channels": 2}, "`channels` must be 1, 3 or 4: got 2"),
         ({"crop_size": 4}, "`crop_size` must go with fit=crop and an `image_size`"),
         ({"crop_size": 4, "image_size": 4, "fit": "pad"}, "`crop_size` must go with fit=crop"),
@@ -231,4 +246,4 @@ def test_what_has_no_meaning_is_refused():
     with pytest.raises(ValueError, match="its pixels .mode F. have no fixed range"):
         Preprocessing()(PIL.Image.new("F", (2, 2)))
     with pytest.raises(PIL.UnidentifiedImageError):
-        Preprocessing().decode(file_of(colour(0, 0, 0), "gif"))
+        Preprocessing().decode(file_of(colour(0, 0, 0), "eps"))

@@ -244,7 +244,7 @@ def test_a_record_that_cannot_be_decoded_is_named(tmp_path, monkeypatch):
     (error,) = TfdsImages(name="tiny", data_dir=str(tmp_path)).records()["test"].read([5])
     assert isinstance(error, BrokenImageError)
     folder = tmp_path / "tiny" / "1.0.0"
-    assert str(error) == f"{folder} test, record 5: it is not a PNG, JPEG or WEBP file"
+    assert str(error) == f"{folder} test, record 5: it is no picture of a known format"
 
 
 def test_stated_size_and_channels_need_no_data(tmp_path):
