@@ -32,11 +32,11 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Writes JSON as `whole_file` does; an unchanged file is not written, even on a full disk."""
-    text = json.dumps(value, indent=2) + "\n"
-    if path.is_file() and path.read_text() == text:
+    text = (json.dumps(value, indent=2) + "\n").encode()
+    if path.is_file() and path.read_bytes() == text:
         return
     with whole_file(path) as file:
-        file.write(text.encode())
+        file.write(text)
 
 
 @contextlib.contextmanager

@@ -1,10 +1,21 @@
-"""Rules of the fields of specs; a failure names the field, the rule and the value."""
+"""Rules and types of the fields of specs; a failure names the field, the rule and the value."""
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin
+
+import typeguard
+
+LARGEST = 3.4028234663852886e38
+"""The largest finite number of 32 bits, in which everything is computed."""
+
+LARGEST_INTEGER = 2**32 - 1
+"""The largest seed. No count comes near it."""
+
+LONGEST = 200
+"""Characters of a value that a message shows."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +33,17 @@ def at_least(least: float) -> Rule:
     return Rule(f"be at least {least}", lambda value: value >= least)
 
 
+def at_most(most: float) -> Rule:
+    """Returns the rule of a field that has a largest value: beyond it, a request is a mistake."""
+    return Rule(f"be at most {most:,}", lambda value: value <= most)
+
+
+def each_at_most(most: int, *, length: int = 16) -> Rule:
+    """Returns the rule of a tuple of few numbers, each of which has a largest value."""
+    text = f"be at most {length} numbers of at most {most:,}"
+    return Rule(text, lambda values: len(values) <= length and all(v <= most for v in values))
+
+
 NOT_NEGATIVE = Rule("not be negative", lambda value: value >= 0)
 POSITIVE = Rule("be positive", lambda value: value > 0)
 FINITE = Rule("be positive and finite", lambda value: 0 < value < math.inf)
@@ -32,11 +54,19 @@ NotNegativeInt = Annotated[int, NOT_NEGATIVE]
 UnitInterval = Annotated[float, Rule("be in [0, 1]", lambda value: 0 <= value <= 1)]
 BelowOne = Annotated[float, Rule("be in [0, 1)", lambda value: 0 <= value < 1)]
 AboveZero = Annotated[float, Rule("be in (0, 1]", lambda value: 0 < value <= 1)]
+Width = Annotated[int, at_least(4), at_most(2**16)]
+"""The width of a layer."""
+Depth = Annotated[int, at_least(1), at_most(256)]
+"""A number of layers, each of which is compiled."""
+Steps = Annotated[int, at_least(1), at_most(10**6)]
+"""A number of steps of a sampler or of levels of noise."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spec:
     """A frozen dataclass that checks the rules of its fields.
+
+    Numbers must be finite in 32 bits; a default such as infinity may be larger.
 
     Raises:
       ValueError: if a field breaks a `Rule` of its type, or has no value of its `Literal`.
@@ -51,6 +81,11 @@ class Spec:
             for part in arguments:
                 if isinstance(part, Rule):
                     require(self, field.name, value is None or part.holds(value), part.text)
+            for number in value if isinstance(value, tuple) else (value,):
+                if isinstance(number, float) and value != field.default:
+                    require(self, field.name, abs(number) <= LARGEST, "be finite in 32 bits")
+                elif isinstance(number, int):
+                    require(self, field.name, abs(number) <= LARGEST_INTEGER, "be below 2^32")
 
 
 def require(spec: Any, fields: str, holds: bool, rule: str) -> None:
@@ -67,7 +102,7 @@ def require(spec: Any, fields: str, holds: bool, rule: str) -> None:
     """
     if not holds:
         names = fields.split()
-        values = ", ".join(f"{name}={getattr(spec, name)!r}" for name in names)
+        values = ", ".join(f"{name}={shown(getattr(spec, name))}" for name in names)
         raise ValueError(f"`{names[0]}` must {rule}: got {values}.")
 
 
@@ -78,3 +113,39 @@ def require_order(spec: Any, first: str, second: str, larger: str) -> None:
     if not values[larger] > values[smaller]:
         got = ", ".join(f"{name}={value}" for name, value in values.items())
         raise ValueError(f"`{larger}` must exceed `{smaller}`: got {got}. Did you swap them?")
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Returns whether a value is of a type, item by item; true and false are no numbers."""
+    everything = typeguard.CollectionCheckStrategy.ALL_ITEMS
+    try:
+        typeguard.check_type(value, hint, collection_check_strategy=everything)
+    except typeguard.TypeCheckError:
+        return False
+    wanted = leaves(hint)
+    only_numbers = bool(wanted & {int, float}) and wanted.isdisjoint({bool, Any})
+    return not (only_numbers and has_truth_value(value))
+
+
+def has_truth_value(value: Any) -> bool:
+    """Returns whether a value is true or false, or has such items."""
+    if isinstance(value, Mapping):
+        return any(map(has_truth_value, value.values()))
+    return isinstance(value, bool) or isinstance(value, list | tuple) and any(map(has_truth_value, value))
+
+
+def leaves(hint: Any) -> set[Any]:
+    """Returns the types that a type is made of."""
+    arguments = get_args(hint)
+    if not arguments or get_origin(hint) is Literal:
+        return {hint}
+    return set().union(*map(leaves, arguments))
+
+
+def shown(value: Any) -> str:
+    """Formats a value for a message; the middle of a long one is left out."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no integer of so many digits.
+        return "a number of thousands of digits"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]}...{text[-LONGEST // 4 :]}"

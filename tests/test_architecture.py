@@ -22,6 +22,7 @@ LIBRARY = {
     "cache_folder": set(),
     "arguments": set(),
     "initialization": {"arrays"},
+    "json_files": set(),
     "validation": set(),
     "sde": {"arrays", "validation"},
     "operators": {"arrays"},
@@ -31,10 +32,14 @@ LIBRARY = {
     "sampling": MATHEMATICS | {"ode", "operators"},
     "likelihood": MATHEMATICS | {"ode"},
     "nets": {"arrays", "validation"},
-    "data": {"arrays", "atomic", "cache_folder", "operators", "reporting"},
+    "data": {
+        *{"arrays", "atomic", "cache_folder", "json_files", "operators", "reporting", "validation"}
+    },
     "metrics": {"arrays", "validation"},
     "figures": {"arrays", "atomic"},
-    "training": {"arrays", "randomness", "atomic", "reporting", "data", "validation"},
+    "training": {
+        *{"arrays", "randomness", "atomic", "json_files", "reporting", "data", "validation"}
+    },
 }
 LIBRARY |= {"baselines": set(LIBRARY), "interop": set(LIBRARY)}
 APPLICATION = ("recipes", "runs", "evaluation", "editing", "api", "command_line")

@@ -1,7 +1,6 @@
 """Pictures in a folder or a zip, with their classes."""
 
 import functools
-import json
 import os
 import zipfile
 from pathlib import Path, PurePosixPath
@@ -9,6 +8,7 @@ from typing import Any
 
 from sde_jax.data.encoded_records import Reopened
 from sde_jax.data.errors import DataNotFoundError
+from sde_jax.json_files import parse_json
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 LABELS = "dataset.json"
@@ -106,7 +106,7 @@ def _listed_classes(
 ) -> dict[str, int] | None:
     where = files.path / listing
     try:
-        labels: Any = json.loads(files.read(listing))["labels"]
+        labels: Any = parse_json(files.read(listing))["labels"]
         classes = None if labels is None else dict(labels)
     except (ValueError, TypeError, KeyError):
         raise ValueError(

@@ -1,12 +1,12 @@
 """Reads `config.json` of a `UNet2DModel` of diffusers as DDPM or NCSN++."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sde_jax.interop.errors import CheckpointFileError
+from sde_jax.json_files import read_json
 from sde_jax.nets.ddpm import GROUPS, DDPMSpec
 from sde_jax.nets.ncsnpp import NCSNppSpec
 
@@ -74,7 +74,7 @@ def read_settings(path: Path) -> dict[str, Any]:
       OSError: if the file does not exist.
     """
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
+        settings = read_json(path)
     except ValueError as error:
         raise CheckpointFileError(path, f"it is no JSON file: {error}") from error
     if not isinstance(settings, dict):

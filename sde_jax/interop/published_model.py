@@ -4,10 +4,12 @@ import dataclasses
 import difflib
 import json
 import typing
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from sde_jax.data.scaling import ImageScaling
 from sde_jax.interop.typed_fields import typed
+from sde_jax.json_files import parse_json
 from sde_jax.nets.ddpm import DDPMSpec
 from sde_jax.nets.ncsnpp import NCSNppSpec
 from sde_jax.score import (
@@ -30,6 +32,7 @@ from sde_jax.validation import (
     PositiveInt,
     Spec,
     require,
+    shown,
 )
 
 PUBLISHED_NAMES = {
@@ -261,14 +264,18 @@ class PublishedModel(Spec):
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Reads a model that `to_json` wrote; missing fields have their defaults.
+        """Reads a model that `to_json` wrote: see `from_fields`."""
+        return cls.from_fields(parse_json(text))
+
+    @classmethod
+    def from_fields(cls, fields: Any) -> Self:
+        """Builds a model from the value that `to_json` writes; missing fields have their defaults.
 
         Raises:
-          ValueError: if the text is no JSON object, or has an unknown field or an invalid value.
+          ValueError: if it is no object, or has an unknown field or an invalid value.
         """
-        fields = json.loads(text)
-        if not isinstance(fields, dict):
-            raise ValueError(f"a model must be a JSON object of its fields: got {text[:40]!r}")
+        if not isinstance(fields, Mapping):
+            raise ValueError(f"a model must be a JSON object of its fields: got {shown(fields)}")
         known = {field.name for field in dataclasses.fields(cls)}
         if unknown := sorted(set(fields) - known):
             near = difflib.get_close_matches(unknown[0], known, n=3)

@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 
 from sde_jax.arrays import PyTree
 from sde_jax.interop.errors import CheckpointFileError
+from sde_jax.json_files import parse_json
 
 
 def write_safetensors(
@@ -43,7 +44,7 @@ def read_safetensors(path: str | PathLike[str]) -> tuple[PyTree, dict[str, Any]]
         with safe_open(Path(path), framework="numpy") as file:
             metadata = file.metadata() or {}
             params = unflatten_dict({n: file.get_tensor(n) for n in file.keys()}, sep=".")  # noqa: SIM118
-        configuration = json.loads(metadata["configuration"])
+        configuration = parse_json(metadata["configuration"])
     except SafetensorError as error:
         raise CheckpointFileError(path, f"it is no file of safetensors: {error}") from error
     except (LookupError, ValueError, AttributeError) as error:

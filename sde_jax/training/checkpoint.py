@@ -7,6 +7,7 @@ existing checkpoints and ignores a retry. It reads losses from an item that stor
 
 import contextlib
 import json
+import re
 import shutil
 import zlib
 from pathlib import Path
@@ -17,6 +18,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.utils import TMP_DIR_SUFFIX
 
 from sde_jax.arrays import PyTree
+from sde_jax.json_files import read_json
 from sde_jax.reporting import report
 from sde_jax.training.errors import CheckpointError
 from sde_jax.training.fingerprint import checksum
@@ -242,7 +244,7 @@ class Checkpoints:
 
     def _stored_notes(self, step: int) -> dict[str, Any]:
         try:
-            return unseal(json.loads((self.directory / f"{step}/notes/metadata").read_text()))
+            return unseal(read_json(self.directory / f"{step}/notes/metadata"))
         except (OSError, ValueError):
             return {}
 
@@ -251,7 +253,8 @@ def saved_steps(directory: Path) -> list[int]:
     """Returns the steps of all complete checkpoints in a folder, readable or not, in order."""
     if not directory.is_dir():
         return []
-    return sorted(int(path.name) for path in directory.iterdir() if path.name.isdigit())
+    names = [path.name for path in directory.iterdir() if path.is_dir()]
+    return sorted(int(name) for name in names if re.fullmatch("0|[1-9][0-9]*", name))
 
 
 def new_checkpointer() -> ocp.AsyncCheckpointer:

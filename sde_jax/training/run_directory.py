@@ -2,8 +2,8 @@
 
 import contextlib
 import fcntl
-import itertools
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Set as AbstractSet
 from pathlib import Path
 from typing import Any, Self
@@ -11,9 +11,11 @@ from typing import Any, Self
 import jax
 
 from sde_jax.atomic import TEMPORARY_SUFFIX, write_json
+from sde_jax.json_files import DamagedFileError, parse_json, read_json
 from sde_jax.training.errors import ConfigChangedError, NotARunError, RunError, RunExistsError
 from sde_jax.training.processes import raise_on_all
 from sde_jax.training.versions import environment
+from sde_jax.validation import LARGEST, LARGEST_INTEGER
 
 LOCK = "lock"
 """The empty file in a run directory that its trainer locks; it is never deleted."""
@@ -44,6 +46,8 @@ class RunDirectory:
         """Folder of TensorBoard's event files."""
         self.metrics = path / "metrics.jsonl"
         """File of the metrics, one JSON object a line."""
+        self.versions = path / "versions.json"
+        """File of the environments of the run."""
 
     @classmethod
     def create(cls, path: str | Path, config: Mapping[str, Any]) -> Self:
@@ -113,6 +117,7 @@ class RunDirectory:
         if not (path / "config.json").is_file():
             return cls._create(path, config)
         run = cls.open(path)
+        run.check_metrics()
         old, new = dict(fields(normal(current(run.config)))), dict(fields(normal(config)))
         changes = [
             f"`{name}` from {shown(old, name)} to {shown(new, name)}"
@@ -131,16 +136,23 @@ class RunDirectory:
         """Opens an existing run for reading.
 
         Raises:
-          NotARunError: if there is no run, or its configuration cannot be read.
+          NotARunError: if there is no run, its configuration cannot be read, or a file stands in
+            the place of one of its folders.
         """
         path = Path(path)
         try:
-            config = json.loads((path / "config.json").read_text())
+            config = read_json(path / "config.json")
         except (FileNotFoundError, NotADirectoryError):
             raise NotARunError(f"{path} holds no run: it has no config.json") from None
-        except ValueError:
-            raise NotARunError(f"{path / 'config.json'} is damaged: it is not JSON") from None
-        return cls(path, config)
+        except DamagedFileError as error:
+            raise NotARunError(str(error)) from None
+        if not isinstance(config, dict):
+            raise NotARunError(f"{path / 'config.json'} is damaged: it holds no JSON object")
+        run = cls(path, config)
+        for folder in (run.checkpoints, run.unreadable, run.pictures, run.logs):
+            if os.path.lexists(folder) and not folder.is_dir():
+                raise NotARunError(f"{folder} must be a folder: move that file away")
+        return run
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -156,27 +168,44 @@ class RunDirectory:
             yield
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """Returns the lines of the metrics file up to the first unfinished or damaged one."""
-        if not self.metrics.is_file():
-            return []
-        parsed = map(parse_line, self.metrics.read_bytes().splitlines(keepends=True))
-        return list(itertools.takewhile(bool, parsed))
+        """Returns the lines of the metrics file, without an unfinished one and damaged ones."""
+        return list(filter(None, self.parsed_lines()))
+
+    def parsed_lines(self) -> list[dict[str, Any]]:
+        """Returns the finished lines of the metrics file; a damaged one is empty."""
+        return list(map(parse_line, finished_lines(self.metrics)))
+
+    def check_metrics(self) -> None:
+        """Raises RunError for a line that no training wrote; a kill leaves zeros at the end."""
+        lines = finished_lines(self.metrics)
+        while lines and not lines[-1].strip(b"\0"):
+            lines.pop()
+        damaged = next((n for n, line in enumerate(lines, 1) if not parse_line(line)), None)
+        if damaged is not None:
+            raise RunError(
+                f"{self.metrics} has a damaged line {damaged}: it must be an object of numbers "
+                "with a `step`; delete the line to continue"
+            )
 
     def _write(self) -> Self:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             with locked(self.path):
+                earlier, present = self._read_versions(), environment()
                 write_json(self.path / "config.json", self.config)
-                self._write_versions(self.path / "versions.json")
+                if present not in earlier[-1:]:
+                    write_json(self.versions, [*earlier, present])
         except OSError as error:
             raise RunError(f"{self.path} cannot be written: {error.strerror}") from error
         return self
 
-    def _write_versions(self, path: Path) -> None:
-        present = environment()
-        earlier = json.loads(path.read_text()) if path.is_file() else []
-        if present not in earlier[-1:]:
-            write_json(path, [*earlier, present])
+    def _read_versions(self) -> list[Any]:
+        earlier = read_json(self.versions) if self.versions.exists() else []
+        if not isinstance(earlier, list):
+            raise DamagedFileError(
+                f"{self.versions} is damaged: it must be a list; delete the file to continue"
+            )
+        return earlier
 
 
 @contextlib.contextmanager
@@ -201,13 +230,24 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
+def finished_lines(path: Path) -> list[bytes]:
+    """Returns the lines of a file that end, without their ends."""
+    return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+
+
 def parse_line(line: bytes) -> dict[str, Any]:
-    """Parses a line of the metrics file; returns an empty dict if it is unfinished or damaged."""
+    """Parses a line of the metrics file; returns an empty dict if it is damaged."""
     try:
-        value = json.loads(line) if line.endswith(b"\n") else None
+        value = parse_json(line)
     except ValueError:
         return {}
-    return value if isinstance(value, dict) and "step" in value else {}
+    good = (
+        isinstance(value, dict)
+        and all(type(number) in (int, float) and abs(number) <= LARGEST for number in value.values())
+        and type(value.get("step")) is int
+        and 0 <= value["step"] <= LARGEST_INTEGER
+    )
+    return value if good else {}
 
 
 def holds_anything(path: Path) -> bool:
