@@ -15,7 +15,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     """Yields a file that replaces ``path`` when the block ends without an error.
 
     Readers, and a crash at any moment, see the old file or the new one. Only one process at a time
-    may write a file.
+    may write a file. Its folder is made, and deleted again if the block fails.
 
     Raises:
       OSError: if the disk is full or the folder is not writable; the old file is unchanged.
@@ -40,14 +40,34 @@ def write_json(path: Path, value: Any) -> None:
 
 
 @contextlib.contextmanager
+def new_folders(path: Path) -> Iterator[None]:
+    """Makes the folder ``path``; if the block fails, the folders that it made are deleted.
+
+    Folders that hold anything stay.
+    """
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for folder in made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+@contextlib.contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
+    with new_folders(path.parent):
+        try:
+            yield temporary
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException as error:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            if isinstance(error, OSError) and error.filename in (None, str(temporary)):
+                error.filename = str(path)
+            raise

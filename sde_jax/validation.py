@@ -56,10 +56,33 @@ BelowOne = Annotated[float, Rule("be in [0, 1)", lambda value: 0 <= value < 1)]
 AboveZero = Annotated[float, Rule("be in (0, 1]", lambda value: 0 < value <= 1)]
 Width = Annotated[int, at_least(4), at_most(2**16)]
 """The width of a layer."""
-Depth = Annotated[int, at_least(1), at_most(256)]
+GroupWidth = Annotated[
+    int,
+    Rule(
+        "be a multiple of 4, the least size of a normalization group",
+        lambda width: width >= 4 and width % 4 == 0,
+    ),
+    at_most(2**16),
+]
+"""The width of a layer that is normalized in groups of channels."""
+Depth = Annotated[int, at_least(1), at_most(64)]
 """A number of layers, each of which is compiled."""
+Multipliers = Annotated[
+    tuple[int, ...],
+    Rule("be a positive integer per level, as in (1, 2, 2)", lambda v: min(v, default=0) >= 1),
+    each_at_most(2**10),
+]
+"""The width of each level in multiples of the first."""
+Sizes = Annotated[tuple[int, ...], each_at_most(2**16)]
+"""Sides of images, or widths of layers."""
+Side = Annotated[int | None, at_least(1), at_most(2**16)]
+"""The side of an image in pixels; None where the image states it."""
+Classes = Annotated[int | None, at_least(1), at_most(10**6)]
+"""A number of classes, each with an embedding."""
+Levels = Annotated[int, at_least(2), at_most(10**6)]
+"""A number of noise levels."""
 Steps = Annotated[int, at_least(1), at_most(10**6)]
-"""A number of steps of a sampler or of levels of noise."""
+"""A number of steps of a sampler or of a chain."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,8 +153,10 @@ def fits(value: Any, hint: Any) -> bool:
 def has_truth_value(value: Any) -> bool:
     """Returns whether a value is true or false, or has such items."""
     if isinstance(value, Mapping):
-        return any(map(has_truth_value, value.values()))
-    return isinstance(value, bool) or isinstance(value, list | tuple) and any(map(has_truth_value, value))
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        return any(map(has_truth_value, value))
+    return isinstance(value, bool)
 
 
 def leaves(hint: Any) -> set[Any]:

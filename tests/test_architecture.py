@@ -20,9 +20,10 @@ LIBRARY = {
     "atomic": set(),
     "reporting": set(),
     "cache_folder": set(),
-    "arguments": set(),
+    "arguments": {"validation"},
     "initialization": {"arrays"},
     "json_files": set(),
+    "memory": {"arrays"},
     "validation": set(),
     "sde": {"arrays", "validation"},
     "operators": {"arrays"},
@@ -33,7 +34,16 @@ LIBRARY = {
     "likelihood": MATHEMATICS | {"ode"},
     "nets": {"arrays", "validation"},
     "data": {
-        *{"arrays", "atomic", "cache_folder", "json_files", "operators", "reporting", "validation"}
+        *{
+            "arrays",
+            "atomic",
+            "cache_folder",
+            "json_files",
+            "memory",
+            "operators",
+            "reporting",
+            "validation",
+        }
     },
     "metrics": {"arrays", "validation"},
     "figures": {"arrays", "atomic"},

@@ -117,7 +117,6 @@ def compare(records: Sequence[Record], out: Path) -> dict[str, Any]:
     """Writes ``comparison.md``, ``.html`` and ``.png`` into a folder and returns a summary."""
     rows, names = rows_of(records), [record["run"] for record in records]
     page, table, figure = (out / f"comparison.{suffix}" for suffix in ("html", "md", "png"))
-    out.mkdir(parents=True, exist_ok=True)
     with whole_file(table) as file:
         file.write(("\n".join(markdown(records, rows)) + "\n").encode())
     panels = {

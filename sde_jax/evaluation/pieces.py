@@ -26,7 +26,6 @@ def load_or_compute(folder: Path, compute: Callable[[int], Iterator[Columns]]) -
     pieces = list(_read(folder))
     rows = sum(map(_rows, pieces))
     for piece in compute(rows):
-        folder.mkdir(parents=True, exist_ok=True)
         arrays: dict[str, Any] = dict(piece)
         with whole_file(_path(folder, rows)) as file:
             np.savez(file, **arrays)

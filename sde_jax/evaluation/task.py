@@ -74,7 +74,6 @@ class Task:
         Raises:
           OSError: if the folder cannot be written.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.folder / "identity.json", self.identity)
 
     def samples(self) -> Drawn:

@@ -23,12 +23,13 @@ from sde_jax.nets.embedding import GaussianFourierFeatures, positional_embedding
 from sde_jax.nets.resampling import Downsample, Upsample, downsample, upsample
 from sde_jax.nets.spec import NetworkModule
 from sde_jax.nets.unet import UNetSpec, time_layers, unet_input
-from sde_jax.validation import Positive, Rule, at_least
+from sde_jax.validation import Positive, Rule, at_least, each_at_most
 
 Block = Callable[..., Image]
 Taps = Annotated[
     tuple[int, ...] | None,
     Rule("be None or have a sum, such as (1, 3, 3, 1)", lambda taps: sum(taps) != 0),
+    each_at_most(2**16),
 ]
 
 

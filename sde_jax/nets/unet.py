@@ -2,7 +2,7 @@
 
 import functools
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import jax.numpy as jnp
 import numpy as np
@@ -14,20 +14,29 @@ from sde_jax.nets.blocks import ACTIVATIONS, product
 from sde_jax.nets.condition import Condition
 from sde_jax.nets.embedding import LabelEmbedding
 from sde_jax.nets.spec import NetworkSpec
-from sde_jax.validation import BelowOne, at_least, require
+from sde_jax.validation import (
+    BelowOne,
+    Classes,
+    Depth,
+    Levels,
+    Multipliers,
+    Sizes,
+    Width,
+    require,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class UNetSpec(NetworkSpec):
     """Hyperparameters of a U-Net for images."""
 
-    channels: Annotated[int, at_least(4)] = 128
+    channels: Width = 128
     """Width of the first level; other widths are multiples of it."""
-    multipliers: tuple[int, ...] = (1, 2, 2, 2)
+    multipliers: Multipliers = (1, 2, 2, 2)
     """Width of each level in multiples of `channels`; each further level halves the image."""
-    blocks_per_level: Annotated[int, at_least(1)] = 4
+    blocks_per_level: Depth = 4
     """Residual blocks per level on the way down; the way up has one more."""
-    attention_resolutions: tuple[int, ...] = (16,)
+    attention_resolutions: Sizes = (16,)
     """Image sizes at which blocks attend; the middle always does. Sizes that do not occur are
     ignored."""
     dropout: BelowOne = 0.1
@@ -41,7 +50,7 @@ class UNetSpec(NetworkSpec):
     and takes about a third more time."""
     conditional: bool = True
     """Condition the blocks on time."""
-    classes: Annotated[int | None, at_least(1)] = None
+    classes: Classes = None
     """Number of classes of a class-conditional network; None for an unconditional one."""
     centered: bool = True
     """Images are in [-1, 1]; if False, they are in [0, 1] and the first layer takes 2 x - 1."""
@@ -52,7 +61,7 @@ class UNetSpec(NetworkSpec):
     """Smallest level of the progression, the last one."""
     sigma_max: float = 50.0
     """Largest level of the progression, number 0."""
-    num_scales: Annotated[int, at_least(2)] = 1000
+    num_scales: Levels = 1000
     """Number of levels of the progression."""
 
     # Settings that only one of the subclasses has as fields; these are the values of the other.
@@ -74,8 +83,6 @@ class UNetSpec(NetworkSpec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        least = min(self.multipliers, default=0)
-        require(self, "multipliers", least >= 1, "be a positive integer per level, as in (1, 2, 2)")
         labelled = "be None if `conditional` is False, since labels are part of the time embedding"
         require(self, "classes", self.classes is None or self.conditional, labelled)
         levels = 0 < self.sigma_min < self.sigma_max

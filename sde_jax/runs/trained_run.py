@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from sde_jax.arrays import PyTree
 from sde_jax.data.source import DataSource, Layout
 from sde_jax.interop.published_sampler import published_sampler
+from sde_jax.memory import check_fits, size_of
 from sde_jax.recipes.generative import Generative
 from sde_jax.recipes.interfaces import Density, Draw
 from sde_jax.recipes.named import Kind_co, Named
@@ -119,6 +120,7 @@ def open_run_of(kind: type[Kind], path: Path) -> TrainedRun[Kind]:
     with Checkpoints(directory.checkpoints) as checkpoints:
         learner, training = named.experiment.learner(layout.shape), named.experiment.training
         like = abstract_state(learner, mesh, sharded=training.shard_parameters)
+        check_fits(size_of(like), f"the parameters in {path}")
         restore = checkpoints.restore_best if training.keep_best else checkpoints.restore_newest
         restored = restore(like)
     if restored is None:

@@ -9,6 +9,7 @@ import jax
 
 from sde_jax import figures
 from sde_jax.data.source import DataSource
+from sde_jax.memory import check_fits, device_bytes, size_of
 from sde_jax.recipes.named import Named
 from sde_jax.recipes.trainable import Trainable
 from sde_jax.runs.snapshots import snapshots
@@ -17,6 +18,7 @@ from sde_jax.training.learner import Learner
 from sde_jax.training.loop import Draw, TrainResult, train
 from sde_jax.training.processes import is_first, raise_on_all
 from sde_jax.training.run_directory import RunDirectory
+from sde_jax.training.settings import Training
 
 CHANGEABLE = frozenset(
     {
@@ -53,7 +55,6 @@ def train_experiment(named: Named[Trainable], workdir: Path, *, resume: bool) ->
         directory = RunDirectory.create(workdir, named.config())
     result = train(learner, source, directory, named.experiment.training, draw=draw)
     if is_first():
-        directory.pictures.mkdir(exist_ok=True)
         figures.curves(
             directory.read_metrics(),
             directory.pictures / "training.png",
@@ -85,10 +86,23 @@ def prepare(experiment: Trainable) -> Prepared:
     source = experiment.data.load()
     experiment.check_data(source)
     learner = experiment.learner(source.shape)
-    jax.eval_shape(learner.init, jax.random.key(0))
+    check_memory(experiment.training, learner, source.shape)
     draw = snapshots(experiment, source)
     experiment.training.check_drawing(draw is not None)
     return Prepared(source, learner, draw)
+
+
+def check_memory(training: Training, learner: Learner, shape: tuple[int, ...]) -> None:
+    """Raises ValueError if the devices cannot hold the state, or a batch of examples of ``shape``.
+
+    Also raises where networks and data do not fit each other.
+    """
+    state, devices = jax.eval_shape(learner.init, jax.random.key(0)), data_mesh().size
+    there = device_bytes(devices if training.shard_parameters else 1)
+    check_fits(size_of(state), "the parameters of `network` and their averages", there)
+    batch = 4 * training.batch_size * max(training.steps_per_call, 1) * math.prod(shape)
+    what = f"batches of `batch_size`={training.batch_size:,}"
+    check_fits(batch, what, device_bytes(devices))
 
 
 def count_parameters(experiment: Trainable) -> int:

@@ -20,7 +20,7 @@ from orbax.checkpoint.utils import TMP_DIR_SUFFIX
 from sde_jax.arrays import PyTree
 from sde_jax.json_files import read_json
 from sde_jax.reporting import report
-from sde_jax.training.errors import CheckpointError
+from sde_jax.training.errors import CheckpointError, UnsavedError
 from sde_jax.training.fingerprint import checksum
 from sde_jax.training.orbax_noise import reason_of, wait_for_threads, without_orbax_noise
 from sde_jax.training.processes import first_error
@@ -128,7 +128,7 @@ class Checkpoints:
         self.settle()
         failure, self._failure = first_error(self._failure), None
         if failure is not None:
-            raise CheckpointError(failure)
+            raise UnsavedError(failure)
 
     def restore_newest(self, like: PyTree) -> Restored | None:
         """Returns the newest readable checkpoint, or None if there are no checkpoints.
@@ -214,7 +214,7 @@ class Checkpoints:
         self._checkpointer = new_checkpointer()
         self._remove_temporary()
         if jax.process_count() > 1:
-            raise CheckpointError(self._failure)
+            raise UnsavedError(self._failure)
 
     def _close(self) -> None:
         """Ends orbax's threads; after a failed save it would raise the known error again."""

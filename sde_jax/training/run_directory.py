@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import jax
 
-from sde_jax.atomic import TEMPORARY_SUFFIX, write_json
+from sde_jax.atomic import TEMPORARY_SUFFIX, new_folders, write_json
 from sde_jax.json_files import DamagedFileError, parse_json, read_json
 from sde_jax.training.errors import ConfigChangedError, NotARunError, RunError, RunExistsError
 from sde_jax.training.processes import raise_on_all
@@ -104,7 +104,12 @@ class RunDirectory:
     @classmethod
     def _create(cls, path: str | Path, config: Mapping[str, Any]) -> Self:
         cls.check_free(path)
-        return cls(Path(path), normal(config))._write()
+        run = cls(Path(path), normal(config))
+        try:
+            with new_folders(run.path):
+                return run._write()
+        except OSError as error:
+            raise cannot_be_written(run.path, error) from error
 
     @classmethod
     def _resume(
@@ -129,7 +134,10 @@ class RunDirectory:
                 f"--resume cannot change the configuration of the run in {path}: "
                 f"{', '.join(changes)}; start a new run in another folder instead"
             )
-        return cls(path, normal(config))._write()
+        try:
+            return cls(path, normal(config))._write()
+        except OSError as error:
+            raise cannot_be_written(path, error) from error
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
@@ -188,15 +196,17 @@ class RunDirectory:
             )
 
     def _write(self) -> Self:
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            with locked(self.path):
+        config, is_new = self.path / "config.json", not (self.path / "config.json").exists()
+        with locked(self.path):
+            try:
                 earlier, present = self._read_versions(), environment()
-                write_json(self.path / "config.json", self.config)
+                write_json(config, self.config)
                 if present not in earlier[-1:]:
                     write_json(self.versions, [*earlier, present])
-        except OSError as error:
-            raise RunError(f"{self.path} cannot be written: {error.strerror}") from error
+            except OSError:
+                for path in (config, self.versions, self.path / LOCK) if is_new else ():
+                    path.unlink(missing_ok=True)
+                raise
         return self
 
     def _read_versions(self) -> list[Any]:
@@ -235,19 +245,22 @@ def finished_lines(path: Path) -> list[bytes]:
     return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
 
 
+def cannot_be_written(path: Path, error: OSError) -> RunError:
+    """Returns the error of a run directory in which a write failed."""
+    return RunError(f"{path} cannot be written: {error.strerror}")
+
+
 def parse_line(line: bytes) -> dict[str, Any]:
     """Parses a line of the metrics file; returns an empty dict if it is damaged."""
     try:
         value = parse_json(line)
     except ValueError:
         return {}
-    good = (
-        isinstance(value, dict)
-        and all(type(number) in (int, float) and abs(number) <= LARGEST for number in value.values())
-        and type(value.get("step")) is int
-        and 0 <= value["step"] <= LARGEST_INTEGER
-    )
-    return value if good else {}
+    if not isinstance(value, dict) or type(value.get("step")) is not int:
+        return {}
+    numbers = value.values()
+    good = all(type(number) in (int, float) and abs(number) <= LARGEST for number in numbers)
+    return value if good and 0 <= value["step"] <= LARGEST_INTEGER else {}
 
 
 def holds_anything(path: Path) -> bool:

@@ -6,7 +6,7 @@ from typing import Annotated
 from jax.sharding import Mesh
 
 from sde_jax.data import TEST, DataSource
-from sde_jax.validation import Rule, Spec, at_least, require
+from sde_jax.validation import Rule, Spec, at_least, at_most, require
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -17,10 +17,10 @@ class Training(Spec):
       ValueError: if ``keep_best`` is set without evaluations.
     """
 
-    steps: Annotated[int, at_least(1)] = 10_000
+    steps: Annotated[int, at_least(1), at_most(2 * 10**9)] = 10_000
     """Total number of updates."""
 
-    batch_size: Annotated[int, at_least(1)] = 128
+    batch_size: Annotated[int, at_least(1), at_most(2**24)] = 128
     """Examples in each update, over all devices."""
 
     seed: Annotated[int, Rule("lie between 0 and 2^32 - 1", lambda n: 0 <= n < 2**32)] = 0
@@ -47,10 +47,10 @@ class Training(Spec):
     keep_best: bool = False
     """True to save when the held-out loss is the lowest so far, and keep that checkpoint."""
 
-    steps_per_call: Annotated[int, at_least(0)] = 0
+    steps_per_call: Annotated[int, at_least(0), at_most(1000)] = 0
     """Updates in one dispatch to the device; 0: 1 on CPU, 10 elsewhere."""
 
-    accumulate: Annotated[int, at_least(1)] = 1
+    accumulate: Annotated[int, at_least(1), at_most(1000)] = 1
     """Number of parts of a batch that the device processes in sequence for one update. More parts
     need less memory and longer compilation. They change dropout but not an example's noise."""
 
