@@ -33,23 +33,11 @@ LIBRARY = {
     "sampling": MATHEMATICS | {"ode", "operators"},
     "likelihood": MATHEMATICS | {"ode"},
     "nets": {"arrays", "validation"},
-    "data": {
-        *{
-            "arrays",
-            "atomic",
-            "cache_folder",
-            "json_files",
-            "memory",
-            "operators",
-            "reporting",
-            "validation",
-        }
-    },
+    "data": {"arrays", "atomic", "cache_folder", "json_files", "memory", "operators"}
+    | {"reporting", "validation"},
     "metrics": {"arrays", "validation"},
     "figures": {"arrays", "atomic"},
-    "training": {
-        *{"arrays", "randomness", "atomic", "json_files", "reporting", "data", "validation"}
-    },
+    "training": {"arrays", "randomness", "atomic", "json_files", "reporting", "data", "validation"},
 }
 LIBRARY |= {"baselines": set(LIBRARY), "interop": set(LIBRARY)}
 APPLICATION = ("recipes", "runs", "evaluation", "editing", "api", "command_line")

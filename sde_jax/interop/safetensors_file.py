@@ -1,6 +1,8 @@
 """Reads and writes weights as safetensors, with their configuration."""
 
 import json
+import os
+import re
 from collections.abc import Mapping
 from os import PathLike, fspath
 from pathlib import Path
@@ -30,7 +32,14 @@ def write_safetensors(
     named = flatten_dict(params, sep=".")
     arrays = {name: np.asarray(value, order="C") for name, value in named.items()}
     metadata = {"format": "sde_jax", "configuration": json.dumps(configuration)}
-    save_file(arrays, fspath(path), metadata)
+    try:
+        save_file(arrays, fspath(path), metadata)
+    except SafetensorError as error:
+        # It has the number of the system's error in its text alone.
+        if found := re.search(r"os error (\d+)", str(error)):
+            number = int(found[1])
+            raise OSError(number, os.strerror(number), fspath(path)) from None
+        raise
 
 
 def read_safetensors(path: str | PathLike[str]) -> tuple[PyTree, dict[str, Any]]:

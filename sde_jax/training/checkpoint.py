@@ -22,8 +22,9 @@ from sde_jax.json_files import read_json
 from sde_jax.reporting import report
 from sde_jax.training.errors import CheckpointError, UnsavedError
 from sde_jax.training.fingerprint import checksum
-from sde_jax.training.orbax_noise import reason_of, wait_for_threads, without_orbax_noise
+from sde_jax.training.orbax_noise import reason_of, text_of, wait_for_threads, without_orbax_noise
 from sde_jax.training.processes import first_error
+from sde_jax.validation import fits
 
 
 class Restored(NamedTuple):
@@ -81,7 +82,7 @@ class Checkpoints:
         losses = {}
         for step in self.steps():
             notes = self._stored_notes(step)
-            if notes.get("held_out_step") == step:
+            if notes.get("held_out_step") == step and fits(notes.get("held_out_loss"), float):
                 losses[step] = notes["held_out_loss"]
         return min(losses, key=losses.__getitem__, default=None)
 
@@ -104,7 +105,7 @@ class Checkpoints:
                 ),
             )
         except Exception as error:
-            self._fail(reason_of(error))
+            self._fail(text_of(error))
 
     def settle(self) -> None:
         """Waits for the pending save and deletes old checkpoints; does not report a failure."""
@@ -113,7 +114,7 @@ class Checkpoints:
         try:
             self._checkpointer.wait_until_finished()
         except Exception as error:
-            self._fail(reason_of(error))
+            self._fail(text_of(error))
             return
         self._saving = None
         if jax.process_index() == 0:
@@ -188,7 +189,7 @@ class Checkpoints:
         except Exception as error:
             reason = reason_of(error)
         reason = first_error(reason)
-        if reason is None and checksum(found.state) != notes["arrays"]:
+        if reason is None and checksum(found.state) != notes.get("arrays"):
             reason = "its arrays are not those that were saved"
         if reason is not None:
             raise CheckpointError(f"the checkpoint of step {step} is unreadable: {reason}")
