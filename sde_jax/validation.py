@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -26,6 +26,16 @@ class Rule:
     """The rule in words, such as "be at least 1"."""
     holds: Callable[[Any], bool]
     """Whether a value fulfills the rule; None is not checked."""
+
+
+@dataclass(frozen=True)
+class Only:
+    """The condition under which a field has an effect, stated in its type beside its rules."""
+
+    text: str
+    """The condition in words, such as "`embedding` is fourier"."""
+    holds: Callable[[Any], bool]
+    """Whether a spec fulfills it."""
 
 
 def at_least(least: float) -> Rule:
@@ -97,11 +107,12 @@ class Spec:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value, arguments = getattr(self, field.name), get_args(field.type)
-            if get_origin(field.type) is Literal:
-                rule = f"be one of {', '.join(map(str, arguments))}"
-                require(self, field.name, value in arguments, rule)
-            for part in arguments:
+            value, (kind, *parts) = getattr(self, field.name), parts_of(field.type)
+            if get_origin(kind) is Literal:
+                choices = get_args(kind)
+                rule = f"be one of {', '.join(map(str, choices))}"
+                require(self, field.name, value in choices, rule)
+            for part in parts:
                 if isinstance(part, Rule):
                     require(self, field.name, value is None or part.holds(value), part.text)
             for number in value if isinstance(value, tuple) else (value,):
@@ -109,6 +120,30 @@ class Spec:
                     require(self, field.name, abs(number) <= LARGEST, "be finite in 32 bits")
                 elif isinstance(number, int):
                     require(self, field.name, abs(number) <= LARGEST_INTEGER, "be below 2^32")
+
+
+def parts_of(hint: Any) -> tuple[Any, ...]:
+    """Returns a type and what is stated beside it by `Annotated`."""
+    return get_args(hint) if get_origin(hint) is Annotated else (hint,)
+
+
+def without_effect(spec: Any, default: Any, path: str = "") -> Iterator[str]:
+    """Yields a line for each field that differs from that of ``default`` and has no effect.
+
+    Args:
+      spec: a spec, with specs in it.
+      default: another one; None for the defaults of its class.
+      path: names of the specs around it, each with a dot, for the message.
+    """
+    for field in dataclasses.fields(spec):
+        value, usual = getattr(spec, field.name), getattr(default, field.name, field.default)
+        if dataclasses.is_dataclass(value):
+            yield from without_effect(value, usual, f"{path}{field.name}.")
+            continue
+        for part in parts_of(field.type):
+            if isinstance(part, Only) and value != usual and not part.holds(spec):
+                got = f"got {field.name}={shown(value)}"
+                yield f"`{path}{field.name}` has no effect unless {part.text}: {got}."
 
 
 def require(spec: Any, fields: str, holds: bool, rule: str) -> None:

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import jax
 import jax.numpy as jnp
 
 from sde_jax.arrays import Examples, Keys, PerExample, expand_like, sum_except_batch
-from sde_jax.validation import NotNegative, Spec
+from sde_jax.validation import NOT_NEGATIVE, NotNegative, Only, Spec
+
+_WASSERSTEIN = Only("`loss` is wasserstein", lambda loss: loss.loss == "wasserstein")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +35,7 @@ class AdversarialLoss(Spec):
     """
 
     loss: Literal["saturating", "non_saturating", "wasserstein"] = "non_saturating"
-    penalty: NotNegative = 10.0
+    penalty: Annotated[float, NOT_NEGATIVE, _WASSERSTEIN] = 10.0
     """Weight of the gradient penalty of the Wasserstein loss; unused by the others."""
     r1: NotNegative = 0.0
     """Weight of the R1 penalty of the other losses."""

@@ -2,7 +2,7 @@
 
 import functools
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import jax.numpy as jnp
 import numpy as np
@@ -20,10 +20,14 @@ from sde_jax.validation import (
     Depth,
     Levels,
     Multipliers,
+    Only,
     Sizes,
     Width,
     require,
 )
+
+_SEPARATE = Only("`block` is ddpm", lambda spec: spec.block == "ddpm")
+_SCALED = Only("`scale_by_sigma` is true", lambda spec: spec.scale_by_sigma)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,13 +41,13 @@ class UNetSpec(NetworkSpec):
     blocks_per_level: Depth = 4
     """Residual blocks per level on the way down; the way up has one more."""
     attention_resolutions: Sizes = (16,)
-    """Image sizes at which blocks attend; the middle always does. Sizes that do not occur are
-    ignored."""
+    """Image sizes at which blocks attend; the middle always does. Sizes that no level
+    has are refused before a run begins."""
     dropout: BelowOne = 0.1
     """Dropout rate inside residual blocks, in training."""
     activation: Literal["swish", "elu", "relu", "lrelu"] = "swish"
     """The nonlinearity; lrelu has slope 0.2."""
-    resample_with_convolution: bool = True
+    resample_with_convolution: Annotated[bool, _SEPARATE] = True
     """Use convolutions to halve and double images, where residual blocks do not."""
     rematerialize: bool = False
     """Recompute residual blocks in the backward pass. This saves the memory of their activations
@@ -57,11 +61,11 @@ class UNetSpec(NetworkSpec):
     scale_by_sigma: bool = False
     """Divide the output by the noise level. That is exp(time) if time is a log noise level, and
     otherwise level int(time) of a geometric progression."""
-    sigma_min: float = 0.01
+    sigma_min: Annotated[float, _SCALED] = 0.01
     """Smallest level of the progression, the last one."""
-    sigma_max: float = 50.0
+    sigma_max: Annotated[float, _SCALED] = 50.0
     """Largest level of the progression, number 0."""
-    num_scales: Levels = 1000
+    num_scales: Annotated[Levels, _SCALED] = 1000
     """Number of levels of the progression."""
 
     # Settings that only one of the subclasses has as fields; these are the values of the other.

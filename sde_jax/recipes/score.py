@@ -55,12 +55,15 @@ from sde_jax.training.settings import Training
 from sde_jax.validation import (
     FINITE,
     BelowOne,
+    Only,
     Positive,
     Spec,
     UnitInterval,
     at_least,
     at_most,
 )
+
+_LABELS = Only("`network.classes` is set", lambda spec: spec.network.classes is not None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +137,7 @@ class ScoreExperiment(Generative):
     )
     matching: Denoising | Sliced | Implicit = Denoising()
     """The score matching objective."""
-    label_dropout: UnitInterval = 0.1
+    label_dropout: Annotated[UnitInterval, _LABELS] = 0.1
     """Share of training examples without their label, for a network with `classes`. `sample` and
     `likelihood` use the network without labels."""
     compute_dtype: Literal["float32", "bfloat16"] = "float32"

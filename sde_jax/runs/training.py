@@ -10,11 +10,13 @@ import jax
 from sde_jax import figures
 from sde_jax.data.source import DataSource
 from sde_jax.memory import check_fits, device_bytes, size_of
+from sde_jax.recipes.effects import late_settings, shapes_of
 from sde_jax.recipes.named import Named
 from sde_jax.recipes.trainable import Trainable
+from sde_jax.reporting import report
 from sde_jax.runs.snapshots import snapshots
 from sde_jax.training.devices import data_mesh
-from sde_jax.training.learner import Learner
+from sde_jax.training.learner import Learner, TrainState
 from sde_jax.training.loop import Draw, TrainResult, train
 from sde_jax.training.processes import is_first, raise_on_all
 from sde_jax.training.run_directory import RunDirectory
@@ -46,7 +48,10 @@ the number of devices."""
 
 def train_experiment(named: Named[Trainable], workdir: Path, *, resume: bool) -> TrainResult:
     """Trains the experiment in ``workdir`` and draws its training curve."""
-    source, learner, draw = raise_on_all(lambda: prepare(named.experiment))
+    is_new = not (resume and (workdir / "config.json").is_file())
+    source, learner, draw = raise_on_all(lambda: prepare(named.experiment, is_new=is_new))
+    for line in late_settings(named.experiment) if is_new else ():
+        report(f"warning: {line}")
     if resume:
         directory = RunDirectory.resume(
             workdir, named.config(), changeable=CHANGEABLE, current=in_current_format
@@ -76,8 +81,10 @@ class Prepared(NamedTuple):
     draw: Draw | None
 
 
-def prepare(experiment: Trainable) -> Prepared:
+def prepare(experiment: Trainable, *, is_new: bool = True) -> Prepared:
     """Loads the data and checks experiment, data and devices against each other.
+
+    A run that is not new may have settings without effect, from before they were refused.
 
     Raises:
       ValueError: if they do not fit.
@@ -86,18 +93,16 @@ def prepare(experiment: Trainable) -> Prepared:
     source = experiment.data.load()
     experiment.check_data(source)
     learner = experiment.learner(source.shape)
-    check_memory(experiment.training, learner, source.shape)
+    state = shapes_of(learner) if is_new else jax.eval_shape(learner.init, jax.random.key(0))
+    check_memory(experiment.training, state, source.shape)
     draw = snapshots(experiment, source)
     experiment.training.check_drawing(draw is not None)
     return Prepared(source, learner, draw)
 
 
-def check_memory(training: Training, learner: Learner, shape: tuple[int, ...]) -> None:
-    """Raises ValueError if the devices cannot hold the state, or a batch of examples of ``shape``.
-
-    Also raises where networks and data do not fit each other.
-    """
-    state, devices = jax.eval_shape(learner.init, jax.random.key(0)), data_mesh().size
+def check_memory(training: Training, state: TrainState, shape: tuple[int, ...]) -> None:
+    """Raises ValueError if the devices cannot hold the state or a batch of examples."""
+    devices = data_mesh().size
     there = device_bytes(devices if training.shard_parameters else 1)
     check_fits(size_of(state), "the parameters of `network` and their averages", there)
     batch = 4 * training.batch_size * max(training.steps_per_call, 1) * math.prod(shape)
@@ -113,5 +118,5 @@ def count_parameters(experiment: Trainable) -> int:
     """
     experiment.training.check_devices(data_mesh())
     learner = experiment.learner(experiment.data.layout().shape)
-    params = jax.eval_shape(learner.init, jax.random.key(0)).params
+    params = shapes_of(learner).params
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))

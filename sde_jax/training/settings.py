@@ -6,7 +6,9 @@ from typing import Annotated
 from jax.sharding import Mesh
 
 from sde_jax.data import TEST, DataSource
-from sde_jax.validation import Rule, Spec, at_least, at_most, require
+from sde_jax.validation import Only, Rule, Spec, at_least, at_most, require
+
+_EVALUATING = Only("`eval_every` is positive", lambda training: training.eval_every > 0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,7 +34,7 @@ class Training(Spec):
     eval_every: Annotated[int, at_least(0)] = 1000
     """Updates between evaluations of the held-out loss; 0: never."""
 
-    eval_examples: Annotated[int | None, at_least(1)] = None
+    eval_examples: Annotated[int | None, at_least(1), _EVALUATING] = None
     """Number of held-out examples in each evaluation, the first ones; None: all."""
 
     sample_every: Annotated[int, at_least(0)] = 0
