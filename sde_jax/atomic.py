@@ -30,6 +30,11 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         write(temporary)
 
 
+def encoded(text: str) -> bytes:
+    """Encodes a text for a file; what UTF-8 lacks, as some names of files have, is escaped."""
+    return text.encode(errors="backslashreplace")
+
+
 def write_json(path: Path, value: Any) -> None:
     """Writes JSON as `whole_file` does; an unchanged file is not written, even on a full disk."""
     text = (json.dumps(value, indent=2) + "\n").encode()

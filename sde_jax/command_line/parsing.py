@@ -2,9 +2,11 @@
 
 import contextlib
 import io
+import os
 import re
+import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -18,6 +20,7 @@ from sde_jax.training.processes import join_processes
 Arguments = TypeVar("Arguments")
 
 
+LEAST_COLUMNS = 40
 CONFIG = (tyro.conf.AvoidSubcommands, tyro.conf.SuppressFixed)
 
 
@@ -41,7 +44,7 @@ def parse(
     captured = io.StringIO()
     options: dict[str, Any] = {} if default is None else {"default": default}
     try:
-        with contextlib.redirect_stderr(captured):
+        with contextlib.redirect_stderr(captured), wide_enough():
             arguments = tyro.cli(kind, args=args, prog=program, config=CONFIG, **options)
         sys.stderr.write(captured.getvalue())
         return arguments
@@ -50,6 +53,20 @@ def parse(
             raise
     explaining = program if run is None else f"{program} {run}"
     return refuse(f"{complaint(captured.getvalue())} ({explaining} --help explains)")
+
+
+@contextlib.contextmanager
+def wide_enough() -> Iterator[None]:
+    """Lets tyro see a terminal of 40 columns at least: in one column, a help takes minutes."""
+    before, columns = os.environ.get("COLUMNS"), shutil.get_terminal_size().columns
+    os.environ["COLUMNS"] = str(max(columns, LEAST_COLUMNS))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["COLUMNS"]
+        else:
+            os.environ["COLUMNS"] = before
 
 
 def refuse(message: str, code: int = 2) -> NoReturn:

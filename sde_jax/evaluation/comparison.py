@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from sde_jax.atomic import whole_file
+from sde_jax.atomic import encoded, whole_file
 from sde_jax.evaluation.evaluation import RECORD
 from sde_jax.evaluation.reference import NOT_OF_THE_IMAGES
 from sde_jax.evaluation.report import write_page
 from sde_jax.evaluation.wording import WORDING, markdown_table, with_error
-from sde_jax.figures import COLOURS, save_figure
+from sde_jax.figures import COLOURS, literal, save_figure
 from sde_jax.training import NotARunError
 
 Record = Mapping[str, Any]
@@ -118,7 +118,7 @@ def compare(records: Sequence[Record], out: Path) -> dict[str, Any]:
     rows, names = rows_of(records), [record["run"] for record in records]
     page, table, figure = (out / f"comparison.{suffix}" for suffix in ("html", "md", "png"))
     with whole_file(table) as file:
-        file.write(("\n".join(markdown(records, rows)) + "\n").encode())
+        file.write(encoded("\n".join(markdown(records, rows)) + "\n"))
     panels = {
         row.title: [finding if problem is None else None for finding, problem in row.cells]
         for row in rows
@@ -190,7 +190,7 @@ def draw_values(
             axes.axvline(held_out["value"], **line)
             axes.legend(frameon=False, fontsize=7, loc="best")
         axes.set(yticks=range(len(names)), ylim=(len(names) - 0.5, -0.5))
-        axes.set_yticklabels(names, fontsize=8)
+        axes.set_yticklabels(map(literal, names), fontsize=8)
         axes.tick_params(axis="x", labelsize=8)
         axes.locator_params(axis="x", nbins=4)
         axes.set_title(title, fontsize=9)

@@ -23,7 +23,7 @@ from sde_jax.training.checkpoint import Checkpoints
 from sde_jax.training.devices import data_mesh, replicate
 from sde_jax.training.errors import NotARunError
 from sde_jax.training.learner import TrainState
-from sde_jax.training.run_directory import RunDirectory
+from sde_jax.training.run_directory import RunDirectory, check_name
 from sde_jax.training.start import abstract_state
 
 Kind = TypeVar("Kind", bound=Trainable)
@@ -117,6 +117,7 @@ def open_run_of(kind: type[Kind], path: Path) -> TrainedRun[Kind]:
     directory, mesh = RunDirectory.open(path), data_mesh()
     named = of_kind(kind, stored_experiment(directory), path)
     layout = named.experiment.data.layout()
+    check_name(path)
     with Checkpoints(directory.checkpoints) as checkpoints:
         learner, training = named.experiment.learner(layout.shape), named.experiment.training
         like = abstract_state(learner, mesh, sharded=training.shard_parameters)

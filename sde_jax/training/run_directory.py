@@ -61,8 +61,9 @@ class RunDirectory:
 
     @staticmethod
     def check_free(path: str | Path) -> None:
-        """Raises RunExistsError unless ``path`` can hold a new run."""
+        """Raises RunError unless ``path`` can hold a new run."""
         path = Path(path)
+        check_name(path)
         if holds_anything(path):
             if (path / "config.json").is_file():
                 raise RunExistsError(f"{path} holds a run already: --resume continues it")
@@ -122,6 +123,7 @@ class RunDirectory:
         if not (path / "config.json").is_file():
             return cls._create(path, config)
         run = cls.open(path)
+        check_name(path)
         run.check_metrics()
         old, new = dict(fields(normal(current(run.config)))), dict(fields(normal(config)))
         changes = [
@@ -261,6 +263,17 @@ def parse_line(line: bytes) -> dict[str, Any]:
     numbers = value.values()
     good = all(type(number) in (int, float) and abs(number) <= LARGEST for number in numbers)
     return value if good and 0 <= value["step"] <= LARGEST_INTEGER else {}
+
+
+def check_name(path: Path) -> None:
+    """Raises RunError for a path in which no checkpoint can be written or read."""
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        raise RunError(
+            f"the path of a run must be in UTF-8: got {path}; rename it, or set PYTHONUTF8=1 if "
+            "your locale is another"
+        ) from None
 
 
 def holds_anything(path: Path) -> bool:
