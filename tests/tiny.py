@@ -44,7 +44,7 @@ def untrained(name, folder):
     return write_run(find(tiny(name)), folder)
 
 
-def write_run(named, folder):
+def write_run(named, folder, notes=None):
     """Writes a run at step 0, with random parameters; the averaged ones are others."""
     directory = RunDirectory.create(folder, named.config())
     learner = named.experiment.learner(named.experiment.data.layout().shape)
@@ -54,7 +54,7 @@ def write_run(named, folder):
         return state._replace(ema_params=jax.tree.map(lambda x: 0.9 * x, state.params))
 
     with Checkpoints(directory.checkpoints) as checkpoints:
-        checkpoints.save(0, jax.jit(init)(jax.random.key(0)), {})
+        checkpoints.save(0, jax.jit(init)(jax.random.key(0)), notes or {})
     return folder
 
 

@@ -20,7 +20,7 @@ from sde_jax.training.processes import join_processes
 Arguments = TypeVar("Arguments")
 
 
-LEAST_COLUMNS = 40
+LEAST_COLUMNS, LONGEST_LINE = 40, 900
 CONFIG = (tyro.conf.AvoidSubcommands, tyro.conf.SuppressFixed)
 
 
@@ -70,8 +70,11 @@ def wide_enough() -> Iterator[None]:
 
 
 def refuse(message: str, code: int = 2) -> NoReturn:
-    """Prints one line on stderr and exits."""
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    """Prints one line on stderr, without the middle of a long message, and exits."""
+    line = " ".join(message.split())
+    if len(line) > LONGEST_LINE:
+        line = f"{line[: LONGEST_LINE // 2]} ... {line[-LONGEST_LINE // 4 :]}"
+    print(f"error: {line}", file=sys.stderr)
     sys.exit(code)
 
 
