@@ -5,6 +5,11 @@ from typing import Annotated, Any
 
 import tyro
 
+from sde_jax.validation import shown
+
+LARGEST_COUNT = 2**31 - 1
+"""The largest number of an example."""
+
 
 class UsageError(ValueError):
     """Arguments that are right one by one but cannot be served; the message is one line."""
@@ -30,13 +35,15 @@ DataDir = Annotated[
 
 
 def check_counts(**counts: int | None) -> None:
-    """Raises ValueError for the first option that is below 1; None stands for all."""
+    """Raises ValueError for the first option that is no count; None stands for all."""
     for name, count in counts.items():
         if count is not None and count < 1:
             raise ValueError(f"`{name}` must be at least 1: got {count}.")
+        if count is not None and count > LARGEST_COUNT:
+            raise ValueError(f"`{name}` must be at most {LARGEST_COUNT:,}: got {shown(count)}.")
 
 
 def check_seed(seed: int) -> None:
     """Raises ValueError for what is no seed of a key."""
     if not 0 <= seed < 2**32:
-        raise ValueError(f"`seed` must lie between 0 and 2^32 - 1: got {seed}.")
+        raise ValueError(f"`seed` must lie between 0 and 2^32 - 1: got {shown(seed)}.")

@@ -21,7 +21,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from sde_jax.arrays import Array, Float
-from sde_jax.atomic import whole_file
+from sde_jax.atomic import encoded, whole_file
 
 Images = Float[Array | np.ndarray, "count height width channels"]
 FilePath = str | os.PathLike[str]
@@ -276,6 +276,11 @@ def save_figure(figure: Figure, path: FilePath, *, dpi: float = 150, tight: bool
     margins: dict[str, Any] = {"bbox_inches": "tight", "pad_inches": 0.08} if tight else {}
     with whole_file(pathlib.Path(path)) as file:
         figure.savefig(file, format=suffix, dpi=dpi, **margins)
+
+
+def literal(name: str) -> str:
+    """Returns the name of a file or a run as the text of a figure: it is no formula."""
+    return encoded(name).decode().replace("$", r"\$")
 
 
 def draw_picture(samples: np.ndarray, title: str, path: pathlib.Path) -> None:

@@ -10,6 +10,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from sde_jax.memory import check_fits
+
 MAGIC = b"\x93NUMPY"
 HEADERS: dict[bytes, Any] = {
     b"\1\0": np.lib.format.read_array_header_1_0,
@@ -96,6 +98,7 @@ def _array(file: Any, size: int) -> np.ndarray:
         raise ValueError(f"its header says {dtype} {shape}, which is no array of plain values")
     if math.prod(shape) * dtype.itemsize > size:
         raise ValueError(f"its header promises {dtype} {shape}, more than it holds")
+    check_fits(math.prod(shape) * dtype.itemsize, "its arrays")
     data = np.empty(math.prod(shape) * dtype.itemsize, np.uint8)
     for first in range(0, data.size, PIECE):
         part = data[first : first + PIECE]

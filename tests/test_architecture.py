@@ -20,9 +20,11 @@ LIBRARY = {
     "atomic": set(),
     "reporting": set(),
     "cache_folder": set(),
-    "arguments": set(),
+    "arguments": {"validation"},
     "initialization": {"arrays"},
-    "numpy_files": set(),
+    "json_files": set(),
+    "memory": {"arrays"},
+    "numpy_files": {"memory"},
     "validation": set(),
     "sde": {"arrays", "validation"},
     "operators": {"arrays"},
@@ -32,10 +34,11 @@ LIBRARY = {
     "sampling": MATHEMATICS | {"ode", "operators"},
     "likelihood": MATHEMATICS | {"ode"},
     "nets": {"arrays", "validation"},
-    "data": {"arrays", "atomic", "cache_folder", "numpy_files", "operators", "reporting"},
+    "data": {"arrays", "atomic", "cache_folder", "json_files", "memory", "numpy_files"}
+    | {"operators", "reporting", "validation"},
     "metrics": {"arrays", "validation"},
     "figures": {"arrays", "atomic"},
-    "training": {"arrays", "randomness", "atomic", "reporting", "data", "validation"},
+    "training": {"arrays", "randomness", "atomic", "json_files", "reporting", "data", "validation"},
 }
 LIBRARY |= {"baselines": set(LIBRARY), "interop": set(LIBRARY)}
 APPLICATION = ("recipes", "runs", "evaluation", "editing", "api", "command_line")

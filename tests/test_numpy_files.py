@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from malformed import arrays, saved, zipped
+from malformed_arrays import arrays, saved, zipped
 
 from sde_jax.numpy_files import Arrays, ArraysError
 

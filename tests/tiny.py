@@ -46,7 +46,7 @@ def untrained(name, folder):
     return write_run(find(tiny(name)), folder)
 
 
-def write_run(named, folder, step=0):
+def write_run(named, folder, step=0, notes=None):
     """Writes a run with random parameters; the averaged ones are others."""
     directory = RunDirectory.create(folder, named.config())
     learner = named.experiment.learner(named.experiment.data.layout().shape)
@@ -60,7 +60,7 @@ def write_run(named, folder, step=0):
         ema_params=jax.tree.map(lambda x: np.float32(0.9) * x, params),
     )
     with Checkpoints(directory.checkpoints) as checkpoints:
-        checkpoints.save(step, state, asdict(Progress(step=step)))
+        checkpoints.save(step, state, {**asdict(Progress(step=step)), **(notes or {})})
     return folder
 
 

@@ -2,17 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import jax
 import jax.numpy as jnp
 
 from sde_jax.arrays import Examples, Keys, PerExample, expand_like, sum_except_batch
-from sde_jax.baselines.checks import check_at_least
+from sde_jax.validation import NOT_NEGATIVE, NotNegative, Only, Spec
+
+_WASSERSTEIN = Only("`loss` is wasserstein", lambda loss: loss.loss == "wasserstein")
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdversarialLoss:
+class AdversarialLoss(Spec):
     """The losses of discriminator and generator as functions of the discriminator's scores ``d``.
 
     ::
@@ -33,18 +35,13 @@ class AdversarialLoss:
     """
 
     loss: Literal["saturating", "non_saturating", "wasserstein"] = "non_saturating"
-    penalty: float = 10.0
+    penalty: Annotated[float, NOT_NEGATIVE, _WASSERSTEIN] = 10.0
     """Weight of the gradient penalty of the Wasserstein loss; unused by the others."""
-    r1: float = 0.0
+    r1: NotNegative = 0.0
     """Weight of the R1 penalty of the other losses."""
 
     def __post_init__(self) -> None:
-        if self.loss not in ("saturating", "non_saturating", "wasserstein"):
-            raise ValueError(
-                '`loss` must be "saturating", "non_saturating" or "wasserstein": got '
-                f"loss={self.loss!r}."
-            )
-        check_at_least(self, penalty=0, r1=0)
+        super().__post_init__()
         if self.loss == "wasserstein" and self.r1:
             raise ValueError(f"`r1` must be 0 for the Wasserstein loss: got {self.r1}.")
 

@@ -2,22 +2,18 @@
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Float, Image, Keys, PerExample, sum_except_batch
-from sde_jax.baselines.checks import (
-    check_at_least,
-    check_image,
-    check_multipliers,
-    check_width,
-)
+from sde_jax.baselines.checks import check_image
 from sde_jax.nets.blocks import GroupNorm, Layer, ResidualBlock, convolution, product
 from sde_jax.nets.resampling import downsample, upsample
 from sde_jax.nets.spec import NetworkModule
 from sde_jax.randomness import unit_noise
+from sde_jax.validation import GroupWidth, Multipliers, Spec, at_least, at_most
 
 Latents = Float[Array, "batch *latent"]
 
@@ -52,27 +48,22 @@ class Posterior(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AutoencoderSpec:
+class AutoencoderSpec(Spec):
     """Hyperparameters of an `ImageEncoder` and of the `ImageDecoder` that mirrors it.
 
     Raises:
       ValueError: if a field is out of range.
     """
 
-    latent: int = 4
+    latent: Annotated[int, at_least(1), at_most(2**16)] = 4
     """Channels of the latent image."""
-    channels: int = 32
+    channels: GroupWidth = 32
     """Width of the first convolution."""
-    multipliers: tuple[int, ...] = (1, 2)
+    multipliers: Multipliers = (1, 2)
     """Width of each level in multiples of ``channels``; each level halves height and width."""
     vector: bool = False
     """Whether the latent is one pixel for the whole image. Otherwise it is an image of the size of
     the last level, each of whose pixels represents its neighbourhood."""
-
-    def __post_init__(self) -> None:
-        check_at_least(self, latent=1)
-        check_width("channels", self.channels)
-        check_multipliers(self.multipliers)
 
     def encoder(self) -> "ImageEncoder":
         """Builds the encoder."""

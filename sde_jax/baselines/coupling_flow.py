@@ -3,12 +3,13 @@
 import functools
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 
 from sde_jax.arrays import Examples, Keys, PerExample, PRNGKeyArray, PyTree, sum_except_batch
-from sde_jax.baselines.checks import check_at_least, check_image, check_width
+from sde_jax.baselines.checks import check_image
 from sde_jax.baselines.coupling_layers import (
     AffineCoupling,
     Mask,
@@ -25,35 +26,29 @@ from sde_jax.likelihood import LogLikelihoods
 from sde_jax.nets.spec import NetworkModule
 from sde_jax.randomness import Seeds, unit_noise
 from sde_jax.sampling import Samples
+from sde_jax.validation import Depth, GroupWidth, Rule, Spec, at_least, at_most
+
+_MARGIN = Rule("lie in (0, 0.5), or be None for no transform", lambda margin: 0 < margin < 0.5)
 
 
 @dataclass(frozen=True, kw_only=True)
-class CouplingFlowSpec:
+class CouplingFlowSpec(Spec):
     """Hyperparameters of a `RealNVP`; points need ``scales=1`` and ``logit_margin=None``.
 
     Raises:
       ValueError: if a field is out of range.
     """
 
-    width: int = 32
+    width: GroupWidth = 32
     """Channels of the hidden layers of each coupling."""
-    depth: int = 2
+    depth: Depth = 2
     """Residual blocks of each coupling, or hidden layers for points; at least 1."""
-    couplings: int = 4
+    couplings: Annotated[int, at_least(2), at_most(64)] = 4
     """Couplings with one mask at one scale, of alternating parity; at least 2."""
-    scales: int = 2
+    scales: Annotated[int, at_least(1), at_most(16)] = 2
     """Number of image sizes; between two of them, half of the squeezed image is factored out."""
-    logit_margin: float | None = 0.05
+    logit_margin: Annotated[float | None, _MARGIN] = 0.05
     """Margin of `to_logits`, for images in [-1, 1]; None disables the transform."""
-
-    def __post_init__(self) -> None:
-        check_at_least(self, depth=1, couplings=2, scales=1)
-        check_width("width", self.width)
-        if self.logit_margin is not None and not 0 < self.logit_margin < 0.5:
-            raise ValueError(
-                "`logit_margin` must lie in (0, 0.5), or be None for no transform: got "
-                f"{self.logit_margin}."
-            )
 
     def build(self) -> "RealNVP":
         """Builds the flow."""

@@ -9,13 +9,14 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Float, Image, PerExample
-from sde_jax.baselines.checks import check_image, check_multipliers, check_width
+from sde_jax.baselines.checks import check_image
 from sde_jax.nets.blocks import ACTIVATIONS, GroupNorm
 from sde_jax.nets.spec import NetworkModule
+from sde_jax.validation import GroupWidth, Multipliers, Spec
 
 
 @dataclass(frozen=True, kw_only=True)
-class DCGANSpec:
+class DCGANSpec(Spec):
     """Hyperparameters of the two networks, which mirror each other.
 
     Radford et al. 2016 (arXiv:1511.06434), section 3, with 4x4 kernels: the stride divides their
@@ -28,15 +29,11 @@ class DCGANSpec:
       ValueError: if a field is out of range.
     """
 
-    channels: int = 64
+    channels: GroupWidth = 64
     """Width of the level closest to the image."""
-    multipliers: tuple[int, ...] = (1, 2, 4)
+    multipliers: Multipliers = (1, 2, 4)
     """Width of each level in multiples of ``channels``, starting at the image. Each level halves
     height and width. The published network for 64x64 images has (1, 2, 4, 8) and 128 channels."""
-
-    def __post_init__(self) -> None:
-        check_width("channels", self.channels)
-        check_multipliers(self.multipliers)
 
     def build_generator(self) -> "DCGANGenerator":
         """Builds the generator."""

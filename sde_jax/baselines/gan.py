@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import flax.linen as nn
 import jax
@@ -20,18 +21,18 @@ from sde_jax.arrays import (
     strided_parts,
 )
 from sde_jax.baselines.adversarial_loss import AdversarialLoss
-from sde_jax.baselines.checks import check_at_least
 from sde_jax.data.source import Batch
 from sde_jax.initialization import initialize
 from sde_jax.randomness import Seeds, example_seeds, unit_noise
 from sde_jax.sampling import Samples
 from sde_jax.training.learner import Learner, Metrics, TrainState, averaged, ema_decay_at
+from sde_jax.validation import Spec, at_least
 
 LossAndMetrics = tuple[Float[Array, ""], dict[str, Float[Array, ""]]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class GAN:
+class GAN(Spec):
     """A generator that maps Gaussian latents to examples, and a discriminator (arXiv:1406.2661).
 
     Both networks must treat the examples of a batch independently, unlike batch normalization. The
@@ -45,11 +46,8 @@ class GAN:
     """Called as ``(latent, shape=shape)``; returns ``[batch, *shape]``, in model coordinates."""
     discriminator: nn.Module
     """Called as ``(x)``; returns ``[batch]`` scores, the logits of being real."""
-    latent_dimension: int = 100
+    latent_dimension: Annotated[int, at_least(1)] = 100
     """Number of latent variables of an example, each N(0, 1)."""
-
-    def __post_init__(self) -> None:
-        check_at_least(self, latent_dimension=1)
 
     def init(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> PyTree:
         """Returns initial parameters of ``generator`` and ``discriminator`` for ``shape``."""

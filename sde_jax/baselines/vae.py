@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -18,12 +18,12 @@ from sde_jax.arrays import (
     sum_except_batch,
 )
 from sde_jax.baselines.autoencoder import Latents, Posterior
-from sde_jax.baselines.checks import check_at_least
 from sde_jax.baselines.output import GaussianOutput, OutputDistribution
 from sde_jax.initialization import initialize
 from sde_jax.likelihood import LogLikelihoods
 from sde_jax.randomness import Seeds, unit_noise
 from sde_jax.sampling import Samples
+from sde_jax.validation import FINITE, Spec, at_least
 
 
 class WeightedLatents(NamedTuple):
@@ -36,7 +36,7 @@ class WeightedLatents(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class VAE:
+class VAE(Spec):
     """A variational autoencoder with ``z ~ N(0, 1)`` and ``x ~ p(x|z)``, trained on the bound
 
     ::
@@ -54,15 +54,10 @@ class VAE:
     encoder: nn.Module
     decoder: nn.Module
     output: OutputDistribution = GaussianOutput()
-    beta: float = 1.0
+    beta: Annotated[float, FINITE] = 1.0
     """Weight of the divergence in training."""
-    importance_samples: int = 1
+    importance_samples: Annotated[int, at_least(1)] = 1
     """Number K of latents that `log_likelihoods` draws."""
-
-    def __post_init__(self) -> None:
-        if not 0 < self.beta < math.inf:
-            raise ValueError(f"`beta` must be positive and finite: got {self.beta}.")
-        check_at_least(self, importance_samples=1)
 
     def init(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> PyTree:
         """Returns initial parameters of encoder, decoder and output for examples of ``shape``."""

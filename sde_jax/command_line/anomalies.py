@@ -16,6 +16,7 @@ from sde_jax.data import TEST, ArraySource, ImageScaling
 from sde_jax.evaluation import anomaly_figure
 from sde_jax.evaluation.anomaly_sets import NOISE, PHOTOGRAPHS, levels_of
 from sde_jax.evaluation.wording import WORDING
+from sde_jax.memory import check_fits
 from sde_jax.metrics import roc_area
 from sde_jax.recipes.interfaces import Density, Measured
 from sde_jax.runs.data_place import DataPlace
@@ -109,6 +110,8 @@ def images_of(run: GenerativeRun, options: Anomalies) -> list[np.ndarray]:
         raise UsageError("the run's data are points: anomalies are asked for among images.")
     if TEST not in run.source.sizes:
         raise UsageError("none of the run's data is held out: they have no split test.")
+    needed = options.count * math.prod(shape) * len(options.sets)
+    check_fits(needed, f"--count {options.count} images of each set")
     batches = run.source.batches(
         jax.random.key(options.seed), TEST, options.batch_size, count=options.count
     )

@@ -12,6 +12,7 @@ import tyro
 
 from sde_jax.arguments import UsageError
 from sde_jax.arrays import Array, PyTree
+from sde_jax.atomic import new_folders
 from sde_jax.interop.checkpoint import AdamMoments, PublishedState
 from sde_jax.interop.score_sde import read_checkpoint
 from sde_jax.recipes.named import Named
@@ -79,8 +80,10 @@ def with_moments(opt_state: PyTree, moments: AdamMoments) -> PyTree:
 def write_run(workdir: Path, named: Named[ScoreExperiment], state: TrainState) -> None:
     """Creates a run with one checkpoint, completely or not at all."""
     step = int(state.step)
-    workdir.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=workdir.parent, prefix=f".{workdir.name}.") as folder:
+    with (
+        new_folders(workdir.parent),
+        tempfile.TemporaryDirectory(dir=workdir.parent, prefix=f".{workdir.name}.") as folder,
+    ):
         directory = RunDirectory.create(Path(folder) / "run", named.config())
         with Checkpoints(directory.checkpoints) as checkpoints:
             checkpoints.save(step, state, asdict(Progress(step=step)))

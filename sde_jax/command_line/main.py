@@ -6,8 +6,6 @@ import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
-
 from sde_jax.arrays import single_precision
 from sde_jax.command_line import (
     anomalies,
@@ -28,11 +26,11 @@ from sde_jax.command_line import (
 )
 from sde_jax.command_line.compiled_programs import forget_unreadable, keep_compiled
 from sde_jax.command_line.completion import print_completion
+from sde_jax.command_line.failures import exit_code, words_of
 from sde_jax.command_line.parsing import parse, refuse
+from sde_jax.command_line.streams import standard_streams
 from sde_jax.editing.options import EditOptions
-from sde_jax.interop.errors import CheckpointFileError
 from sde_jax.reporting import listed
-from sde_jax.training.errors import NonFiniteError, RunError
 from sde_jax.training.processes import is_first
 
 
@@ -92,12 +90,18 @@ Errors are one line; with `python -X dev -m sde_jax` they come with a traceback.
 
 
 def main(args: list[str] | None = None) -> int:
-    """Runs a command and returns 0. A refusal exits with 2, an incomplete result with 1.
+    """Runs a command and returns 0. A refusal exits with 2; an incomplete result, or a failure of
+    the machine such as a full disk, with 1; a lost reader of stdout, quietly, with 141.
 
     Args:
       args: the command and its arguments; default: those of the process.
     """
     args = sys.argv[1:] if args is None else args
+    return run(dispatch, args)
+
+
+def dispatch(args: list[str]) -> dict[str, Any] | int:
+    """Runs a command, and returns its results or an exit code."""
     if not args or args[0] in ("-h", "--help"):
         print(USAGE, end="")
         return 0 if args else 2
@@ -108,33 +112,29 @@ def main(args: list[str] | None = None) -> int:
         refuse(f"no command {args[0]!r}: there are {', '.join(COMMANDS)}.")
     command, program = COMMANDS[args[0]], f"sde-jax {args[0]}"
     if command.parses:
-        return run(command.run, args[1:])
-    return run(lambda rest: command.run(parse(command.options, rest, program)), args[1:])
+        return command.run(args[1:])
+    return command.run(parse(command.options, args[1:], program))
 
 
-def run(command: Callable[[list[str]], dict[str, Any]], args: list[str]) -> int:
+@standard_streams()
+def run(command: Callable[[list[str]], dict[str, Any] | int], args: list[str]) -> int:
     """Runs a command, prints its results as a line of JSON, and returns 0; exits as `main` does."""
     keep_compiled()
     try:
         with warnings.catch_warnings(), single_precision():
             warnings.showwarning = show_warning
             results = command(args)
+        if isinstance(results, int):
+            return results
+        if is_first():
+            print(json.dumps(results), flush=True)
     except KeyboardInterrupt:
         refuse("interrupted.", code=130)
-    except (NonFiniteError, OSError) as error:
-        refuse(str(error), code=1)
-    except (ValueError, RunError) as error:
-        if sys.flags.dev_mode:
+    except Exception as error:
+        code = exit_code(error)
+        if code is None or (sys.flags.dev_mode and code == 2):
             raise
-        if isinstance(error, CheckpointFileError):
-            refuse(f"{error.path}: {listed(error.problems, limit=8)}.")
-        refuse(str(error))
-    except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
-            raise
-        refuse("the device's memory is too small for this batch size or network.", code=1)
-    if is_first():
-        print(json.dumps(results))
+        refuse(words_of(error), code=code)
     if results.get("failed"):
         failed = listed(results["failed"], separator=", ")
         refuse(f"no result for example {failed}: its solve failed.", code=1)

@@ -1,5 +1,6 @@
 """Paths of files that commands write; they never replace others."""
 
+import os
 import re
 import tempfile
 from collections.abc import Sequence
@@ -34,7 +35,9 @@ def output_file(out: Path | None, usual: Path, *, beside: Sequence[str] = ()) ->
     Raises:
       UsageError: if it cannot be written, or ``out`` exists already.
     """
-    return writable(usual) if out is None else checked_output(out, usual.suffix, beside=beside)
+    if out is not None:
+        return checked_output(out, usual.suffix, beside=beside)
+    return writable(usual, remedy=" Name another file with --out.")
 
 
 def file_name(text: str) -> str:
@@ -42,15 +45,15 @@ def file_name(text: str) -> str:
     return re.sub("[^A-Za-z0-9_.-]", "_", text)
 
 
-def writable(path: Path) -> Path:
-    """Returns ``path`` after checking that it can be written; leaves no trace.
+def writable(path: Path, *, remedy: str = "") -> Path:
+    """Returns ``path`` after checking that it, or the folder that it will be in, can be written.
 
     Raises:
-      UsageError: if not.
+      UsageError: if not; the message ends with the remedy.
     """
-    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    folder = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
     try:
         with tempfile.TemporaryFile(dir=folder):
             return path
     except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}.") from None
+        raise UsageError(f"{path} cannot be written: {error.strerror}.{remedy}") from None

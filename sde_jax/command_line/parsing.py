@@ -6,8 +6,9 @@ import dataclasses
 import io
 import os
 import re
+import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -22,6 +23,7 @@ from sde_jax.training.processes import join_processes
 Arguments = TypeVar("Arguments")
 
 
+LEAST_COLUMNS, LONGEST_LINE = 40, 900
 CONFIG = (tyro.conf.AvoidSubcommands, tyro.conf.SuppressFixed)
 
 
@@ -45,7 +47,7 @@ def parse(
     captured = io.StringIO()
     options: dict[str, Any] = {} if default is None else {"default": default}
     try:
-        with contextlib.redirect_stderr(captured):
+        with contextlib.redirect_stderr(captured), wide_enough():
             arguments = tyro.cli(kind, args=args, prog=program, config=CONFIG, **options)
         sys.stderr.write(captured.getvalue())
         check_files(arguments)
@@ -68,9 +70,26 @@ def check_files(value: Any) -> None:
             raise UsageError(f"{value} is neither a file nor a folder.")
 
 
+@contextlib.contextmanager
+def wide_enough() -> Iterator[None]:
+    """Lets tyro see a terminal of 40 columns at least: in one column, a help takes minutes."""
+    before, columns = os.environ.get("COLUMNS"), shutil.get_terminal_size().columns
+    os.environ["COLUMNS"] = str(max(columns, LEAST_COLUMNS))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["COLUMNS"]
+        else:
+            os.environ["COLUMNS"] = before
+
+
 def refuse(message: str, code: int = 2) -> NoReturn:
-    """Prints one line on stderr and exits."""
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    """Prints one line on stderr, without the middle of a long message, and exits."""
+    line = " ".join(message.split())
+    if len(line) > LONGEST_LINE:
+        line = f"{line[: LONGEST_LINE // 2]} ... {line[-LONGEST_LINE // 4 :]}"
+    print(f"error: {line}", file=sys.stderr)
     sys.exit(code)
 
 

@@ -13,6 +13,7 @@ from sde_jax.command_line.parsing import parse
 from sde_jax.evaluation.accuracy import held_out_accuracy
 from sde_jax.interop.configurations import published_names
 from sde_jax.recipes import Trainable
+from sde_jax.recipes.effects import check_effects
 from sde_jax.runs.catalogue import find, names
 from sde_jax.runs.training import count_parameters, train_experiment, with_absolute_paths
 from sde_jax.training.processes import join_processes
@@ -59,6 +60,7 @@ def main(args: list[str]) -> dict[str, Any]:
     named = find(name)
     default = Train(experiment=named.experiment, workdir=Path("runs") / named.name)
     options = parse(Train, args[1:], f"sde-jax train {name}", default)
+    check_effects(options.experiment, named.experiment)
     named = dataclasses.replace(named, experiment=options.experiment)
     if options.dry_run:
         stored = with_absolute_paths(named).config()

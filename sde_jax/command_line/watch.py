@@ -34,27 +34,33 @@ class Watch:
 def main(options: Watch) -> dict[str, Any]:
     """Runs the command and returns the last status."""
     path = options.run
-    status = show(path)
+    status, damaged = show(path)
     try:
         while sys.stdout.isatty() and status.state != "finished":
             time.sleep(REFRESH_SECONDS)
-            status = show(path)
+            status, damaged = show(path)
     except KeyboardInterrupt:
         print()
-    return {"run": str(path), **dataclasses.asdict(status)}
+    skipped = {"damaged_lines": damaged} if damaged else {}
+    return {"run": str(path), **dataclasses.asdict(status), **skipped}
 
 
-def show(path: Path) -> Status:
-    """Reads the run and prints its status; on a terminal, it replaces the last one."""
+def show(path: Path) -> tuple[Status, int]:
+    """Reads the run and prints its status; on a terminal, it replaces the last one.
+
+    Returns the status and the number of damaged lines of the metrics, which are skipped.
+    """
     run = RunDirectory.open(path)
-    metrics = run.read_metrics()
+    lines = run.parsed_lines()
+    metrics, damaged = list(filter(None, lines)), lines.count({})
     status = read_status(run, metrics)
     width = min(CHART_WIDTH, shutil.get_terminal_size().columns - MARGIN)
     chart = text_chart(curves(metrics), width=width, height=CHART_HEIGHT) if width > 0 else []
-    lines = [f"{status.name} in {path}: {status.state}", *facts(status), *chart]
+    skipped = [f"  {damaged} damaged lines of {run.metrics.name} are skipped"] if damaged else []
+    shown = [f"{status.name} in {path}: {status.state}", *facts(status), *skipped, *chart]
     print(CLEAR if sys.stdout.isatty() else "", end="")
-    print(*lines, sep="\n", flush=True)
-    return status
+    print(*shown, sep="\n", flush=True)
+    return status, damaged
 
 
 def facts(status: Status) -> list[str]:

@@ -1,6 +1,5 @@
 """Splits and classes of the pictures in a folder, from its subfolders or dataset.json."""
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import PurePosixPath
@@ -8,6 +7,7 @@ from typing import Any, NamedTuple
 
 from sde_jax.data.picture_files import LABELS, PictureFiles
 from sde_jax.data.source import TEST, TRAIN
+from sde_jax.json_files import parse_json
 from sde_jax.reporting import listed
 
 VALIDATION = "validation"
@@ -139,7 +139,7 @@ def _read_labels(files: PictureFiles, listing: str) -> dict[str, Any] | None:
     except Exception as error:  # zipfile raises many kinds
         raise ValueError(f"{where} cannot be read: {error}") from None
     try:
-        labels = json.loads(text)["labels"]
+        labels = parse_json(text)["labels"]
         return None if labels is None else dict(labels)
     except (ValueError, TypeError, KeyError, RecursionError):
         raise ValueError(

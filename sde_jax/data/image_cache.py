@@ -5,7 +5,6 @@ import dataclasses
 import errno
 import fcntl
 import hashlib
-import json
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -17,6 +16,8 @@ from sde_jax.atomic import whole_file, write_json
 from sde_jax.data.decoding import decoded
 from sde_jax.data.encoded_records import EncodedRecords
 from sde_jax.data.errors import BrokenImageError
+from sde_jax.json_files import DamagedFileError, read_json
+from sde_jax.validation import fits
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -46,9 +47,11 @@ class ImageCache:
         """
         path = self._path(records, ".json")
         with self._only_writer(records):
-            if not path.is_file():
-                write_json(path, decode_good(records, self.threads, lambda image: None))
-            return _read_broken(path)
+            broken = _read_broken(path)
+            if broken is None:
+                broken = decode_good(records, self.threads, lambda image: None)
+                write_json(path, broken)
+            return broken
 
     def images(self, records: EncodedRecords) -> tuple[np.ndarray, Broken]:
         """Returns the good ones of ``records`` in a memory map, and the broken ones.
@@ -60,7 +63,8 @@ class ImageCache:
         """
         path, about = self._path(records, ".uint8"), self._path(records, ".json")
         with self._only_writer(records):
-            if not self.holds(records):
+            broken = self._broken(records)
+            if broken is None:
                 with whole_file(path) as file:
                     broken = decode_good(
                         records,
@@ -68,7 +72,6 @@ class ImageCache:
                         lambda image: file.write(np.ascontiguousarray(image).data),
                     )
                 write_json(about, broken)
-            broken = _read_broken(about)
         shape = (len(records) - len(broken), *records.shape)
         if not shape[0]:
             return np.empty(shape, np.uint8), broken
@@ -76,11 +79,15 @@ class ImageCache:
 
     def holds(self, records: EncodedRecords) -> bool:
         """Tells if the decoded images of ``records`` are in the folder."""
-        path, about = self._path(records, ".uint8"), self._path(records, ".json")
-        if not (path.is_file() and about.is_file()):
-            return False
-        good = len(records) - len(_read_broken(about))
-        return path.stat().st_size == good * math.prod(records.shape)
+        return self._broken(records) is not None
+
+    def _broken(self, records: EncodedRecords) -> Broken | None:
+        """Returns the broken ones if the decoded images are in the folder."""
+        path, broken = self._path(records, ".uint8"), _read_broken(self._path(records, ".json"))
+        if broken is None or not path.is_file():
+            return None
+        good = len(records) - len(broken)
+        return broken if path.stat().st_size == good * math.prod(records.shape) else None
 
     def _path(self, records: EncodedRecords, suffix: str) -> Path:
         text = f"{records.fingerprint} {len(records)} {records.shape}"
@@ -124,5 +131,12 @@ def good_ones(count: int, broken: Broken) -> np.ndarray:
     return np.setdiff1d(np.arange(count), list(broken))
 
 
-def _read_broken(path: Path) -> Broken:
-    return {int(index): why for index, why in json.loads(path.read_text()).items()}
+def _read_broken(path: Path) -> Broken | None:
+    """Returns the list in a file; None if there is none, or it is damaged."""
+    try:
+        stored = read_json(path)
+    except (FileNotFoundError, DamagedFileError):
+        return None
+    if not fits(stored, dict[str, str]) or not all(index.isdecimal() for index in stored):
+        return None
+    return {int(index): why for index, why in stored.items()}

@@ -10,6 +10,8 @@ import PIL.ExifTags
 import PIL.Image
 import PIL.ImageOps
 
+from sde_jax.validation import shown
+
 FORMATS = {
     "PNG": (".png", ".apng"),
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
@@ -39,6 +41,7 @@ Fit = Literal["crop", "pad", "stretch"]
 """Ways to make an image square."""
 
 MODES: dict[int, str] = {1: "L", 3: "RGB", 4: "RGBA"}
+LARGEST_SIDE = 2**16
 SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")
 
 
@@ -74,8 +77,11 @@ class Preprocessing:
     def __post_init__(self) -> None:
         for field in ("image_size", "crop_size"):
             value = getattr(self, field)
-            if value is not None and value < 1:
-                raise ValueError(f"`{field}` must be positive: got {value}. None: unchanged.")
+            if value is not None and not 1 <= value <= LARGEST_SIDE:
+                raise ValueError(
+                    f"`{field}` must be positive and at most {LARGEST_SIDE:,}: got {shown(value)}. "
+                    "None: unchanged."
+                )
         if self.fit not in get_args(Fit):
             raise ValueError(f"`fit` must be crop, pad or stretch: got {self.fit!r}")
         if self.channels not in MODES:

@@ -5,7 +5,7 @@ import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import jax
 import numpy as np
@@ -17,7 +17,9 @@ from sde_jax.data.image_cache import Broken, ImageCache, decode_good, good_ones
 from sde_jax.data.rows import DeviceRows, HostRows, Rows
 from sde_jax.data.source import DataSource
 from sde_jax.data.transform import DequantizeAndFlip
+from sde_jax.memory import check_fits
 from sde_jax.reporting import first_line, report
+from sde_jax.validation import Spec, at_least, at_most
 
 DEVICE_SHARE = 0.25
 CPU_BYTES = 2 * 2**30
@@ -29,7 +31,7 @@ Keep = Literal["device", "cache", "stream"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Storage:
+class Storage(Spec):
     """Place of the decoded images. The batches are the same, bitwise.
 
     Raises:
@@ -45,19 +47,8 @@ class Storage:
     """Folder of the cache, and of the lists of broken images. By default sde_jax in
     $XDG_CACHE_HOME, else in ~/.cache."""
 
-    workers: int | None = None
+    workers: Annotated[int | None, at_least(1), at_most(256)] = None
     """Threads that decode once, processes that decode a stream. By default one a core, up to 16."""
-
-    def __post_init__(self) -> None:
-        if self.keep not in ("auto", "device", "cache", "stream"):
-            raise ValueError(
-                f"`keep` must be auto, device, cache or stream: got {self.keep!r}. "
-                "auto chooses by the size of the data."
-            )
-        if self.workers is not None and self.workers < 1:
-            raise ValueError(
-                f"`workers` must be at least 1: got {self.workers}. None: one for each core."
-            )
 
     def resolved_folder(self) -> Path:
         """Returns the folder of the cache."""
@@ -82,8 +73,12 @@ def open_images(
       OSError: if the cache cannot be written.
     """
     shape = _common_shape(records, transform.scaling.levels)
+    check_fits(math.prod(shape), f"images of {dimensions(shape)}")
     cache = ImageCache(folder=storage.resolved_folder(), threads=storage.resolved_workers())
     keep = _resolved_keep(records, storage.keep, cache)
+    if keep == "device":
+        count = sum(map(len, records.values()))
+        check_fits(count * math.prod(shape), f"{count:,} images with `keep`=device")
     opened = {split: _open_split(of_split, keep, cache) for split, of_split in records.items()}
     _report_broken(records, {split: broken for split, (_, broken) in opened.items()})
     return DataSource(

@@ -11,19 +11,21 @@ from sde_jax.arrays import Array, Float, PRNGKeyArray
 from sde_jax.data.rows import EmptyRows
 from sde_jax.data.scaling import PointScaling
 from sde_jax.data.source import ENDLESS, TEST, TRAIN, Batch, DataSource, DataSpec
+from sde_jax.validation import Spec
 
 TEST_SIZE = 10_000
 TEST_SEED = 10_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Distribution(DataSpec):
+class Distribution(Spec, DataSpec):
     """A distribution of points in the plane, drawn without end."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if not (value > 0 and math.isfinite(value)):
+            if not 0 < value < math.inf:
                 raise ValueError(f"`{field.name}` must be positive and finite: got {value}")
 
     @property

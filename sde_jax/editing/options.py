@@ -12,6 +12,7 @@ from sde_jax.arguments import Switch, UsageError, check_counts, check_seed, opti
 from sde_jax.editing.methods import DEFAULT, MethodName
 from sde_jax.recipes.sampler_settings import SamplerName
 from sde_jax.runs.data_place import DataPlace
+from sde_jax.validation import LARGEST
 
 RestorationName = Literal["inpaint", "colorize", "superres", "deblur", "motion-deblur"]
 TaskName = RestorationName | Literal["class", "interpolate", "stroke"]
@@ -109,8 +110,10 @@ class EditOptions:
             raise UsageError("--images is for --demo.")
         if not 0 <= self.noise < math.inf:
             raise UsageError(f"--noise must be finite and not negative: got {self.noise}.")
-        if not math.isfinite(self.weight):
-            raise UsageError(f"--weight must be finite: got {self.weight}.")
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, float) and not abs(value) <= LARGEST:
+                raise UsageError(f"--{field.name} must be finite: got {value}.")
         if not 0 <= self.low <= self.high <= 1:
             interval = f"{self.low} and {self.high}"
             raise UsageError(f"--low and --high must rise within [0, 1]: got {interval}.")

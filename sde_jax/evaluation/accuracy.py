@@ -1,6 +1,5 @@
 """Accuracy of trained classifiers on the test split."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from sde_jax.atomic import write_json
 from sde_jax.data import TEST
 from sde_jax.evaluation.examples import read_examples
 from sde_jax.evaluation.features import features_of, of_classifier
+from sde_jax.json_files import read_json
 from sde_jax.metrics import mean_estimate
 from sde_jax.randomness import unit_noise
 from sde_jax.recipes import Classification, NoisyClassification
@@ -69,7 +69,7 @@ def held_out_accuracy(path: Path) -> dict[str, Any]:
 def recorded(path: Path, step: int | None) -> dict[str, Any] | None:
     """Returns what was found at a step, or None if nothing was."""
     try:
-        record = json.loads(path.read_text())
+        record = read_json(path)
         return record["found"] if record["step"] == step else None
     except (OSError, ValueError, LookupError, TypeError):
         return None

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sde_jax.evaluation.wording import with_error
-from sde_jax.figures import COLOURS, save_figure
+from sde_jax.figures import COLOURS, literal, save_figure
 from sde_jax.metrics import roc_area, roc_curve
 
 BINS = 40
@@ -32,7 +32,7 @@ def draw(
     """
     figure = Figure(figsize=(9.2, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1.35, 1))
-    figure.suptitle(title)
+    figure.suptitle(literal(title))
     draw_histograms(left, {"held out": own, **others}, unit)
     draw_curves(right, own, others)
     for axes in (left, right):
@@ -43,8 +43,8 @@ def draw(
 
 
 def short(name: str) -> str:
-    """Returns the end of a long name."""
-    return name if len(name) <= LONGEST_NAME else f"...{name[3 - LONGEST_NAME :]}"
+    """Returns the end of a long name, as the text of a figure."""
+    return literal(name if len(name) <= LONGEST_NAME else f"...{name[3 - LONGEST_NAME :]}")
 
 
 def draw_histograms(axes: Axes, sets: Mapping[str, np.ndarray], unit: str) -> None:

@@ -1,6 +1,5 @@
 """A comparison of the newest evaluations of several runs."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,18 +8,43 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from sde_jax.atomic import whole_file
+from sde_jax.atomic import encoded, whole_file
 from sde_jax.evaluation.evaluation import RECORD
+from sde_jax.evaluation.findings import Subject
 from sde_jax.evaluation.reference import NOT_OF_THE_IMAGES
 from sde_jax.evaluation.report import write_page
 from sde_jax.evaluation.wording import WORDING, markdown_table, with_error
-from sde_jax.figures import COLOURS, save_figure
+from sde_jax.figures import COLOURS, literal, save_figure
+from sde_jax.json_files import DamagedFileError, read_json
+from sde_jax.recipes.serialization import ConfigurationError, check_type
 from sde_jax.training import NotARunError
 
 Record = Mapping[str, Any]
 
 HOW = "likelihood."
 """Prefix of the settings of a likelihood."""
+
+
+RECORD_FIELDS: Mapping[str, Any] = {
+    "finished": str,
+    "experiment": str,
+    "step": int,
+    "samples": dict,
+    "sampling": dict | None,
+    "likelihood": dict | None,
+    "data": dict,
+    "reference": dict[str, dict],
+    "findings": list,
+}
+FINDING_FIELDS: Mapping[str, Any] = {
+    "metric": str,
+    "features": str | None,
+    "of": Subject,
+    "value": float | None,
+    "stderr": float | None,
+    "counts": list[int | None],
+}
+"""The fields of a record and of its findings that are compared."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,19 +76,52 @@ def newest(run: Path) -> Record:
     if not paths:
         raise NotARunError(f"{run} has no evaluation yet: `evaluate {run}` makes one")
     try:
-        records = [json.loads(path.read_text()) for path in paths]
-        return {**max(records, key=lambda record: record["finished"]), "run": str(run)}
-    except (ValueError, KeyError, TypeError):
-        raise NotARunError(
-            f"{run} has a damaged {RECORD}: `evaluate {run}` makes it again"
-        ) from None
+        records = [read_record(path) for path in paths]
+    except ValueError as error:
+        raise NotARunError(f"{error}; `evaluate {run}` makes a new one") from None
+    return {**max(records, key=lambda record: record["finished"]), "run": str(run)}
+
+
+def read_record(path: Path) -> Record:
+    """Reads a record.
+
+    Raises:
+      DamagedFileError: if it lacks a field that is compared, or one is of another type.
+    """
+    record = read_json(path)
+    check_fields(record, RECORD_FIELDS, path)
+    check_fields(record["samples"], {"nfe": float}, path, "samples.")
+    if record["sampling"] is not None:
+        check_fields(record["sampling"], {"sampler": str}, path, "sampling.")
+    for place, finding in enumerate(record["findings"]):
+        check_fields(finding, FINDING_FIELDS, path, f"findings.{place}.")
+    return record
+
+
+def check_fields(record: Any, fields: Mapping[str, Any], path: Path, prefix: str = "") -> None:
+    """Raises DamagedFileError unless an object in a file has fields of these types."""
+    for name, hint in fields.items():
+        if not isinstance(record, Mapping) or name not in record:
+            raise DamagedFileError(f"{path} is damaged: it lacks `{prefix}{name}`")
+        try:
+            check_type(record[name], hint, f"{prefix}{name}")
+        except ConfigurationError as error:
+            raise DamagedFileError(f"{path} is damaged: {error}") from None
 
 
 def rows_of(records: Sequence[Record]) -> list[Row]:
-    """Returns a row for each number that any of the evaluations has."""
+    """Returns a row for each number that any of the evaluations has.
+
+    Raises:
+      ValueError: if none has any.
+    """
     networks = dict.fromkeys(f["features"] for record in records for f in record["findings"])
     rows = (row_of(records, metric, features) for features in networks for metric in WORDING)
-    return [row for row in rows if any(finding for finding, _ in row.cells)]
+    found = [row for row in rows if any(finding for finding, _ in row.cells)]
+    if not found:
+        names = ", ".join(record["run"] for record in records)
+        raise ValueError(f"the evaluations of {names} have no findings to compare.")
+    return found
 
 
 def row_of(records: Sequence[Record], metric: str, features: str | None) -> Row:
@@ -118,7 +175,7 @@ def compare(records: Sequence[Record], out: Path) -> dict[str, Any]:
     rows, names = rows_of(records), [record["run"] for record in records]
     page, table, figure = (out / f"comparison.{suffix}" for suffix in ("html", "md", "png"))
     with whole_file(table) as file:
-        file.write(("\n".join(markdown(records, rows)) + "\n").encode())
+        file.write(encoded("\n".join(markdown(records, rows)) + "\n"))
     panels = {
         row.title: [finding if problem is None else None for finding, problem in row.cells]
         for row in rows
@@ -190,7 +247,7 @@ def draw_values(
             axes.axvline(held_out["value"], **line)
             axes.legend(frameon=False, fontsize=7, loc="best")
         axes.set(yticks=range(len(names)), ylim=(len(names) - 0.5, -0.5))
-        axes.set_yticklabels(names, fontsize=8)
+        axes.set_yticklabels(map(literal, names), fontsize=8)
         axes.tick_params(axis="x", labelsize=8)
         axes.locator_params(axis="x", nbins=4)
         axes.set_title(title, fontsize=9)

@@ -8,7 +8,7 @@ from typing import Any
 
 import jinja2
 
-from sde_jax.atomic import whole_file
+from sde_jax.atomic import encoded, whole_file
 from sde_jax.evaluation.wording import WORDING, notes, with_error
 
 Record = Mapping[str, Any]
@@ -74,7 +74,7 @@ def write_page(path: Path, template: str, **values: Any) -> None:
     )
     environment.filters |= {"embedded": embedded, "with_error": with_error, "notes": notes}
     with whole_file(path) as file:
-        file.write(environment.get_template(template).render(**values).encode())
+        file.write(encoded(environment.get_template(template).render(**values)))
 
 
 def embedded(picture: Path) -> str:

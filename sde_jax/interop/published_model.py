@@ -4,10 +4,12 @@ import dataclasses
 import difflib
 import json
 import typing
-from typing import Any, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from sde_jax.data.scaling import ImageScaling
 from sde_jax.interop.typed_fields import typed
+from sde_jax.json_files import parse_json
 from sde_jax.nets.ddpm import DDPMSpec
 from sde_jax.nets.ncsnpp import NCSNppSpec
 from sde_jax.score import (
@@ -23,13 +25,18 @@ from sde_jax.score import (
 )
 from sde_jax.sde import VE, VP, DDPMChain, LinearSDE, SubVP
 from sde_jax.validation import (
+    POSITIVE,
     BelowOne,
+    Multipliers,
     NotNegative,
     NotNegativeInt,
     Positive,
     PositiveInt,
+    Sizes,
     Spec,
+    at_most,
     require,
+    shown,
 )
 
 PUBLISHED_NAMES = {
@@ -63,9 +70,9 @@ class PublishedModel(Spec):
     """CIFAR10, CELEBA, LSUN, CelebAHQ or FFHQ, or any name for other data."""
     category: str | None = None
     """The part of LSUN: bedroom or church_outdoor."""
-    image_size: PositiveInt = 32
+    image_size: Annotated[int, POSITIVE, at_most(2**16)] = 32
     """Height and width."""
-    num_channels: PositiveInt = 3
+    num_channels: Annotated[int, POSITIVE, at_most(2**10)] = 3
     """1 for grey images, 3 for colour."""
     centered: bool = True
     """True if the model's coordinates are [-1, 1] instead of [0, 1]."""
@@ -77,13 +84,13 @@ class PublishedModel(Spec):
     name: Literal["ncsnpp", "ddpm"] = "ncsnpp"
     """The network. ddpm has 32 groups and positional embeddings. It ignores the fields after
     `dropout` up to `fourier_scale`."""
-    nf: PositiveInt = 128
+    nf: Annotated[int, POSITIVE, at_most(2**16)] = 128
     """Width of the first level."""
-    ch_mult: tuple[int, ...] = (1, 2, 2, 2)
+    ch_mult: Multipliers = (1, 2, 2, 2)
     """Width of each level in units of `nf`."""
-    num_res_blocks: PositiveInt = 4
+    num_res_blocks: Annotated[int, POSITIVE, at_most(64)] = 4
     """Residual blocks of each level."""
-    attn_resolutions: tuple[int, ...] = (16,)
+    attn_resolutions: Sizes = (16,)
     """Image sizes with attention."""
     nonlinearity: Literal["swish", "elu", "relu", "lrelu"] = "swish"
     normalization: Literal["GroupNorm"] = "GroupNorm"
@@ -97,7 +104,7 @@ class PublishedModel(Spec):
     """Probability of dropping an activation in training."""
     fir: bool = False
     """True if images are filtered when they are halved and doubled."""
-    fir_kernel: tuple[int, ...] = (1, 3, 3, 1)
+    fir_kernel: Sizes = (1, 3, 3, 1)
     skip_rescale: bool = True
     """True if sums of a block and its shortcut are divided by sqrt(2)."""
     resblock_type: Literal["biggan", "ddpm"] = "biggan"
@@ -114,7 +121,7 @@ class PublishedModel(Spec):
     """The embedding of the time; Fourier features need continuous training."""
     fourier_scale: Positive = 16.0
     """Deviation of the frequencies of Fourier features."""
-    num_scales: PositiveInt = 1000
+    num_scales: Annotated[int, POSITIVE, at_most(10**6)] = 1000
     """Number N of noise levels of the chain, or of steps in sampling."""
     sigma_min: Positive = 0.01
     """Lowest noise level of VE."""
@@ -153,7 +160,7 @@ class PublishedModel(Spec):
         "euler_maruyama"
     )
     corrector: Literal["langevin", "ald", "none"] = "none"
-    n_steps_each: PositiveInt = 1
+    n_steps_each: Annotated[int, POSITIVE, at_most(1000)] = 1
     """Steps of the corrector at each time."""
     snr: Positive = 0.16
     """Signal-to-noise ratio of the corrector's steps."""
@@ -261,14 +268,18 @@ class PublishedModel(Spec):
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Reads a model that `to_json` wrote; missing fields have their defaults.
+        """Reads a model that `to_json` wrote: see `from_fields`."""
+        return cls.from_fields(parse_json(text))
+
+    @classmethod
+    def from_fields(cls, fields: Any) -> Self:
+        """Builds a model from the value that `to_json` writes; missing fields have their defaults.
 
         Raises:
-          ValueError: if the text is no JSON object, or has an unknown field or an invalid value.
+          ValueError: if it is no object, or has an unknown field or an invalid value.
         """
-        fields = json.loads(text)
-        if not isinstance(fields, dict):
-            raise ValueError(f"a model must be a JSON object of its fields: got {text[:40]!r}")
+        if not isinstance(fields, Mapping):
+            raise ValueError(f"a model must be a JSON object of its fields: got {shown(fields)}")
         known = {field.name for field in dataclasses.fields(cls)}
         if unknown := sorted(set(fields) - known):
             near = difflib.get_close_matches(unknown[0], known, n=3)

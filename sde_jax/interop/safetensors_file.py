@@ -1,6 +1,8 @@
 """Reads and writes weights as safetensors, with their configuration."""
 
 import json
+import os
+import re
 from collections.abc import Mapping
 from os import PathLike, fspath
 from pathlib import Path
@@ -13,6 +15,7 @@ from safetensors.numpy import save_file
 
 from sde_jax.arrays import PyTree
 from sde_jax.interop.errors import CheckpointFileError
+from sde_jax.json_files import parse_json
 
 
 def write_safetensors(
@@ -29,7 +32,14 @@ def write_safetensors(
     named = flatten_dict(params, sep=".")
     arrays = {name: np.asarray(value, order="C") for name, value in named.items()}
     metadata = {"format": "sde_jax", "configuration": json.dumps(configuration)}
-    save_file(arrays, fspath(path), metadata)
+    try:
+        save_file(arrays, fspath(path), metadata)
+    except SafetensorError as error:
+        # It has the number of the system's error in its text alone.
+        if found := re.search(r"os error (\d+)", str(error)):
+            number = int(found[1])
+            raise OSError(number, os.strerror(number), fspath(path)) from None
+        raise
 
 
 def read_safetensors(path: str | PathLike[str]) -> tuple[PyTree, dict[str, Any]]:
@@ -43,7 +53,7 @@ def read_safetensors(path: str | PathLike[str]) -> tuple[PyTree, dict[str, Any]]
         with safe_open(Path(path), framework="numpy") as file:
             metadata = file.metadata() or {}
             params = unflatten_dict({n: file.get_tensor(n) for n in file.keys()}, sep=".")  # noqa: SIM118
-        configuration = json.loads(metadata["configuration"])
+        configuration = parse_json(metadata["configuration"])
     except SafetensorError as error:
         raise CheckpointFileError(path, f"it is no file of safetensors: {error}") from error
     except (LookupError, ValueError, AttributeError) as error:

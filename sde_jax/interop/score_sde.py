@@ -9,7 +9,6 @@ A `PublishedModel` describes other models. PyTorch is not needed, and nothing in
 """
 
 import dataclasses
-import json
 from os import PathLike
 from pathlib import Path
 from typing import Literal
@@ -112,7 +111,7 @@ def load_weights(path: str | PathLike[str]) -> NetworkScore:
     """
     arrays, configuration = read_safetensors(path)
     try:
-        model = PublishedModel.from_json(json.dumps(configuration))
+        model = PublishedModel.from_fields(configuration)
     except ValueError as error:
         raise CheckpointFileError(path, f"its `configuration` is no model: {error}") from error
     problems: list[str] = []

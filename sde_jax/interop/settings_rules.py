@@ -1,11 +1,11 @@
 """Rules of the settings in JSON files of other programs; a problem names setting and value."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sde_jax.interop.errors import CheckpointFileError
+from sde_jax.json_files import read_json
 
 Settings = Mapping[str, Any]
 Rules = Mapping[str, tuple[bool, str]]
@@ -25,7 +25,7 @@ def read_settings(path: Path) -> dict[str, Any]:
       OSError: if the file does not exist.
     """
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
+        settings = read_json(path)
     except ValueError as error:
         raise CheckpointFileError(path, f"it is no JSON file: {error}") from error
     if not isinstance(settings, dict):

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from sde_jax.atomic import whole_file
+from sde_jax.json_files import parse_json
 from sde_jax.metrics.frechet import FittedGaussian, fit_gaussian
 from sde_jax.metrics.moments import Moments, StreamingMoments
 from sde_jax.numpy_files import Arrays, ArraysError
@@ -109,7 +110,7 @@ def read_reference(path: str | PathLike[str]) -> Reference:
 
 
 def _own(file: Mapping[str, np.ndarray]) -> Reference:
-    about = json.loads(str(file["about"]))
+    about = parse_json(str(file["about"]))
     arrays = {name: file[name] for name in about["arrays"]}
     means = arrays["means"]
     groups = [

@@ -4,7 +4,7 @@ import math
 import typing
 from typing import Any
 
-import typeguard
+from sde_jax.validation import fits, shown
 
 TYPES = {
     bool: "true or false",
@@ -24,15 +24,11 @@ def typed(field: str, value: Any, hint: Any) -> Any:
       ValueError: for any other value.
     """
     given: Any = tuple(value) if isinstance(value, list) else value
-    items = given if isinstance(given, tuple) else (given,)
-    everything = typeguard.CollectionCheckStrategy.ALL_ITEMS
     try:
-        typeguard.check_type(given, hint, collection_check_strategy=everything)
-        fits = all(isinstance(item, bool) == (hint is bool) for item in items)
-        fits = fits and (hint is not float or math.isfinite(given))
-    except typeguard.TypeCheckError:
-        fits = False
-    if not fits:
+        given = float(given) if hint is float and fits(given, hint) else given
+    except OverflowError:
+        given = math.inf
+    if not fits(given, hint) or (hint is float and not math.isfinite(given)):
         rule = TYPES.get(hint) or " or ".join(map(repr, typing.get_args(hint)))
-        raise ValueError(f"`{field}` must be {rule}: got {field}={value!r}")
-    return float(given) if hint is float else given
+        raise ValueError(f"`{field}` must be {rule}: got {field}={shown(value)}")
+    return given

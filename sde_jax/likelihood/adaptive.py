@@ -23,7 +23,7 @@ from sde_jax.ode import AdaptiveSolver, FlowSolution, data_end_step
 from sde_jax.randomness import each_key
 from sde_jax.score import Score
 from sde_jax.sde import LinearSDE, probability_flow_drift
-from sde_jax.validation import BelowOne, Spec, at_least
+from sde_jax.validation import BelowOne, Spec, at_least, at_most
 
 
 class LogLikelihoods(NamedTuple):
@@ -58,7 +58,7 @@ class Hutchinson(Spec):
     A probe is fixed during a solve, since a new one would look like an error to the solver.
     """
 
-    probes: Annotated[int, at_least(1)] = 1
+    probes: Annotated[int, at_least(1), at_most(10**4)] = 1
     """Independent probes of each example; two or more give a standard error."""
     gaussian: bool = False
     """Whether to draw Gaussian probes instead of random signs, whose variance is lower."""

@@ -12,7 +12,7 @@ from sde_jax.nets.blocks import GroupNorm, ResidualBlock, convolution, product
 from sde_jax.nets.embedding import positional_embedding
 from sde_jax.nets.resampling import downsample
 from sde_jax.nets.spec import NetworkModule
-from sde_jax.validation import Spec, at_least, require
+from sde_jax.validation import BelowOne, GroupWidth, Multipliers, Spec, at_least, at_most
 
 
 class Classified(NamedTuple):
@@ -28,25 +28,17 @@ class Classified(NamedTuple):
 class ClassifierSpec(Spec):
     """Hyperparameters of a ``Classifier``."""
 
-    classes: Annotated[int, at_least(2)] = 10
+    classes: Annotated[int, at_least(2), at_most(10**6)] = 10
     """Number of classes."""
-    channels: int = 32
+    channels: GroupWidth = 32
     """Width of the first convolution."""
-    multipliers: tuple[int, ...] = (1, 2)
+    multipliers: Multipliers = (1, 2)
     """Width of each level in multiples of ``channels``; each level halves height and width."""
-    features: Annotated[int, at_least(1)] = 64
+    features: Annotated[int, at_least(1), at_most(2**16)] = 64
     """Width of the last hidden layer. It is the dimension of a Fréchet distance, whose
     finite-sample bias grows with its square."""
-    dropout: float = 0.1
+    dropout: BelowOne = 0.1
     """Dropout rate inside blocks and before the last layer."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        rule = "be a multiple of 4, the least size of a normalization group"
-        require(self, "channels", self.channels >= 4 and self.channels % 4 == 0, rule)
-        least = min(self.multipliers, default=0)
-        require(self, "multipliers", least >= 1, "be one or more positive integers")
-        require(self, "dropout", 0 <= self.dropout < 1, "lie in [0, 1)")
 
     def build(self) -> "Classifier":
         """Builds the network."""

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from sde_jax.nets.ncsnpp import NCSNpp
 from sde_jax.nets.unet import UNetSpec
-from sde_jax.validation import Positive, at_least, require
+from sde_jax.validation import Depth, Positive, at_least, require
 
 GROUPS = 32
 
@@ -14,7 +14,7 @@ GROUPS = 32
 class DDPMSpec(UNetSpec):
     """Hyperparameters of a ``DDPM`` network; the defaults are those published for CIFAR-10."""
 
-    blocks_per_level: Annotated[int, at_least(1)] = 2
+    blocks_per_level: Depth = 2
     """Residual blocks per level on the way down; the way up has one more."""
     attending_up: Literal["last", "every"] = "last"
     """Blocks with attention on the way up, at attending levels: the last one, as in Song et al., or

@@ -2,7 +2,6 @@
 
 import functools
 from dataclasses import dataclass
-from typing import Annotated
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -11,18 +10,18 @@ from sde_jax.arrays import Array, Float, PerExample
 from sde_jax.nets.condition import Condition
 from sde_jax.nets.embedding import LabelEmbedding, positional_embedding
 from sde_jax.nets.spec import NetworkModule, NetworkSpec
-from sde_jax.validation import at_least
+from sde_jax.validation import Classes, Depth, Width
 
 
 @dataclass(frozen=True, kw_only=True)
 class MLPSpec(NetworkSpec):
     """Hyperparameters of an ``MLP``."""
 
-    width: Annotated[int, at_least(4)] = 128
+    width: Width = 128
     """Width of every hidden layer and of the time embedding."""
-    depth: Annotated[int, at_least(1)] = 3
+    depth: Depth = 3
     """Number of residual layers."""
-    classes: Annotated[int | None, at_least(1)] = None
+    classes: Classes = None
     """Number of classes of a class-conditional network; None for an unconditional one."""
 
     def build(self) -> "MLP":

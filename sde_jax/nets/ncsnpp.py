@@ -23,13 +23,19 @@ from sde_jax.nets.embedding import GaussianFourierFeatures, positional_embedding
 from sde_jax.nets.resampling import Downsample, Upsample, downsample, upsample
 from sde_jax.nets.spec import NetworkModule
 from sde_jax.nets.unet import UNetSpec, time_layers, unet_input
-from sde_jax.validation import Positive, Rule, at_least
+from sde_jax.validation import POSITIVE, Only, Rule, at_least, each_at_most
 
 Block = Callable[..., Image]
 Taps = Annotated[
     tuple[int, ...] | None,
     Rule("be None or have a sum, such as (1, 3, 3, 1)", lambda taps: sum(taps) != 0),
+    each_at_most(2**16),
 ]
+
+_FOURIER = Only("`embedding` is fourier", lambda spec: spec.embedding == "fourier")
+_INPUT_SKIP = Only(
+    "`progressive_input` is input_skip", lambda spec: spec.progressive_input == "input_skip"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +46,7 @@ class NCSNppSpec(UNetSpec):
     embedding: Literal["positional", "fourier"] = "positional"
     """Time embedding: positional, for times in about [0, 1000], or random Fourier features, for the
     logarithm of a noise level."""
-    fourier_scale: Positive = 16.0
+    fourier_scale: Annotated[float, POSITIVE, _FOURIER] = 16.0
     """Standard deviation of the random frequencies."""
     block: Literal["biggan", "ddpm"] = "biggan"
     """Resampling inside residual blocks (biggan) or by separate layers between them (ddpm)."""
@@ -53,7 +59,7 @@ class NCSNppSpec(UNetSpec):
     progressive_output: Literal["none", "output_skip", "residual"] = "none"
     """Output pyramid: none, the sum of one image per level (output_skip), or a convolved feature
     pyramid (residual)."""
-    combine: Literal["sum", "cat"] = "sum"
+    combine: Annotated[Literal["sum", "cat"], _INPUT_SKIP] = "sum"
     """Combination of the input_skip pyramid with the features: sum or concatenation."""
     skip_rescale: bool = True
     """Divide the sum of a block and its shortcut by sqrt(2)."""

@@ -12,7 +12,7 @@ from sde_jax.nets.condition import Condition
 from sde_jax.nets.embedding import interleaved_embedding
 from sde_jax.nets.spec import NetworkModule, NetworkSpec
 from sde_jax.nets.unet import check_size
-from sde_jax.validation import Rule
+from sde_jax.validation import Rule, each_at_most
 
 GROUPS = 8
 EMBEDDING = 100
@@ -26,7 +26,7 @@ _WIDTHS = Rule(
 class PooledUNetSpec(NetworkSpec):
     """Hyperparameters of a ``PooledUNet``."""
 
-    widths: Annotated[tuple[int, ...], _WIDTHS] = (24, 40, 72, 112)
+    widths: Annotated[tuple[int, ...], _WIDTHS, each_at_most(2**16)] = (24, 40, 72, 112)
     """Width of each level, from full resolution down. Each level halves the image. The middle has
     the width of the last level."""
 

@@ -14,45 +14,58 @@ from sde_jax.nets.blocks import ACTIVATIONS, product
 from sde_jax.nets.condition import Condition
 from sde_jax.nets.embedding import LabelEmbedding
 from sde_jax.nets.spec import NetworkSpec
-from sde_jax.validation import BelowOne, at_least, require
+from sde_jax.validation import (
+    BelowOne,
+    Classes,
+    Depth,
+    Levels,
+    Multipliers,
+    Only,
+    Sizes,
+    Width,
+    require,
+)
+
+_SEPARATE = Only("`block` is ddpm", lambda spec: spec.block == "ddpm")
+_SCALED = Only("`scale_by_sigma` is true", lambda spec: spec.scale_by_sigma)
 
 
 @dataclass(frozen=True, kw_only=True)
 class UNetSpec(NetworkSpec):
     """Hyperparameters of a U-Net for images."""
 
-    channels: Annotated[int, at_least(4)] = 128
+    channels: Width = 128
     """Width of the first level; other widths are multiples of it."""
-    multipliers: tuple[int, ...] = (1, 2, 2, 2)
+    multipliers: Multipliers = (1, 2, 2, 2)
     """Width of each level in multiples of `channels`; each further level halves the image."""
-    blocks_per_level: Annotated[int, at_least(1)] = 4
+    blocks_per_level: Depth = 4
     """Residual blocks per level on the way down; the way up has one more."""
-    attention_resolutions: tuple[int, ...] = (16,)
-    """Image sizes at which blocks attend; the middle always does. Sizes that do not occur are
-    ignored."""
+    attention_resolutions: Sizes = (16,)
+    """Image sizes at which blocks attend; the middle always does. Sizes that no level
+    has are refused before a run begins."""
     dropout: BelowOne = 0.1
     """Dropout rate inside residual blocks, in training."""
     activation: Literal["swish", "elu", "relu", "lrelu"] = "swish"
     """The nonlinearity; lrelu has slope 0.2."""
-    resample_with_convolution: bool = True
+    resample_with_convolution: Annotated[bool, _SEPARATE] = True
     """Use convolutions to halve and double images, where residual blocks do not."""
     rematerialize: bool = False
     """Recompute residual blocks in the backward pass. This saves the memory of their activations
     and takes about a third more time."""
     conditional: bool = True
     """Condition the blocks on time."""
-    classes: Annotated[int | None, at_least(1)] = None
+    classes: Classes = None
     """Number of classes of a class-conditional network; None for an unconditional one."""
     centered: bool = True
     """Images are in [-1, 1]; if False, they are in [0, 1] and the first layer takes 2 x - 1."""
     scale_by_sigma: bool = False
     """Divide the output by the noise level. That is exp(time) if time is a log noise level, and
     otherwise level int(time) of a geometric progression."""
-    sigma_min: float = 0.01
+    sigma_min: Annotated[float, _SCALED] = 0.01
     """Smallest level of the progression, the last one."""
-    sigma_max: float = 50.0
+    sigma_max: Annotated[float, _SCALED] = 50.0
     """Largest level of the progression, number 0."""
-    num_scales: Annotated[int, at_least(2)] = 1000
+    num_scales: Annotated[Levels, _SCALED] = 1000
     """Number of levels of the progression."""
 
     # Settings that only one of the subclasses has as fields; these are the values of the other.
@@ -74,8 +87,6 @@ class UNetSpec(NetworkSpec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        least = min(self.multipliers, default=0)
-        require(self, "multipliers", least >= 1, "be a positive integer per level, as in (1, 2, 2)")
         labelled = "be None if `conditional` is False, since labels are part of the time embedding"
         require(self, "classes", self.classes is None or self.conditional, labelled)
         levels = 0 < self.sigma_min < self.sigma_max

@@ -33,7 +33,7 @@ from sde_jax.arrays import (
 from sde_jax.objectives.denoising import ScoreMatching
 from sde_jax.randomness import Seeds, unit_noise
 from sde_jax.sde.base import Time
-from sde_jax.validation import Spec, at_least
+from sde_jax.validation import Spec, at_least, at_most
 
 Projection = Literal["rademacher", "gaussian", "sphere"]
 """Distributions of probes: signs, unit normals, and uniform on the sphere of radius sqrt(D)."""
@@ -51,7 +51,7 @@ class SlicedScoreMatching(ScoreMatching, Spec):
     derivative of the network; all slices share one evaluation of the network.
     """
 
-    slices: Annotated[int, at_least(1)] = 1
+    slices: Annotated[int, at_least(1), at_most(10**4)] = 1
     """Number of directions for each example; its loss is their mean."""
     projection: Projection = "rademacher"
     """Distribution of directions: random signs, standard Gaussian, or uniform on the sphere of

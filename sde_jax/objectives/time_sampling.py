@@ -10,8 +10,7 @@ import numpy as np
 from sde_jax.arrays import Array, Float, PerExample
 from sde_jax.randomness import Seeds, unit_noise
 from sde_jax.sde import LinearSDE
-from sde_jax.sde.discrete import Levels
-from sde_jax.validation import Positive, Spec
+from sde_jax.validation import Levels, Positive, Spec
 
 
 class SampledTimes(NamedTuple):
@@ -32,13 +31,14 @@ class TimeSampler(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Interval:
+class _Interval(Spec):
     """Base of samplers of times in [t_min, 1]."""
 
     t_min: float = 1e-5
     """Smallest training time."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 < self.t_min < 1:
             raise ValueError(
                 f"`t_min` must lie between 0 and 1: got t_min={self.t_min}. "

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import diffrax
 import jax
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Bool, Float, Int, PyTree
 from sde_jax.sde.base import LinearSDE
-from sde_jax.validation import POSITIVE, Positive, Spec
+from sde_jax.validation import Positive, Spec, Steps
 
 VectorField = Callable[[Any, PyTree], PyTree]
 
@@ -57,7 +57,7 @@ class AdaptiveSolver(Spec):
     """Relative tolerance of one step."""
     atol: Positive = 1e-5
     """Absolute tolerance of one step."""
-    max_steps: Annotated[int, POSITIVE] = 4096
+    max_steps: Steps = 4096
     """Steps, rejected ones included, after which a solve is given up."""
     method: Method = "tsit5"
     """The pair. Tsitouras 5(4) suits exact scores and small errors. The flow of a network is

@@ -83,8 +83,12 @@ def motion_blur(height: int, width: int, length: float, angle: float) -> Convolu
     Raises:
       ValueError: unless ``length`` is at least 1 and the line fits in the image.
     """
-    if not 1 <= length < math.inf:
-        raise ValueError(f"`length` must be at least 1, in pixels: got length={length}.")
+    most = 2 * (height + width)
+    if not 1 <= length <= most:
+        raise ValueError(
+            f"`length` must be at least 1, in pixels, and at most {most} for {height}x{width} "
+            f"images: got length={length}."
+        )
     kernel = _line(length, math.radians(angle))
     if kernel.shape[0] > height or kernel.shape[1] > width:
         raise ValueError(

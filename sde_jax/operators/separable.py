@@ -1,6 +1,5 @@
 """Separable operators: one matrix for rows and one for columns, such as downsampling and blur."""
 
-import math
 from dataclasses import dataclass
 
 import jax
@@ -118,8 +117,12 @@ def gaussian_blur(height: int, width: int, deviation: float) -> Separable:
     Raises:
       ValueError: unless ``deviation`` is positive.
     """
-    if not 0 < deviation < math.inf:
-        raise ValueError(f"`deviation` must be positive, in pixels: got deviation={deviation}.")
+    most = 10 * max(height, width)
+    if not 0 < deviation <= most:
+        raise ValueError(
+            f"`deviation` must be positive, in pixels, and at most {most} for {height}x{width} "
+            f"images: got deviation={deviation}."
+        )
 
     def weights(size: int) -> np.ndarray:
         return gaussian_filter1d(np.eye(size), deviation, axis=0, mode="reflect", truncate=4.0)

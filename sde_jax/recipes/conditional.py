@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -22,10 +22,13 @@ from sde_jax.score import ScoreModel
 from sde_jax.sde import LinearSDE
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
-from sde_jax.validation import Spec
+from sde_jax.validation import Only, Spec, at_most
 
 QUESTIONS = 256
 """Number of held-out images that samples are conditioned on, in turn."""
+
+
+_DETAIL = Only("`lost` is detail", lambda task: task.lost == "detail")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +37,7 @@ class Task(Spec):
 
     lost: Literal["half", "detail", "colour"] = "half"
     """half: the lower half is lost; detail: means over squares remain; colour: grey remains."""
-    factor: int = 4
+    factor: Annotated[int, at_most(2**16), _DETAIL] = 4
     """Side of the squares in pixels (detail only)."""
 
     def __post_init__(self) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, get_args
 
 from sde_jax.recipes.sampler_settings import SamplerSettings
-from sde_jax.validation import Rule, Spec, at_least, require
+from sde_jax.validation import Only, Rule, Spec, at_least, require
 
 FeatureName = Literal["coordinates", "classifier", "inception"]
 FEATURES: tuple[FeatureName, ...] = get_args(FeatureName)
@@ -30,13 +30,16 @@ LEAST = 30
 ENOUGH = Rule(f"be at least {LEAST}, which every metric needs", lambda count: count >= LEAST)
 
 
+_LIKELIHOODS = Only("`metrics` has likelihood", lambda spec: "likelihood" in spec.metrics)
+
+
 @dataclass(frozen=True, kw_only=True)
 class EvaluationSettings(Spec):
     """Defaults of `evaluate`. The experiment's likelihood settings apply to its likelihoods."""
 
     count: Annotated[int, ENOUGH] = 50_000
     """Samples to draw."""
-    likelihood_count: Annotated[int | None, at_least(1)] = None
+    likelihood_count: Annotated[int | None, at_least(1), _LIKELIHOODS] = None
     """Number of test examples whose likelihood is measured, the first ones; None: all."""
     reference_count: Annotated[int | None, at_least(1)] = None
     """Number of training examples to compare samples with, the first ones; None: all."""

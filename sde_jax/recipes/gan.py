@@ -1,7 +1,7 @@
 """The recipe of a generative adversarial network."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from sde_jax.baselines.adversarial_loss import AdversarialLoss
 from sde_jax.baselines.dcgan import DCGANSpec
@@ -12,6 +12,7 @@ from sde_jax.recipes.generative import Generative
 from sde_jax.training.learner import Learner
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
+from sde_jax.validation import at_least, at_most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,13 +22,13 @@ class AdversarialNetworks(Generative):
     kind: ClassVar[str] = "GAN"
     data: DataSpec
     network: DCGANSpec
-    latent_dimension: int = 100
+    latent_dimension: Annotated[int, at_least(1), at_most(2**16)] = 100
     """Dimension of the latent that an image is generated from."""
     loss: AdversarialLoss = AdversarialLoss()
     optimizer: Adam
     """The optimizer of the generator."""
     discriminator_optimizer: Adam
-    discriminator_steps: int = 1
+    discriminator_steps: Annotated[int, at_least(1), at_most(100)] = 1
     """Steps of the discriminator in each update, each on its own part of the batch."""
     ema_decay: float
     """Decay of the running average of the parameters. The average is sampled."""

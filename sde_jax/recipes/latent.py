@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from sde_jax.baselines.autoencoder import AutoencoderSpec
 from sde_jax.baselines.latent import LatentDiffusion
@@ -21,6 +21,7 @@ from sde_jax.score import ScoreModel
 from sde_jax.sde import LinearSDE
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
+from sde_jax.validation import FINITE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,7 @@ class LatentScoreModel(Generative):
     output: OutputName = "gaussian"
     """Distribution of pixels given the latent: gaussian, with one learned deviation, or bernoulli,
     for black and white. Only data of two grey levels have a bernoulli likelihood."""
-    beta: float = 1.0
+    beta: Annotated[float, FINITE] = 1.0
     """Weight of the divergence in the loss of the autoencoder."""
     sde: LinearSDE
     network: UNetSpec

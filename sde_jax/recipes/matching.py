@@ -1,7 +1,7 @@
 """The score matching objectives that an experiment can choose from."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from sde_jax.objectives import (
     DenoisingScoreMatching,
@@ -12,12 +12,13 @@ from sde_jax.objectives import (
     Weighting,
 )
 from sde_jax.score import ScoreModel
+from sde_jax.validation import Spec, at_least, at_most
 
 Objective = DenoisingScoreMatching | SlicedScoreMatching | ImplicitScoreMatching
 
 
 @dataclass(frozen=True, kw_only=True)
-class Matching:
+class Matching(Spec):
     """An objective without its model, times and weighting."""
 
     objective: ClassVar[type[Objective]]
@@ -43,7 +44,7 @@ class Sliced(Matching):
 
     objective = SlicedScoreMatching
 
-    slices: int = 1
+    slices: Annotated[int, at_least(1), at_most(10**4)] = 1
     """Number of directions for each example."""
     projection: Projection = "rademacher"
     """Distribution of the directions: random signs, unit Gaussian, or uniform on a sphere."""

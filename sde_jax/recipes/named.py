@@ -1,7 +1,6 @@
 """An experiment with its name, as the configuration of a run stores it."""
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -10,11 +9,13 @@ from sde_jax.interop.published_model import PublishedModel
 from sde_jax.recipes.serialization import (
     FORMAT,
     ConfigurationError,
+    check_type,
     definition_files,
     from_config,
     to_config,
 )
 from sde_jax.recipes.trainable import Trainable
+from sde_jax.validation import fits
 
 Kind_co = TypeVar("Kind_co", bound=Trainable, covariant=True)
 
@@ -50,12 +51,12 @@ class Named(Generic[Kind_co]):
         Raises:
           ConfigurationError: if it is not the configuration of an experiment, or of a newer format.
         """
-        try:
-            name, stored, model = config["name"], config["experiment"], config.get("model")
-            version, file = config.get("format", 1), config.get("file")
-        except (KeyError, TypeError, AttributeError):
-            raise ConfigurationError("it has no `name` and `experiment`.") from None
-        if version not in range(1, FORMAT + 1):
+        if not isinstance(config, Mapping) or not {"name", "experiment"} <= config.keys():
+            raise ConfigurationError("it has no `name` and `experiment`.")
+        name, stored, model = config["name"], config["experiment"], config.get("model")
+        version, file = config.get("format", 1), config.get("file")
+        check_type(name, str, "name")
+        if not fits(version, int) or version not in range(1, FORMAT + 1):
             raise ConfigurationError(
                 f"`format` is {version!r}, and this version of sde_jax reads 1 to {FORMAT}: "
                 "upgrade sde_jax to open it."
@@ -66,5 +67,5 @@ class Named(Generic[Kind_co]):
         experiment = from_config(stored, "experiment", version=version, file=own)
         if not isinstance(experiment, Trainable):
             raise ConfigurationError("`experiment` is no experiment.")
-        published = None if model is None else PublishedModel.from_json(json.dumps(model))
+        published = None if model is None else PublishedModel.from_fields(model)
         return Named(name, experiment, published)

@@ -29,7 +29,7 @@ from sde_jax.sampling import (
     TimeGrid,
     UniformGrid,
 )
-from sde_jax.validation import FINITE, Spec, UnitInterval, require
+from sde_jax.validation import FINITE, Spec, UnitInterval, at_most, require
 
 GridName = Literal["uniform", "log-snr", "karras"]
 
@@ -152,7 +152,7 @@ class SamplerSettings(Spec):
     with a Langevin corrector; ode: adaptive probability flow; published: the sampler of a
     published model and its rules, whatever the other settings; ddim, heun, dpm++2m, dpm++3m, unipc,
     sde-dpm++2m: few evaluations; shark, sra1, gotta-go-fast: adaptive steps of the reversed SDE."""
-    steps: Annotated[int, FINITE] = 1000
+    steps: Annotated[int, FINITE, at_most(10**6)] = 1000
     """Number of steps (all samplers except adaptive ones)."""
     snr: Annotated[float, FINITE] = 0.16
     """Signal-to-noise ratio of the Langevin corrector (pc only)."""

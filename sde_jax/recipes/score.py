@@ -3,14 +3,15 @@
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Int, Keys, PerExample, PyTree
+from sde_jax.arrays import Array, Examples, Int, Keys, PerExample, PyTree
 from sde_jax.data.source import Batch, DataSource, DataSpec, Layout
-from sde_jax.likelihood import Hutchinson, Likelihood, MultistepLikelihood
+from sde_jax.likelihood import Hutchinson, Likelihood, LogLikelihoods, MultistepLikelihood
+from sde_jax.memory import check_fits, size_of
 from sde_jax.nets import Condition, NetworkSpec
 from sde_jax.objectives import (
     DiscreteTimes,
@@ -51,25 +52,32 @@ from sde_jax.sde import DDPMChain, LinearSDE
 from sde_jax.training.learner import Learner
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
-from sde_jax.validation import Positive, Spec, UnitInterval
+from sde_jax.validation import (
+    FINITE,
+    BelowOne,
+    Only,
+    Positive,
+    Spec,
+    UnitInterval,
+    at_least,
+    at_most,
+)
+
+_LABELS = Only("`network.classes` is set", lambda spec: spec.network.classes is not None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LikelihoodSettings(Spec):
     """Defaults of `likelihood`."""
 
-    t_min: float = 1e-5
+    t_min: BelowOne = 1e-5
     """Time at which the flow starts, in [0, 1)."""
     tolerance: Positive = 1e-5
     """Relative and absolute tolerance of a solver step."""
     method: Method = "tsit5"
     """Runge-Kutta pair of the solver. bosh3 needs fewer evaluations for an error of .001 bits."""
-    probes: int = 1
+    probes: Annotated[int, at_least(1), at_most(10**4)] = 1
     """Hutchinson probes for each example. Two or more give its standard error."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.build()
 
     def build(self) -> Likelihood:
         """Builds the likelihood."""
@@ -93,7 +101,13 @@ def flow_density(
     score: Callable[[PyTree], Score], sde: LinearSDE, likelihood: Likelihood | MultistepLikelihood
 ) -> Density:
     """Returns the density of the probability flow of the score of its parameters."""
-    return lambda params, keys, x: likelihood(keys, score(params), sde, x)
+
+    def density(params: PyTree, keys: Keys, x: Examples) -> LogLikelihoods:
+        probes = getattr(likelihood.divergence, "probes", 1)
+        check_fits(probes * size_of(x), f"`probes`={probes:,} of {len(x):,} examples at once")
+        return likelihood(keys, score(params), sde, x)
+
+    return density
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +126,7 @@ class ScoreExperiment(Generative):
     )
     noise_levels: DDPMChain | None = None
     """Chain with the noise levels of training; None for the levels of the SDE."""
-    data_deviation: float | None = None
+    data_deviation: Annotated[float | None, FINITE] = None
     """Standard deviation d of the data. The network's input is then x / sqrt(alpha^2 d^2 +
     sigma^2); None for x."""
     times: StratifiedTimes | UniformTimes | LikelihoodTimes | DiscreteTimes | LogNormalNoise = (
@@ -123,7 +137,7 @@ class ScoreExperiment(Generative):
     )
     matching: Denoising | Sliced | Implicit = Denoising()
     """The score matching objective."""
-    label_dropout: UnitInterval = 0.1
+    label_dropout: Annotated[UnitInterval, _LABELS] = 0.1
     """Share of training examples without their label, for a network with `classes`. `sample` and
     `likelihood` use the network without labels."""
     compute_dtype: Literal["float32", "bfloat16"] = "float32"

@@ -14,9 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import typeguard
-
 from sde_jax.recipes.definition_file import ConfigurationError, described, import_file, origin_of
+from sde_jax.validation import fits, shown
 
 FORMAT = 2
 """Version of the format. Version 1 named classes without their package."""
@@ -122,7 +121,7 @@ def from_config(config: Any, path: str, *, version: int = FORMAT, file: Path | N
         raise ConfigurationError(f"`{path}` lacks the field `{lacking[0]}`, which has no default.")
     try:
         return kind(**values)
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # A class of the user's file can raise any.
         raise ConfigurationError(f"`{path}` is not a {kind.__name__}: {error}") from error
 
 
@@ -157,16 +156,13 @@ def hints_of(kind: type) -> dict[str, Any]:
 
 def check_type(value: Any, hint: Any, path: str) -> None:
     """Raises ConfigurationError if a value is not of the type of its field."""
-    try:
-        typeguard.check_type(
-            value,
-            hint,
-            collection_check_strategy=typeguard.CollectionCheckStrategy.ALL_ITEMS,
-        )
-    except typeguard.TypeCheckError:
-        shown = type(value).__name__ if dataclasses.is_dataclass(value) else repr(value)
-        wanted = hint.__name__ if isinstance(hint, type) else hint
-        raise ConfigurationError(f"`{path}` must be of type {wanted}: got {shown}.") from None
+    if fits(value, hint):
+        return
+    got = type(value).__name__ if dataclasses.is_dataclass(value) else shown(value)
+    wanted = f"of type {hint.__name__ if isinstance(hint, type) else hint}"
+    if typing.get_origin(hint) is typing.Literal:
+        wanted = f"one of {', '.join(map(str, typing.get_args(hint)))}"
+    raise ConfigurationError(f"`{path}` must be {wanted}: got {got}.")
 
 
 def class_named(name: Any, path: str, version: int, file: Path | None) -> type:

@@ -13,7 +13,7 @@ from sde_jax.recipes.generative import Generative
 from sde_jax.recipes.interfaces import Density
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
-from sde_jax.validation import Spec, at_least
+from sde_jax.validation import FINITE, Spec, at_least, at_most
 
 OutputName = Literal["gaussian", "bernoulli"]
 
@@ -22,7 +22,7 @@ OutputName = Literal["gaussian", "bernoulli"]
 class BoundSettings(Spec):
     """Defaults of `likelihood`."""
 
-    importance_samples: Annotated[int, at_least(1)] = 64
+    importance_samples: Annotated[int, at_least(1), at_most(10**6)] = 64
     """Number of latents for each example. More of them tighten the bound."""
 
 
@@ -37,7 +37,7 @@ class VariationalAutoencoder(Generative):
     output: OutputName = "gaussian"
     """Distribution of pixels given the latent: gaussian, with one learned deviation, or bernoulli,
     for black and white. Only data of two grey levels have a bernoulli likelihood."""
-    beta: float = 1.0
+    beta: Annotated[float, FINITE] = 1.0
     """Weight of the divergence in the loss."""
     optimizer: Adam
     ema_decay: float

@@ -14,6 +14,7 @@ from typing import Any
 
 from sde_jax.interop.configurations import published, published_names
 from sde_jax.interop.published_model import PublishedModel
+from sde_jax.json_files import read_json
 from sde_jax.recipes import built_in
 from sde_jax.recipes.definition_file import described, import_file
 from sde_jax.recipes.named import Named
@@ -180,7 +181,7 @@ def find_model(name: str) -> tuple[str, PublishedModel]:
             raise ConfigurationError(str(error)) from None
     path = Path(name)
     try:
-        return path.stem, PublishedModel.from_json(path.read_text())
+        return path.stem, PublishedModel.from_fields(read_json(path))
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}.") from None
     except ValueError as error:

@@ -9,6 +9,7 @@ from jax.sharding import Mesh
 from tqdm import tqdm
 
 from sde_jax.arrays import Array, Key, PRNGKeyArray, PyTree
+from sde_jax.memory import check_fits, size_of
 from sde_jax.recipes.interfaces import Draw
 from sde_jax.sampling import Samples
 from sde_jax.training.devices import compiled_on_each_device, data_mesh
@@ -44,6 +45,7 @@ def generate(
     """
     compiled = compiled_on_each_device(draw)
     batch_size = whole_batches(batch_size, count, data_mesh())
+    check_count(compiled, params, count, batch_size)
     shown = {"unit": " samples", "desc": "sample", "disable": not is_first()}
     with tqdm(total=count, initial=start, **shown) as progress:
         for first in range(start, count, batch_size):
@@ -54,6 +56,14 @@ def generate(
             kept = min(batch_size, count - first)
             yield jax.tree.map(lambda array, kept=kept: array[:kept], jax.device_get(batch))
             progress.update(kept)
+
+
+def check_count(draw: Draw, params: PyTree, count: int, batch_size: int) -> None:
+    """Raises ValueError if the memory cannot hold so many samples."""
+    index = jax.ShapeDtypeStruct((batch_size,), jnp.int32)
+    keys = jax.eval_shape(lambda: example_keys(jax.random.key(0), 0, batch_size))
+    x = jax.eval_shape(draw, params, keys, index).x
+    check_fits(count / batch_size * size_of(x), f"`count`={count:,} samples")
 
 
 def draw_all(

@@ -11,13 +11,17 @@ import numpy as np
 from tqdm import tqdm
 
 from sde_jax.arrays import PRNGKeyArray, PyTree
-from sde_jax.data.source import DataSource
+from sde_jax.data.source import ENDLESS, DataSource
 from sde_jax.likelihood import LogLikelihoods, bits_per_dimension
+from sde_jax.memory import check_fits
 from sde_jax.metrics import mean_estimate
 from sde_jax.recipes.interfaces import Density, Measured
 from sde_jax.runs.generation import example_keys, whole_batches
 from sde_jax.training.devices import compiled_on_each_device, data_mesh, shard_batch
 from sde_jax.training.processes import is_first
+
+RESULT_BYTES = 17
+"""Bytes of the results of an example."""
 
 
 def measure(
@@ -37,7 +41,10 @@ def measure(
     Example j is dequantized and probed by keys of its own, whatever the batch size.
     """
     key_data, key_probe = jax.random.split(key)
+    if count is None and source.sizes[split] == ENDLESS:
+        raise ValueError(f"`count` must be stated: the split {split} has no end.")
     total = min(source.sizes[split], count or source.sizes[split])
+    check_fits(total * RESULT_BYTES, f"the results of `count`={total:,} examples")
     mesh = data_mesh()
     batch_size = whole_batches(batch_size, total, mesh)
     compiled = compiled_on_each_device(density)

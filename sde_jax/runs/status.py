@@ -9,6 +9,7 @@ from typing import Any, Literal
 from sde_jax.training.checkpoint import saved_steps
 from sde_jax.training.errors import NotARunError
 from sde_jax.training.run_directory import RunDirectory
+from sde_jax.validation import fits
 
 RECENT_LINES = 20
 """Lines that the time left and the usual time between lines are estimated from."""
@@ -52,10 +53,14 @@ def read_status(run: RunDirectory, metrics: list[dict[str, Any]]) -> Status:
     Raises:
       NotARunError: if its configuration is not that of an experiment.
     """
-    try:
-        name, steps = run.config["name"], int(run.config["experiment"]["training"]["steps"])
-    except (KeyError, TypeError, ValueError):
-        raise NotARunError(f"{run.path / 'config.json'} is not that of an experiment") from None
+    name, steps = run.config.get("name"), run.config
+    for key in ("experiment", "training", "steps"):
+        steps = steps.get(key) if isinstance(steps, dict) else None
+    if not (fits(name, str) and fits(steps, int) and steps > 0):
+        raise NotARunError(
+            f"{run.path / 'config.json'} is not that of an experiment: it needs a `name` and "
+            "positive `experiment.training.steps`"
+        )
     checkpoint = max(saved_steps(run.checkpoints), default=None)
     picture = newest(run.pictures.glob("samples-*.png"))
     step = max(checkpoint or 0, metrics[-1]["step"] if metrics else 0)
@@ -106,6 +111,8 @@ def pace(metrics: list[dict[str, Any]]) -> tuple[float | None, float | None]:
     if len(timed) < 2:
         return None, None
     (first, since), (step, until) = timed[0], timed[-1]
+    if step <= first:
+        return None, None
     return (until - since) / (step - first), (until - since) / (len(timed) - 1)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from sde_jax.arrays import PyTree, single_precision
 from sde_jax.data.source import DataSource, Layout
 from sde_jax.interop.published_sampler import published_sampler
+from sde_jax.memory import check_fits, size_of
 from sde_jax.recipes.generative import Generative
 from sde_jax.recipes.interfaces import Density, Draw
 from sde_jax.recipes.named import Kind_co, Named
@@ -23,7 +24,7 @@ from sde_jax.training.checkpoint import Checkpoints
 from sde_jax.training.devices import data_mesh, replicate
 from sde_jax.training.errors import NotARunError
 from sde_jax.training.learner import TrainState
-from sde_jax.training.run_directory import RunDirectory
+from sde_jax.training.run_directory import RunDirectory, check_name
 from sde_jax.training.start import abstract_state
 
 Kind = TypeVar("Kind", bound=Trainable)
@@ -134,9 +135,11 @@ def open_run_of(kind: type[Kind], path: Path, place: DataPlace = HERE) -> Traine
     named = of_kind(kind, stored_experiment(directory, place), path)
     with naming_option(named.experiment.data):
         layout = named.experiment.data.layout()
+    check_name(path)
     with Checkpoints(directory.checkpoints) as checkpoints:
         learner, training = named.experiment.learner(layout.shape), named.experiment.training
         like = abstract_state(learner, mesh, sharded=training.shard_parameters)
+        check_fits(size_of(like), f"the parameters in {path}")
         restore = checkpoints.restore_best if training.keep_best else checkpoints.restore_newest
         restored = restore(like)
     if restored is None:

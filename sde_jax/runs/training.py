@@ -9,17 +9,21 @@ from typing import Any, NamedTuple
 import jax
 
 from sde_jax import figures
-from sde_jax.arrays import PyTree, single_precision
+from sde_jax.arrays import single_precision
 from sde_jax.data.source import DataSource
+from sde_jax.memory import check_fits, device_bytes, size_of
+from sde_jax.recipes.effects import late_settings, shapes_of
 from sde_jax.recipes.named import Named
 from sde_jax.recipes.trainable import Trainable
+from sde_jax.reporting import report
 from sde_jax.runs.data_place import absolute, naming_option
 from sde_jax.runs.snapshots import snapshots
 from sde_jax.training.devices import data_mesh
-from sde_jax.training.learner import Learner
+from sde_jax.training.learner import Learner, TrainState
 from sde_jax.training.loop import Draw, TrainResult, train
 from sde_jax.training.processes import is_first, raise_on_all
 from sde_jax.training.run_directory import RunDirectory
+from sde_jax.training.settings import Training
 
 CHANGEABLE = frozenset(
     {
@@ -48,7 +52,10 @@ the number of devices."""
 @single_precision()
 def train_experiment(named: Named[Trainable], workdir: Path, *, resume: bool) -> TrainResult:
     """Trains the experiment in ``workdir`` and draws its training curve."""
-    source, learner, draw = raise_on_all(lambda: prepare(named.experiment))
+    is_new = not (resume and (workdir / "config.json").is_file())
+    source, learner, draw = raise_on_all(lambda: prepare(named.experiment, is_new=is_new))
+    for line in late_settings(named.experiment) if is_new else ():
+        report(f"warning: {line}")
     named = with_absolute_paths(named)
     if resume:
         directory = RunDirectory.resume(
@@ -86,8 +93,10 @@ class Prepared(NamedTuple):
     draw: Draw | None
 
 
-def prepare(experiment: Trainable) -> Prepared:
+def prepare(experiment: Trainable, *, is_new: bool = True) -> Prepared:
     """Loads the data and checks experiment, data and devices against each other.
+
+    A run that is not new may have settings without effect, from before they were refused.
 
     Raises:
       ValueError: if they do not fit.
@@ -96,10 +105,21 @@ def prepare(experiment: Trainable) -> Prepared:
     with naming_option(experiment.data):
         source = experiment.data.load()
     experiment.check_data(source)
-    learner, _ = learner_and_params(experiment, source.shape)
+    learner, state = learner_and_state(experiment, source.shape, is_new=is_new)
+    check_memory(experiment.training, state, source.shape)
     draw = snapshots(experiment, source)
     experiment.training.check_drawing(draw is not None)
     return Prepared(source, learner, draw)
+
+
+def check_memory(training: Training, state: TrainState, shape: tuple[int, ...]) -> None:
+    """Raises ValueError if the devices cannot hold the state or a batch of examples."""
+    devices = data_mesh().size
+    there = device_bytes(devices if training.shard_parameters else 1)
+    check_fits(size_of(state), "the parameters of `network` and their averages", there)
+    batch = 4 * training.batch_size * max(training.steps_per_call, 1) * math.prod(shape)
+    what = f"batches of `batch_size`={training.batch_size:,}"
+    check_fits(batch, what, device_bytes(devices))
 
 
 def count_parameters(experiment: Trainable) -> int:
@@ -111,12 +131,14 @@ def count_parameters(experiment: Trainable) -> int:
     experiment.training.check_devices(data_mesh())
     with naming_option(experiment.data):
         layout = experiment.data.layout()
-    _, params = learner_and_params(experiment, layout.shape)
-    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
+    _, state = learner_and_state(experiment, layout.shape)
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(state.params))
 
 
-def learner_and_params(experiment: Trainable, shape: tuple[int, ...]) -> tuple[Learner, PyTree]:
-    """Returns the learner of examples of ``shape``, and the shapes of its parameters.
+def learner_and_state(
+    experiment: Trainable, shape: tuple[int, ...], *, is_new: bool = True
+) -> tuple[Learner, TrainState]:
+    """Returns the learner of examples of ``shape``, and the shapes of its state.
 
     Raises:
       ValueError: if it cannot learn them; for images that are not square, the message names the
@@ -124,7 +146,9 @@ def learner_and_params(experiment: Trainable, shape: tuple[int, ...]) -> tuple[L
     """
     try:
         learner = experiment.learner(shape)
-        return learner, jax.eval_shape(learner.init, jax.random.key(0)).params
+        if is_new:
+            return learner, shapes_of(learner)
+        return learner, jax.eval_shape(learner.init, jax.random.key(0))
     except ValueError as error:
         if hasattr(experiment.data, "image_size") and shape[0] != shape[1]:
             raise ValueError(

@@ -1,7 +1,7 @@
 """Adaptive solution of the reverse-time SDE by diffrax, with a step size per sample."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import diffrax
 import jax
@@ -15,7 +15,7 @@ from sde_jax.sampling.brownian import BrownianTree
 from sde_jax.sampling.protocol import AdaptiveSampler, Samples, draw_prior
 from sde_jax.score import Score, denoised
 from sde_jax.sde import LinearSDE
-from sde_jax.validation import POSITIVE, Positive
+from sde_jax.validation import Positive, Steps
 
 StochasticMethod = Literal["shark", "sra1", "heun"]
 """Stochastic Runge-Kutta methods of diffrax: ShARK, SRA1 and Heun."""
@@ -50,7 +50,7 @@ class AdaptiveReversal(AdaptiveSampler):
     """Relative tolerance per step."""
     atol: Positive = 0.0078
     """Absolute tolerance per step; the default is one of 256 grey levels in [-1, 1]."""
-    max_steps: Annotated[int, POSITIVE] = 4096
+    max_steps: Steps = 4096
     """Maximum number of steps, rejected ones included; a solve that needs more fails."""
 
     def __call__(self, keys: Keys, score: Score, sde: LinearSDE, shape: tuple[int, ...]) -> Samples:

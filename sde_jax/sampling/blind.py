@@ -1,7 +1,6 @@
 """Sampling with a blind denoiser, which estimates the noise level from its residual."""
 
 from dataclasses import dataclass
-from typing import Annotated
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +10,7 @@ from sde_jax.randomness import split_keys
 from sde_jax.sampling.protocol import Samples, draw_prior
 from sde_jax.score import Score, denoised
 from sde_jax.sde import LinearSDE
-from sde_jax.validation import AboveZero, Positive, Spec, at_least
+from sde_jax.validation import AboveZero, Positive, Spec, Steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +45,7 @@ class BlindAscent(Spec):
     on the initial state."""
     level_min: Positive = 0.01
     """Noise level at which a sample is finished, in units of the data."""
-    max_steps: Annotated[int, at_least(1)] = 1000
+    max_steps: Steps = 1000
     """Maximum number of steps; a sample that needs more has not converged."""
 
     def __call__(self, keys: Keys, score: Score, sde: LinearSDE, shape: tuple[int, ...]) -> Samples:

@@ -13,7 +13,7 @@ from sde_jax.sampling.predictors import Move, Step
 from sde_jax.sampling.protocol import Samples
 from sde_jax.score import Score
 from sde_jax.sde import LinearSDE, transition
-from sde_jax.validation import Spec, at_least
+from sde_jax.validation import Spec, at_least, at_most
 
 
 class Constraint(Protocol):
@@ -80,7 +80,9 @@ class Constrained(Spec):
 
     sampler: PredictorCorrector = field(metadata={"static": True})
     constraint: Constraint
-    repeats: Annotated[int, at_least(1)] = field(default=1, metadata={"static": True})
+    repeats: Annotated[int, at_least(1), at_most(1000)] = field(
+        default=1, metadata={"static": True}
+    )
     """Number of times that each predictor step is taken; 1 is plain replacement."""
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ from sde_jax.arrays import Array, Float, PerExample, expand_like, sum_except_bat
 from sde_jax.sampling.predictors import Move, Step
 from sde_jax.score import Score
 from sde_jax.sde import ExactTransition, LinearSDE, TransitionRule
-from sde_jax.validation import Positive, Spec, at_least
+from sde_jax.validation import Positive, Spec, at_least, at_most
 
 
 class Corrector(Protocol):
@@ -87,7 +87,7 @@ class Langevin(Spec):
 
     snr: Positive = 0.16
     """Signal-to-noise ratio, which sets the step size; .01 to .27 is usual."""
-    steps: Annotated[int, at_least(1)] = 1
+    steps: Annotated[int, at_least(1), at_most(1000)] = 1
     """Langevin steps at each time."""
     step_size: StepSize = ScheduledStep()
     transition: TransitionRule = ExactTransition()

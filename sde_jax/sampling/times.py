@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Float
 from sde_jax.sde import LinearSDE
-from sde_jax.validation import Positive, Rule, Spec, at_least
+from sde_jax.validation import Positive, Rule, Spec, Steps
 
 End = Annotated[float | None, Rule("be None or in [0, 1)", lambda t_min: 0 <= t_min < 1)]
 """The time at which sampling ends; None for ``sde.sampling_end``."""
@@ -27,7 +27,7 @@ class TimeGrid(Protocol):
 class UniformGrid(Spec):
     """Times equally spaced from 1 down to ``t_min``."""
 
-    steps: Annotated[int, at_least(1)]
+    steps: Steps
     """Number of steps, one less than the number of times."""
     t_min: End = None
     """End of sampling; None for ``sde.sampling_end``. Published: 1e-3 for VP, 1e-5 for VE."""
@@ -60,7 +60,7 @@ class LogSNRGrid(Spec):
       ValueError: when called, unless ``last`` is a noise level of the process at a t in [0, 1).
     """
 
-    steps: Annotated[int, at_least(1)]
+    steps: Steps
     """Number of steps, one less than the number of times."""
     last: Annotated[float | None, Rule("be None or positive", lambda last: last > 0)] = None
     """noise_to_signal at the end of sampling; None for the larger of 0.01 and its value at

@@ -11,8 +11,8 @@ from sde_jax.arrays import Array, Examples, PRNGKeyArray, PyTree, expand_like, p
 from sde_jax.initialization import Network, apply, initialize
 from sde_jax.score.parameterization import NoisePrediction, Parameterization
 from sde_jax.sde.base import LinearSDE, Time
-from sde_jax.sde.discrete import Levels, snap_to_whole
-from sde_jax.validation import POSITIVE, Spec
+from sde_jax.sde.discrete import snap_to_whole
+from sde_jax.validation import POSITIVE, Levels, Spec
 
 
 class TimeCondition(Protocol):
@@ -22,7 +22,7 @@ class TimeCondition(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScaledTime:
+class ScaledTime(Spec):
     """``scale * t``. Published VP and sub-VP networks take 999 t whatever their number of steps.
 
     Networks of a chain of N levels take ``(N - 1) t``, which is exactly i at ``t = i / (N - 1)``.
@@ -37,7 +37,7 @@ class ScaledTime:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LogScaledTime:
+class LogScaledTime(Spec):
     """``log(scale * t)``, the input of published VP and sub-VP networks with Fourier features."""
 
     scale: float = 999.0
@@ -48,7 +48,7 @@ class LogScaledTime:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LogNoiseLevel:
+class LogNoiseLevel(Spec):
     """``scale * log(sigma / alpha)``; one network then serves every SDE with the same noise range.
 
     Published VE networks with Fourier features use scale 1; those of Karras et al. 2022

@@ -6,7 +6,6 @@ sampler's grid.
 """
 
 from dataclasses import dataclass
-from typing import Annotated
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +13,7 @@ import jax.numpy as jnp
 from sde_jax.arrays import Array, Float, Int
 from sde_jax.sde.base import LinearSDE, Time
 from sde_jax.sde.transition import Transition
-from sde_jax.validation import Spec, at_least
-
-Levels = Annotated[int, at_least(2)]
+from sde_jax.validation import Levels, Spec, Steps
 
 # Relative rounding error of (N - 1) * (i / (N - 1)) in float32.
 _ROUNDING = 2e-7
@@ -127,7 +124,7 @@ class EulerChain(Spec):
     that of the same step from the marginal at ``max(t - 1 / N, 0)``.
     """
 
-    steps: Annotated[int, at_least(1)] = 1000
+    steps: Steps = 1000
     """Number of steps from data to prior, N."""
 
     def __call__(self, sde: LinearSDE, s: Time, t: Time) -> Transition:

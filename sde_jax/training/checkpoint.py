@@ -7,6 +7,7 @@ existing checkpoints and ignores a retry. It reads losses from an item that stor
 
 import contextlib
 import json
+import re
 import shutil
 import zlib
 from pathlib import Path
@@ -17,11 +18,13 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.utils import TMP_DIR_SUFFIX
 
 from sde_jax.arrays import PyTree
+from sde_jax.json_files import read_json
 from sde_jax.reporting import report
-from sde_jax.training.errors import CheckpointError
+from sde_jax.training.errors import CheckpointError, UnsavedError
 from sde_jax.training.fingerprint import checksum, described
-from sde_jax.training.orbax_noise import reason_of, wait_for_threads, without_orbax_noise
+from sde_jax.training.orbax_noise import reason_of, text_of, wait_for_threads, without_orbax_noise
 from sde_jax.training.processes import first_error
+from sde_jax.validation import fits
 
 
 class Restored(NamedTuple):
@@ -79,7 +82,7 @@ class Checkpoints:
         losses = {}
         for step in self.steps():
             notes = self._stored_notes(step)
-            if notes.get("held_out_step") == step:
+            if notes.get("held_out_step") == step and fits(notes.get("held_out_loss"), float):
                 losses[step] = notes["held_out_loss"]
         return min(losses, key=losses.__getitem__, default=None)
 
@@ -102,7 +105,7 @@ class Checkpoints:
                 ),
             )
         except Exception as error:
-            self._fail(reason_of(error))
+            self._fail(text_of(error))
 
     def settle(self) -> None:
         """Waits for the pending save and deletes old checkpoints; does not report a failure."""
@@ -111,7 +114,7 @@ class Checkpoints:
         try:
             self._checkpointer.wait_until_finished()
         except Exception as error:
-            self._fail(reason_of(error))
+            self._fail(text_of(error))
             return
         self._saving = None
         if jax.process_index() == 0:
@@ -126,7 +129,7 @@ class Checkpoints:
         self.settle()
         failure, self._failure = first_error(self._failure), None
         if failure is not None:
-            raise CheckpointError(failure)
+            raise UnsavedError(failure)
 
     def restore_newest(self, like: PyTree) -> Restored | None:
         """Returns the newest readable checkpoint, or None if there are no checkpoints.
@@ -186,7 +189,7 @@ class Checkpoints:
         except Exception as error:
             reason = self._misfit(step, like) or reason_of(error)
         reason = first_error(reason)
-        if reason is None and checksum(found.state) != notes["arrays"]:
+        if reason is None and checksum(found.state) != notes.get("arrays"):
             changed = "its arrays are not those that were saved"
             reason = self._misfit(step, like) or changed
         if reason is not None:
@@ -231,7 +234,7 @@ class Checkpoints:
         self._checkpointer = new_checkpointer()
         self._remove_temporary()
         if jax.process_count() > 1:
-            raise CheckpointError(self._failure)
+            raise UnsavedError(self._failure)
 
     def _close(self) -> None:
         """Ends orbax's threads; after a failed save it would raise the known error again."""
@@ -261,7 +264,7 @@ class Checkpoints:
 
     def _stored_notes(self, step: int) -> dict[str, Any]:
         try:
-            return unseal(json.loads((self.directory / f"{step}/notes/metadata").read_text()))
+            return unseal(read_json(self.directory / f"{step}/notes/metadata"))
         except (OSError, ValueError):
             return {}
 
@@ -270,7 +273,8 @@ def saved_steps(directory: Path) -> list[int]:
     """Returns the steps of all complete checkpoints in a folder, readable or not, in order."""
     if not directory.is_dir():
         return []
-    return sorted(int(path.name) for path in directory.iterdir() if path.name.isdigit())
+    names = [path.name for path in directory.iterdir() if path.is_dir()]
+    return sorted(int(name) for name in names if re.fullmatch("0|[1-9][0-9]*", name))
 
 
 def new_checkpointer() -> ocp.AsyncCheckpointer:

@@ -23,3 +23,7 @@ class CheckpointError(RunError):
 
 class NonFiniteError(RunError):
     """Training produced a NaN or an infinity."""
+
+
+class UnsavedError(CheckpointError):
+    """A checkpoint could not be written."""

@@ -17,7 +17,8 @@ from tensorboardX.proto.summary_pb2 import Summary
 from tensorboardX.summary import scalar
 
 from sde_jax.reporting import report
-from sde_jax.training.run_directory import RunDirectory, parse_line
+from sde_jax.training.metrics_lines import finished_lines, parse_line
+from sde_jax.training.run_directory import RunDirectory
 
 
 class MetricsLog:
@@ -114,9 +115,9 @@ def cut_after(path: Path, step: int) -> int:
     """Drops the lines of ``path`` after ``step``; returns the remaining number of bytes."""
     if not path.exists():
         return 0
-    lines = path.read_bytes().splitlines(keepends=True)
+    lines = finished_lines(path)
     remaining = itertools.takewhile(lambda x: parse_line(x).get("step", math.inf) <= step, lines)
-    size = sum(map(len, remaining))
+    size = sum(len(line) + 1 for line in remaining)
     with path.open("r+b") as file:
         file.truncate(size)
     return size

@@ -8,9 +8,11 @@ import jax.numpy as jnp
 import optax
 
 from sde_jax.arrays import Array, PyTree
-from sde_jax.validation import FINITE, Positive, Rule, Spec, at_least
+from sde_jax.validation import FINITE, Only, Positive, Rule, Spec, at_least
 
 _CLIPS = Rule("be positive, or None for no clipping", lambda norm: norm > 0)
+_CLIPPING = Only("`clip_norm` is set", lambda adam: adam.clip_norm is not None)
+_WARMING = Only("`warmup_steps` is positive", lambda adam: adam.warmup_steps > 0)
 Decay = Annotated[float, Rule("lie in [0, 1)", lambda decay: 0 <= decay < 1)]
 
 
@@ -30,7 +32,7 @@ class Adam(Spec):
     warmup_steps: Annotated[int, at_least(0)] = 0
     """Steps over which the learning rate rises linearly; 0: none."""
 
-    warmup_start: Literal[0, 1] = 1
+    warmup_start: Annotated[Literal[0, 1], _WARMING] = 1
     """Number of the first step in the warm-up. With 0, as published, its learning rate is zero."""
 
     decay: Literal["constant", "cosine"] = "constant"
@@ -39,7 +41,7 @@ class Adam(Spec):
     clip_norm: Annotated[float | None, _CLIPS] = 1.0
     """Largest norm of all gradients as one vector; longer ones are scaled down. None: no limit."""
 
-    clip_eps: Annotated[float, at_least(0)] = 0.0
+    clip_eps: Annotated[float, at_least(0), _CLIPPING] = 0.0
     """Added to the norm when gradients are clipped: 1e-6 in PyTorch, 0 in JAX."""
 
     b1: Decay = 0.9

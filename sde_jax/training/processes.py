@@ -107,7 +107,7 @@ def first_error(error: str | None) -> str | None:
     """
     if jax.process_count() == 1:
         return error
-    text = (error or "").encode()[:LONGEST]
+    text = (error or "").encode(errors="backslashreplace")[:LONGEST]
     buffer = np.zeros(LONGEST, np.uint8)
     buffer[: len(text)] = np.frombuffer(text, np.uint8)
     for index, row in enumerate(multihost_utils.process_allgather(buffer)):

@@ -2,16 +2,18 @@
 
 import contextlib
 import fcntl
-import itertools
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Set as AbstractSet
 from pathlib import Path
 from typing import Any, Self
 
 import jax
 
-from sde_jax.atomic import TEMPORARY_SUFFIX, write_json
+from sde_jax.atomic import TEMPORARY_SUFFIX, new_folders, write_json
+from sde_jax.json_files import DamagedFileError, read_json
 from sde_jax.training.errors import ConfigChangedError, NotARunError, RunError, RunExistsError
+from sde_jax.training.metrics_lines import finished_lines, parse_line
 from sde_jax.training.processes import raise_on_all
 from sde_jax.training.versions import environment
 
@@ -44,6 +46,8 @@ class RunDirectory:
         """Folder of TensorBoard's event files."""
         self.metrics = path / "metrics.jsonl"
         """File of the metrics, one JSON object a line."""
+        self.versions = path / "versions.json"
+        """File of the environments of the run."""
 
     @classmethod
     def create(cls, path: str | Path, config: Mapping[str, Any]) -> Self:
@@ -57,8 +61,9 @@ class RunDirectory:
 
     @staticmethod
     def check_free(path: str | Path) -> None:
-        """Raises RunExistsError unless ``path`` can hold a new run."""
+        """Raises RunError unless ``path`` can hold a new run."""
         path = Path(path)
+        check_name(path)
         if holds_anything(path):
             if (path / "config.json").is_file():
                 raise RunExistsError(f"{path} holds a run already: --resume continues it")
@@ -100,7 +105,12 @@ class RunDirectory:
     @classmethod
     def _create(cls, path: str | Path, config: Mapping[str, Any]) -> Self:
         cls.check_free(path)
-        return cls(Path(path), normal(config))._write()
+        run = cls(Path(path), normal(config))
+        try:
+            with new_folders(run.path):
+                return run._write()
+        except OSError as error:
+            raise cannot_be_written(run.path, error) from error
 
     @classmethod
     def _resume(
@@ -113,6 +123,8 @@ class RunDirectory:
         if not (path / "config.json").is_file():
             return cls._create(path, config)
         run = cls.open(path)
+        check_name(path)
+        run.check_metrics()
         old, new = dict(fields(normal(current(run.config)))), dict(fields(normal(config)))
         changes = [
             f"`{name}` from {shown(old, name)} to {shown(new, name)}"
@@ -124,23 +136,33 @@ class RunDirectory:
                 f"--resume cannot change the configuration of the run in {path}: "
                 f"{', '.join(changes)}; start a new run in another folder instead"
             )
-        return cls(path, normal(config))._write()
+        try:
+            return cls(path, normal(config))._write()
+        except OSError as error:
+            raise cannot_be_written(path, error) from error
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
         """Opens an existing run for reading.
 
         Raises:
-          NotARunError: if there is no run, or its configuration cannot be read.
+          NotARunError: if there is no run, its configuration cannot be read, or a file stands in
+            the place of one of its folders.
         """
         path = Path(path)
         try:
-            config = json.loads((path / "config.json").read_text())
+            config = read_json(path / "config.json")
         except (FileNotFoundError, NotADirectoryError):
             raise NotARunError(f"{path} holds no run: it has no config.json") from None
-        except ValueError:
-            raise NotARunError(f"{path / 'config.json'} is damaged: it is not JSON") from None
-        return cls(path, config)
+        except DamagedFileError as error:
+            raise NotARunError(str(error)) from None
+        if not isinstance(config, dict):
+            raise NotARunError(f"{path / 'config.json'} is damaged: it holds no JSON object")
+        run = cls(path, config)
+        for folder in (run.checkpoints, run.unreadable, run.pictures, run.logs):
+            if os.path.lexists(folder) and not folder.is_dir():
+                raise NotARunError(f"{folder} must be a folder: move that file away")
+        return run
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -156,27 +178,46 @@ class RunDirectory:
             yield
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """Returns the lines of the metrics file up to the first unfinished or damaged one."""
-        if not self.metrics.is_file():
-            return []
-        parsed = map(parse_line, self.metrics.read_bytes().splitlines(keepends=True))
-        return list(itertools.takewhile(bool, parsed))
+        """Returns the lines of the metrics file, without an unfinished one and damaged ones."""
+        return list(filter(None, self.parsed_lines()))
+
+    def parsed_lines(self) -> list[dict[str, Any]]:
+        """Returns the finished lines of the metrics file; a damaged one is empty."""
+        return list(map(parse_line, finished_lines(self.metrics)))
+
+    def check_metrics(self) -> None:
+        """Raises RunError for a line that no training wrote; a kill leaves zeros at the end."""
+        lines = finished_lines(self.metrics)
+        while lines and not lines[-1].strip(b"\0"):
+            lines.pop()
+        damaged = next((n for n, line in enumerate(lines, 1) if not parse_line(line)), None)
+        if damaged is not None:
+            raise RunError(
+                f"{self.metrics} has a damaged line {damaged}: it must be an object of numbers "
+                "with a `step`; delete the line to continue"
+            )
 
     def _write(self) -> Self:
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            with locked(self.path):
-                write_json(self.path / "config.json", self.config)
-                self._write_versions(self.path / "versions.json")
-        except OSError as error:
-            raise RunError(f"{self.path} cannot be written: {error.strerror}") from error
+        config, is_new = self.path / "config.json", not (self.path / "config.json").exists()
+        with locked(self.path):
+            try:
+                earlier, present = self._read_versions(), environment()
+                write_json(config, self.config)
+                if present not in earlier[-1:]:
+                    write_json(self.versions, [*earlier, present])
+            except OSError:
+                for path in (config, self.versions, self.path / LOCK) if is_new else ():
+                    path.unlink(missing_ok=True)
+                raise
         return self
 
-    def _write_versions(self, path: Path) -> None:
-        present = environment()
-        earlier = json.loads(path.read_text()) if path.is_file() else []
-        if present not in earlier[-1:]:
-            write_json(path, [*earlier, present])
+    def _read_versions(self) -> list[Any]:
+        earlier = read_json(self.versions) if self.versions.exists() else []
+        if not isinstance(earlier, list):
+            raise DamagedFileError(
+                f"{self.versions} is damaged: it must be a list; delete the file to continue"
+            )
+        return earlier
 
 
 @contextlib.contextmanager
@@ -201,13 +242,20 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def parse_line(line: bytes) -> dict[str, Any]:
-    """Parses a line of the metrics file; returns an empty dict if it is unfinished or damaged."""
+def cannot_be_written(path: Path, error: OSError) -> RunError:
+    """Returns the error of a run directory in which a write failed."""
+    return RunError(f"{path} cannot be written: {error.strerror}")
+
+
+def check_name(path: Path) -> None:
+    """Raises RunError for a path in which no checkpoint can be written or read."""
     try:
-        value = json.loads(line) if line.endswith(b"\n") else None
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) and "step" in value else {}
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        raise RunError(
+            f"the path of a run must be in UTF-8: got {path}; rename it, or set PYTHONUTF8=1 if "
+            "your locale is another"
+        ) from None
 
 
 def holds_anything(path: Path) -> bool:

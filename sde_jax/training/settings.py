@@ -6,7 +6,9 @@ from typing import Annotated
 from jax.sharding import Mesh
 
 from sde_jax.data import TEST, DataSource
-from sde_jax.validation import Rule, Spec, at_least, require
+from sde_jax.validation import Only, Rule, Spec, at_least, at_most, require
+
+_EVALUATING = Only("`eval_every` is positive", lambda training: training.eval_every > 0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -17,10 +19,10 @@ class Training(Spec):
       ValueError: if ``keep_best`` is set without evaluations.
     """
 
-    steps: Annotated[int, at_least(1)] = 10_000
+    steps: Annotated[int, at_least(1), at_most(2 * 10**9)] = 10_000
     """Total number of updates."""
 
-    batch_size: Annotated[int, at_least(1)] = 128
+    batch_size: Annotated[int, at_least(1), at_most(2**24)] = 128
     """Examples in each update, over all devices."""
 
     seed: Annotated[int, Rule("lie between 0 and 2^32 - 1", lambda n: 0 <= n < 2**32)] = 0
@@ -32,7 +34,7 @@ class Training(Spec):
     eval_every: Annotated[int, at_least(0)] = 1000
     """Updates between evaluations of the held-out loss; 0: never."""
 
-    eval_examples: Annotated[int | None, at_least(1)] = None
+    eval_examples: Annotated[int | None, at_least(1), _EVALUATING] = None
     """Number of held-out examples in each evaluation, the first ones; None: all."""
 
     sample_every: Annotated[int, at_least(0)] = 0
@@ -47,10 +49,10 @@ class Training(Spec):
     keep_best: bool = False
     """True to save when the held-out loss is the lowest so far, and keep that checkpoint."""
 
-    steps_per_call: Annotated[int, at_least(0)] = 0
+    steps_per_call: Annotated[int, at_least(0), at_most(1000)] = 0
     """Updates in one dispatch to the device; 0: 1 on CPU, 10 elsewhere."""
 
-    accumulate: Annotated[int, at_least(1)] = 1
+    accumulate: Annotated[int, at_least(1), at_most(1000)] = 1
     """Number of parts of a batch that the device processes in sequence for one update. More parts
     need less memory and longer compilation. They change dropout but not an example's noise."""
 

@@ -1,6 +1,7 @@
 """The start of a run: from its newest readable checkpoint, or from the beginning."""
 
 import dataclasses
+import typing
 from typing import Any, NamedTuple, Self
 
 import jax
@@ -11,7 +12,9 @@ from sde_jax.arrays import PRNGKeyArray, PyTree
 from sde_jax.data.placement import put
 from sde_jax.training.checkpoint import Checkpoints
 from sde_jax.training.devices import replicate, state_sharding
+from sde_jax.training.errors import CheckpointError
 from sde_jax.training.learner import Learner, TrainState
+from sde_jax.validation import fits
 
 
 class RunKeys(NamedTuple):
@@ -52,7 +55,17 @@ class Progress:
 
     @classmethod
     def from_notes(cls, notes: dict[str, Any]) -> Self:
-        """Builds the progress from the notes of a checkpoint, which are its fields."""
+        """Builds the progress from the notes of a checkpoint, which are its fields.
+
+        Raises:
+          CheckpointError: if the notes lack one, or it is of another type.
+        """
+        for name, hint in typing.get_type_hints(cls).items():
+            if not fits(notes.get(name, ...), hint):
+                raise CheckpointError(
+                    f"the notes of the checkpoint must have `{name}`, of type {hint}: training "
+                    "cannot continue from it"
+                )
         return cls(**{field.name: notes[field.name] for field in dataclasses.fields(cls)})
 
 

@@ -177,8 +177,8 @@ def test_a_flat_discriminator_has_a_finite_penalty(key):
     ("settings", "message"),
     [
         ({"loss": "hinge"}, r'`loss` must be "saturating", "non_saturating" or "wasserstein"'),
-        ({"penalty": -1.0}, "`penalty` must be at least 0: got -1.0"),
-        ({"r1": float("nan")}, "`r1` must be at least 0: got nan"),
+        ({"penalty": -1.0}, "`penalty` must not be negative: got penalty=-1.0"),
+        ({"r1": float("nan")}, "`r1` must not be negative: got r1=nan"),
         ({"loss": "wasserstein", "r1": 1.0}, "`r1` must be 0 for the Wasserstein loss: got 1.0"),
     ],
 )

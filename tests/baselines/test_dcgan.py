@@ -177,8 +177,8 @@ def test_points(key):
     ("settings", "message"),
     [
         ({"channels": 6}, "`channels` must be a multiple of 4"),
-        ({"multipliers": ()}, "`multipliers` must be one or more whole numbers from 1"),
-        ({"multipliers": (1, 0)}, "`multipliers` must be one or more whole numbers from 1"),
+        ({"multipliers": ()}, "`multipliers` must be a positive integer per level"),
+        ({"multipliers": (1, 0)}, "`multipliers` must be a positive integer per level"),
     ],
 )
 def test_bad_settings(settings, message):

@@ -183,9 +183,12 @@ def test_training_reaches_probabilistic_pca(key):
 @pytest.mark.parametrize(
     ("fields", "complaint"),
     [
-        ({"beta": 0.0}, "`beta` must be positive and finite: got 0.0"),
-        ({"beta": np.inf}, "`beta` must be positive and finite: got inf"),
-        ({"importance_samples": 0}, "`importance_samples` must be at least 1: got 0"),
+        ({"beta": 0.0}, "`beta` must be positive and finite: got beta=0.0"),
+        ({"beta": np.inf}, "`beta` must be positive and finite: got beta=inf"),
+        (
+            {"importance_samples": 0},
+            "`importance_samples` must be at least 1: got ",
+        ),
     ],
 )
 def test_fields_of_a_vae_out_of_range(fields, complaint):

@@ -5,7 +5,7 @@ import zlib
 import numpy as np
 import PIL.Image
 import pytest
-from malformed import promising
+from malformed_arrays import promising
 
 from sde_jax.data.preprocessing import Preprocessing, pad_to_square, stored_size
 

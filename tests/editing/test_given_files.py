@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import PIL.Image
 import pytest
-from malformed import arrays, encrypted, promising, zipped
+from malformed_arrays import arrays, encrypted, promising, zipped
 
 from sde_jax.arguments import UsageError
 from sde_jax.data import DataNotFoundError, Digits, Folder, ImageScaling

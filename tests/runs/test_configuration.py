@@ -186,7 +186,7 @@ def test_a_missing_field_takes_the_default_of_its_time(monkeypatch, version, exp
         ("ema_decay", "much", "`experiment.ema_decay` must be of type float: got 'much'"),
         ("network.multipliers", [1, "2"], ".network.multipliers` must be of type tuple[int, ...]"),
         ("network.multipliers", 2, ".network.multipliers` must be of type tuple[int, ...]"),
-        ("compute_dtype", "float16", ".compute_dtype` must be of type typing.Literal['float"),
+        ("compute_dtype", "float16", ".compute_dtype` must be one of float32, bfloat16: got"),
         ("sde.beta_max", -1.0, "`experiment.sde` is not a VP: `beta_max` must exceed"),
         ("sde", {"beta_min": 0.1}, "`experiment.sde` must be an object with a `type`: got None"),
         ("noise_levels", {"type": "sde_jax.sde.Chain"}, "got sde_jax.sde.Chain"),

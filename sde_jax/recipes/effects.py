@@ -1,0 +1,62 @@
+"""Settings without effect: they are named before a run begins."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+
+from sde_jax.nets import NCSNpp
+from sde_jax.recipes.trainable import Trainable
+from sde_jax.training.learner import Learner, TrainState
+from sde_jax.validation import without_effect
+
+
+def check_effects(spec: Any, default: Any) -> None:
+    """Raises ValueError for the first field that was changed from ``default`` without effect."""
+    for message in without_effect(spec, default):
+        raise ValueError(message)
+
+
+def shapes_of(learner: Learner) -> TrainState:
+    """Returns shapes and types of the initial state.
+
+    Raises:
+      ValueError: if a network is to attend at a size that none of its levels has.
+    """
+
+    def look(call: Any, args: Any, options: Mapping[str, Any], context: Any) -> Any:
+        if isinstance(context.module, NCSNpp) and context.method_name == "__call__":
+            check_attention(context.module.spec, args[0].shape[1])
+        return call(*args, **options)
+
+    with nn.intercept_methods(look):
+        return jax.eval_shape(learner.init, jax.random.key(0))
+
+
+def check_attention(spec: Any, size: int) -> None:
+    """Raises ValueError if no level of a U-Net has one of the sizes at which it is to attend."""
+    sizes = [size >> level for level in range(len(spec.multipliers))]
+    wanted = spec.attention_resolutions
+    if not {*wanted} <= {*sizes}:
+        raise ValueError(
+            "`attention_resolutions` must be some of the sizes of the levels, "
+            f"{', '.join(map(str, sizes))}, or none: got {', '.join(map(str, wanted))}."
+        )
+
+
+def late_settings(experiment: Trainable) -> list[str]:
+    """Returns a line for each setting that takes effect after the last step alone."""
+    training, found = experiment.training, []
+    if experiment.optimizer.warmup_steps > training.steps:
+        found.append(
+            f"`optimizer.warmup_steps`={experiment.optimizer.warmup_steps} is more than "
+            f"`training.steps`={training.steps}: the learning rate does not reach its value."
+        )
+    if training.eval_every > training.steps:
+        best = ", and `keep_best` keeps that one" if training.keep_best else ""
+        found.append(
+            f"`training.eval_every`={training.eval_every} is more than `training.steps`="
+            f"{training.steps}: the held-out loss is measured after the last step alone{best}."
+        )
+    return found
