@@ -10,7 +10,7 @@ import pytest
 from in_process import contents, refusal, succeed
 from tiny import untrained, write_run
 
-from sde_jax.command_line import edit
+from sde_jax.command_line import edit, importing
 from sde_jax.data import Digits
 from sde_jax.editing.labels import guidance
 from sde_jax.recipes import NoisyClassification
@@ -176,8 +176,13 @@ def test_every_other_task_of_an_image_answers(coloured_run, tmp_path, task, opti
     "tests/sampling/test_latents.py::test_interpolation_is_spherical_between_the_exact_latents"
 )
 def test_interpolation_lies_between_and_says_how_well_it_returns(digits_run, tmp_path):
+    """Of a network that predicts zero, as those of the package do before they are trained."""
+    run, named = tmp_path / "run", open_run(digits_run).named
+    importing.write_run(
+        run, named, jax.jit(named.experiment.learner((8, 8, 1)).init)(jax.random.key(0))
+    )
     results, answers = edited(
-        digits_run, tmp_path / "a.png", "interpolate", "--demo", "--images", 3, "--count", 2
+        run, tmp_path / "a.png", "interpolate", "--demo", "--images", 3, "--count", 2
     )
     assert answers.shape == (3, 2, 8, 8, 1)
     assert 0 < results["reconstruction"]["value"] < 0.05
