@@ -15,8 +15,9 @@ LONG = 60.0
 class Costly(Protocol):
     """A part of the work: results of some examples."""
 
-    nfe: Any
-    """Evaluations of the network for each example."""
+    @property
+    def nfe(self) -> Any:
+        """Evaluations of the network for each example."""
 
 
 Part = TypeVar("Part", bound=Costly)

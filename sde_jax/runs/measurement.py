@@ -75,7 +75,7 @@ def _in_units(result: LogLikelihoods, dimensions: int, slope: float) -> Measured
 
     ``slope`` is the log-determinant per dimension. NaN stands for what is not known.
     """
-    nats = np.where(result.converged, result.nats, np.float32(math.nan))
+    nats: Any = np.where(result.converged, result.nats, np.float32(math.nan))
     stderr = np.full_like(nats, math.nan) if result.probe_stderr is None else result.probe_stderr
     return Measured(
         nats=nats + dimensions * slope,

@@ -53,7 +53,8 @@ def read_status(run: RunDirectory, metrics: list[dict[str, Any]]) -> Status:
     Raises:
       NotARunError: if its configuration is not that of an experiment.
     """
-    name, steps = run.config.get("name"), run.config
+    name: Any = run.config.get("name")
+    steps: Any = run.config
     for key in ("experiment", "training", "steps"):
         steps = steps.get(key) if isinstance(steps, dict) else None
     if not (fits(name, str) and fits(steps, int) and steps > 0):
