@@ -39,6 +39,7 @@ def miniature(tmp_path_factory):
     small = dataclasses.replace(
         whole,
         network=find(tiny("digits")).experiment.network,
+        optimizer=dataclasses.replace(whole.optimizer, warmup_steps=2),
         training=dataclasses.replace(
             whole.training, steps=4, batch_size=16, eval_every=2, eval_examples=16
         ),

@@ -26,8 +26,10 @@ from sde_jax.runs.fixed_steps import (
 from sde_jax.runs.measurement import concatenate, measure, summarize, write_table
 from sde_jax.runs.trained_run import GenerativeRun, ScoreRun
 from sde_jax.training.processes import is_first, raise_on_all
+from sde_jax.validation import shown
 
 PROGRAM = "sde-jax likelihood"
+MOST_STEPS = 10**6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,8 @@ class Likelihoods:
         check_seed(self.seed)
         if self.steps is not None and self.steps < LEAST_STEPS:
             raise ValueError(f"--steps must be at least {LEAST_STEPS}: got {self.steps}.")
+        if self.steps is not None and self.steps > MOST_STEPS:
+            raise ValueError(f"--steps must be at most {MOST_STEPS:,}: got {shown(self.steps)}.")
 
 
 def main(args: list[str]) -> dict[str, Any]:

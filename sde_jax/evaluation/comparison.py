@@ -18,6 +18,7 @@ from sde_jax.figures import COLOURS, literal, save_figure
 from sde_jax.json_files import DamagedFileError, read_json
 from sde_jax.recipes.serialization import ConfigurationError, check_type
 from sde_jax.training import NotARunError
+from sde_jax.validation import LARGEST
 
 Record = Mapping[str, Any]
 
@@ -95,6 +96,8 @@ def read_record(path: Path) -> Record:
         check_fields(record["sampling"], {"sampler": str}, path, "sampling.")
     for place, finding in enumerate(record["findings"]):
         check_fields(finding, FINDING_FIELDS, path, f"findings.{place}.")
+        expected = {"expected": finding.get("expected")}
+        check_fields(expected, {"expected": float | None}, path, f"findings.{place}.")
     return record
 
 
@@ -105,6 +108,8 @@ def check_fields(record: Any, fields: Mapping[str, Any], path: Path, prefix: str
             raise DamagedFileError(f"{path} is damaged: it lacks `{prefix}{name}`")
         try:
             check_type(record[name], hint, f"{prefix}{name}")
+            if isinstance(record[name], int | float) and not abs(record[name]) <= LARGEST:
+                raise ConfigurationError(f"`{prefix}{name}` must be finite in 32 bits")
         except ConfigurationError as error:
             raise DamagedFileError(f"{path} is damaged: {error}") from None
 

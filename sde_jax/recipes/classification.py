@@ -25,7 +25,7 @@ from sde_jax.score import (
 )
 from sde_jax.sde import LinearSDE
 from sde_jax.training.learner import Learner
-from sde_jax.training.optimizer import Adam
+from sde_jax.training.optimizer import Adam, Decay
 from sde_jax.training.settings import Training
 
 NO_LABELS = "`data` must have labels for a classifier: it has none."
@@ -38,7 +38,7 @@ class Classifying(Trainable):
     data: DataSpec
     network: ClassifierSpec
     optimizer: Adam
-    ema_decay: float
+    ema_decay: Decay
     """Decay of the running average of the parameters. The average classifies."""
     training: Training
 

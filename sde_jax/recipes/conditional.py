@@ -20,7 +20,7 @@ from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.sampling import Sampler
 from sde_jax.score import ScoreModel
 from sde_jax.sde import LinearSDE
-from sde_jax.training.optimizer import Adam
+from sde_jax.training.optimizer import Adam, Decay
 from sde_jax.training.settings import Training
 from sde_jax.validation import Only, Spec, at_most
 
@@ -67,7 +67,7 @@ class Conditional(Generative):
     sde: LinearSDE
     network: UNetSpec
     optimizer: Adam
-    ema_decay: float
+    ema_decay: Decay
     """Decay of the running average of the parameters. The average is sampled and measured."""
     training: Training
     sampling: SamplerSettings = SamplerSettings()

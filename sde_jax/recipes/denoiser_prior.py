@@ -17,7 +17,7 @@ from sde_jax.recipes.score import LikelihoodSettings, flow_density, score_sample
 from sde_jax.sampling import Sampler
 from sde_jax.score import BlindDenoiserScore, DenoiserScore
 from sde_jax.sde import VE
-from sde_jax.training.optimizer import Adam
+from sde_jax.training.optimizer import Adam, Decay
 from sde_jax.training.settings import Training
 
 
@@ -63,7 +63,7 @@ class DenoiserPrior(Generative):
     level_max: float = 4.0
     """Largest standard deviation of the noise. Sampling starts there, so it must hide the data."""
     optimizer: Adam
-    ema_decay: float
+    ema_decay: Decay
     """Decay of the running average of the parameters. The average is sampled and measured."""
     training: Training
     sampling: SamplerSettings = SamplerSettings()

@@ -8,7 +8,7 @@ from sde_jax.data.source import DataSpec, Layout
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.generative import Generative
 from sde_jax.recipes.interfaces import Density
-from sde_jax.training.optimizer import Adam
+from sde_jax.training.optimizer import Adam, Decay
 from sde_jax.training.settings import Training
 
 
@@ -21,7 +21,7 @@ class NormalizingFlow(Generative):
     data: DataSpec
     network: CouplingFlowSpec
     optimizer: Adam
-    ema_decay: float
+    ema_decay: Decay
     """Decay of the running average of the parameters. The average is sampled and measured."""
     training: Training
     sampling: None = None

@@ -10,7 +10,7 @@ from sde_jax.data.source import DataSpec
 from sde_jax.recipes.evaluation_settings import MEASURABLE, EvaluationSettings
 from sde_jax.recipes.generative import Generative
 from sde_jax.training.learner import Learner
-from sde_jax.training.optimizer import Adam
+from sde_jax.training.optimizer import Adam, Decay
 from sde_jax.training.settings import Training
 from sde_jax.validation import at_least, at_most
 
@@ -30,7 +30,7 @@ class AdversarialNetworks(Generative):
     discriminator_optimizer: Adam
     discriminator_steps: Annotated[int, at_least(1), at_most(100)] = 1
     """Steps of the discriminator in each update, each on its own part of the batch."""
-    ema_decay: float
+    ema_decay: Decay
     """Decay of the running average of the parameters. The average is sampled."""
     training: Training
     sampling: None = None

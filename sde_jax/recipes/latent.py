@@ -19,7 +19,7 @@ from sde_jax.recipes.vae import OutputName, output_of
 from sde_jax.sampling import Sampler
 from sde_jax.score import ScoreModel
 from sde_jax.sde import LinearSDE
-from sde_jax.training.optimizer import Adam
+from sde_jax.training.optimizer import Adam, Decay
 from sde_jax.training.settings import Training
 from sde_jax.validation import FINITE
 
@@ -41,7 +41,7 @@ class LatentScoreModel(Generative):
     network: UNetSpec
     """Network of the score, a function of latents."""
     optimizer: Adam
-    ema_decay: float
+    ema_decay: Decay
     """Decay of the running average of the parameters. The average is sampled and measured."""
     training: Training
     sampling: SamplerSettings = SamplerSettings()

@@ -50,7 +50,7 @@ from sde_jax.score import (
 )
 from sde_jax.sde import DDPMChain, LinearSDE
 from sde_jax.training.learner import Learner
-from sde_jax.training.optimizer import Adam
+from sde_jax.training.optimizer import Adam, Decay
 from sde_jax.training.settings import Training
 from sde_jax.validation import (
     FINITE,
@@ -144,7 +144,7 @@ class ScoreExperiment(Generative):
     """Type of the network's computation in training. Parameters, losses, sampling and likelihood
     are float32."""
     optimizer: Adam
-    ema_decay: float
+    ema_decay: Decay
     """Decay of the running average of the parameters. The average is sampled and measured."""
     ema_warmup: bool = True
     """True to let the decay rise as (1 + n) / (10 + n) in n updates, up to ema_decay."""

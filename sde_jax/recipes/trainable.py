@@ -7,7 +7,7 @@ from typing import ClassVar
 from sde_jax.arrays import PRNGKeyArray, PyTree
 from sde_jax.data.source import DataSource, DataSpec
 from sde_jax.training.learner import Learner, Losses, gradient_learner
-from sde_jax.training.optimizer import Adam
+from sde_jax.training.optimizer import Adam, Decay
 from sde_jax.training.settings import Training
 from sde_jax.validation import Spec
 
@@ -19,7 +19,7 @@ class Trainable(Spec, abc.ABC):
     """Its name in messages."""
     data: DataSpec
     optimizer: Adam
-    ema_decay: float
+    ema_decay: Decay
     training: Training
 
     @abc.abstractmethod

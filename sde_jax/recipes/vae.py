@@ -11,7 +11,7 @@ from sde_jax.data.source import DataSpec, Layout
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.generative import Generative
 from sde_jax.recipes.interfaces import Density
-from sde_jax.training.optimizer import Adam
+from sde_jax.training.optimizer import Adam, Decay
 from sde_jax.training.settings import Training
 from sde_jax.validation import FINITE, Spec, at_least, at_most
 
@@ -40,7 +40,7 @@ class VariationalAutoencoder(Generative):
     beta: Annotated[float, FINITE] = 1.0
     """Weight of the divergence in the loss."""
     optimizer: Adam
-    ema_decay: float
+    ema_decay: Decay
     """Decay of the running average of the parameters. The average is sampled and measured."""
     training: Training
     sampling: None = None

@@ -137,8 +137,12 @@ def open_run_of(kind: type[Kind], path: Path, place: DataPlace = HERE) -> Traine
         layout = named.experiment.data.layout()
     check_name(path)
     with Checkpoints(directory.checkpoints) as checkpoints:
-        learner, training = named.experiment.learner(layout.shape), named.experiment.training
-        like = abstract_state(learner, mesh, sharded=training.shard_parameters)
+        training = named.experiment.training
+        try:
+            learner = named.experiment.learner(layout.shape)
+            like = abstract_state(learner, mesh, sharded=training.shard_parameters)
+        except ValueError as error:
+            raise unusable(directory, error) from error
         check_fits(size_of(like), f"the parameters in {path}")
         restore = checkpoints.restore_best if training.keep_best else checkpoints.restore_newest
         restored = restore(like)
@@ -172,8 +176,12 @@ def stored_experiment(directory: RunDirectory, place: DataPlace = HERE) -> Named
     try:
         named = Named.from_config(directory.config)
     except ValueError as error:
-        path = directory.path / "config.json"
-        raise ConfigurationError(f"{path} cannot be used: {error}") from error
+        raise unusable(directory, error) from error
     experiment: Any = named.experiment
     data = place.of(experiment.data.in_run(directory.path), directory.path)
     return dataclasses.replace(named, experiment=dataclasses.replace(experiment, data=data))
+
+
+def unusable(directory: RunDirectory, error: ValueError) -> ConfigurationError:
+    """Returns the error of a run whose configuration cannot be used."""
+    return ConfigurationError(f"{directory.path / 'config.json'} cannot be used: {error}")

@@ -93,6 +93,7 @@ def test_options_are_what_is_trained(ring_run):
         "log_every": 2,
         "checkpoint_every": 2,
         "eval_examples": 16,
+        "eval_every": 4,
     }
     assert config["experiment"] == expected
     layers = [layer["kernel"].shape for layer in parameters(ring_run).values() if "kernel" in layer]

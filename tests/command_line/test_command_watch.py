@@ -139,6 +139,42 @@ def test_a_damaged_line_ends_what_is_read(run, damage):
     assert succeed("watch", run.path)["step"] == 50
 
 
+def test_damaged_lines_are_skipped_and_counted(run):
+    write_lines(run, 2)
+    with run.metrics.open("a") as file:
+        file.write('null\n{"step": "x"}\n{"step": 20, "seconds": 5}\n{"step": 20, "lo')
+    outcome = run_command("watch", run.path)
+    assert outcome.code == 0, outcome.stderr
+    assert (outcome.results["step"], outcome.results["damaged_lines"]) == (20, 2)
+    assert "2 damaged lines of metrics.jsonl are skipped" in outcome.stdout
+
+
+def test_equal_steps_tell_no_rate(run):
+    run.metrics.write_text('{"step": 5, "seconds": 1}\n{"step": 5, "seconds": 2}\n')
+    results = succeed("watch", run.path)
+    assert (results["seconds_left"], results["line_interval"]) == (None, None)
+    assert "damaged_lines" not in results
+
+
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [
+        ("mine", 0),
+        ("mine", "x"),
+        ("mine", 2.5),
+        ("mine", True),
+        (5, 10),
+        (None, 10),
+        ("mine", None),
+    ],
+)
+def test_a_configuration_of_other_types_is_refused(run, name, steps):
+    config = {"name": name, "experiment": {"training": {"steps": steps}}}
+    (run.path / "config.json").write_text(json.dumps(config))
+    line = refusal("watch", run.path)
+    assert "config.json is not that of an experiment: it needs a `name` and positive" in line
+
+
 def test_a_real_run_is_read_and_left_as_it_is(ring_run):
     before = contents(ring_run)
     results = succeed("watch", ring_run)

@@ -57,6 +57,18 @@ def test_a_file_of_another_size_is_made_anew(cache):
     np.testing.assert_array_equal(cache.images(records)[0], IMAGES)
 
 
+@pytest.mark.parametrize("text", ["", "5", "[]", '{"x": "y"}', '{"0": 3}', "[" * 10**5])
+def test_a_damaged_list_is_made_anew(cache, text):
+    records = png_records(IMAGES, broken=[0])
+    cache.images(records)
+    (path,) = files(cache, ".json")
+    path.write_text(text)
+    assert not cache.holds(records)
+    assert cache.images(records)[1] == {0: "picture 0: cut short"}
+    path.write_text(text)
+    assert cache.check(records) == {0: "picture 0: cut short"}
+
+
 def start_writer(cache):
     return subprocess.Popen(
         [sys.executable, image_process.__file__, "cache", str(cache.folder)],

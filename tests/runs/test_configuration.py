@@ -188,6 +188,14 @@ def test_a_missing_field_takes_the_default_of_its_time(monkeypatch, version, exp
         ("network.multipliers", 2, ".network.multipliers` must be of type tuple[int, ...]"),
         ("compute_dtype", "float16", ".compute_dtype` must be one of float32, bfloat16: got"),
         ("sde.beta_max", -1.0, "`experiment.sde` is not a VP: `beta_max` must exceed"),
+        ("network.channels", 8.5, ".network.channels` must be of type int: got 8.5"),
+        ("network.channels", True, ".network.channels` must be of type int: got True"),
+        ("network.multipliers", [[1]], ".network.multipliers` must be of type tuple[int, ...]"),
+        ("data.coloured", "yes", "`experiment.data.coloured` must be of type bool: got 'yes'"),
+        ("training.steps", 10**20, "`steps` must be at most 2,000,000,000: got steps=1000000000"),
+        ("training.steps", 10**400, "`steps` must be at most 2,000,000,000: got steps=1000000000"),
+        ("sde.beta_max", float("inf"), "`beta_max` must be finite in 32 bits: got beta_max=inf"),
+        ("ema_decay", float("nan"), "`ema_decay`"),
         ("sde", {"beta_min": 0.1}, "`experiment.sde` must be an object with a `type`: got None"),
         ("noise_levels", {"type": "sde_jax.sde.Chain"}, "got sde_jax.sde.Chain"),
     ],
@@ -224,7 +232,13 @@ def test_classes_from_elsewhere_are_refused_and_not_imported(name):
     assert not {"this", "antigravity"} & set(sys.modules)
 
 
-@pytest.mark.parametrize("version", [0, 3, 99, "2", None])
+@pytest.mark.parametrize("name", [5, None, [], {}])
+def test_a_name_of_another_type_is_refused(name):
+    with pytest.raises(ConfigurationError, match="`name` must be of type str: got "):
+        experiment_of(lambda config: config.update(name=name))
+
+
+@pytest.mark.parametrize("version", [0, 3, 99, "2", None, True, 2.0])
 def test_another_format_is_refused(version):
     with pytest.raises(ConfigurationError) as error:
         experiment_of(lambda config: config.update(format=version))

@@ -1,6 +1,8 @@
+import dataclasses
 import itertools
 import resource
 import shutil
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +17,10 @@ from sde_jax.training import (
     replicate,
     replicated,
 )
+from sde_jax.training.checkpoint import saved_steps
 from sde_jax.training.learner import TrainState
+from sde_jax.training.orbax_noise import hide_abandoned_reads, reason_of
+from sde_jax.training.start import Progress
 
 
 def state_of(step, mesh=None):
@@ -174,6 +179,52 @@ def test_nothing_readable_is_an_error_and_nothing_at_all_is_none(tmp_path):
     assert message.startswith("the checkpoint of step 20 is unreadable: ")
     assert message.endswith(f"; there is no other one in {tmp_path}")
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ValueError('NOT_FOUND: Error opening "zarr" driver'), "a part of it is missing"),
+        (FileNotFoundError("File /x/notes/metadata not found."), "a part of it is missing"),
+        (ValueError('DATA_LOSS: Error opening "cast" driver'), "a part of it is damaged"),
+        (RecursionError("maximum recursion depth exceeded"), "a part of it is damaged"),
+        (AttributeError("'NoneType' object has no attribute 'get'"), "a part of it is damaged"),
+        (ValueError("User-provided restore item and metadata tree structures do not match:"),
+         "its arrays are not those of the `network` in config.json"),
+        (OSError(13, "Permission denied", "/x"), "Permission denied"),
+        (ValueError("UNKNOWN: [x: Read-only file system]"), "Read-only file system"),
+    ],
+    ids=range(8),
+)  # fmt: skip
+def test_a_reason_is_in_words(error, words):
+    wrapped = RuntimeError("orbax")
+    wrapped.__cause__ = error
+    assert reason_of(wrapped) == words
+
+
+def test_an_abandoned_read_says_nothing(monkeypatch):
+    said = []
+    monkeypatch.setattr(sys, "excepthook", lambda *error: said.append(error))
+    hide_abandoned_reads.__wrapped__()
+    sys.excepthook(RuntimeError, RuntimeError("Event loop is closed"), None)
+    assert said == []
+    sys.excepthook(RuntimeError, RuntimeError("x"), None)
+    assert len(said) == 1
+
+
+def test_folders_that_are_no_steps_are_passed_over(tmp_path):
+    for name in ("3", "20", "007", "²", "٣", "x", "1.5", "-1"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "99").write_text("a file")
+    assert saved_steps(tmp_path) == [3, 20]
+
+
+@pytest.mark.parametrize("notes", [{}, {"step": "x"}, {"step": True}, {"step": 2.5}])
+def test_notes_of_other_types_do_not_continue(notes):
+    good = dataclasses.asdict(Progress(step=3, held_out_loss=0.5))
+    assert Progress.from_notes(good) == Progress(step=3, held_out_loss=0.5)
+    with pytest.raises(CheckpointError, match="must have `step`, of type"):
+        Progress.from_notes(({**good, **notes}) if notes else {})
 
 
 def test_a_state_of_another_shape_is_not_restored(tmp_path):

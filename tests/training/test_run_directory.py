@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sde_jax.atomic import write_json
+from sde_jax.atomic import write_json, write_whole
 from sde_jax.training import (
     ConfigChangedError,
     NotARunError,
@@ -118,8 +118,68 @@ def test_what_is_no_run_cannot_be_opened(tmp_path):
         RunDirectory.open(tmp_path / "none")
     (tmp_path / "config.json").write_text('{"name": "ri')
     for start in (RunDirectory.open, lambda path: RunDirectory.resume(path, CONFIG)):
-        with pytest.raises(NotARunError, match=r"config\.json is damaged: it is not JSON$"):
+        with pytest.raises(NotARunError, match=r"config\.json is damaged: it is not JSON: "):
             start(tmp_path)
+    (tmp_path / "config.json").write_text("[]")
+    with pytest.raises(NotARunError, match=r"config\.json is damaged: it holds no JSON object$"):
+        RunDirectory.open(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "pictures", "logs", "unreadable"])
+def test_a_file_in_the_place_of_a_folder_is_named(tmp_path, name):
+    RunDirectory.create(tmp_path, CONFIG)
+    (tmp_path / name).write_text("x")
+    for start in (RunDirectory.open, lambda path: RunDirectory.resume(path, CONFIG)):
+        with pytest.raises(NotARunError, match=f"/{name} must be a folder: move that file away$"):
+            start(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["{}", "5", "null", "[", ""])
+def test_versions_that_are_no_list_are_named_before_anything_is_changed(tmp_path, text):
+    RunDirectory.create(tmp_path, CONFIG)
+    (tmp_path / "versions.json").write_text(text)
+    before = (tmp_path / "config.json").read_text()
+    changed = {**CONFIG, "name": "moons"}
+    with pytest.raises(ValueError, match=r"versions\.json is damaged: "):
+        RunDirectory.resume(tmp_path, changed, changeable={"name"})
+    assert (tmp_path / "config.json").read_text() == before
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("null", "text", "[3]", "{}", '{"step": "x"}', '{"step": 2.5}', '{"step": Infinity}'),
+        *('{"step": 3, "loss": "x"}', '{"step": 3, "loss": NaN}', '{"step": true}', "[" * 10**5),
+        '{"step": 3, "loss": 1' + "0" * 400 + "}",
+    ],
+)
+def test_a_line_that_no_training_wrote_is_named_before_anything_is_changed(tmp_path, line):
+    run = RunDirectory.create(tmp_path, CONFIG)
+    good = '{"step": 2}\n'
+    before = (tmp_path / "config.json").read_text()
+    changed = {**CONFIG, "name": "moons"}
+    for text, place in ((f"{good}{line}\n{good}", 2), (f"{line}\n", 1)):
+        run.metrics.write_text(text)
+        with pytest.raises(RunError, match=f"metrics.jsonl has a damaged line {place}: it must"):
+            RunDirectory.resume(tmp_path, changed, changeable={"name"})
+        assert (tmp_path / "config.json").read_text() == before
+        assert run.read_metrics() == [{"step": 2}] * (text.count(good))
+
+
+@pytest.mark.parametrize("rest", ['{"step": 4, "lo', "\0\0\0\n", "\0\0\n\0\0\n", ""])
+def test_what_a_kill_leaves_of_the_metrics_is_no_damage(tmp_path, rest):
+    run = RunDirectory.create(tmp_path, CONFIG)
+    run.metrics.write_text('{"step": 2}\n' + rest)
+    RunDirectory.resume(tmp_path, CONFIG)
+    assert run.read_metrics() == [{"step": 2}]
+
+
+def test_a_path_that_is_not_utf_8_is_refused(tmp_path):
+    path = tmp_path / "r\udce9n"
+    for start in (RunDirectory.create, RunDirectory.resume):
+        with pytest.raises(RunError, match="the path of a run must be in UTF-8: got "):
+            start(path, CONFIG)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
@@ -129,8 +189,9 @@ def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
     RunDirectory.create(tmp_path / "there", CONFIG)
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(RunError) as error:
-        RunDirectory.create(tmp_path / "new", CONFIG)
-    assert str(error.value) == f"{tmp_path / 'new'} cannot be written: No space left on device"
+        RunDirectory.create(tmp_path / "deep" / "new", CONFIG)
+    assert str(error.value) == f"{tmp_path / 'deep/new'} cannot be written: No space left on device"
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
     RunDirectory.resume(tmp_path / "there", CONFIG)
 
 
@@ -165,3 +226,18 @@ def test_the_revision_is_that_of_the_checkout_that_tracks_the_code(tmp_path):
 
 def test_the_environment_is_json():
     assert json.loads(json.dumps(environment())) == environment()
+
+
+def test_folders_of_a_write_that_fails_are_deleted(tmp_path):
+    def fail(path):
+        path.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "there").mkdir()
+    for path in (tmp_path / "there" / "file", tmp_path / "a" / "b" / "file"):
+        with pytest.raises(OSError, match="No space left") as error:
+            write_whole(path, fail)
+        assert error.value.filename == str(path)
+    assert [path.name for path in tmp_path.rglob("*")] == ["there"]
+    write_whole(tmp_path / "a" / "b" / "file", lambda path: path.write_text("x"))
+    assert (tmp_path / "a" / "b" / "file").read_text() == "x"
