@@ -31,7 +31,8 @@ def run_all(cases, good, folder):
     return ends
 
 
-def test_a_few_malformed_inputs(good, tmp_path):
+def test_a_few_malformed_inputs(good, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     rng = random.Random(1)
     cases = itertools.chain(
         itertools.islice(malformed.value_cases(rng, good, 1), 4),
@@ -45,8 +46,9 @@ def test_a_few_malformed_inputs(good, tmp_path):
     assert ends["refused"] >= 6
 
 
-@pytest.mark.slow
-def test_hundreds_of_malformed_inputs(good, tmp_path):
+@pytest.mark.slow("test_a_few_malformed_inputs")
+def test_hundreds_of_malformed_inputs(good, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     rng = random.Random(0)
     cases = itertools.chain(
         malformed.value_cases(rng, good, 30),

@@ -57,5 +57,5 @@ class DequantizeAndFlip:
             image = jnp.where(jax.random.bernoulli(key_flip), image[:, ::-1], image)
         if not self.dequantize:
             return Batch(self.scaling.place(image), label)
-        noise = jax.random.uniform(key_noise, image.shape)
+        noise = jax.random.uniform(key_noise, image.shape, jnp.float32)
         return Batch(self.scaling.dequantize(image, noise), label)

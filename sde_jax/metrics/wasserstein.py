@@ -37,7 +37,8 @@ def sliced_wasserstein_2(
       ValueError: if the sets differ in size.
     """
     _check_sizes(first, second)
-    directions = jax.random.normal(key, (first.shape[1], projections))
+    precision = jnp.result_type(first, second, jnp.float32)
+    directions = jax.random.normal(key, (first.shape[1], projections), precision)
     directions /= jnp.linalg.norm(directions, axis=0, keepdims=True)
     gaps = jnp.sort(first @ directions, axis=0) - jnp.sort(second @ directions, axis=0)
     return jnp.sqrt(jnp.mean(gaps**2))

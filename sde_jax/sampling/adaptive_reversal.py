@@ -92,7 +92,7 @@ class AdaptiveReversal(AdaptiveSampler):
             size = jnp.sqrt(2 * way) * jnp.exp(-(begin + way * u))
             return lineax.DiagonalLinearOperator(jnp.full_like(y, size))
 
-        path = BrownianTree(y, key, tol=_SMALLEST_STEP / 2)
+        path = BrownianTree(y.shape, key, tol=_SMALLEST_STEP / 2, dtype=y.dtype)
         with reverse_mode_only():
             solution = diffrax.diffeqsolve(
                 diffrax.MultiTerm(diffrax.ODETerm(drift), diffrax.ControlTerm(diffusion, path)),

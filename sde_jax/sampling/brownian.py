@@ -4,8 +4,10 @@ from typing import Any
 
 import diffrax
 import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
 
-from sde_jax.arrays import Array, PRNGKeyArray
+from sde_jax.arrays import PRNGKeyArray
 
 
 class BrownianTree(diffrax.VirtualBrownianTree):
@@ -15,9 +17,11 @@ class BrownianTree(diffrax.VirtualBrownianTree):
     outside.
     """
 
-    def __init__(self, like: Array, key: PRNGKeyArray, tol: float) -> None:
-        shape, area = jax.ShapeDtypeStruct(like.shape, like.dtype), diffrax.SpaceTimeLevyArea
-        super().__init__(t0=0.0, t1=1.0, tol=tol, shape=shape, key=key, levy_area=area)
+    def __init__(
+        self, shape: tuple[int, ...], key: PRNGKeyArray, tol: float, dtype: DTypeLike = float
+    ) -> None:
+        typed, area = jax.ShapeDtypeStruct(shape, jnp.result_type(dtype)), diffrax.SpaceTimeLevyArea
+        super().__init__(t0=0.0, t1=1.0, tol=tol, shape=typed, key=key, levy_area=area)
 
     def _evaluate(self, r: Any) -> Any:
         return jax.tree.map(

@@ -14,7 +14,7 @@ NETWORKS = {
     "ncsnpp": NCSNppSpec(
         channels=8, multipliers=(1,), attention_resolutions=(8,), embedding="fourier", classes=3
     ),
-    "pooled": PooledUNetSpec(channels=16, multipliers=(1, 1)),
+    "pooled": PooledUNetSpec(widths=(16, 24)),
     "classifier": ClassifierSpec(channels=4, multipliers=(1,), features=6),
 }
 
