@@ -69,7 +69,7 @@ def test_a_run_beyond_the_memory_is_not_begun(tmp_path, monkeypatch, options, na
 
 def test_a_network_beyond_the_memory_is_not_initialized(tmp_path, monkeypatch):
     monkeypatch.setattr(memory, "host_bytes", lambda: 1e9)
-    options = ["--network.channels", 2**15, "--network.multipliers", 1]
+    options = ["--network.channels", 2**15, "--network.attention-resolutions", 8]
     line = refusal("train", "quickstart", "--workdir", tmp_path / "run", *options)
     assert "the parameters of `network` and their averages need" in line
     assert list(tmp_path.iterdir()) == []

@@ -28,6 +28,7 @@ class TruncatedSDE(LinearSDE):
     """Time of ``sde`` that corresponds to t' = 1."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         with jax.ensure_compile_time_eval():
             least = float(self.sde.sampling_end)
         if not least < self.end <= 1:

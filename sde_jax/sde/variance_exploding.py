@@ -27,6 +27,7 @@ class VE(LinearSDE):
     """Noise deviation at t = 1; at least the largest distance between two examples."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require(self, "sigma_min sigma_max", self.sigma_min > 0, "be positive")
         require_order(self, "sigma_min", "sigma_max", larger="sigma_max")
 

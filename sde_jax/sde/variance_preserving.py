@@ -19,6 +19,7 @@ class _LinearBeta(LinearSDE):
     """Noise rate at t = 1; greater than beta_min."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require(self, "beta_min beta_max", self.beta_min > 0, "be positive")
         require_order(self, "beta_min", "beta_max", larger="beta_max")
 
@@ -120,6 +121,7 @@ class CosineVP(LinearSDE):
     """Log signal-to-noise ratio at t = 1."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require_order(self, "log_snr_data", "log_snr_prior", larger="log_snr_data")
 
     @property

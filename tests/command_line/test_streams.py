@@ -12,20 +12,21 @@ from sde_jax.command_line import main as command
 from sde_jax.command_line.streams import ReaderGoneError, Stream, standard_streams
 
 
+@contextlib.contextmanager
 def stream_to(number, *, lenient=False, encoding="utf-8"):
-    """A stream to a file descriptor."""
-    wrapped = io.TextIOWrapper(io.FileIO(number, "w"), encoding=encoding)
-    return Stream(wrapped, lenient=lenient)
+    """A stream to a file descriptor, which is closed."""
+    with open(number, "w", encoding=encoding) as wrapped:
+        stream = Stream(wrapped, lenient=lenient)
+        yield stream
+        stream.detach()
 
 
 @pytest.fixture
 def pipe():
-    """The ends of a pipe: for reading, for writing."""
-    ends = os.pipe()
-    yield ends
-    for end in ends:
-        with contextlib.suppress(OSError):
-            os.close(end)
+    """The ends of a pipe: for reading, which is closed, and for writing."""
+    reader, writer = os.pipe()
+    with open(reader, "rb", buffering=0) as opened:
+        yield opened, writer
 
 
 @pytest.mark.parametrize(
@@ -34,30 +35,29 @@ def pipe():
 )
 def test_what_the_encoding_lacks_is_escaped(pipe, encoding, expected):
     reader, writer = pipe
-    stream = stream_to(writer, encoding=encoding)
-    assert stream.write("br\udce9ve é █") == 10
-    stream.flush()
-    assert os.read(reader, 100).decode() == expected
+    with stream_to(writer, encoding=encoding) as stream:
+        assert stream.write("br\udce9ve é █") == 9
+    assert reader.read(100).decode() == expected
 
 
 def test_a_lost_reader_is_told_apart(pipe):
     reader, writer = pipe
-    os.close(reader)
-    stream = stream_to(writer)
-    stream.write("x")
-    with pytest.raises(ReaderGoneError):
+    reader.close()
+    with stream_to(writer) as stream:
+        stream.write("x")
+        with pytest.raises(ReaderGoneError):
+            stream.flush()
+        stream.write("y")
         stream.flush()
-    stream.write("y")
-    stream.flush()
 
 
 def test_a_lenient_stream_outlives_its_reader(pipe):
     reader, writer = pipe
-    os.close(reader)
-    stream = stream_to(writer, lenient=True)
-    for _ in range(3):
-        stream.write("x" * 10**5)
-        stream.flush()
+    reader.close()
+    with stream_to(writer, lenient=True) as stream:
+        for _ in range(3):
+            stream.write("x" * 10**5)
+            stream.flush()
 
 
 def run_with(monkeypatch, work, **streams):
@@ -72,14 +72,12 @@ def run_with(monkeypatch, work, **streams):
 
 def test_exit_codes_of_lost_output(monkeypatch, pipe):
     reader, writer = pipe
-    os.close(reader)
+    reader.close()
     with open(writer, "w") as gone, open("/dev/full", "w") as full:
         assert run_with(monkeypatch, dict, stdout=gone) == 141
         said = io.StringIO()
         assert run_with(monkeypatch, dict, stdout=full, stderr=said) == 1
-    assert said.getvalue() == "error: <stdout>: No space left on device.\n".replace(
-        "<stdout>", "/dev/full"
-    )
+    assert said.getvalue() == "error: /dev/full: No space left on device.\n"
 
 
 def test_closed_streams_are_nothing(monkeypatch):
