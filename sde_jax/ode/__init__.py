@@ -9,6 +9,7 @@ from sde_jax.ode.adaptive import (
     AdaptiveSolver as AdaptiveSolver,
     FlowSolution as FlowSolution,
     Method as Method,
+    StepSize as StepSize,
     data_end_step as data_end_step,
     reverse_mode_only as reverse_mode_only,
 )

@@ -98,7 +98,7 @@ class AdaptiveSolver(Spec):
                 t1,
                 dt0=None,
                 y0=y0,
-                stepsize_controller=_StepSize(
+                stepsize_controller=StepSize(
                     rtol=self.rtol,
                     atol=self.atol,
                     factormax=_LARGEST_GROWTH,
@@ -148,7 +148,7 @@ def reverse_mode_only() -> Iterator[None]:
         ) from error
 
 
-class _StepSize(diffrax.PIDController):
+class StepSize(diffrax.PIDController):
     """A PID controller that tries ``first_step`` first, or diffrax's guess if that is None.
 
     If it were the ``dt0`` of the solve, a host callback would check its sign, and a host callback

@@ -27,7 +27,9 @@ def shapes_of(learner: Learner) -> TrainState:
 
     def look(call: Any, args: Any, options: Mapping[str, Any], context: Any) -> Any:
         if isinstance(context.module, NCSNpp) and context.method_name == "__call__":
-            check_attention(context.module.spec, args[0].shape[1])
+            height, width = args[0].shape[1:3]
+            if height == width:
+                check_attention(context.module.spec, width)
         return call(*args, **options)
 
     with nn.intercept_methods(look):

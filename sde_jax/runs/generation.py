@@ -45,7 +45,8 @@ def generate(
     """
     compiled = compiled_on_each_device(draw)
     batch_size = whole_batches(batch_size, count, data_mesh())
-    check_count(compiled, params, count, batch_size)
+    if start < count:
+        check_count(compiled, params, count, batch_size)
     shown = {"unit": " samples", "desc": "sample", "disable": not is_first()}
     with tqdm(total=count, initial=start, **shown) as progress:
         for first in range(start, count, batch_size):

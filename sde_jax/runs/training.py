@@ -54,8 +54,6 @@ def train_experiment(named: Named[Trainable], workdir: Path, *, resume: bool) ->
     """Trains the experiment in ``workdir`` and draws its training curve."""
     is_new = not (resume and (workdir / "config.json").is_file())
     source, learner, draw = raise_on_all(lambda: prepare(named.experiment, is_new=is_new))
-    for line in late_settings(named.experiment) if is_new else ():
-        report(f"warning: {line}")
     named = with_absolute_paths(named)
     if resume:
         directory = RunDirectory.resume(
@@ -63,6 +61,8 @@ def train_experiment(named: Named[Trainable], workdir: Path, *, resume: bool) ->
         )
     else:
         directory = RunDirectory.create(workdir, named.config())
+    for line in late_settings(named.experiment) if is_new else ():
+        report(f"warning: {line}")
     result = train(learner, source, directory, named.experiment.training, draw=draw)
     if is_first():
         figures.curves(

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import lineax
 
 from sde_jax.arrays import Array, Bool, Float, Int, Keys, PRNGKeyArray, precision_of
-from sde_jax.ode import reverse_mode_only
+from sde_jax.ode import StepSize, reverse_mode_only
 from sde_jax.randomness import split_keys
 from sde_jax.sampling.brownian import BrownianTree
 from sde_jax.sampling.protocol import AdaptiveSampler, Samples, draw_prior
@@ -98,14 +98,15 @@ class AdaptiveReversal(AdaptiveSampler):
                 diffrax.MultiTerm(diffrax.ODETerm(drift), diffrax.ControlTerm(diffusion, path)),
                 {"shark": diffrax.ShARK, "sra1": diffrax.SRA1, "heun": diffrax.Heun}[self.method](),
                 *jnp.asarray([0.0, 1.0], y.dtype),
-                dt0=_FIRST_STEP,
+                dt0=None,
                 y0=y,
-                stepsize_controller=diffrax.PIDController(
+                stepsize_controller=StepSize(
                     rtol=self.rtol,
                     atol=self.atol,
                     icoeff=_HEUN_EXPONENT if self.method == "heun" else 1.0,
                     dtmin=_SMALLEST_STEP,
                     force_dtmin=False,
+                    first_step=jnp.asarray(_FIRST_STEP, y.dtype),
                 ),
                 max_steps=self.max_steps,
                 throw=False,

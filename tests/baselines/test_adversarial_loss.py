@@ -176,7 +176,7 @@ def test_a_flat_discriminator_has_a_finite_penalty(key):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"loss": "hinge"}, r'`loss` must be "saturating", "non_saturating" or "wasserstein"'),
+        ({"loss": "hinge"}, r"`loss` must be one of saturating, non_saturating, wasserstein"),
         ({"penalty": -1.0}, "`penalty` must not be negative: got penalty=-1.0"),
         ({"r1": float("nan")}, "`r1` must not be negative: got r1=nan"),
         ({"loss": "wasserstein", "r1": 1.0}, "`r1` must be 0 for the Wasserstein loss: got 1.0"),

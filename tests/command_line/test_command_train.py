@@ -87,6 +87,7 @@ def test_options_are_what_is_trained(ring_run):
     expected = to_config(find("ring").experiment)
     expected["network"] |= {"width": 16, "depth": 1}
     expected["sampling"]["steps"] = 8
+    expected["optimizer"]["warmup_steps"] = 0
     expected["training"] |= {
         "steps": 4,
         "batch_size": 16,

@@ -429,5 +429,5 @@ def test_fields_are_checked_at_once():
         Folder(held_out=1)
     with pytest.raises(ValueError, match="`labels` must be auto or none: got 'file'"):
         Folder(labels="file")
-    with pytest.raises(ValueError, match="`image_size` must be positive: got 0"):
+    with pytest.raises(ValueError, match="`image_size` must be positive and at most .*: got 0"):
         Folder(image_size=0)

@@ -209,7 +209,7 @@ def test_the_folder_is_that_of_caches(monkeypatch, tmp_path):
 def test_bad_settings():
     with pytest.raises(ValueError, match="`keep` must be one of auto, device, cache, stream: got"):
         Storage(keep="ram")
-    with pytest.raises(ValueError, match="`workers` must be at least 1: got 0"):
+    with pytest.raises(ValueError, match="`workers` must be at least 1: got workers=0"):
         Storage(workers=0)
 
 

@@ -255,7 +255,7 @@ def test_stated_size_and_channels_need_no_data(tmp_path):
 
 
 def test_image_size_and_channels_are_checked_at_once():
-    with pytest.raises(ValueError, match="`image_size` must be positive: got 0"):
+    with pytest.raises(ValueError, match="`image_size` must be positive and at most .*: got 0"):
         TfdsImages(image_size=0)
     with pytest.raises(ValueError, match="`channels` must be 1, 3 or 4: got 2"):
         TfdsImages(channels=2)

@@ -94,7 +94,7 @@ def test_json_of_something_else(text, message):
         ({"category": 1}, "`category` must be text"),
         ({"ch_mult": [1, 2.0]}, "`ch_mult` must be integers"),
         ({"ch_mult": [1, True]}, "`ch_mult` must be integers"),
-        ({"ch_mult": ()}, "`multipliers` must be"),
+        ({"ch_mult": ()}, "`ch_mult` must be a positive integer per level"),
         ({"fir_kernel": "1331"}, "`fir_kernel` must be integers"),
         ({"snr": math.inf}, "`snr` must be a finite number"),
         ({"seed": -1}, "`seed` must not be negative"),

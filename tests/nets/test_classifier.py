@@ -135,10 +135,10 @@ def test_what_it_cannot_take(key, shape, complaint):
         ({"channels": 0}, "`channels` must be a multiple of 4.*got channels=0"),
         (
             {"multipliers": ()},
-            r"`multipliers` must be one or more positive integers.*got multipliers=\(\)",
+            r"`multipliers` must be a positive integer per level.*got multipliers=\(\)",
         ),
         ({"multipliers": (1, 0)}, "`multipliers`"),
-        ({"dropout": 1.0}, r"`dropout` must lie in \[0, 1\): got dropout=1.0"),
+        ({"dropout": 1.0}, r"`dropout` must be in \[0, 1\): got dropout=1.0"),
     ],
 )
 def test_fields_out_of_range(fields, complaint):

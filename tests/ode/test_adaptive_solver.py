@@ -117,7 +117,9 @@ def test_an_unknown_pair_is_refused():
         AdaptiveSolver(method="rk4")
 
 
-@pytest.mark.parametrize("field", ["rtol", "atol", "max_steps"])
-def test_wrong_settings_are_refused(field):
-    with pytest.raises(ValueError, match=f"^`{field}` must be positive: got {field}=0\\.$"):
+@pytest.mark.parametrize(
+    ("field", "rule"), [("rtol", "positive"), ("atol", "positive"), ("max_steps", "at least 1")]
+)
+def test_wrong_settings_are_refused(field, rule):
+    with pytest.raises(ValueError, match=f"^`{field}` must be {rule}: got {field}=0\\.$"):
         AdaptiveSolver(**{field: 0})

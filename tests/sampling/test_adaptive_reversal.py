@@ -133,8 +133,8 @@ def test_the_brownian_tree_has_the_law_of_brownian_motion(key):
 def test_wrong_settings_are_refused():
     with pytest.raises(ValueError, match=r"^`method` must be one of shark, sra1, heun: got "):
         AdaptiveReversal(method="euler")
-    for name in ("rtol", "atol", "max_steps"):
-        with pytest.raises(ValueError, match=rf"^`{name}` must be positive: got {name}=0\.$"):
+    for name, rule in (("rtol", "positive"), ("atol", "positive"), ("max_steps", "at least 1")):
+        with pytest.raises(ValueError, match=rf"^`{name}` must be {rule}: got {name}=0\.$"):
             AdaptiveReversal(**{name: 0})
     with pytest.raises(ValueError, match=r"^`frames` must not be negative: got frames=-1\.$"):
         AdaptiveReversal(frames=-1)

@@ -80,7 +80,8 @@ def test_several_steps_in_a_dispatch_are_split_alike_with_pictures_between(tmp_p
 
 def test_a_picture_that_cannot_be_written_costs_only_itself(tmp_path, whole, capsys):
     RunDirectory.create(tmp_path, {})
-    (tmp_path / "pictures").touch()
+    for step in (20, 40):
+        (tmp_path / "pictures" / f"samples-{step}.png").mkdir(parents=True)
     assert_bitwise(run_toy(tmp_path, draw=Brush(), sample_every=20), whole[1])
     failures = capsys.readouterr().err.splitlines()
     assert [line.partition(" cannot")[0] for line in failures] == [
