@@ -169,7 +169,7 @@ def require_order(spec: Any, first: str, second: str, larger: str) -> None:
     values = {name: getattr(spec, name) for name in (first, second)}
     smaller = first if larger == second else second
     if not values[larger] > values[smaller]:
-        got = ", ".join(f"{name}={value}" for name, value in values.items())
+        got = ", ".join(f"{name}={shown(value)}" for name, value in values.items())
         raise ValueError(f"`{larger}` must exceed `{smaller}`: got {got}. Did you swap them?")
 
 

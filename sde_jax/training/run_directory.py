@@ -13,7 +13,7 @@ import jax
 from sde_jax.atomic import TEMPORARY_SUFFIX, new_folders, write_json
 from sde_jax.json_files import DamagedFileError, read_json
 from sde_jax.training.errors import ConfigChangedError, NotARunError, RunError, RunExistsError
-from sde_jax.training.metrics_lines import finished_lines, parse_line
+from sde_jax.training.metrics_lines import check_lines, finished_lines, parse_line
 from sde_jax.training.processes import raise_on_all
 from sde_jax.training.versions import environment
 
@@ -105,12 +105,7 @@ class RunDirectory:
     @classmethod
     def _create(cls, path: str | Path, config: Mapping[str, Any]) -> Self:
         cls.check_free(path)
-        run = cls(Path(path), normal(config))
-        try:
-            with new_folders(run.path):
-                return run._write()
-        except OSError as error:
-            raise cannot_be_written(run.path, error) from error
+        return cls(Path(path), normal(config))._write()
 
     @classmethod
     def _resume(
@@ -124,7 +119,7 @@ class RunDirectory:
             return cls._create(path, config)
         run = cls.open(path)
         check_name(path)
-        run.check_metrics()
+        check_lines(run.metrics)
         old, new = dict(fields(normal(current(run.config)))), dict(fields(normal(config)))
         changes = [
             f"`{name}` from {shown(old, name)} to {shown(new, name)}"
@@ -136,10 +131,7 @@ class RunDirectory:
                 f"--resume cannot change the configuration of the run in {path}: "
                 f"{', '.join(changes)}; start a new run in another folder instead"
             )
-        try:
-            return cls(path, normal(config))._write()
-        except OSError as error:
-            raise cannot_be_written(path, error) from error
+        return cls(path, normal(config))._write()
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
@@ -159,7 +151,7 @@ class RunDirectory:
         if not isinstance(config, dict):
             raise NotARunError(f"{path / 'config.json'} is damaged: it holds no JSON object")
         run = cls(path, config)
-        for folder in (run.checkpoints, run.unreadable, run.pictures, run.logs):
+        for folder in (run.checkpoints, run.unreadable, run.pictures):
             if os.path.lexists(folder) and not folder.is_dir():
                 raise NotARunError(f"{folder} must be a folder: move that file away")
         return run
@@ -185,31 +177,25 @@ class RunDirectory:
         """Returns the finished lines of the metrics file; a damaged one is empty."""
         return list(map(parse_line, finished_lines(self.metrics)))
 
-    def check_metrics(self) -> None:
-        """Raises RunError for a line that no training wrote; a kill leaves zeros at the end."""
-        lines = finished_lines(self.metrics)
-        while lines and not lines[-1].strip(b"\0"):
-            lines.pop()
-        damaged = next((n for n, line in enumerate(lines, 1) if not parse_line(line)), None)
-        if damaged is not None:
-            raise RunError(
-                f"{self.metrics} has a damaged line {damaged}: it must be an object of numbers "
-                "with a `step`; delete the line to continue"
-            )
-
     def _write(self) -> Self:
-        config, is_new = self.path / "config.json", not (self.path / "config.json").exists()
-        with locked(self.path):
-            try:
-                earlier, present = self._read_versions(), environment()
-                write_json(config, self.config)
-                if present not in earlier[-1:]:
-                    write_json(self.versions, [*earlier, present])
-            except OSError:
-                for path in (config, self.versions, self.path / LOCK) if is_new else ():
-                    path.unlink(missing_ok=True)
-                raise
+        try:
+            with new_folders(self.path), locked(self.path):
+                self._write_files(is_new=not (self.path / "config.json").exists())
+        except OSError as error:
+            raise RunError(f"{self.path} cannot be written: {error.strerror}") from error
         return self
+
+    def _write_files(self, *, is_new: bool) -> None:
+        config = self.path / "config.json"
+        try:
+            earlier, present = self._read_versions(), environment()
+            write_json(config, self.config)
+            if present not in earlier[-1:]:
+                write_json(self.versions, [*earlier, present])
+        except OSError:
+            for path in (config, self.versions, self.path / LOCK) if is_new else ():
+                path.unlink(missing_ok=True)
+            raise
 
     def _read_versions(self) -> list[Any]:
         earlier = read_json(self.versions) if self.versions.exists() else []
@@ -240,11 +226,6 @@ def locked(path: Path) -> Iterator[None]:
         except OSError:
             pass
         yield
-
-
-def cannot_be_written(path: Path, error: OSError) -> RunError:
-    """Returns the error of a run directory in which a write failed."""
-    return RunError(f"{path} cannot be written: {error.strerror}")
 
 
 def check_name(path: Path) -> None:

@@ -125,7 +125,7 @@ def test_what_is_no_run_cannot_be_opened(tmp_path):
         RunDirectory.open(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["checkpoints", "pictures", "logs", "unreadable"])
+@pytest.mark.parametrize("name", ["checkpoints", "pictures", "unreadable"])
 def test_a_file_in_the_place_of_a_folder_is_named(tmp_path, name):
     RunDirectory.create(tmp_path, CONFIG)
     (tmp_path / name).write_text("x")
