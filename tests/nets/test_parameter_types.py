@@ -34,8 +34,12 @@ def test_parameters_are_float32(name):
     assert types_of(network.init, *inputs) == {"float32"}
 
 
-def test_those_of_other_models_are_float32():
+def test_those_of_a_coupling_flow_are_float32():
     flow = CouplingFlowSpec(width=4, depth=1, couplings=2, scales=1).build()
     init = functools.partial(flow.init, method="forward")
     assert types_of(init, jnp.zeros((1, 4, 4, 1))) == {"float32"}
+
+
+@pytest.mark.slow("test_parameters_are_float32")
+def test_those_of_inception_are_float32():
     assert types_of(Inception().init, jnp.zeros((1, 299, 299, 3))) == {"float32"}

@@ -54,10 +54,10 @@ def evaluate(train):
 
     @functools.cache
     def results(name):
-        metrics = ["kernel"] if name == "gan" else ["kernel", "likelihood"]
+        likelihoods = [] if name == "gan" else ["likelihood", "--likelihood-count", 16]
         return succeed(
             *("evaluate", train(name), "--count", 32, "--features", "coordinates"),
-            *("--metrics", *metrics, "--likelihood-count", 16),
+            *("--metrics", "kernel", *likelihoods),
         )["results"]
 
     return results
