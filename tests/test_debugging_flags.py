@@ -32,7 +32,7 @@ for command in (
 """
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_no_label_is_no_alarm")
 @pytest.mark.parametrize("flag", ["JAX_DEBUG_NANS", "JAX_DISABLE_JIT", "JAX_ENABLE_X64"])
 def test_commands(tmp_path, flag):
     environment = {**os.environ, "XLA_FLAGS": "", flag: "1"}

@@ -106,7 +106,7 @@ def test_streams_come_back(monkeypatch):
         print("y", flush=True)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_exit_codes_of_lost_output")
 def test_a_reader_that_leaves_ends_a_command_quietly():
     process = subprocess.run(
         f"{sys.executable} -m sde_jax list | true; echo ${{PIPESTATUS[0]}}",

@@ -111,7 +111,7 @@ def test_the_ode_ends_with_a_mean_of_reverse_diffusion(sde):
     np.testing.assert_array_equal(unchanged, states[:, 0])
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_the_ode_ends_with_a_mean_of_reverse_diffusion")
 def test_samples_of_the_published_ode():
     samples = drawn(PublishedModel(sde="vesde", method="ode"))
     np.testing.assert_allclose(samples.x.mean(), MEAN, atol=5 * DEVIATION / 8)

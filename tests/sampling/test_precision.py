@@ -153,7 +153,7 @@ def test_a_flow_in_float64_is_that_of_exact_arithmetic():
     np.testing.assert_allclose(samples.x, x, rtol=1e-11)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_a_flow_in_float64_is_that_of_exact_arithmetic")
 def test_a_density_in_float64_is_that_of_exact_arithmetic():
     """Up to the prior, which is that of the flow's end and not quite the process' own."""
     solver = AdaptiveSolver(rtol=1e-10, atol=1e-10)
@@ -249,7 +249,7 @@ def of_scale(name):
     return call
 
 
-@pytest.mark.slow
+@pytest.mark.slow("test_forward_mode_through_fixed_steps")
 def test_the_gradient_of_a_density_is_the_score():
     likelihood = Likelihood(t_min=1e-2, divergence=ExactTrace())
     x = jnp.asarray([[0.3, -0.5], [1.4, 0.9]])
