@@ -14,7 +14,6 @@ RING = [
     *("--network.width", 16, "--network.depth", 1, "--sampling.steps", 8),
     *("--training.steps", 4, "--training.checkpoint-every", 2, "--training.log-every", 2),
     *("--training.batch-size", 16, "--training.eval-examples", 16, "--training.eval-every", 4),
-    *("--optimizer.warmup-steps", 0),
 ]
 """Options of a run of the ring that takes seconds."""
 

@@ -172,9 +172,7 @@ def test_every_other_task_of_an_image_answers(coloured_run, tmp_path, task, opti
         assert results["residual"]["noise"] == pytest.approx(0.1)
 
 
-@pytest.mark.slow(
-    "tests/sampling/test_latents.py::test_interpolation_is_spherical_between_the_exact_latents"
-)
+@pytest.mark.slow("tests/sampling/test_latents.py::test_a_great_circle_is_run_through_evenly")
 def test_interpolation_lies_between_and_says_how_well_it_returns(digits_run, tmp_path):
     """Of a network that predicts zero, as those of the package do before they are trained."""
     run, named = tmp_path / "run", open_run(digits_run).named

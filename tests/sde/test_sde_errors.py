@@ -49,7 +49,7 @@ def test_wrong_arguments_name_field_value_rule(process, arguments, message):
 @pytest.mark.parametrize("process", [VP, SubVP, VE])
 def test_not_a_number_is_refused(process):
     field = next(iter(process.__dataclass_fields__))
-    with pytest.raises(ValueError, match="must be positive"):
+    with pytest.raises(ValueError, match="must be finite in 32 bits"):
         process(**{field: float("nan")})
 
 

@@ -57,7 +57,7 @@ def test_it_can_be_made_and_used_while_compiling():
     np.testing.assert_allclose(scale, 2 * 0.5**0.5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("end", [1.5, 0.0, 5e-4, float("nan")])
+@pytest.mark.parametrize("end", [1.5, 0.0, 5e-4])
 def test_ends_outside_of_sampling_are_refused(end):
     message = (
         "`end` must be above 0.000916, the end of sampling of VP(beta_min=0.1, beta_max=20.0), and "
