@@ -46,6 +46,7 @@ ROOT = Path(__file__).parents[1]
 CHECKPOINT_EVERY = 100
 OPTIONS = [
     *("--network.channels", 8, "--network.multipliers", 1, "--optimizer.decay", "constant"),
+    "--network.attention-resolutions",
     *("--training.batch-size", 32, "--training.eval-examples", 32, "--training.log-every", 20),
     *("--training.eval-every", 100, "--training.checkpoint-every", CHECKPOINT_EVERY),
 ]

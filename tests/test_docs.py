@@ -46,7 +46,7 @@ LINES = list(
     )
 )
 TINY = ("--training.steps", 2, "--training.batch-size", 16, "--training.eval-examples", 16)
-SMALL = ("--network.channels", 8, "--network.multipliers", 1)
+SMALL = ("--network.attention-resolutions", "--network.channels", 8, "--network.multipliers", 1)
 
 pytestmark = pytest.mark.filterwarnings("ignore:the covariances of")
 

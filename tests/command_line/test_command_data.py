@@ -124,6 +124,7 @@ def test_your_own_pictures_are_data_of_an_experiment(pictures, capsys):
 @pytest.mark.slow("test_your_own_pictures_are_data_of_an_experiment")
 def test_your_own_pictures_train_and_may_move(pictures, tmp_path):
     small = ["--network.channels", 8, "--network.multipliers", 1, "--network.blocks-per-level", 1]
+    small += ["--network.attention-resolutions"]
     options = [*RING[4:], "--training.batch-size", 8, *small, "--data.image-size", 8]
     run = ["--workdir", tmp_path / "run", *options]
     experiment = f"{cifar10.__file__}:folder"

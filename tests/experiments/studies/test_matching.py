@@ -245,7 +245,7 @@ TINY = {
     ],
     "digits_matching": [
         *("--network.channels", 4, "--network.multipliers", 1),
-        *("--network.attention-resolutions", 1, "--training.steps", 2),
+        *("--network.attention-resolutions", "--training.steps", 2),
         *("--training.batch-size", 16, "--training.eval-examples", 16),
         *("--evaluation.count", 40, "--evaluation.sampling.steps", 2),
         *("--evaluation.features", "coordinates", "--likelihood.tolerance", 0.1),
