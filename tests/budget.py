@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import pytest
 
 LIMIT = 1400
-"""Times that the default run may take as long as `calibration`, from a cold cache. It took 790 in two
-processes, beside other programs, which slow the tests down by more than the calibration."""
+"""Times that the default run may take as long as `calibration`, from a cold cache. It took 790
+beside other programs, which slow the tests down by more than the calibration."""
 
 DEAR = (
     "experiments",
