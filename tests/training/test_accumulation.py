@@ -79,7 +79,8 @@ def test_loss_and_gradient_of_three_parts_are_those_of_the_whole(kind, times, ke
         return [mean_gradient(losses, *given, count) for count in (1, 3)]
 
     whole, parts = run(key)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), parts, whole)
+    # Rounding is relative to the terms of a sum, which cancel in implicit score matching.
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), parts, whole)
     assert optax.tree.norm(whole[1]) > 0.01
 
 

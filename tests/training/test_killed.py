@@ -86,7 +86,7 @@ def test_a_full_disk_ends_the_run_in_a_line_and_costs_no_checkpoint(tmp_path):
     *failures, last = errors.splitlines()
     assert all(" could not be saved: " in line for line in failures), errors
     assert len(failures) > 2
-    assert last.startswith("CheckpointError: the checkpoint of step 40 could not be saved: "), last
+    assert last.startswith("UnsavedError: the checkpoint of step 40 could not be saved: "), last
     assert last.endswith(f"; the last one is that of step {before[-1]}")
     folders = [path.name for path in (tmp_path / "checkpoints").iterdir()]
     assert sorted(map(int, folders)) == before
