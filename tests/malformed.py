@@ -203,7 +203,7 @@ COMMANDS = [
     LABEL,
     ["compare", "{}/run", "{}/run"],
     ["data", "show", "{}/pictures"],
-    ["data", "statistics", "digits_vp", "--features", "coordinates"],
+    ["data", "statistics", "quickstart", "--features", "coordinates"],
     ["watch", "{}/run"],
 ]
 
