@@ -96,7 +96,7 @@ def on_each_device(f: Callable[..., PyTree], mesh: Mesh) -> Callable[..., PyTree
     rows = PartitionSpec(AXIS)
 
     def parallel(shared: PyTree, *examples: PyTree) -> PyTree:
-        if jax.config.jax_disable_jit:  # jax.shard_map then refuses adaptive solves.
+        if jax.config.values["jax_disable_jit"]:  # jax.shard_map then refuses adaptive solves.
             return f(shared, *examples)
         specs = (PartitionSpec(), *[rows] * len(examples))
         mapped = jax.shard_map(f, mesh=mesh, in_specs=specs, out_specs=rows, check_vma=False)
