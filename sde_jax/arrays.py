@@ -64,8 +64,8 @@ def as_examples(name: str, x: Any) -> Examples:
 def single_precision() -> Iterator[None]:
     """Runs in JAX's usual types of 32 bits, whatever its global settings say.
 
-    What is trained, stored and measured then does not depend on `jax_enable_x64`,
-    `jax_default_dtype_bits` and `jax_numpy_dtype_promotion`. Also a decorator, not for generators.
+    What is trained, stored and measured then does not depend on `jax_enable_x64` and
+    `jax_numpy_dtype_promotion`. Also a decorator, not for generators.
     """
     with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
         yield

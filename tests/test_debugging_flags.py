@@ -35,7 +35,8 @@ for command in (
 @pytest.mark.slow("test_no_label_is_no_alarm")
 @pytest.mark.parametrize("flag", ["JAX_DEBUG_NANS", "JAX_DISABLE_JIT", "JAX_ENABLE_X64"])
 def test_commands(tmp_path, flag):
-    environment = {**os.environ, "XLA_FLAGS": "", flag: "1"}
+    one_device = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=1"
+    environment = {**os.environ, "XLA_FLAGS": one_device, flag: "1"}
     command = [sys.executable, "-c", SCRIPT, tiny("digits"), str(tmp_path / "run")]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr

@@ -39,10 +39,11 @@ class Pair:
     def __init__(self, folder, *commands):
         script = folder / "commands.json"
         script.write_text(json.dumps([[str(word) for word in command] for command in commands]))
+        one_device = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=1"
         environment = {
             **os.environ,
             "PYTHONPATH": str(ROOT),
-            "XLA_FLAGS": "--xla_backend_optimization_level=0",
+            "XLA_FLAGS": one_device,
             "JAX_COORDINATOR_ADDRESS": f"localhost:{free_port()}",
             "JAX_NUM_PROCESSES": "2",
         }

@@ -184,7 +184,8 @@ def test_frames_lead_from_the_prior_to_the_sample(denoise, key):
     times = jnp.linspace(1.0, sde.sampling_end, 5)
     np.testing.assert_array_equal(samples.trajectory_times, np.tile(times, (3, 1)))
     prior = draw_prior(jax.vmap(jax.random.split, out_axes=1)(all_keys)[0], sde, (2,))
-    np.testing.assert_array_equal(samples.trajectory[:, 0], prior)
+    # It is drawn in another program, which may round erfinv differently.
+    np.testing.assert_allclose(samples.trajectory[:, 0], prior, rtol=2e-7)
     np.testing.assert_array_equal(samples.trajectory[:, -1], samples.x)
     for frame in (1, 2, 3, 4):
         expected = gaussian_flow(gaussian(2), sde, prior, jnp.asarray(1.0), times[frame])
