@@ -326,7 +326,8 @@ def test_frames_lead_from_the_prior_to_the_sample(frames, kept, end, key):
     index = np.round(np.linspace(0, 10, kept + 1)).astype(int)
     np.testing.assert_allclose(samples.trajectory_times[1], grid[index], rtol=1e-6)
     prior = draw_prior(jax.vmap(jax.random.split, out_axes=1)(all_keys)[0], sde, (2,))
-    np.testing.assert_array_equal(samples.trajectory[:, 0], prior)
+    # It is drawn in another program, which may round erfinv differently.
+    np.testing.assert_allclose(samples.trajectory[:, 0], prior, rtol=2e-7)
     np.testing.assert_array_equal(samples.trajectory[:, -1], samples.x)
     plain = sampler(EulerMaruyama(), steps=10, end=end)
     without = draw(plain, gaussian(2), sde, key, 3)
