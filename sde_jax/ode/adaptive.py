@@ -128,7 +128,8 @@ class AdaptiveSolver(Spec):
             solution = self.solve(vector_field, y, *ends)
             return solution.y, solution
 
-        _, legs = jax.lax.scan(leg, y0, (times[:-1], times[1:]))
+        with reverse_mode_only():
+            _, legs = jax.lax.scan(leg, y0, (times[:-1], times[1:]))
         states = jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), y0, legs.y)
         return FlowSolution(states, legs.nfe.sum(), legs.converged.all())
 

@@ -53,6 +53,7 @@ class AdaptiveReversal(AdaptiveSampler):
     max_steps: Steps = 4096
     """Maximum number of steps, rejected ones included; a solve that needs more fails."""
 
+    @reverse_mode_only()
     def __call__(self, keys: Keys, score: Score, sde: LinearSDE, shape: tuple[int, ...]) -> Samples:
         key_prior, key_noise = split_keys(keys)
         prior = draw_prior(key_prior, sde, shape, precision_of(score))
@@ -93,24 +94,23 @@ class AdaptiveReversal(AdaptiveSampler):
             return lineax.DiagonalLinearOperator(jnp.full_like(y, size))
 
         path = BrownianTree(y.shape, key, tol=_SMALLEST_STEP / 2, dtype=y.dtype)
-        with reverse_mode_only():
-            solution = diffrax.diffeqsolve(
-                diffrax.MultiTerm(diffrax.ODETerm(drift), diffrax.ControlTerm(diffusion, path)),
-                {"shark": diffrax.ShARK, "sra1": diffrax.SRA1, "heun": diffrax.Heun}[self.method](),
-                *jnp.asarray([0.0, 1.0], y.dtype),
-                dt0=None,
-                y0=y,
-                stepsize_controller=StepSize(
-                    rtol=self.rtol,
-                    atol=self.atol,
-                    icoeff=_HEUN_EXPONENT if self.method == "heun" else 1.0,
-                    dtmin=_SMALLEST_STEP,
-                    force_dtmin=False,
-                    first_step=jnp.asarray(_FIRST_STEP, y.dtype),
-                ),
-                max_steps=self.max_steps,
-                throw=False,
-            )
+        solution = diffrax.diffeqsolve(
+            diffrax.MultiTerm(diffrax.ODETerm(drift), diffrax.ControlTerm(diffusion, path)),
+            {"shark": diffrax.ShARK, "sra1": diffrax.SRA1, "heun": diffrax.Heun}[self.method](),
+            *jnp.asarray([0.0, 1.0], y.dtype),
+            dt0=None,
+            y0=y,
+            stepsize_controller=StepSize(
+                rtol=self.rtol,
+                atol=self.atol,
+                icoeff=_HEUN_EXPONENT if self.method == "heun" else 1.0,
+                dtmin=_SMALLEST_STEP,
+                force_dtmin=False,
+                first_step=jnp.asarray(_FIRST_STEP, y.dtype),
+            ),
+            max_steps=self.max_steps,
+            throw=False,
+        )
         assert solution.ys is not None
         state = solution.ys[0]
         succeeded = (solution.result == diffrax.RESULTS.successful) & jnp.isfinite(state).all()
