@@ -15,7 +15,9 @@ from sde_jax.atomic import write_whole
 from sde_jax.command_line.output import checked_output
 from sde_jax.command_line.parsing import open_first, parse
 from sde_jax.data import TEST
-from sde_jax.recipes.score import LikelihoodSettings, ScoreExperiment
+from sde_jax.recipes.effects import check_effects
+from sde_jax.recipes.protocols import LikelihoodSettings, by_flow
+from sde_jax.recipes.score import ScoreExperiment
 from sde_jax.runs.data_place import DataPlace
 from sde_jax.runs.fixed_steps import (
     CHECKED,
@@ -69,6 +71,8 @@ def main(args: list[str]) -> dict[str, Any]:
     run = open_first(Likelihoods, args, PROGRAM)
     default = Likelihoods(run=run.directory.path, settings=run.experiment.likelihood)
     options = parse(Likelihoods, args, PROGRAM, default, run=default.run)
+    if options.settings is not None:
+        check_effects(options.settings, default.settings)
     if options.steps is not None:
         check_steps(run, options)
     return execute(run, options)
@@ -83,6 +87,8 @@ def check_steps(run: GenerativeRun, options: Likelihoods) -> None:
     settings, default = options.settings, run.experiment.likelihood
     if not isinstance(run.experiment, ScoreExperiment):
         raise UsageError(f"--steps does not apply to a {run.experiment.kind}.")
+    if not by_flow(settings):
+        raise UsageError(f"--steps does not apply to --protocol {settings.protocol}.")
     if (settings.tolerance, settings.method) != (default.tolerance, default.method):
         raise UsageError("--tolerance and --method are of adaptive solvers, without --steps.")
 
@@ -117,6 +123,9 @@ def execute(run: GenerativeRun, options: Likelihoods) -> dict[str, Any]:
     seconds = time.perf_counter() - started
     if out is not None and is_first():
         write_whole(out, lambda path: write_table(measured, path))
+    if isinstance(run.experiment, ScoreExperiment):
+        protocol = run.experiment.measurement(run.layout, options.settings)
+        found |= {"protocol": options.settings.protocol, "measures": protocol.measures}
     return {
         **summarize(measured, math.prod(run.layout.shape)),
         **found,

@@ -50,7 +50,7 @@ class ScoreBound(Spec):
         keys = each_key(keys, len(x))
         dimensions = math.prod(x.shape[1:])
         ends = jnp.asarray([self.t_min, 1.0], x.dtype)
-        (alpha, last_alpha), (sigma, last_sigma) = sde.alpha(ends), sde.sigma(ends)
+        last_alpha, (sigma, last_sigma) = sde.alpha(ends)[1], sde.sigma(ends)
         ratio, last_ratio = sde.noise_to_signal(ends)
         length = jnp.log(last_ratio / ratio)
 

@@ -77,30 +77,38 @@ def _in_units(result: LogLikelihoods, dimensions: int, slope: float) -> Measured
     """
     nats: Any = np.where(result.converged, result.nats, np.float32(math.nan))
     stderr = np.full_like(nats, math.nan) if result.probe_stderr is None else result.probe_stderr
+    bit = dimensions * math.log(2)
+    of_draws = result.draw_stderr
     return Measured(
         nats=nats + dimensions * slope,
         bits_per_dim=np.asarray(bits_per_dimension(nats, dimensions, slope)),
-        probe_stderr=np.asarray(stderr / (dimensions * math.log(2))),
+        probe_stderr=np.asarray(stderr / bit),
         nfe=np.asarray(result.nfe),
         converged=np.isfinite(np.asarray(nats)),
+        draw_stderr=None if of_draws is None else np.asarray(of_draws / bit),
     )
 
 
 def summarize(measured: Measured, dimensions: int) -> dict[str, Any]:
     """Returns mean bits per dimension over the examples whose solve converged, and standard errors.
 
-    ``stderr`` is that of the mean over examples, the probes' error included; ``probe_stderr`` is
-    the part of it that more probes would remove, None where one probe leaves it unknown.
+    ``stderr`` is that of the mean over examples, the errors of probes and draws included;
+    ``probe_stderr`` and ``draw_stderr`` are the parts of it that more of them would remove, None
+    where one leaves it unknown.
     """
-    bits, error = (
-        array[measured.converged] for array in (measured.bits_per_dim, measured.probe_stderr)
-    )
-    probe_stderr = math.sqrt((error**2).sum()) / len(bits) if len(bits) else math.nan
+    bits = measured.bits_per_dim[measured.converged]
     mean, stderr, _ = mean_estimate(bits) if len(bits) else (math.nan, math.nan, ())
+
+    def part(errors: np.ndarray | None) -> Any:
+        if errors is None or not len(bits):
+            return None
+        return plain(math.sqrt((errors[measured.converged] ** 2).sum()) / len(bits))
+
     return {
         "bits_per_dim": plain(mean),
         "stderr": plain(stderr),
-        "probe_stderr": plain(probe_stderr),
+        "probe_stderr": part(measured.probe_stderr),
+        "draw_stderr": part(measured.draw_stderr),
         "nfe": plain(measured.nfe.mean()),
         "nfe_max": int(measured.nfe.max()),
         "count": len(measured.nats),
@@ -110,14 +118,16 @@ def summarize(measured: Measured, dimensions: int) -> dict[str, Any]:
 
 
 def write_table(measured: Measured, path: Path) -> None:
-    """Writes a line for each example: index, nats, bits per dimension, its error, evaluations."""
+    """Writes a line for each example: index, nats, bits per dimension, its errors, evaluations."""
+    columns = {"nats": measured.nats, "bits_per_dim": measured.bits_per_dim}
+    columns |= {"probe_stderr": measured.probe_stderr, "nfe": measured.nfe}
+    if measured.draw_stderr is not None:
+        columns["draw_stderr"] = measured.draw_stderr
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["index", "nats", "bits_per_dim", "probe_stderr", "nfe"])
-        columns = zip(*measured[:4], strict=True)
-        writer.writerows(
-            [index, *(column.item() for column in row)] for index, row in enumerate(columns)
-        )
+        writer.writerow(["index", *columns])
+        rows = enumerate(zip(*columns.values(), strict=True))
+        writer.writerows([index, *(value.item() for value in row)] for index, row in rows)
 
 
 def plain(value: Any) -> Any:

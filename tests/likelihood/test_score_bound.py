@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import scipy.special
 from cases import DEVIATION, MEAN, SDES, gaussian, keys
 
 from sde_jax.likelihood import DiscretizedGaussian, ScoreBound
@@ -26,7 +25,10 @@ def theorem(sde, x, slope, offset):
         points, widths = np.polynomial.legendre.leggauss(400)
         length = -math.log(T_MIN) / 2
         t = np.exp(length * (points + 1) + math.log(T_MIN))
-        of_time = lambda f, at=t: np.asarray(f(jnp.asarray(at, jnp.float64)))
+
+        def of_time(f, at=t):
+            return np.asarray(f(jnp.asarray(at, jnp.float64)))
+
         alpha, sigma = of_time(sde.alpha)[:, None], of_time(sde.sigma)[:, None]
         xt = alpha * x + sigma * NODES
         score = of_time(slope)[:, None] * xt + of_time(offset)[:, None]
