@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import jax.numpy as jnp
 
-from sde_jax.arrays import Examples, Keys, PyTree
+from sde_jax.arrays import Array, Examples, Keys, PyTree
 from sde_jax.data.scaling import ImageScaling, Scaling
 from sde_jax.likelihood import (
     Decoder,
@@ -226,10 +226,20 @@ class Measurement:
             decoder = DiscretizedGaussian(levels=self._grey.levels)
         if self.settings.protocol == "score-bound":
             return ScoreBound(t_min=self.start, draws=self.settings.samples, decoder=decoder)
-        bound = VariationalBound(chain=self.noise_levels or DDPMChain(), decoder=decoder)
+        chain = self.noise_levels or DDPMChain()
+        # The variance that is optimal for separate points suits levels that its noise resolves.
+        first = jnp.asarray(0.0)
+        noise = float(chain.sigma(self.sde, first) / chain.alpha(self.sde, first))
+        separate = self.discrete and noise < 0.5 * self._grey.width / (self._grey.levels - 1)
+        variance: Literal["beta", "posterior"] = "posterior" if separate else "beta"
+        bound = VariationalBound(chain=chain, variance=variance, decoder=decoder)
 
         def of_chain(keys: Keys, score: Score, sde: LinearSDE, x: Examples) -> LogLikelihoods:
-            found = bound(keys, score, sde, x)
+            def at_levels(x: Examples, t: Array) -> Examples:
+                """The score of a model of all times, at the time with the noise of the level."""
+                return score(x, sde.time_of(chain.sigma(sde, t) / chain.alpha(sde, t)))
+
+            found = bound(keys, score if self.noise_levels else at_levels, sde, x)
             return LogLikelihoods(found.nats, None, found.nfe, jnp.isfinite(found.nats))
 
         return of_chain
