@@ -116,6 +116,24 @@ def test_images_have_bits_of_their_levels(tiny_run, tmp_path):
     assert np.isnan(columns["probe_stderr"]).all()
 
 
+def test_a_bound_names_its_protocol_and_what_it_measures(tiny_run, tmp_path):
+    """Its error over draws is that of the table, which has a column for it."""
+    out = tmp_path / "bound.csv"
+    options = ("--protocol", "score-bound", "--samples", 10, "--count", 5, "--out", out)
+    results = succeed("likelihood", tiny_run, *options)
+    assert results["protocol"] == "score-bound"
+    assert results["measures"] == "bound on the density of dequantized data"
+    assert results["nfe"] == 11 and results["probe_stderr"] is None
+    columns = np.genfromtxt(out, delimiter=",", names=True)
+    errors = columns["draw_stderr"]
+    np.testing.assert_allclose(results["draw_stderr"], (errors**2).sum() ** 0.5 / 5, rtol=1e-5)
+
+
+def test_a_run_of_dequantized_data_is_refused_the_truncated_protocol(tiny_run):
+    message = refusal("likelihood", tiny_run, "--protocol", "truncated")
+    assert "this one was trained with `data.dequantize`: use uniform" in message
+
+
 @pytest.mark.slow("test_a_summary_leaves_out_what_failed")
 def test_a_failed_solve_is_named_and_counted_in_no_mean(ring_run, tmp_path):
     options = ["--tolerance", 1e-30, "--count", 2, "--out", tmp_path / "failed"]
@@ -161,6 +179,13 @@ def test_a_summary_leaves_out_what_failed():
         (["--steps", 7], "--steps must be at least 8: got 7."),
         (["--steps", 50, "--method", "bosh3"], "--tolerance and --method are of adaptive solvers"),
         (["--sampler", "ode"], "Unrecognized options: --sampler, ode"),
+        (["--protocol", "best"], "--protocol"),
+        (["--protocol", "truncated"], "continuous data have a density but no grey levels"),
+        (["--samples", 0], "`samples` must be at least 1"),
+        (["--samples", 2], "continuous data have a density but no grey levels"),
+        (["--protocol", "score-bound", "--probes", 2], "`probes` has no effect unless"),
+        (["--protocol", "score-bound", "--steps", 20], "--steps does not apply to --protocol"),
+        (["--protocol", "ddpm-bound"], "`protocol` ddpm-bound needs a VP process: got"),
     ],
 )
 def test_options_are_refused(ring_copy, options, complaint):
