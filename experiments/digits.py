@@ -80,7 +80,7 @@ def digits_bits() -> ScoreExperiment:
     return replace(
         usual,
         data=Digits(dequantize=False),
-        network=replace(usual.network, input_frequencies=(2, 3)),
+        network=replace(small_network(), input_frequencies=(2, 3)),
         times=LikelihoodTimes(t_min=1e-3),
         weighting=LikelihoodWeighting(),
         likelihood=LikelihoodSettings(protocol="truncated", samples=20, tolerance=1e-4),

@@ -16,7 +16,7 @@ from sde_jax.likelihood import LogLikelihoods, bits_per_dimension
 from sde_jax.memory import check_fits
 from sde_jax.metrics import mean_estimate
 from sde_jax.recipes.interfaces import Density, Measured
-from sde_jax.runs.generation import example_keys, whole_batches
+from sde_jax.runs.generation import numbered_keys, whole_batches
 from sde_jax.training.devices import compiled_on_each_device, data_mesh, shard_batch
 from sde_jax.training.processes import is_first
 
@@ -34,9 +34,10 @@ def measure(
     count: int | None,
     batch_size: int,
     start: int = 0,
+    chosen: np.ndarray | None = None,
 ) -> Iterator[Measured]:
     """Yields the likelihoods of examples ``start`` to ``count - 1`` (None: the last), batch by
-    batch.
+    batch; or of those with the numbers ``chosen``.
 
     Example j is dequantized and probed by keys of its own, whatever the batch size.
     """
@@ -44,6 +45,8 @@ def measure(
     if count is None and source.sizes[split] == ENDLESS:
         raise ValueError(f"`count` must be stated: the split {split} has no end.")
     total = min(source.sizes[split], count or source.sizes[split])
+    numbers = np.arange(total) if chosen is None else chosen
+    total = len(numbers)
     check_fits(total * RESULT_BYTES, f"the results of `count`={total:,} examples")
     mesh = data_mesh()
     batch_size = whole_batches(batch_size, total, mesh)
@@ -51,13 +54,14 @@ def measure(
     shown = {"unit": " examples", "desc": "likelihood", "disable": not is_first()}
     first = 0
     with tqdm(total=total, initial=min(start, total), **shown) as progress:
-        for batch in source.batches(key_data, split, batch_size, count=total):
+        for batch in source.batches(key_data, split, batch_size, count=total, chosen=chosen):
             skipped = min(max(start - first, 0), len(batch.x))
             x, index = batch.x[skipped:], first + skipped
             first += len(batch.x)
             if not len(x):
                 continue
-            keys = example_keys(key_probe, index, batch_size)
+            own = numbers[index : index + len(x)]
+            keys = numbered_keys(key_probe, np.pad(own, (0, batch_size - len(own)), mode="edge"))
             result = jax.device_get(compiled(params, keys, shard_batch(x, mesh, batch_size)))
             kept = len(x)
             result = jax.tree.map(lambda array, kept=kept: array[:kept], result)
