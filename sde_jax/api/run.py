@@ -186,7 +186,7 @@ class Run:
 
         Returns:
           Numpy arrays with a value for each example: ``nats``, ``bits_per_dim``, ``probe_stderr``,
-          ``nfe``, ``converged``.
+          ``nfe``, ``converged``, and ``draw_stderr`` if there are several draws.
 
         Raises:
           TypeError: if the run has no likelihood, or no score for ``steps``.

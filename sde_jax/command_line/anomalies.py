@@ -144,8 +144,13 @@ def measure_all(
         )
     )
     ends = np.cumsum([len(of_set) for of_set in images])[:-1]
-    columns = (np.split(column, ends) for column in measured)
-    return [Measured(*rows) for rows in zip(*columns, strict=True)]
+    columns = {
+        name: np.split(column, ends)
+        for name, column in measured._asdict().items()
+        if column is not None
+    }
+    rows = zip(*columns.values(), strict=True)
+    return [Measured(**dict(zip(columns, of_set, strict=True))) for of_set in rows]
 
 
 def area(other: np.ndarray, own: np.ndarray) -> dict[str, float | None]:

@@ -3,11 +3,13 @@
 import functools
 import math
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 import jax
+import numpy as np
 import tyro
 
 from sde_jax.arguments import RunPath, UsageError, check_counts, check_seed, option
@@ -15,7 +17,10 @@ from sde_jax.atomic import write_whole
 from sde_jax.command_line.output import checked_output
 from sde_jax.command_line.parsing import open_first, parse
 from sde_jax.data import TEST
-from sde_jax.recipes.score import LikelihoodSettings, ScoreExperiment
+from sde_jax.recipes.effects import check_effects
+from sde_jax.recipes.interfaces import Measured
+from sde_jax.recipes.protocols import LikelihoodSettings, by_flow
+from sde_jax.recipes.score import ScoreExperiment
 from sde_jax.runs.data_place import DataPlace
 from sde_jax.runs.fixed_steps import (
     CHECKED,
@@ -24,6 +29,7 @@ from sde_jax.runs.fixed_steps import (
     root_mean_square_difference,
 )
 from sde_jax.runs.measurement import concatenate, measure, summarize, write_table
+from sde_jax.runs.multilevel import multilevel_mean
 from sde_jax.runs.trained_run import GenerativeRun, ScoreRun
 from sde_jax.training.processes import is_first, raise_on_all
 from sde_jax.validation import shown
@@ -43,10 +49,13 @@ class Likelihoods:
     count: Annotated[int | None, option("INT", "all")] = None
     """Examples to measure, the first ones of the split."""
     settings: Annotated[Any, tyro.conf.arg(name="")] = LikelihoodSettings()
-    steps: Annotated[int | None, option("INT", "the solver chooses")] = None
+    steps: Annotated[int | Literal["auto"] | None, option("INT|auto", "the solver chooses")] = None
     """Fixed steps of one evaluation each, placed for the run, instead of an adaptive solver; score
     models only. Fifty leave an error of about .001 bits, in half of the evaluations or fewer. A
-    pass with twice as many steps estimates the error."""
+    pass with twice as many steps estimates the error. auto measures the mean alone: all examples in
+    16 steps, and as few in more steps as --stderr needs."""
+    stderr: Annotated[float | None, option("BITS", "a tenth of the error over examples")] = None
+    """The error that the solver may add to the mean with `--steps auto`."""
     data: DataPlace = DataPlace()
     batch_size: int = 256
     """Examples measured at once; a result does not depend on it."""
@@ -58,10 +67,19 @@ class Likelihoods:
     def __post_init__(self) -> None:
         check_counts(count=self.count, batch_size=self.batch_size)
         check_seed(self.seed)
-        if self.steps is not None and self.steps < LEAST_STEPS:
+        if isinstance(self.steps, int) and self.steps < LEAST_STEPS:
             raise ValueError(f"--steps must be at least {LEAST_STEPS}: got {self.steps}.")
-        if self.steps is not None and self.steps > MOST_STEPS:
+        if isinstance(self.steps, int) and self.steps > MOST_STEPS:
             raise ValueError(f"--steps must be at most {MOST_STEPS:,}: got {shown(self.steps)}.")
+        if self.stderr is not None and self.steps != "auto":
+            raise ValueError("--stderr has no effect unless --steps is auto.")
+        if self.stderr is not None and not 0 < self.stderr < math.inf:
+            raise ValueError(f"--stderr must be positive and finite: got {self.stderr}.")
+        if self.out is not None and self.steps == "auto":
+            raise ValueError(
+                "--steps auto measures the mean alone, without a line of --out for "
+                "each example: state a number of steps."
+            )
 
 
 def main(args: list[str]) -> dict[str, Any]:
@@ -69,6 +87,8 @@ def main(args: list[str]) -> dict[str, Any]:
     run = open_first(Likelihoods, args, PROGRAM)
     default = Likelihoods(run=run.directory.path, settings=run.experiment.likelihood)
     options = parse(Likelihoods, args, PROGRAM, default, run=default.run)
+    if options.settings is not None:
+        check_effects(options.settings, default.settings)
     if options.steps is not None:
         check_steps(run, options)
     return execute(run, options)
@@ -83,6 +103,8 @@ def check_steps(run: GenerativeRun, options: Likelihoods) -> None:
     settings, default = options.settings, run.experiment.likelihood
     if not isinstance(run.experiment, ScoreExperiment):
         raise UsageError(f"--steps does not apply to a {run.experiment.kind}.")
+    if not by_flow(settings):
+        raise UsageError(f"--steps does not apply to --protocol {settings.protocol}.")
     if (settings.tolerance, settings.method) != (default.tolerance, default.method):
         raise UsageError("--tolerance and --method are of adaptive solvers, without --steps.")
 
@@ -107,21 +129,59 @@ def execute(run: GenerativeRun, options: Likelihoods) -> dict[str, Any]:
     started = time.perf_counter()
     found: dict[str, Any] = {}
     if options.steps is not None:
-        of_steps = fixed_steps(cast(ScoreRun, run), options.settings)
-        density, finer = of_steps(options.steps), of_steps(2 * options.steps)
-    measured = concatenate(measure_by(density, count=options.count))
-    if options.steps is not None:
-        few = min(CHECKED, len(measured.nats))
-        checked = concatenate(measure_by(finer, count=few))
-        found = {"step_error": root_mean_square_difference(measured, checked)}
-    seconds = time.perf_counter() - started
-    if out is not None and is_first():
-        write_whole(out, lambda path: write_table(measured, path))
+        of_steps = functools.cache(fixed_steps(cast(ScoreRun, run), options.settings))
+    if options.steps == "auto":
+        found = mean_alone(
+            run, options, lambda steps, **which: measure_by(of_steps(steps), **which)
+        )
+    else:
+        if options.steps is not None:
+            density = of_steps(options.steps)
+        measured = concatenate(measure_by(density, count=options.count))
+        found = summarize(measured, math.prod(run.layout.shape))
+        if options.steps is not None:
+            few = min(CHECKED, len(measured.nats))
+            checked = concatenate(measure_by(of_steps(2 * options.steps), count=few))
+            found["step_error"] = root_mean_square_difference(measured, checked)
+        if out is not None and is_first():
+            write_whole(out, lambda path: write_table(measured, path))
+    if isinstance(run.experiment, ScoreExperiment):
+        protocol = run.experiment.measurement(run.layout, options.settings)
+        found |= {"protocol": options.settings.protocol, "measures": protocol.measures}
     return {
-        **summarize(measured, math.prod(run.layout.shape)),
         **found,
         "split": options.split,
-        "seconds": round(seconds, 2),
+        "seconds": round(time.perf_counter() - started, 2),
         "out": None if out is None else str(out),
         "step": run.step,
+    }
+
+
+def mean_alone(
+    run: GenerativeRun, options: Likelihoods, measure_in: Callable[..., Iterable[Measured]]
+) -> dict[str, Any]:
+    """Returns the results of ``--steps auto``; ``measure_in`` takes the number of steps."""
+    size = run.source.sizes[options.split]
+    size = size if options.count is None else min(size, options.count)
+    if size < 2:
+        raise UsageError("--steps auto measures two examples or more.")
+
+    def bits(steps: int, chosen: np.ndarray) -> np.ndarray:
+        measured = concatenate(measure_in(steps, count=None, chosen=chosen))
+        if not measured.converged.all():
+            failed = ", ".join(map(str, chosen[~measured.converged]))
+            raise UsageError(f"example {failed} has no likelihood in {steps} steps.")
+        return measured.bits_per_dim
+
+    rng = np.random.default_rng(options.seed)
+    mean = multilevel_mean(bits, size, rng, options.stderr)
+    return {
+        "bits_per_dim": mean.mean,
+        "stderr": mean.stderr,
+        "solver_stderr": mean.solver_stderr,
+        "nfe": mean.nfe,
+        "count": size,
+        "counts_by_steps": {str(steps): count for steps, count in mean.counts.items()},
+        "dimensions": math.prod(run.layout.shape),
+        "failed": [],
     }

@@ -24,6 +24,9 @@ class Digits(DataSpec):
     coloured: bool = False
     """Give each digit a colour of its own, the same each time, on three channels."""
 
+    dequantize: bool = True
+    """Spread grey levels over their bins in training."""
+
     def load(self) -> ArraySource:
         """Reads the images from the installed scikit-learn."""
         from sklearn.datasets import load_digits
@@ -37,6 +40,7 @@ class Digits(DataSpec):
             {split: images[part] for split, part in splits.items()},
             {split: labels[part] for split, part in splits.items()},
             scaling=ImageScaling(levels=17),
+            dequantize=self.dequantize,
         )
 
 

@@ -63,6 +63,9 @@ class BatchIndices:
     start: int = 0
     """Number of the first batch."""
 
+    chosen: np.ndarray | None = None
+    """The examples to take in order, of which there are ``size``. None: 0, 1, ..."""
+
     places: Mapping[int, np.ndarray] | None = None
     """Places of a batch that are used, by the batch's length. None: all."""
 
@@ -78,6 +81,7 @@ class BatchIndices:
             batch = self.shuffle.indices(first, self.batch_size)
         else:
             batch = np.arange(first, min(first + self.batch_size, self.size), dtype=np.uint32)
+            batch = batch if self.chosen is None else self.chosen[batch]
         return batch if self.places is None else batch[self.places[len(batch)]]
 
     @property

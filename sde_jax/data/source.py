@@ -107,14 +107,19 @@ class DataSource:
         batch_size: int,
         *,
         count: int | None = None,
+        chosen: np.ndarray | None = None,
         sharding: NamedSharding | None = None,
     ) -> Iterator[Batch]:
-        """Yields the first ``count`` examples (None: all) in order, once, the last batch partial.
+        """Yields the first ``count`` examples (None: all) in order, once, the last batch partial;
+        or those with the numbers ``chosen``.
 
         The noise of example ``j`` comes from ``fold_in(key, j)``, whatever the batch size.
         """
         size = check_request(self.sizes, split, batch_size)
-        indices = BatchIndices(size if count is None else min(size, count), batch_size)
+        size = size if count is None else min(size, count)
+        if chosen is not None:
+            size, chosen = len(chosen), chosen.astype(np.uint32)
+        indices = BatchIndices(size, batch_size, chosen=chosen)
         key = self._fixed_keys.get(split, key)
         noise = ((key, put(batch, partial_sharding(sharding, len(batch)))) for batch in indices)
         return self._batches(split, indices, noise, self.evaluation, sharding)

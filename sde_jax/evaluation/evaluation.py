@@ -98,7 +98,8 @@ def measure_all(
         with timed(seconds, "likelihood"):
             measured = task.likelihoods()
         dimensions = math.prod(task.run.layout.shape)
-        finding = of_likelihoods(task.run.experiment.bits, measured, dimensions)
+        name = task.run.experiment.bits_by(task.run.layout, task.likelihood)
+        finding = of_likelihoods(name, measured, dimensions)
         yield Compared([finding], draw_bits(task, measured))
     yield Compared([], draw_training(task))
 

@@ -136,7 +136,7 @@ class Task:
         count = min(self.settings.likelihood_count or size, size) - start
         less = "`--likelihood-count` asks for fewer"
         known = announced(parts, count, what="likelihoods", less=less)
-        return (part._asdict() for part in known)
+        return ({k: v for k, v in part._asdict().items() if v is not None} for part in known)
 
 
 def usual_task(run: GenerativeRun) -> Task:

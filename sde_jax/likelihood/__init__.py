@@ -1,4 +1,4 @@
-"""Log likelihoods: by adaptive solves, in fixed steps, and bounds of a DDPM chain."""
+"""Log likelihoods: by adaptive solves, in fixed steps, of discrete data, and bounds."""
 
 from sde_jax.likelihood.adaptive import (
     Divergence as Divergence,
@@ -8,11 +8,18 @@ from sde_jax.likelihood.adaptive import (
     LogLikelihoods as LogLikelihoods,
     bits_per_dimension as bits_per_dimension,
 )
+from sde_jax.likelihood.dequantization import (
+    Dequantizer as Dequantizer,
+    DiscreteLikelihood as DiscreteLikelihood,
+    TruncatedDequantization as TruncatedDequantization,
+    UniformDequantization as UniformDequantization,
+)
 from sde_jax.likelihood.multistep import (
     MultistepLikelihood as MultistepLikelihood,
     even_times as even_times,
     fitted_times as fitted_times,
 )
+from sde_jax.likelihood.score_bound import ScoreBound as ScoreBound
 from sde_jax.likelihood.variational_bound import (
     Decoder as Decoder,
     DiscretizedGaussian as DiscretizedGaussian,

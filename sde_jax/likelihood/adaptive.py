@@ -37,6 +37,8 @@ class LogLikelihoods(NamedTuple):
     """Evaluations of the score, each with its Jacobian-vector products."""
     converged: Bool[Array, "batch"]
     """False where the solver gave up; ``nats`` is then meaningless."""
+    draw_stderr: PerExample | None = None
+    """Standard error of ``nats`` over draws of dequantization or noise; None for a single draw."""
 
 
 class Divergence(Protocol):

@@ -21,12 +21,19 @@ from sde_jax.validation import (
     Levels,
     Multipliers,
     Only,
+    Rule,
     Sizes,
     Width,
+    each_at_most,
     require,
 )
 
 _SEPARATE = Only("`block` is ddpm", lambda spec: spec.block == "ddpm")
+Frequencies = Annotated[
+    tuple[int, ...],
+    Rule("be whole numbers from 0 to 16", lambda powers: all(0 <= n <= 16 for n in powers)),
+    each_at_most(16),
+]
 _SCALED = Only("`scale_by_sigma` is true", lambda spec: spec.scale_by_sigma)
 
 
@@ -58,6 +65,9 @@ class UNetSpec(NetworkSpec):
     """Number of classes of a class-conditional network; None for an unconditional one."""
     centered: bool = True
     """Images are in [-1, 1]; if False, they are in [0, 1] and the first layer takes 2 x - 1."""
+    input_frequencies: Frequencies = ()
+    """Powers n for which the first layer also sees sin and cos of 2 pi 2^n x. They resolve the
+    distance of neighbouring grey levels (Kingma et al. 2021, arXiv:2107.00630, app. C)."""
     scale_by_sigma: bool = False
     """Divide the output by the noise level. That is exp(time) if time is a log noise level, and
     otherwise level int(time) of a geometric progression."""
@@ -119,7 +129,8 @@ def check_size(x: Image, levels: int, times: int, field: str) -> None:
 
 
 def unet_input(spec: UNetSpec, x: Image, condition: Condition) -> Image:
-    """Returns the image in [-1, 1], concatenated with the unscaled conditioning image.
+    """Returns the image in [-1, 1], concatenated with its Fourier features and the unscaled
+    conditioning image.
 
     Raises:
       ValueError: if ``x`` is not square or cannot be halved often enough, or the conditioning image
@@ -133,7 +144,10 @@ def unet_input(spec: UNetSpec, x: Image, condition: Condition) -> Image:
             f"{image.shape} and {x.shape}"
         )
     x = x if spec.centered else 2 * x - 1
-    return x if image is None else jnp.concatenate([x, image], axis=-1)
+    waves = [2 * jnp.pi * 2**power * x for power in spec.input_frequencies]
+    features = [wave(turns) for turns in waves for wave in (jnp.sin, jnp.cos)]
+    parts = [x, *features, *([] if image is None else [image])]
+    return jnp.concatenate(parts, axis=-1) if parts[1:] else x
 
 
 def time_layers(

@@ -23,16 +23,17 @@ from sde_jax.recipes.interfaces import Density as Density, Draw as Draw, Measure
 from sde_jax.recipes.latent import LatentScoreModel as LatentScoreModel
 from sde_jax.recipes.matching import Denoising as Denoising, Implicit as Implicit, Sliced as Sliced
 from sde_jax.recipes.named import Named as Named
+from sde_jax.recipes.protocols import (
+    FlowSettings as FlowSettings,
+    LikelihoodSettings as LikelihoodSettings,
+)
 from sde_jax.recipes.published import published_experiment as published_experiment
 from sde_jax.recipes.sampler_settings import (
     SAMPLERS as SAMPLERS,
     SamplerName as SamplerName,
     SamplerSettings as SamplerSettings,
 )
-from sde_jax.recipes.score import (
-    LikelihoodSettings as LikelihoodSettings,
-    ScoreExperiment as ScoreExperiment,
-)
+from sde_jax.recipes.score import ScoreExperiment as ScoreExperiment
 from sde_jax.recipes.serialization import (
     ConfigurationError as ConfigurationError,
     from_config as from_config,

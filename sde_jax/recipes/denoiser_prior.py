@@ -12,8 +12,9 @@ from sde_jax.randomness import Seeds
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.generative import Generative
 from sde_jax.recipes.interfaces import Density, Draw
+from sde_jax.recipes.protocols import FlowSettings, flow_density
 from sde_jax.recipes.sampler_settings import SamplerSettings
-from sde_jax.recipes.score import LikelihoodSettings, flow_density, score_sampler
+from sde_jax.recipes.score import score_sampler
 from sde_jax.sampling import Sampler
 from sde_jax.score import BlindDenoiserScore, DenoiserScore
 from sde_jax.sde import VE
@@ -67,7 +68,7 @@ class DenoiserPrior(Generative):
     """Decay of the running average of the parameters. The average is sampled and measured."""
     training: Training
     sampling: SamplerSettings = SamplerSettings()
-    likelihood: LikelihoodSettings = LikelihoodSettings()
+    likelihood: FlowSettings = FlowSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
 
     @property
@@ -102,6 +103,6 @@ class DenoiserPrior(Generative):
         """Returns the sampler of the denoiser with the noise level as input."""
         return score_sampler(self.score, self.process, sampler, layout.shape)
 
-    def density(self, layout: Layout, settings: LikelihoodSettings) -> Density:
+    def density(self, layout: Layout, settings: FlowSettings) -> Density:
         """Returns the density of its probability flow."""
-        return flow_density(self.score, self.process, settings.build())
+        return flow_density(self.score, self.process, settings.build(), settings.probes)

@@ -65,6 +65,10 @@ class Generative(Trainable):
         model = self.model()
         return lambda params, keys, index: model.sample(params, keys, layout.shape)
 
+    def bits_by(self, layout: Layout, settings: Any) -> str:
+        """Returns the name of bits per dimension that are measured by ``settings``."""
+        return self.bits
+
     def density(self, layout: Layout, settings: Any) -> Density | None:
         """Returns the function that measures densities, not compiled; None if there is none.
 

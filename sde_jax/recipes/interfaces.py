@@ -28,3 +28,5 @@ class Measured(NamedTuple):
     """Standard error of ``bits_per_dim`` over the probes; NaN where it is unknown."""
     nfe: np.ndarray
     converged: np.ndarray
+    draw_stderr: np.ndarray | None = None
+    """Standard error of ``bits_per_dim`` over draws of noise; None for a single draw."""

@@ -13,8 +13,8 @@ from sde_jax.objectives import DenoisingScoreMatching
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.generative import Generative
 from sde_jax.recipes.interfaces import Density, Draw
+from sde_jax.recipes.protocols import FlowSettings
 from sde_jax.recipes.sampler_settings import SamplerSettings
-from sde_jax.recipes.score import LikelihoodSettings
 from sde_jax.recipes.vae import OutputName, output_of
 from sde_jax.sampling import Sampler
 from sde_jax.score import ScoreModel
@@ -45,7 +45,7 @@ class LatentScoreModel(Generative):
     """Decay of the running average of the parameters. The average is sampled and measured."""
     training: Training
     sampling: SamplerSettings = SamplerSettings()
-    likelihood: LikelihoodSettings = LikelihoodSettings()
+    likelihood: FlowSettings = FlowSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
 
     def model(self) -> LatentDiffusion:
@@ -74,7 +74,7 @@ class LatentScoreModel(Generative):
         assert sampler is not None
         return lambda params, keys, index: model.sample(params, keys, layout.shape, sampler)
 
-    def density(self, layout: Layout, settings: LikelihoodSettings) -> Density | None:
+    def density(self, layout: Layout, settings: FlowSettings) -> Density | None:
         """Returns the bound from one latent; None where the output is not a density of the data."""
         model, likelihood = self.model(), settings.build()
         if not output_of(self.output, layout.scaling).is_density:

@@ -9,7 +9,7 @@ import numpy as np
 from sde_jax.data import TRAIN
 from sde_jax.likelihood import Hutchinson, MultistepLikelihood, even_times, fitted_times
 from sde_jax.recipes.interfaces import Density, Measured
-from sde_jax.recipes.score import LikelihoodSettings, flow_density
+from sde_jax.recipes.protocols import LikelihoodSettings
 from sde_jax.runs.trained_run import ScoreRun
 
 PILOT_EXAMPLES, PILOT_STEPS = 16, 96
@@ -25,7 +25,8 @@ def fixed_steps(run: ScoreRun, settings: LikelihoodSettings) -> Callable[[int], 
     most for the first training examples.
     """
     sde, divergence = run.experiment.sde, Hutchinson(probes=settings.probes)
-    even = even_times(sde, settings.t_min, PILOT_STEPS)
+    measurement = run.experiment.measurement(run.layout, settings)
+    even = even_times(sde, measurement.start, PILOT_STEPS)
     pilot = MultistepLikelihood(times=even)
     key_data, key_probe = jax.random.split(jax.random.key(0))
     batches = run.source.batches(key_data, TRAIN, PILOT_EXAMPLES, count=PILOT_EXAMPLES)
@@ -36,7 +37,7 @@ def fixed_steps(run: ScoreRun, settings: LikelihoodSettings) -> Callable[[int], 
     def density(steps: int) -> Density:
         times = fitted_times(sde, even, bends, steps)
         likelihood = MultistepLikelihood(times=times, divergence=divergence)
-        return flow_density(run.experiment.score, sde, likelihood)
+        return measurement.density(run.experiment.score, likelihood)
 
     return density
 

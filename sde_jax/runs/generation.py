@@ -8,7 +8,7 @@ import numpy as np
 from jax.sharding import Mesh
 from tqdm import tqdm
 
-from sde_jax.arrays import Array, Key, PRNGKeyArray, PyTree
+from sde_jax.arrays import Array, Int, Key, PRNGKeyArray, PyTree
 from sde_jax.memory import check_fits, size_of
 from sde_jax.recipes.interfaces import Draw
 from sde_jax.sampling import Samples
@@ -19,7 +19,14 @@ from sde_jax.training.processes import is_first
 def example_keys(key: PRNGKeyArray, first: int, count: int) -> Key[Array, "count"]:
     """Returns the keys of examples ``first``, ``first + 1``, ...; they do not depend on the
     batching."""
-    return jax.vmap(lambda index: jax.random.fold_in(key, index))(first + jnp.arange(count))
+    return numbered_keys(key, first + jnp.arange(count))
+
+
+def numbered_keys(
+    key: PRNGKeyArray, numbers: Int[Array, "count"] | np.ndarray
+) -> Key[Array, "count"]:
+    """Returns the keys of the examples of these numbers."""
+    return jax.vmap(lambda index: jax.random.fold_in(key, index))(jnp.asarray(numbers))
 
 
 def whole_batches(batch_size: int, count: int, mesh: Mesh) -> int:

@@ -16,7 +16,7 @@ from sde_jax.likelihood import LogLikelihoods, bits_per_dimension
 from sde_jax.memory import check_fits
 from sde_jax.metrics import mean_estimate
 from sde_jax.recipes.interfaces import Density, Measured
-from sde_jax.runs.generation import example_keys, whole_batches
+from sde_jax.runs.generation import numbered_keys, whole_batches
 from sde_jax.training.devices import compiled_on_each_device, data_mesh, shard_batch
 from sde_jax.training.processes import is_first
 
@@ -34,9 +34,10 @@ def measure(
     count: int | None,
     batch_size: int,
     start: int = 0,
+    chosen: np.ndarray | None = None,
 ) -> Iterator[Measured]:
     """Yields the likelihoods of examples ``start`` to ``count - 1`` (None: the last), batch by
-    batch.
+    batch; or of those with the numbers ``chosen``.
 
     Example j is dequantized and probed by keys of its own, whatever the batch size.
     """
@@ -44,6 +45,8 @@ def measure(
     if count is None and source.sizes[split] == ENDLESS:
         raise ValueError(f"`count` must be stated: the split {split} has no end.")
     total = min(source.sizes[split], count or source.sizes[split])
+    numbers = np.arange(total) if chosen is None else chosen
+    total = len(numbers)
     check_fits(total * RESULT_BYTES, f"the results of `count`={total:,} examples")
     mesh = data_mesh()
     batch_size = whole_batches(batch_size, total, mesh)
@@ -51,13 +54,14 @@ def measure(
     shown = {"unit": " examples", "desc": "likelihood", "disable": not is_first()}
     first = 0
     with tqdm(total=total, initial=min(start, total), **shown) as progress:
-        for batch in source.batches(key_data, split, batch_size, count=total):
+        for batch in source.batches(key_data, split, batch_size, count=total, chosen=chosen):
             skipped = min(max(start - first, 0), len(batch.x))
             x, index = batch.x[skipped:], first + skipped
             first += len(batch.x)
             if not len(x):
                 continue
-            keys = example_keys(key_probe, index, batch_size)
+            own = numbers[index : index + len(x)]
+            keys = numbered_keys(key_probe, np.pad(own, (0, batch_size - len(own)), mode="edge"))
             result = jax.device_get(compiled(params, keys, shard_batch(x, mesh, batch_size)))
             kept = len(x)
             result = jax.tree.map(lambda array, kept=kept: array[:kept], result)
@@ -77,30 +81,38 @@ def _in_units(result: LogLikelihoods, dimensions: int, slope: float) -> Measured
     """
     nats: Any = np.where(result.converged, result.nats, np.float32(math.nan))
     stderr = np.full_like(nats, math.nan) if result.probe_stderr is None else result.probe_stderr
+    bit = dimensions * math.log(2)
+    of_draws = result.draw_stderr
     return Measured(
         nats=nats + dimensions * slope,
         bits_per_dim=np.asarray(bits_per_dimension(nats, dimensions, slope)),
-        probe_stderr=np.asarray(stderr / (dimensions * math.log(2))),
+        probe_stderr=np.asarray(stderr / bit),
         nfe=np.asarray(result.nfe),
         converged=np.isfinite(np.asarray(nats)),
+        draw_stderr=None if of_draws is None else np.asarray(of_draws / bit),
     )
 
 
 def summarize(measured: Measured, dimensions: int) -> dict[str, Any]:
     """Returns mean bits per dimension over the examples whose solve converged, and standard errors.
 
-    ``stderr`` is that of the mean over examples, the probes' error included; ``probe_stderr`` is
-    the part of it that more probes would remove, None where one probe leaves it unknown.
+    ``stderr`` is that of the mean over examples, the errors of probes and draws included;
+    ``probe_stderr`` and ``draw_stderr`` are the parts of it that more of them would remove, None
+    where one leaves it unknown.
     """
-    bits, error = (
-        array[measured.converged] for array in (measured.bits_per_dim, measured.probe_stderr)
-    )
-    probe_stderr = math.sqrt((error**2).sum()) / len(bits) if len(bits) else math.nan
+    bits = measured.bits_per_dim[measured.converged]
     mean, stderr, _ = mean_estimate(bits) if len(bits) else (math.nan, math.nan, ())
+
+    def part(errors: np.ndarray | None) -> Any:
+        if errors is None or not len(bits):
+            return None
+        return plain(math.sqrt((errors[measured.converged] ** 2).sum()) / len(bits))
+
     return {
         "bits_per_dim": plain(mean),
         "stderr": plain(stderr),
-        "probe_stderr": plain(probe_stderr),
+        "probe_stderr": part(measured.probe_stderr),
+        "draw_stderr": part(measured.draw_stderr),
         "nfe": plain(measured.nfe.mean()),
         "nfe_max": int(measured.nfe.max()),
         "count": len(measured.nats),
@@ -110,14 +122,16 @@ def summarize(measured: Measured, dimensions: int) -> dict[str, Any]:
 
 
 def write_table(measured: Measured, path: Path) -> None:
-    """Writes a line for each example: index, nats, bits per dimension, its error, evaluations."""
+    """Writes a line for each example: index, nats, bits per dimension, its errors, evaluations."""
+    columns = {"nats": measured.nats, "bits_per_dim": measured.bits_per_dim}
+    columns |= {"probe_stderr": measured.probe_stderr, "nfe": measured.nfe}
+    if measured.draw_stderr is not None:
+        columns["draw_stderr"] = measured.draw_stderr
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["index", "nats", "bits_per_dim", "probe_stderr", "nfe"])
-        columns = zip(*measured[:4], strict=True)
-        writer.writerows(
-            [index, *(column.item() for column in row)] for index, row in enumerate(columns)
-        )
+        writer.writerow(["index", *columns])
+        rows = enumerate(zip(*columns.values(), strict=True))
+        writer.writerows([index, *(value.item() for value in row)] for index, row in rows)
 
 
 def plain(value: Any) -> Any:

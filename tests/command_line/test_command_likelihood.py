@@ -116,6 +116,36 @@ def test_images_have_bits_of_their_levels(tiny_run, tmp_path):
     assert np.isnan(columns["probe_stderr"]).all()
 
 
+def test_a_bound_names_its_protocol_and_what_it_measures(tiny_run, tmp_path):
+    """Its error over draws is that of the table, which has a column for it."""
+    out = tmp_path / "bound.csv"
+    options = ("--protocol", "score-bound", "--samples", 10, "--count", 5, "--out", out)
+    results = succeed("likelihood", tiny_run, *options)
+    assert results["protocol"] == "score-bound"
+    assert results["measures"] == "bound on the density of dequantized data"
+    assert results["nfe"] == 11 and results["probe_stderr"] is None
+    columns = np.genfromtxt(out, delimiter=",", names=True)
+    errors = columns["draw_stderr"]
+    np.testing.assert_allclose(results["draw_stderr"], (errors**2).sum() ** 0.5 / 5, rtol=1e-5)
+
+
+@pytest.mark.slow("tests/runs/test_multilevel.py::test_few_examples_are_measured_in_many_steps")
+def test_steps_of_several_numbers_give_the_mean_of_many_steps(ring_run):
+    """Of the same examples and probes, to the error that they state."""
+    shared = ("--count", 64, "--probes", 4)
+    several = succeed("likelihood", ring_run, "--steps", "auto", "--stderr", 0.003, *shared)
+    many = succeed("likelihood", ring_run, "--steps", 512, *shared)
+    assert several["count"] == 64 and several["counts_by_steps"]["16"] == 64
+    assert abs(several["bits_per_dim"] - many["bits_per_dim"]) < 5 * several["solver_stderr"]
+    assert several["solver_stderr"] < 0.004
+    assert several["stderr"] == pytest.approx(many["stderr"], rel=0.1)
+
+
+def test_a_run_of_dequantized_data_is_refused_the_truncated_protocol(tiny_run):
+    message = refusal("likelihood", tiny_run, "--protocol", "truncated")
+    assert "this one was trained with `data.dequantize`: use uniform" in message
+
+
 @pytest.mark.slow("test_a_summary_leaves_out_what_failed")
 def test_a_failed_solve_is_named_and_counted_in_no_mean(ring_run, tmp_path):
     options = ["--tolerance", 1e-30, "--count", 2, "--out", tmp_path / "failed"]
@@ -161,6 +191,23 @@ def test_a_summary_leaves_out_what_failed():
         (["--steps", 7], "--steps must be at least 8: got 7."),
         (["--steps", 50, "--method", "bosh3"], "--tolerance and --method are of adaptive solvers"),
         (["--sampler", "ode"], "Unrecognized options: --sampler, ode"),
+        (["--protocol", "best"], "--protocol"),
+        (["--steps", "many"], "--steps"),
+        (["--stderr", 0.1], "--stderr has no effect unless --steps is auto"),
+        (["--steps", "auto", "--stderr", 0], "--stderr must be positive and finite"),
+        (["--steps", "auto", "--out", "some.csv"], "--steps auto measures the mean alone"),
+        (["--steps", "auto", "--count", 1], "--steps auto measures two examples or more"),
+        pytest.param(
+            ["--steps", "auto", "--count", 2, "--stderr", 1e-9],
+            "which 512 steps may leave",
+            marks=pytest.mark.slow,
+        ),
+        (["--protocol", "truncated"], "continuous data have a density but no grey levels"),
+        (["--samples", 0], "`samples` must be at least 1"),
+        (["--samples", 2], "continuous data have a density but no grey levels"),
+        (["--protocol", "score-bound", "--probes", 2], "`probes` has no effect unless"),
+        (["--protocol", "score-bound", "--steps", 20], "--steps does not apply to --protocol"),
+        (["--protocol", "ddpm-bound"], "`protocol` ddpm-bound needs a VP process: got"),
     ],
 )
 def test_options_are_refused(ring_copy, options, complaint):

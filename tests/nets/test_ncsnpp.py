@@ -161,6 +161,17 @@ def test_uncentered_images_are_shown_from_minus_one_to_one(params, inputs):
     assert relative_difference(output, expected) < 1e-6
 
 
+def test_the_first_layer_sees_waves_of_the_input(inputs):
+    """As if an image of them were its condition; two periods from -1 to 1 for the power 0."""
+    x, time = inputs
+    waving = NCSNpp(dataclasses.replace(SMALLEST.spec, input_frequencies=(0, 3)))
+    turns = 2 * np.pi * np.concatenate([x, x, 8 * x, 8 * x], axis=-1)
+    waves = np.where(np.arange(8) % 4 < 2, np.sin(turns), np.cos(turns))
+    params = random_parameters(waving, *inputs)
+    expected = apply(SMALLEST, params, x, time, Condition(image=waves.astype(np.float32)))
+    assert relative_difference(apply(waving, params, x, time), expected) < 1e-4
+
+
 def test_noise_levels_descend_geometrically():
     spec = NCSNppSpec(sigma_min=0.1, sigma_max=1000.0, num_scales=5)
     levels = spec.noise_level(jnp.array([0.0, 1.9, 4.0, 5.0]))

@@ -1,0 +1,245 @@
+"""Protocols by which likelihoods of a score model are measured, and their settings."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import jax.numpy as jnp
+
+from sde_jax.arrays import Array, Examples, Keys, PyTree
+from sde_jax.data.scaling import ImageScaling, Scaling
+from sde_jax.likelihood import (
+    Decoder,
+    DiscreteLikelihood,
+    DiscretizedGaussian,
+    GaussianDensity,
+    Hutchinson,
+    Likelihood,
+    LogLikelihoods,
+    MultistepLikelihood,
+    ScoreBound,
+    TruncatedDequantization,
+    UniformDequantization,
+    VariationalBound,
+)
+from sde_jax.memory import check_fits, size_of
+from sde_jax.ode import AdaptiveSolver, Method
+from sde_jax.recipes.interfaces import Density
+from sde_jax.score import Score
+from sde_jax.sde import VP, DDPMChain, LinearSDE
+from sde_jax.validation import Only, Positive, Rule, Spec, at_least, at_most
+
+Protocol = Literal["uniform", "truncated", "score-bound", "ddpm-bound"]
+
+Measure = Callable[[Keys, Score, LinearSDE, Examples], LogLikelihoods]
+"""Measures examples under a score, as `Likelihood` does."""
+
+_OF_FLOW = Only("`protocol` is uniform or truncated", lambda spec: by_flow(spec))
+_EARLIEST = 1e-5
+
+
+def by_flow(settings: "FlowSettings") -> bool:
+    """Returns whether densities are those of the probability flow."""
+    return getattr(settings, "protocol", "uniform") in ("uniform", "truncated")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowSettings(Spec):
+    """Defaults of the density of a probability flow."""
+
+    t_min: Annotated[
+        float | None,
+        Rule("be in [0, 1)", lambda value: 0 <= value < 1),
+        Only("`protocol` is not ddpm-bound", lambda s: getattr(s, "protocol", "") != "ddpm-bound"),
+    ] = None
+    """Time at which the flow starts, in [0, 1). By default 1e-5; for the truncated protocol where
+    sigma / alpha is 1 / (3 L), for L grey levels."""
+    tolerance: Annotated[Positive, _OF_FLOW] = 1e-5
+    """Relative and absolute tolerance of a solver step."""
+    method: Annotated[Method, _OF_FLOW] = "tsit5"
+    """Runge-Kutta pair of the solver. bosh3 needs fewer evaluations for an error of .001 bits."""
+    probes: Annotated[int, at_least(1), at_most(10**4), _OF_FLOW] = 1
+    """Hutchinson probes for each example. Two or more give its standard error."""
+
+    def build(self, t_min: float | None = None) -> Likelihood:
+        """Builds the likelihood from ``t_min``, by default that of the settings."""
+        solver = AdaptiveSolver(rtol=self.tolerance, atol=self.tolerance, method=self.method)
+        start = self.start if t_min is None else t_min
+        return Likelihood(solver=solver, t_min=start, divergence=Hutchinson(probes=self.probes))
+
+    @property
+    def start(self) -> float:
+        """The time at which the flow starts unless the protocol says otherwise."""
+        return _EARLIEST if self.t_min is None else self.t_min
+
+
+@dataclass(frozen=True, kw_only=True)
+class LikelihoodSettings(FlowSettings):
+    """Defaults of `likelihood`."""
+
+    protocol: Protocol = "uniform"
+    """How data are measured. uniform: the density of data with uniform noise. truncated: a bound
+    on the probability of grey levels, by the process's own noise, for models that were trained
+    without dequantization. score-bound: a bound by the denoising loss. ddpm-bound: the bound of
+    the chain of DDPM, for VP."""
+    samples: Annotated[
+        int,
+        at_least(1),
+        at_most(10**4),
+        Only("`protocol` is not ddpm-bound", lambda spec: spec.protocol != "ddpm-bound"),
+    ] = 1
+    """Draws of noise for each example. With uniform and truncated more draws tighten the bound on
+    the probability of grey levels, with score-bound they lower its variance."""
+
+
+def flow_density(
+    score: Callable[[PyTree], Score],
+    sde: LinearSDE,
+    measure: Measure,
+    probes: int = 1,
+) -> Density:
+    """Returns the density, by ``measure``, of the score of its parameters."""
+
+    def density(params: PyTree, keys: Keys, x: Examples) -> LogLikelihoods:
+        check_fits(probes * size_of(x), f"`probes`={probes:,} of {len(x):,} examples at once")
+        return measure(keys, score(params), sde, x)
+
+    return density
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """A protocol applied to a process and its data.
+
+    Raises:
+      ValueError: if the protocol does not suit them.
+    """
+
+    settings: LikelihoodSettings
+    sde: LinearSDE
+    scaling: Scaling
+    dequantized: bool
+    """Whether the model was trained on dequantized data."""
+    noise_levels: DDPMChain | None = None
+    """The chain of the model's training, if there is one."""
+
+    def __post_init__(self) -> None:
+        protocol, samples = self.settings.protocol, self.settings.samples
+        grey_levels = isinstance(self.scaling, ImageScaling)
+        if not grey_levels and (protocol == "truncated" or (protocol == "uniform" and samples > 1)):
+            raise ValueError(
+                "continuous data have a density but no grey levels whose probability could be "
+                f"bounded: got protocol={protocol}, samples={samples}. Use uniform with one sample "
+                "or score-bound."
+            )
+        if protocol == "truncated" and self.dequantized:
+            raise ValueError(
+                "`protocol` truncated measures models of undequantized levels, and this one was "
+                "trained with `data.dequantize`: use uniform, or train without it."
+            )
+        if protocol == "ddpm-bound" and not isinstance(self.sde, VP):
+            name = type(self.sde).__name__
+            raise ValueError(f"`protocol` ddpm-bound needs a VP process: got {name}.")
+        if not by_flow(self.settings) and self.discrete and not self._grey.centered:
+            raise ValueError(
+                f"`protocol` {protocol} needs grey levels in [-1, 1]: this model was trained with "
+                "`data.centered` off."
+            )
+
+    @property
+    def discrete(self) -> bool:
+        """Whether the result bounds the probability of grey levels."""
+        protocol, samples = self.settings.protocol, self.settings.samples
+        if protocol == "uniform":
+            return samples > 1
+        return isinstance(self.scaling, ImageScaling) and not self.dequantized
+
+    @property
+    def measures(self) -> str:
+        """What the result is, in words."""
+        if self.discrete:
+            return "bound on the probability of grey levels"
+        data = "dequantized data" if isinstance(self.scaling, ImageScaling) else "the data"
+        return f"{'density' if by_flow(self.settings) else 'bound on the density'} of {data}"
+
+    @property
+    def start(self) -> float:
+        """The time at which the flow starts."""
+        if self.settings.protocol != "truncated" or self.settings.t_min is not None:
+            return self.settings.start
+        return float(self.sde.time_of(jnp.asarray(1 / (3 * self._grey.levels))))
+
+    @property
+    def _grey(self) -> ImageScaling:
+        assert isinstance(self.scaling, ImageScaling)
+        return self.scaling
+
+    def density(
+        self,
+        score: Callable[[PyTree], Score],
+        likelihood: Likelihood | MultistepLikelihood | None = None,
+    ) -> Density:
+        """Returns the density of the score of its parameters.
+
+        Args:
+          score: returns the score of parameters.
+          likelihood: the density of the flow from `start`, by default the adaptive one.
+        """
+        likelihood = likelihood or self.settings.build(self.start)
+        measure = self._of_flow(likelihood) if by_flow(self.settings) else self._of_bound()
+        continuous = flow_density(score, self.sde, measure, self.settings.probes)
+        if not self.discrete:
+            return continuous
+
+        def density(params: PyTree, keys: Keys, x: Examples) -> LogLikelihoods:
+            found = continuous(params, keys, self._middles(x))
+            # A probability of levels is a density that is even over their bins.
+            volume = x[0].size * self.scaling.log_det_per_dimension
+            return found._replace(nats=found.nats - volume)
+
+        return density
+
+    def _middles(self, x: Examples) -> Examples:
+        """Returns the middle of the bin of each dequantized value, as the model's data have it."""
+        levels = self._grey.to_levels(x)
+        if self.settings.protocol == "uniform":
+            return self._grey.dequantize(levels, jnp.full_like(x, 0.5))
+        return self._grey.place(levels)
+
+    def _of_flow(self, likelihood: Likelihood | MultistepLikelihood) -> Measure:
+        if not self.discrete:
+            return likelihood
+        width, levels = self._grey.width, self._grey.levels
+        dequantizer: UniformDequantization | TruncatedDequantization
+        if self.settings.protocol == "uniform":
+            dequantizer = UniformDequantization(half_width=0.5 * width / levels)
+        else:
+            half_width = 0.5 * width / (levels - 1)
+            dequantizer = TruncatedDequantization(half_width=half_width, t_min=self.start)
+        return DiscreteLikelihood(
+            likelihood=likelihood, dequantizer=dequantizer, draws=self.settings.samples
+        )
+
+    def _of_bound(self) -> Measure:
+        decoder: Decoder = GaussianDensity()
+        if self.discrete:
+            decoder = DiscretizedGaussian(levels=self._grey.levels)
+        if self.settings.protocol == "score-bound":
+            return ScoreBound(t_min=self.start, draws=self.settings.samples, decoder=decoder)
+        chain = self.noise_levels or DDPMChain()
+        # The variance that is optimal for separate points suits levels that its noise resolves.
+        first = jnp.asarray(0.0)
+        noise = float(chain.sigma(self.sde, first) / chain.alpha(self.sde, first))
+        separate = self.discrete and noise < 0.5 * self._grey.width / (self._grey.levels - 1)
+        variance: Literal["beta", "posterior"] = "posterior" if separate else "beta"
+        bound = VariationalBound(chain=chain, variance=variance, decoder=decoder)
+
+        def of_chain(keys: Keys, score: Score, sde: LinearSDE, x: Examples) -> LogLikelihoods:
+            def at_levels(x: Examples, t: Array) -> Examples:
+                """The score of a model of all times, at the time with the noise of the level."""
+                return score(x, sde.time_of(chain.sigma(sde, t) / chain.alpha(sde, t)))
+
+            found = bound(keys, score if self.noise_levels else at_levels, sde, x)
+            return LogLikelihoods(found.nats, None, found.nfe, jnp.isfinite(found.nats))
+
+        return of_chain
