@@ -1,4 +1,4 @@
-"""Log likelihoods: by adaptive solves, in fixed steps, and bounds of a DDPM chain."""
+"""Log likelihoods: by adaptive solves, in fixed steps, and bounds of a DDPM chain; and weights."""
 
 from sde_jax.likelihood.adaptive import (
     Divergence as Divergence,
@@ -7,6 +7,10 @@ from sde_jax.likelihood.adaptive import (
     Likelihood as Likelihood,
     LogLikelihoods as LogLikelihoods,
     bits_per_dimension as bits_per_dimension,
+)
+from sde_jax.likelihood.importance import (
+    ImportanceWeights as ImportanceWeights,
+    importance_weights as importance_weights,
 )
 from sde_jax.likelihood.multistep import (
     MultistepLikelihood as MultistepLikelihood,
