@@ -144,6 +144,10 @@ def samples_have_the_exact_density(names, out):
     assert names["density"].nats == pytest.approx(np.asarray(exact), abs=0.03)
 
 
+def gradients_are_the_exact_score(names, out):
+    assert names["gradient"](names["x"]) == pytest.approx(np.array([[2.5], [0]]), abs=0.05)
+
+
 def coefficients_belong_together(names, out):
     sde = names["sde"]
     assert isinstance(sde, LinearSDE)
@@ -167,6 +171,7 @@ CHECKS = {
     "PiGDM(\n": a_measurement_guides_as_far_as_its_method_can,
     "ExactTrace())": density_is_the_exact_one,
     "sample_and_log_density": samples_have_the_exact_density,
+    "gradient(x)": gradients_are_the_exact_score,
     "abs(change - expected)": coefficients_belong_together,
     "sde_jax.fit": run_was_fitted,
 }

@@ -100,7 +100,10 @@ class Likelihood(Spec):
     with ``f = a x - g^2 score / 2`` (Chen et al. 2018). Each example is taken as a state at t_min
     and solved with its own step size. One forward-mode pass gives drift and divergence. All of it
     runs at the highest matmul precision, whatever the device's default, and in the type of the
-    examples. The density can be differentiated in reverse mode.
+    examples.
+
+    The density can be differentiated in reverse mode, with respect to examples, parameters and
+    condition: the keys fix the probes. Memory is that of `AdaptiveSolver`.
 
     Raises:
       ValueError: when called, unless the examples are floating-point numbers with a key for each;

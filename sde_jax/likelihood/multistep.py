@@ -97,6 +97,10 @@ class MultistepLikelihood(Spec):
     compare with twice as many. All of it runs at the highest matmul precision and in the type of
     the examples.
 
+    The density can be differentiated in both modes, with respect to examples, parameters and
+    condition. Reverse mode keeps one state of each step and evaluates the score there again, so
+    that its memory does not grow with the score's activations.
+
     Raises:
       ValueError: when called, unless the examples are floating-point numbers with a key for each.
     """
@@ -155,7 +159,8 @@ class MultistepLikelihood(Spec):
                 table=table,
                 vectors=self.divergence.vectors(key, x.size),
             )
-            last, traces = jax.lax.scan(plan.advance, plan.begin(x), jnp.arange(len(t)))
+            advance = jax.checkpoint(plan.advance, prevent_cse=False)
+            last, traces = jax.lax.scan(advance, plan.begin(x), jnp.arange(len(t)))
             gains = sde.log_alpha(t[-1]) - sde.log_alpha(t[0]) + last.integral
             return _Path(
                 corrected=plan.alphas[-1] * last.y,
