@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from sde_jax.arrays import Array, Examples, Keys, PerExample, PRNGKeyArray
+from sde_jax.sde.base import LinearSDE
 
 
 class Seeds(NamedTuple):
@@ -102,6 +103,13 @@ def unit_noise(keys: Keys, shape: tuple[int, ...], dtype: DTypeLike = float) -> 
       ValueError: as `each_key`.
     """
     return jax.vmap(lambda key: jax.random.normal(key, shape, dtype))(each_key(keys))
+
+
+def draw_prior(
+    keys: Keys, sde: LinearSDE, shape: tuple[int, ...], dtype: DTypeLike = float
+) -> Examples:
+    """Draws states at t = 1: Gaussian, of deviation ``sde.prior_scale``, each from its own key."""
+    return sde.prior_scale * unit_noise(keys, shape, dtype)
 
 
 def step_noise(

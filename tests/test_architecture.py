@@ -16,7 +16,7 @@ EVERYTHING = PACKAGE + EXPERIMENTS + BENCHMARKS
 MATHEMATICS = {"arrays", "randomness", "sde", "score", "validation"}
 LIBRARY = {
     "arrays": set(),
-    "randomness": {"arrays"},
+    "randomness": {"arrays", "sde"},
     "atomic": set(),
     "reporting": set(),
     "cache_folder": set(),

@@ -139,6 +139,15 @@ def density_is_the_exact_one(names, out):
     assert names["result"].nats == pytest.approx(exact, abs=0.01)
 
 
+def samples_have_the_exact_density(names, out):
+    exact = -0.5 * ((names["samples"][:, 0] - 0.7) / 0.4) ** 2 - np.log(0.4 * np.sqrt(2 * np.pi))
+    assert names["density"].nats == pytest.approx(np.asarray(exact), abs=0.03)
+
+
+def gradients_are_the_exact_score(names, out):
+    assert names["gradient"](names["x"]) == pytest.approx(np.array([[2.5], [0]]), abs=0.05)
+
+
 def coefficients_belong_together(names, out):
     sde = names["sde"]
     assert isinstance(sde, LinearSDE)
@@ -161,6 +170,8 @@ CHECKS = {
     "optax.adam": trained_network_draws_the_gaussian,
     "PiGDM(\n": a_measurement_guides_as_far_as_its_method_can,
     "ExactTrace())": density_is_the_exact_one,
+    "print(samples, density": samples_have_the_exact_density,
+    "gradient(x)": gradients_are_the_exact_score,
     "abs(change - expected)": coefficients_belong_together,
     "sde_jax.fit": run_was_fitted,
 }

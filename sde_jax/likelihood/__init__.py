@@ -1,4 +1,4 @@
-"""Log likelihoods: by adaptive solves, in fixed steps, of discrete data, and bounds."""
+"""Log likelihoods: by adaptive solves, in fixed steps, of discrete data, bounds and weights."""
 
 from sde_jax.likelihood.adaptive import (
     Divergence as Divergence,
@@ -13,6 +13,10 @@ from sde_jax.likelihood.dequantization import (
     DiscreteLikelihood as DiscreteLikelihood,
     TruncatedDequantization as TruncatedDequantization,
     UniformDequantization as UniformDequantization,
+)
+from sde_jax.likelihood.importance import (
+    ImportanceWeights as ImportanceWeights,
+    importance_weights as importance_weights,
 )
 from sde_jax.likelihood.multistep import (
     MultistepLikelihood as MultistepLikelihood,

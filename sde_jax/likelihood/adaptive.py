@@ -18,9 +18,10 @@ from sde_jax.arrays import (
     PerExample,
     PRNGKeyArray,
     as_examples,
+    precision_of,
 )
 from sde_jax.ode import AdaptiveSolver, FlowSolution, data_end_step
-from sde_jax.randomness import each_key
+from sde_jax.randomness import draw_prior, each_key, split_keys
 from sde_jax.score import Score
 from sde_jax.sde import LinearSDE, probability_flow_drift
 from sde_jax.validation import BelowOne, Spec, at_least, at_most
@@ -101,7 +102,10 @@ class Likelihood(Spec):
     with ``f = a x - g^2 score / 2`` (Chen et al. 2018). Each example is taken as a state at t_min
     and solved with its own step size. One forward-mode pass gives drift and divergence. All of it
     runs at the highest matmul precision, whatever the device's default, and in the type of the
-    examples. The density can be differentiated in reverse mode.
+    examples.
+
+    The density can be differentiated in reverse mode, with respect to examples, parameters and
+    condition: the keys fix the probes. Memory is that of `AdaptiveSolver`.
 
     Raises:
       ValueError: when called, unless the examples are floating-point numbers with a key for each;
@@ -116,9 +120,43 @@ class Likelihood(Spec):
     def __call__(self, keys: Keys, score: Score, sde: LinearSDE, x: Examples) -> LogLikelihoods:
         """Returns log densities of ``x``, in model coordinates; ``keys`` draw the probes."""
         x = as_examples("x", x)
+        first_step = data_end_step(sde, jnp.asarray(self.t_min, x.dtype))
+        solution = self._solve(keys, score, sde, x, (self.t_min, 1.0), first_step)
+        latent, gains = solution.y
+        return log_likelihoods(
+            self.divergence, sde, latent, gains, solution.nfe, solution.converged
+        )
+
+    def sample_and_log_density(
+        self, keys: Keys, score: Score, sde: LinearSDE, shape: tuple[int, ...]
+    ) -> tuple[Examples, LogLikelihoods]:
+        """Draws a sample of ``shape`` per key and its log density, in one solve from the prior.
+
+        The samples are those of `ProbabilityFlow` for the same keys, solver and t_min, without
+        denoising. Its step sizes are others, so they differ by the error of the solver. One half of
+        each key, ``jax.random.split(key)[0]``, draws the prior, the other draws the probes.
+        """
+        key_prior, key_probes = split_keys(keys)
+        latent = draw_prior(key_prior, sde, shape, precision_of(score))
+        solution = self._solve(key_probes, score, sde, latent, (1.0, self.t_min))
+        x, losses = solution.y
+        return x, log_likelihoods(
+            self.divergence, sde, latent, -losses, solution.nfe, solution.converged
+        )
+
+    def _solve(
+        self,
+        keys: Keys,
+        score: Score,
+        sde: LinearSDE,
+        x: Examples,
+        ends: tuple[float, float],
+        first_step: Array | None = None,
+    ) -> FlowSolution:
+        """Returns the states at the second of ``ends``, and the gains of log density per dimension
+        on the way: the integrals of div f."""
         keys = each_key(keys, len(x))
-        start, end = jnp.asarray(self.t_min, x.dtype), jnp.asarray(1.0, x.dtype)
-        first_step = data_end_step(sde, start)
+        start, end = (jnp.asarray(t, x.dtype) for t in ends)
 
         def solve(key: PRNGKeyArray, x: Array) -> FlowSolution:
             vectors = self.divergence.vectors(key, x.size)
@@ -135,11 +173,7 @@ class Likelihood(Spec):
             state = x, jnp.zeros(len(vectors), x.dtype)
             return self.solver.solve(drift_and_divergence, state, start, end, first_step)
 
-        solution = jax.vmap(solve)(keys, x)
-        latent, integrals = solution.y
-        return log_likelihoods(
-            self.divergence, sde, latent, integrals, solution.nfe, solution.converged
-        )
+        return jax.vmap(solve)(keys, x)
 
 
 def value_and_traces(

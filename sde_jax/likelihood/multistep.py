@@ -9,7 +9,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sde_jax.arrays import Array, Examples, Float, Keys, PRNGKeyArray, as_examples
+from sde_jax.arrays import (
+    Array,
+    Bool,
+    Examples,
+    Float,
+    Int,
+    Keys,
+    PRNGKeyArray,
+    as_examples,
+    precision_of,
+)
 from sde_jax.likelihood.adaptive import (
     Divergence,
     Hutchinson,
@@ -18,7 +28,7 @@ from sde_jax.likelihood.adaptive import (
     value_and_traces,
 )
 from sde_jax.ode import AdamsTable, adams_table, combine
-from sde_jax.randomness import each_key
+from sde_jax.randomness import draw_prior, each_key, split_keys
 from sde_jax.score import Score
 from sde_jax.sde import LinearSDE
 from sde_jax.validation import Rule, Spec
@@ -40,7 +50,9 @@ class _State(NamedTuple):
     """The state of an example before the evaluation at a time."""
 
     y: Float[Array, "*shape"]
-    """Extrapolated to that time."""
+    """Extrapolated to that time; ``x / alpha``."""
+    evaluated: Float[Array, "*shape"]
+    """``y`` of the previous evaluation, before its correction."""
     begun: Float[Array, "*shape"]
     """``kept y`` of the previous step."""
     means: Float[Array, "order *shape"]
@@ -49,6 +61,20 @@ class _State(NamedTuple):
     slope: Float[Array, "probes"]
     """Of the trace, in the previous step."""
     integral: Float[Array, "probes"]
+
+
+class _Path(NamedTuple):
+    """The end of the path of an example, and what was gained along it."""
+
+    corrected: Float[Array, "*shape"]
+    """The last state, corrected by the evaluation there."""
+    evaluated: Float[Array, "*shape"]
+    """The last state before its correction."""
+    gains: Float[Array, "probes"]
+    """Of log density per dimension: integrals of div f."""
+    integrand: Float[Array, "times probes"]
+    nfe: Int[Array, ""]
+    finite: Bool[Array, ""]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +97,10 @@ class MultistepLikelihood(Spec):
     compare with twice as many. All of it runs at the highest matmul precision and in the type of
     the examples.
 
+    The density can be differentiated in both modes, with respect to examples, parameters and
+    condition. Reverse mode keeps one state of each step and evaluates the score there again, so
+    that its memory does not grow with the score's activations.
+
     Raises:
       ValueError: when called, unless the examples are floating-point numbers with a key for each.
     """
@@ -81,46 +111,68 @@ class MultistepLikelihood(Spec):
 
     def __call__(self, keys: Keys, score: Score, sde: LinearSDE, x: Examples) -> LogLikelihoods:
         """Returns log densities of ``x``, in model coordinates; ``keys`` draw the probes."""
-        latent, integrals, _ = self._solve(keys, score, sde, x)
-        first, last = sde.log_alpha(jnp.asarray([self.times[0], 1.0], latent.dtype))
-        nfe = jnp.full(len(latent), len(self.times))
-        finite = jnp.isfinite(latent).reshape(len(latent), -1).all(axis=1)
-        finite &= jnp.isfinite(integrals).all(axis=1)
-        gains = last - first + integrals
-        return log_likelihoods(self.divergence, sde, latent, gains, nfe, finite)
+        path = self._follow(keys, score, sde, as_examples("x", x), self.times)
+        return log_likelihoods(
+            self.divergence, sde, path.corrected, path.gains, path.nfe, path.finite
+        )
+
+    def sample_and_log_density(
+        self, keys: Keys, score: Score, sde: LinearSDE, shape: tuple[int, ...]
+    ) -> tuple[Examples, LogLikelihoods]:
+        """Draws a sample of ``shape`` per key and its log density, in one pass from the prior.
+
+        The samples are those of ``ExponentialAdams(order=2, end="state")`` for the same keys and
+        times, up to rounding. One more evaluation, at the sample, completes the density. One half
+        of each key, ``jax.random.split(key)[0]``, draws the prior, the other draws the probes.
+        """
+        key_prior, key_probes = split_keys(keys)
+        latent = draw_prior(key_prior, sde, shape, precision_of(score))
+        path = self._follow(key_probes, score, sde, latent, self.times[::-1])
+        return path.evaluated, log_likelihoods(
+            self.divergence, sde, latent, -path.gains, path.nfe, path.finite
+        )
 
     def integrand(
         self, keys: Keys, score: Score, sde: LinearSDE, x: Examples
     ) -> Float[Array, "batch times"]:
         """Returns q at all times, averaged over the probes."""
-        return self._solve(keys, score, sde, x)[2].mean(axis=-1)
+        path = self._follow(keys, score, sde, as_examples("x", x), self.times)
+        return path.integrand.mean(axis=-1)
 
-    def _solve(
-        self, keys: Keys, score: Score, sde: LinearSDE, x: Array
-    ) -> tuple[Array, Array, Array]:
-        """Returns the state at time 1, the integrals and the integrand of each example."""
-        x = as_examples("x", x)
+    def _follow(
+        self, keys: Keys, score: Score, sde: LinearSDE, x: Examples, times: tuple[float, ...]
+    ) -> _Path:
+        """Follows the flow from states at the first of ``times`` to the last."""
         keys = each_key(keys, len(x))
-        times = jnp.asarray(self.times, x.dtype)
-        levels = sde.noise_to_signal(times)
+        t = jnp.asarray(times, x.dtype)
+        levels = sde.noise_to_signal(t)
         steps = jnp.diff(jnp.log(levels))
         table = adams_table(levels, _ORDER, np.minimum(_ORDER, 1 + np.arange(len(steps))))
 
-        def solve(key: PRNGKeyArray, x: Array) -> tuple[Array, Array, Array]:
+        def follow(key: PRNGKeyArray, x: Array) -> _Path:
             plan = _Plan(
                 score=score,
-                times=times,
-                alphas=sde.alpha(times),
-                sigmas=sde.sigma(times),
+                times=t,
+                alphas=sde.alpha(t),
+                sigmas=sde.sigma(t),
                 steps=steps,
                 table=table,
                 vectors=self.divergence.vectors(key, x.size),
             )
-            last, traces = jax.lax.scan(plan.advance, plan.begin(x), jnp.arange(len(times)))
-            return plan.alphas[-1] * last.y, last.integral, traces
+            advance = jax.checkpoint(plan.advance, prevent_cse=False)
+            last, traces = jax.lax.scan(advance, plan.begin(x), jnp.arange(len(t)))
+            gains = sde.log_alpha(t[-1]) - sde.log_alpha(t[0]) + last.integral
+            return _Path(
+                corrected=plan.alphas[-1] * last.y,
+                evaluated=plan.alphas[-1] * last.evaluated,
+                gains=gains,
+                integrand=traces,
+                nfe=jnp.asarray(len(t)),
+                finite=jnp.isfinite(last.y).all() & jnp.isfinite(gains).all(),
+            )
 
         with jax.default_matmul_precision("highest"):
-            return jax.vmap(solve)(keys, x)
+            return jax.vmap(follow)(keys, x)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +191,8 @@ class _Plan:
     def begin(self, x: Float[Array, "*shape"]) -> _State:
         nothing, none = jnp.zeros_like(x), jnp.zeros(len(self.vectors), x.dtype)
         means = jnp.stack([nothing] * _ORDER)
-        return _State(x / self.alphas[0], nothing, means, none, none, none)
+        y = x / self.alphas[0]
+        return _State(y, y, nothing, means, none, none, none)
 
     def advance(self, state: _State, index: Array) -> tuple[_State, Array]:
         """Evaluates at a time, corrects the previous step and predicts the next one."""
@@ -157,6 +210,7 @@ class _Plan:
         area = state.trace * length + slope * length**2 / 2 - bend * length**3 / 6
         following = _State(
             y=jnp.where(index < len(self.steps), predicted, y),
+            evaluated=state.y,
             begun=begun,
             means=means[:-1],
             trace=trace,

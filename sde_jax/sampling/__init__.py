@@ -1,5 +1,6 @@
 """Samplers: solvers of the reverse-time SDE and of the probability-flow ODE."""
 
+from sde_jax.randomness import draw_prior as draw_prior
 from sde_jax.sampling.adaptive_reversal import (
     AdaptiveReversal as AdaptiveReversal,
     StochasticMethod as StochasticMethod,
@@ -44,7 +45,6 @@ from sde_jax.sampling.probability_flow import ProbabilityFlow as ProbabilityFlow
 from sde_jax.sampling.protocol import (
     Sampler as Sampler,
     Samples as Samples,
-    draw_prior as draw_prior,
 )
 from sde_jax.sampling.times import (
     KarrasGrid as KarrasGrid,

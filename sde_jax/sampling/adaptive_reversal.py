@@ -10,9 +10,9 @@ import lineax
 
 from sde_jax.arrays import Array, Bool, Float, Int, Keys, PRNGKeyArray, precision_of
 from sde_jax.ode import StepSize, reverse_mode_only
-from sde_jax.randomness import split_keys
+from sde_jax.randomness import draw_prior, split_keys
 from sde_jax.sampling.brownian import BrownianTree
-from sde_jax.sampling.protocol import AdaptiveSampler, Samples, draw_prior
+from sde_jax.sampling.protocol import AdaptiveSampler, Samples
 from sde_jax.score import Score, denoised
 from sde_jax.sde import LinearSDE
 from sde_jax.validation import Positive, Steps

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Bool, Float, Int, Keys, PRNGKeyArray, precision_of
-from sde_jax.randomness import split_keys
-from sde_jax.sampling.protocol import Samples, draw_prior
+from sde_jax.randomness import draw_prior, split_keys
+from sde_jax.sampling.protocol import Samples
 from sde_jax.score import Score, denoised
 from sde_jax.sde import LinearSDE
 from sde_jax.validation import AboveZero, Positive, Spec, Steps

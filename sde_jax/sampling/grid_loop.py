@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from sde_jax.arrays import Array, Float, Int, Keys, PyTree, precision_of
-from sde_jax.randomness import split_keys
+from sde_jax.randomness import draw_prior, split_keys
 from sde_jax.sampling.predictors import Step
-from sde_jax.sampling.protocol import Samples, draw_prior
+from sde_jax.sampling.protocol import Samples
 from sde_jax.sampling.times import TimeGrid
 from sde_jax.score import Score, denoised
 from sde_jax.sde import LinearSDE

@@ -16,9 +16,9 @@ from sde_jax.arrays import (
     expand_like,
     precision_of,
 )
-from sde_jax.randomness import split_keys
+from sde_jax.randomness import draw_prior, split_keys
 from sde_jax.sampling.probability_flow import ProbabilityFlow
-from sde_jax.sampling.protocol import Samples, draw_prior
+from sde_jax.sampling.protocol import Samples
 from sde_jax.score import Score
 from sde_jax.sde import LinearSDE
 

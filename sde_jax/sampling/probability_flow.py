@@ -8,8 +8,8 @@ import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Examples, Keys, as_examples, precision_of
 from sde_jax.ode import AdaptiveSolver, FlowSolution, data_end_step
-from sde_jax.randomness import split_keys
-from sde_jax.sampling.protocol import AdaptiveSampler, Samples, draw_prior
+from sde_jax.randomness import draw_prior, split_keys
+from sde_jax.sampling.protocol import AdaptiveSampler, Samples
 from sde_jax.sampling.times import end_time
 from sde_jax.score import Score
 from sde_jax.sde import LinearSDE, probability_flow_drift

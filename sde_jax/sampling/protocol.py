@@ -7,7 +7,6 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from sde_jax.arrays import Array, Bool, Examples, Float, Int, Keys
-from sde_jax.randomness import unit_noise
 from sde_jax.sampling.predictors import Predictor
 from sde_jax.sampling.times import End, end_time
 from sde_jax.score import Score, denoised
@@ -49,13 +48,6 @@ class Sampler(Protocol):
     def __call__(
         self, keys: Keys, score: Score, sde: LinearSDE, shape: tuple[int, ...]
     ) -> Samples: ...
-
-
-def draw_prior(
-    keys: Keys, sde: LinearSDE, shape: tuple[int, ...], dtype: DTypeLike = float
-) -> Examples:
-    """Draws states at t = 1: Gaussian, of deviation ``sde.prior_scale``, each from its own key."""
-    return sde.prior_scale * unit_noise(keys, shape, dtype)
 
 
 @dataclass(frozen=True, kw_only=True)
