@@ -28,7 +28,7 @@ from sde_jax.sampling import (
     TimeGrid,
 )
 from sde_jax.score import GaussianMixture, MixtureScore
-from sde_jax.sde import VE, VP, CosineVP, LinearSDE, OrnsteinUhlenbeck, SubVP
+from sde_jax.sde import VE, VP, CosineVP, FlowMatching, LinearSDE, OrnsteinUhlenbeck, SubVP
 
 EVALUATIONS = (10, 20, 35)
 LEAST, MOST = 0.0105, 152.0
@@ -45,6 +45,7 @@ PROCESSES: dict[str, LinearSDE] = {
     "VE": VE(sigma_min=0.01, sigma_max=MOST),
     "OU": OrnsteinUhlenbeck(beta=math.log(MOST), s=math.sqrt(2 * math.log(MOST))),
     "cosine": CosineVP(log_snr_prior=-2 * math.log(MOST)),
+    "flow matching": FlowMatching(noise_to_signal_prior=MOST),
 }
 GRIDS: dict[str, Callable[[int], TimeGrid]] = {
     "log-SNR": lambda steps: LogSNRGrid(steps=steps, last=LEAST),
