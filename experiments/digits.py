@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from sde_jax.data import Digits
 from sde_jax.nets import ClassifierSpec, NCSNppSpec, PooledUNetSpec
-from sde_jax.objectives import DiscreteTimes
+from sde_jax.objectives import DiscreteTimes, FlowWeighting
 from sde_jax.recipes import (
     Classification,
     EvaluationSettings,
@@ -15,8 +15,8 @@ from sde_jax.recipes import (
     Sliced,
     quickstart,
 )
-from sde_jax.score import ScaledTime
-from sde_jax.sde import VE, VP, DDPMChain, SubVP
+from sde_jax.score import FlowPrediction, ScaledTime
+from sde_jax.sde import VE, VP, DDPMChain, FlowMatching, SubVP
 from sde_jax.training import Adam, Training
 
 DDPM_LEVELS = 1000
@@ -65,6 +65,23 @@ def digits_ve() -> ScoreExperiment:
     Two CPU cores, 7 minutes; 1.82 bits per dimension of held-out digits.
     """
     return replace(digits_vp(), sde=VE(sigma_min=0.01, sigma_max=10.0), data_deviation=1.0)
+
+
+def digits_flow_matching() -> ScoreExperiment:
+    """Handwritten digits (8x8), flow matching.
+
+    sde-jax train digits_flow_matching
+
+    The network of `digits_vp` predicts the velocity noise - x0, with equal weights at uniform
+    times, as published. Logit-normal times would hardly train the times below .01, which the
+    likelihood from t = 1e-3 needs. Two CPU cores, about 10 minutes.
+    """
+    return replace(
+        digits_vp(),
+        sde=FlowMatching(),
+        parameterization=FlowPrediction(),
+        weighting=FlowWeighting(),
+    )
 
 
 def digits_ddpm() -> ScoreExperiment:
