@@ -1,7 +1,8 @@
 """Fits a time grid to a score, for few evaluations."""
 
 import dataclasses
-from collections.abc import Iterable
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -41,9 +42,9 @@ def fit_grid(
     Pilot samples follow the probability flow in many steps. Dynamic programming then finds the
     times with the least sum of local errors of DDIM (GITS, Chen et al. 2024, arXiv:2405.11326).
     An error counts by how much the pilots approach each other on the rest of the way. From these
-    times, Levenberg and Marquardt's method reduces the error of ``sampler`` itself for the first
-    half of the pilots. Of all times on the way, and those of the sampler's own grid, the result has
-    the least error for the other half.
+    times and from those of the sampler's own grid, Levenberg and Marquardt's method reduces the
+    error of ``sampler`` itself for the first half of the pilots. Of all times on the two ways, the
+    result has the least error for the other half.
 
     Args:
       keys: one for each pilot; 64 are usually enough.
@@ -92,6 +93,8 @@ def _follow(
     @jax.jit
     def follow(keys: Keys, score: Score) -> _Pilots:
         samples = fine(keys, score, sde, shape)
+        assert samples.trajectory is not None
+        assert samples.trajectory_times is not None
         times, x = samples.trajectory_times[0], jnp.moveaxis(samples.trajectory, 1, 0)
         means = jax.lax.map(lambda node: denoised(score, sde, *node), (x, times))
         return _Pilots(sde.noise_to_signal(times), x / expand_like(sde.alpha(times), x), means)
@@ -126,9 +129,38 @@ def _plan(pilots: _Pilots, steps: int, *, free: bool) -> np.ndarray:
     return np.asarray(levels, np.float64)[path[-2::-1]]
 
 
+class _Trial(NamedTuple):
+    """Times and the mean squared errors of the first and of the second half of the pilots."""
+
+    logits: np.ndarray
+    fitted: float
+    checked: float
+
+
+def _descend(
+    tried: Callable[[np.ndarray], _Trial],
+    equations: Callable[[np.ndarray], tuple[np.ndarray, ...]],
+    logits: np.ndarray,
+) -> Iterator[_Trial]:
+    """Yields trials of less and less error, by Levenberg and Marquardt's method."""
+    best, damping = tried(logits), 1e-2
+    yield best
+    matrix, slope = equations(logits)
+    for _ in range(_ITERATIONS):
+        damped = matrix + damping * np.diag(np.diag(matrix))
+        change = np.linalg.lstsq(damped, -slope, rcond=None)[0]
+        trial = tried(best.logits + np.clip(change, -1, 1))
+        if trial.fitted < best.fitted:
+            yield trial
+            best, damping = trial, damping / 5
+            matrix, slope = equations(best.logits)
+        else:
+            damping *= 5
+
+
 @dataclass(frozen=True)
 class _Search:
-    """Levenberg and Marquardt's method, in logits of the shares of steps in the log noise range."""
+    """The search for times, in logits of the shares that steps have in the log noise range."""
 
     sampler: ExponentialAdams
     sde: LinearSDE
@@ -146,32 +178,22 @@ class _Search:
           score: the score.
           keys: one for each pilot.
           ends: the exact samples of ``keys``.
-          starts: levels to start from; the search goes on from the best.
+          starts: levels after each step, from which to search.
         """
         half = len(keys) // 2
         measure, linearize = jax.jit(self._squares), jax.jit(self._normal_equations)
 
-        def tried(logits: np.ndarray) -> tuple[float, float, np.ndarray]:
+        def tried(logits: np.ndarray) -> _Trial:
             squares = np.asarray(measure(logits, score, keys, ends), np.float64)
-            return squares[:half].mean(), squares[half:].mean(), logits
+            return _Trial(logits, squares[:half].mean(), squares[half:].mean())
 
-        trials = [tried(self._logits(levels)) for levels in starts]
-        least, _, logits = min(trials, key=lambda trial: trial[0])
-        equations, damping = None, 1e-2
-        for _ in range(_ITERATIONS):
-            equations = equations or linearize(logits, score, keys[:half], ends[:half])
-            matrix, slope = (np.asarray(array, np.float64) for array in equations)
-            damped = matrix + damping * np.diag(np.diag(matrix))
-            change = np.linalg.lstsq(damped, -slope, rcond=None)[0]
-            trial = tried(logits + np.clip(change, -1, 1))
-            if trial[0] < least:
-                trials.append(trial)
-                least, _, logits = trial
-                equations, damping = None, damping / 5
-            else:
-                damping *= 5
-        _, _, logits = min(trials, key=lambda trial: trial[1])
-        return tuple(np.asarray(self._levels(logits), np.float64).tolist())
+        def equations(logits: np.ndarray) -> tuple[np.ndarray, ...]:
+            found = linearize(logits, score, keys[:half], ends[:half])
+            return tuple(np.asarray(array, np.float64) for array in found)
+
+        ways = (_descend(tried, equations, self._logits(levels)) for levels in starts)
+        best = min(itertools.chain.from_iterable(ways), key=lambda trial: trial.checked)
+        return tuple(np.asarray(self._levels(jnp.asarray(best.logits)), np.float64).tolist())
 
     def _logits(self, levels: np.ndarray) -> np.ndarray:
         shares = np.diff(np.log(levels), prepend=self.first) / (self.last - self.first)
@@ -180,7 +202,7 @@ class _Search:
         return np.log(shares)
 
     def _levels(self, logits: Array) -> Float[Array, "steps"]:
-        shares = jnp.cumsum(jax.nn.softmax(jnp.asarray(logits)))
+        shares = jnp.cumsum(jax.nn.softmax(logits))
         shares = shares[:-1] if self._free else shares.at[-1].set(1.0)
         return jnp.exp(self.first + (self.last - self.first) * shares)
 
