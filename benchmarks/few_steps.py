@@ -5,11 +5,12 @@
 The score is that of a mixture of 10 Gaussians in 64 dimensions, in float64. Every process covers
 the same range of noise_to_signal, .0105 to 152, and starts from the same noise. The error is the
 root mean square, per coordinate of x / alpha, to a solve of 2000 steps, with its standard error
-over samples; ratios have standard errors of pairs. The peer is diffusers' DPM-Solver++ 2M on VP.
+over samples; ratios have standard errors of pairs. Fitted times are compared with the best of three
+spacings. The other peer is diffusers' DPM-Solver++ 2M on VP.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -26,9 +27,11 @@ from sde_jax.sampling import (
     PredictorCorrector,
     Sampler,
     TimeGrid,
+    UniformGrid,
+    fit_grid,
 )
 from sde_jax.score import GaussianMixture, MixtureScore
-from sde_jax.sde import VE, VP, CosineVP, LinearSDE, OrnsteinUhlenbeck, SubVP
+from sde_jax.sde import VE, VP, CosineVP, FlowMatching, LinearSDE, OrnsteinUhlenbeck, SubVP
 
 EVALUATIONS = (10, 20, 35)
 LEAST, MOST = 0.0105, 152.0
@@ -36,6 +39,8 @@ LEAST, MOST = 0.0105, 152.0
 DIMENSION = 64
 PEER = "diffusers' DPM-Solver++ 2M, VP"
 REFERENCE_STEPS = 2000
+FITTED_TO = 128
+"""Pilot samples, of other noise."""
 SOLVER_TOLERANCE = 1e-4
 """Largest root mean square between two reference solves."""
 
@@ -45,6 +50,7 @@ PROCESSES: dict[str, LinearSDE] = {
     "VE": VE(sigma_min=0.01, sigma_max=MOST),
     "OU": OrnsteinUhlenbeck(beta=math.log(MOST), s=math.sqrt(2 * math.log(MOST))),
     "cosine": CosineVP(log_snr_prior=-2 * math.log(MOST)),
+    "flow matching": FlowMatching(noise_to_signal_prior=MOST),
 }
 GRIDS: dict[str, Callable[[int], TimeGrid]] = {
     "log-SNR": lambda steps: LogSNRGrid(steps=steps, last=LEAST),
@@ -92,7 +98,8 @@ class Reference(NamedTuple):
 
 
 def rows(options: BenchmarkOptions) -> Iterator[Row]:
-    """Compares UniPC-3 with diffusers and across processes; unless quick, every method too."""
+    """Compares UniPC-3 with diffusers, across processes and on fitted times; unless quick, every
+    method too."""
     jax.config.update("jax_enable_x64", True)
     spacings = ("by default", "exponential") if options.quick else None
     reference = solve_reference(64 if options.quick else 1024)
@@ -105,6 +112,7 @@ def rows(options: BenchmarkOptions) -> Iterator[Row]:
             errors = method_errors("UniPC-3", "log-SNR", process, evaluations, reference)
             case = f"UniPC-3, log-SNR, {process}, {evaluations} evaluations"
             yield row(case, errors, "the same on VP", ours, reference, at_least=1 / 1.1)
+        yield from fitted_times(evaluations, others, reference)
         if not options.quick:
             yield from all_methods(evaluations, peers, reference)
 
@@ -121,6 +129,29 @@ def compare_with_diffusers(
     for name, theirs in peers.items():
         at_least = 1.0 if name in ("by default", best) else None
         yield row(case, ours, f"{PEER}, {name}", theirs, reference, at_least=at_least)
+
+
+def fitted_times(evaluations: int, others: Iterable[str], reference: Reference) -> Iterator[Row]:
+    """Compares times fitted to the score on VP with the best of three spacings of each process."""
+    sde = PROCESSES["VP"]
+    keys = jax.random.split(jax.random.key(1), FITTED_TO)
+    sampler = METHODS["UniPC-3"](GRIDS["log-SNR"](evaluations))
+    fitted = fit_grid(keys, MixtureScore(mixture(), sde), sde, (DIMENSION,), sampler)
+
+    def errors(grid: TimeGrid, process: str) -> Errors:
+        sampler = METHODS["UniPC-3"](grid)
+        return reference.errors(ends(sampler, PROCESSES[process], len(reference.x)))
+
+    for process in ("VP", *others):
+        last = float(PROCESSES[process].time_of(jnp.asarray(LEAST)))
+        spacings = {name: make(evaluations) for name, make in GRIDS.items()}
+        spacings["uniform in t"] = UniformGrid(steps=evaluations, t_min=last)
+        of_spacings = {name: errors(grid, process) for name, grid in spacings.items()}
+        best = min(of_spacings, key=lambda name: of_spacings[name].rms.value)
+        case = f"UniPC-3, fitted, {process}, {evaluations} evaluations"
+        peer = f"the best of three spacings: {best}"
+        ours = errors(fitted, process)
+        yield row(case, ours, peer, of_spacings[best], reference, at_least=1.0)
 
 
 def all_methods(

@@ -3,10 +3,10 @@
     python -m benchmarks few_steps_trained --runs RUNS [--data-dir DIR]
 
 The distance to the training data uses features of the runs' classifier and has a standard error
-over samples. Networks of digits and MNIST on VP, VE and sub-VP are sampled by UniPC and
-DPM-Solver++ 2M on the log-SNR grid, by the latter also in equal steps of time, and by diffusers'
-DPM-Solver++ 2M with default settings and the noise levels of the process. The number of samples and
-the network limit how far the distance can fall.
+over samples. Networks of digits and MNIST on VP, VE, sub-VP and flow matching are sampled by
+UniPC and DPM-Solver++ 2M on the log-SNR grid, by the latter also in equal steps of time, and by
+diffusers' DPM-Solver++ 2M with default settings and the noise levels of the process. The number of
+samples and the network limit how far the distance can fall.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,8 +23,8 @@ from sde_jax.runs import example_keys
 from sde_jax.sampling import ExponentialAdams, LogSNRGrid, Sampler, UniformGrid
 from sde_jax.sde import LinearSDE
 
-DIGITS = ("digits_vp", "digits_ve", "digits_subvp")
-MNIST = ("mnist_vp_narrow", "mnist_ve_narrow", "mnist_subvp_narrow")
+DIGITS = ("digits_vp", "digits_ve", "digits_subvp", "digits_flow_matching")
+MNIST = ("mnist_vp_narrow", "mnist_ve_narrow", "mnist_subvp_narrow", "mnist_flow_matching_narrow")
 EVALUATIONS = (10, 20, 35)
 SECOND_ORDER = {"order": 2, "corrected": False}
 METHODS: dict[str, Callable[[int, LinearSDE], Sampler]] = {

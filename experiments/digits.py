@@ -4,7 +4,12 @@ from dataclasses import replace
 
 from sde_jax.data import Digits
 from sde_jax.nets import ClassifierSpec, NCSNppSpec, PooledUNetSpec
-from sde_jax.objectives import DiscreteTimes, LikelihoodTimes, LikelihoodWeighting
+from sde_jax.objectives import (
+    DiscreteTimes,
+    FlowWeighting,
+    LikelihoodTimes,
+    LikelihoodWeighting,
+)
 from sde_jax.recipes import (
     Classification,
     EvaluationSettings,
@@ -15,8 +20,8 @@ from sde_jax.recipes import (
     Sliced,
     quickstart,
 )
-from sde_jax.score import ScaledTime
-from sde_jax.sde import VE, VP, DDPMChain, SubVP
+from sde_jax.score import FlowPrediction, ScaledTime
+from sde_jax.sde import VE, VP, DDPMChain, FlowMatching, SubVP
 from sde_jax.training import Adam, Training
 
 DDPM_LEVELS = 1000
@@ -84,6 +89,23 @@ def digits_bits() -> ScoreExperiment:
         times=LikelihoodTimes(t_min=1e-3),
         weighting=LikelihoodWeighting(),
         likelihood=LikelihoodSettings(protocol="truncated", samples=20, tolerance=1e-4),
+    )
+
+
+def digits_flow_matching() -> ScoreExperiment:
+    """Handwritten digits (8x8), flow matching.
+
+    sde-jax train digits_flow_matching
+
+    The network of `digits_vp` predicts the velocity noise - x0, with equal weights at uniform
+    times, as published. Logit-normal times would hardly train the times below .01, which the
+    likelihood from t = 1e-3 needs. Two CPU cores, about 10 minutes.
+    """
+    return replace(
+        digits_vp(),
+        sde=FlowMatching(),
+        parameterization=FlowPrediction(),
+        weighting=FlowWeighting(),
     )
 
 

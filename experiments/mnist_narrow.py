@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from experiments.digits import digits_flow_matching
 from experiments.digits_others import (
     digits_conditional,
     digits_denoiser_prior,
@@ -89,6 +90,25 @@ def mnist_ve_narrow() -> ScoreExperiment:
     whole = mnist_ve()
     return _in_a_quarter(
         replace(mnist_vp_narrow(), sde=whole.sde, data_deviation=whole.data_deviation)
+    )
+
+
+def mnist_flow_matching_narrow() -> ScoreExperiment:
+    """MNIST (28x28 padded to 32x32), flow matching, narrow.
+
+    sde-jax train mnist_flow_matching_narrow
+
+    The network of `mnist_vp_narrow` in a quarter of its steps, about 5 minutes of two CPU cores.
+    `digits_flow_matching` explains the objective.
+    """
+    flow = digits_flow_matching()
+    return _in_a_quarter(
+        replace(
+            mnist_vp_narrow(),
+            sde=flow.sde,
+            parameterization=flow.parameterization,
+            weighting=flow.weighting,
+        )
     )
 
 

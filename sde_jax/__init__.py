@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         VE as VE,
         VP as VP,
         CosineVP as CosineVP,
+        FlowMatching as FlowMatching,
         OrnsteinUhlenbeck as OrnsteinUhlenbeck,
         SubVP as SubVP,
     )
@@ -56,7 +57,7 @@ _PACKAGES = {
     "sampling": "AdaptiveReversal Ancestral DDIM EulerMaruyama ExponentialAdams Heun KarrasGrid "
     "Langevin LogSNRGrid PredictorCorrector ProbabilityFlow ReverseDiffusion UniformGrid",
     "score": "DenoiserScore FunctionNetwork GaussianMixture MixtureScore NetworkScore ScoreModel",
-    "sde": "CosineVP OrnsteinUhlenbeck SubVP VE VP",
+    "sde": "CosineVP FlowMatching OrnsteinUhlenbeck SubVP VE VP",
 }
 _HOME = {name: package for package, names in _PACKAGES.items() for name in names.split()}
 

@@ -7,7 +7,7 @@ import oracles
 import pytest
 
 from sde_jax.score import GaussianMixture
-from sde_jax.sde import VE, VP, CosineVP, OrnsteinUhlenbeck, SubVP
+from sde_jax.sde import VE, VP, CosineVP, FlowMatching, OrnsteinUhlenbeck, SubVP
 
 SDES = {
     "vp": VP(),
@@ -15,6 +15,7 @@ SDES = {
     "ve": VE(),
     "ou": OrnsteinUhlenbeck(),
     "cosine": CosineVP(),
+    "flow-matching": FlowMatching(),
 }
 each_sde = pytest.mark.parametrize("sde", SDES.values(), ids=SDES.keys())
 each_name = pytest.mark.parametrize("name", SDES)

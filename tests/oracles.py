@@ -76,6 +76,9 @@ PROCESSES = {
     ),
     "ou": Process(lambda t: -5.0, lambda t: 10.0),
     "cosine": _cosine(),
+    "flow-matching": Process(
+        lambda t: -152 / (153 - 152 * t), lambda t: 2 * (152 / 153) ** 2 * t / (1 - 152 / 153 * t)
+    ),
 }
 
 

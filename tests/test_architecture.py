@@ -273,5 +273,12 @@ def test_no_branching_on_the_type_of_a_process():
         for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance":
                 kinds = ast.unparse(node.args[1])
-                for process in ("VP", "VE", "SubVP", "CosineVP", "OrnsteinUhlenbeck"):
+                for process in (
+                    "VP",
+                    "VE",
+                    "SubVP",
+                    "CosineVP",
+                    "OrnsteinUhlenbeck",
+                    "FlowMatching",
+                ):
                     assert process not in kinds.replace("(", " ").replace(",", " ").split(), path

@@ -166,6 +166,7 @@ CHECKS = {
     "predictor=EulerMaruyama())": mixture_was_drawn,
     "StreamingMoments": halves_are_as_far_apart_as_the_finite_sample_bias,
     "DenoiserScore(denoise": lopsided_gaussian_was_drawn,
+    "velocity(x, 1 - time)": lopsided_gaussian_was_drawn,
     "draw = jax.jit": lopsided_gaussian_was_drawn,
     "optax.adam": trained_network_draws_the_gaussian,
     "PiGDM(\n": a_measurement_guides_as_far_as_its_method_can,

@@ -13,7 +13,8 @@ FULL_SIZE = (
 ORDER = (
     *("digits_forward", "forward"),
     *("ring", "ring_sliced", "ring_implicit", "ring_matching"),
-    *("digits_classifier", "quickstart", "digits_vp", "digits_subvp", "digits_ve", "digits_ddpm"),
+    *("digits_classifier", "quickstart", "digits_vp", "digits_subvp", "digits_ve"),
+    *("digits_flow_matching", "digits_ddpm"),
     *("digits_samplers", "digits_nearest", "digits_sliced", "digits_matching"),
     *("digits_denoiser_prior", "digits_vae", "digits_gan", "digits_flow", "digits_latent"),
     *("digits_conditional", "digits_comparison"),

@@ -16,7 +16,7 @@ from sde_jax.arrays import Array, Float
 from sde_jax.data import TEST, DataSpec
 from sde_jax.evaluation import markdown_table
 from sde_jax.score import GaussianMixture
-from sde_jax.sde import VE, VP, CosineVP, LinearSDE, OrnsteinUhlenbeck, SubVP
+from sde_jax.sde import VE, VP, CosineVP, FlowMatching, LinearSDE, OrnsteinUhlenbeck, SubVP
 from sde_jax.validation import at_least
 
 Image = Float[Array, "height width channels"]
@@ -27,6 +27,7 @@ SDES: dict[str, LinearSDE] = {
     "sub-VP": SubVP(),
     "VE": VE(),
     "Ornstein-Uhlenbeck": OrnsteinUhlenbeck(),
+    "flow matching": FlowMatching(),
 }
 TIMES = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
 

@@ -15,6 +15,7 @@ from sde_jax.objectives.sliced import (
 from sde_jax.objectives.time_sampling import (
     DiscreteTimes as DiscreteTimes,
     LikelihoodTimes as LikelihoodTimes,
+    LogitNormalTimes as LogitNormalTimes,
     LogNormalNoise as LogNormalNoise,
     SampledTimes as SampledTimes,
     StratifiedTimes as StratifiedTimes,
@@ -23,6 +24,7 @@ from sde_jax.objectives.time_sampling import (
 )
 from sde_jax.objectives.weighting import (
     EDMWeighting as EDMWeighting,
+    FlowWeighting as FlowWeighting,
     LikelihoodWeighting as LikelihoodWeighting,
     MinSNRWeighting as MinSNRWeighting,
     NoiseWeighting as NoiseWeighting,

@@ -124,6 +124,23 @@ class DiscreteTimes(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LogitNormalTimes(Spec):
+    """Times whose logit, ``log(t / (1 - t))``, is normal (Esser et al. 2024, sec. 3.1).
+
+    The density is part of the loss, so the importance is 1 (arXiv:2403.03206, eq. 19).
+    """
+
+    mean: float = 0.0
+    """Mean of the logit; negative values favour times near the data."""
+    deviation: Positive = 1.0
+    """Standard deviation of the logit."""
+
+    def __call__(self, seeds: Seeds, sde: LinearSDE) -> SampledTimes:
+        t = jax.nn.sigmoid(self.mean + self.deviation * unit_noise(seeds.keys, ()))
+        return SampledTimes(t, jnp.ones_like(t))
+
+
+@dataclass(frozen=True, kw_only=True)
 class LogNormalNoise(Spec):
     """Times whose noise_to_signal is log-normal (Karras et al. 2022, table 1).
 

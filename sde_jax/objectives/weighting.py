@@ -53,6 +53,18 @@ class EDMWeighting(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FlowWeighting:
+    """Weight ``(1 + r)^2``, r = noise_to_signal: the loss of flow matching.
+
+    It converts the squared error of the velocity ``noise - x0``, the output of `FlowPrediction`
+    (Lipman et al. 2023, arXiv:2210.02747, eq. 14), to the noise error.
+    """
+
+    def __call__(self, sde: LinearSDE, t: Time) -> Time:
+        return (1 + sde.noise_to_signal(t)) ** 2
+
+
+@dataclass(frozen=True, kw_only=True)
 class MinSNRWeighting(Spec):
     """Weight ``min(gamma r^2, 1)``, r = noise_to_signal, which is smaller at low noise levels.
 

@@ -38,7 +38,8 @@ def adams_table(
     # log(r / r'), exact for large and for small steps
     step = jnp.log1p((later - earlier) / earlier)
     decay = (1 + eta) * step
-    kept, deviation = jnp.exp(-decay), earlier * jnp.sqrt(-jnp.expm1(-2 * eta * step))
+    # Without noise the square root of 0 would have no derivative.
+    deviation = earlier * jnp.sqrt(-jnp.expm1(-2 * eta * step)) if eta else jnp.zeros_like(step)
     # Positions of the posterior means, in l, relative to the start of the step.
     lengths = jnp.pad(step, (order - 1, 0), constant_values=1.0)
     nodes = [
@@ -52,7 +53,7 @@ def adams_table(
         rows = np.flatnonzero(orders == used)
         weights = weights.at[rows, :used].set(predicting[rows])
         corrections = corrections.at[rows, : used + 1].set(correcting[rows])
-    table = AdamsTable(kept, weights, deviation, corrections)
+    table = AdamsTable(jnp.exp(-decay), weights, deviation, corrections)
     return jax.tree.map(lambda column: column.astype(levels.dtype), table)
 
 

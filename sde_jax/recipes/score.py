@@ -14,8 +14,10 @@ from sde_jax.nets import Condition, NetworkSpec
 from sde_jax.objectives import (
     DiscreteTimes,
     EDMWeighting,
+    FlowWeighting,
     LikelihoodTimes,
     LikelihoodWeighting,
+    LogitNormalTimes,
     LogNormalNoise,
     MinSNRWeighting,
     NoiseWeighting,
@@ -35,6 +37,7 @@ from sde_jax.score import (
     DataPrediction,
     DescendingIndex,
     EDMPrediction,
+    FlowPrediction,
     LogNoiseLevel,
     LogScaledTime,
     NetworkScore,
@@ -79,7 +82,12 @@ class ScoreExperiment(Generative):
     sde: LinearSDE
     network: NetworkSpec
     parameterization: (
-        NoisePrediction | DataPrediction | VelocityPrediction | ScorePrediction | EDMPrediction
+        NoisePrediction
+        | DataPrediction
+        | VelocityPrediction
+        | FlowPrediction
+        | ScorePrediction
+        | EDMPrediction
     ) = NoisePrediction()
     time_condition: ScaledTime | LogScaledTime | NoiseLevel | LogNoiseLevel | DescendingIndex = (
         ScaledTime()
@@ -89,12 +97,17 @@ class ScoreExperiment(Generative):
     data_deviation: Annotated[float | None, FINITE] = None
     """Standard deviation d of the data. The network's input is then x / sqrt(alpha^2 d^2 +
     sigma^2); None for x."""
-    times: StratifiedTimes | UniformTimes | LikelihoodTimes | DiscreteTimes | LogNormalNoise = (
-        StratifiedTimes()
-    )
-    weighting: NoiseWeighting | LikelihoodWeighting | EDMWeighting | MinSNRWeighting = (
-        NoiseWeighting()
-    )
+    times: (
+        StratifiedTimes
+        | UniformTimes
+        | LikelihoodTimes
+        | DiscreteTimes
+        | LogitNormalTimes
+        | LogNormalNoise
+    ) = StratifiedTimes()
+    weighting: (
+        NoiseWeighting | LikelihoodWeighting | EDMWeighting | FlowWeighting | MinSNRWeighting
+    ) = NoiseWeighting()
     matching: Denoising | Sliced | Implicit = Denoising()
     """The score matching objective."""
     label_dropout: Annotated[UnitInterval, _LABELS] = 0.1

@@ -23,6 +23,7 @@ from sde_jax.sampling.correctors import (
 from sde_jax.sampling.each import draw_each as draw_each
 from sde_jax.sampling.editing import Edit as Edit
 from sde_jax.sampling.exponential import ExponentialAdams as ExponentialAdams
+from sde_jax.sampling.fitting import fit_grid as fit_grid
 from sde_jax.sampling.heun import Churn as Churn, Heun as Heun
 from sde_jax.sampling.latents import (
     Interpolation as Interpolation,
@@ -47,6 +48,7 @@ from sde_jax.sampling.protocol import (
     Samples as Samples,
 )
 from sde_jax.sampling.times import (
+    FittedGrid as FittedGrid,
     KarrasGrid as KarrasGrid,
     LogSNRGrid as LogSNRGrid,
     PublishedGrid as PublishedGrid,

@@ -1,5 +1,6 @@
 """Time grids, from the prior down to the end of sampling."""
 
+import operator
 from dataclasses import dataclass
 from typing import Annotated, Protocol
 
@@ -70,7 +71,7 @@ class LogSNRGrid(Spec):
         if self.last is None:
             end = sde.time_of(jnp.maximum(sde.noise_to_signal(sde.sampling_end), _LEAST_NOISE))
         else:
-            end = _time_of_last(sde, self.last)
+            end = _times_of(sde, "last", self.last)
         most, least = (self._scale(sde.noise_to_signal(t)) for t in (jnp.ones_like(end), end))
         times = sde.time_of(self._inverse(jnp.linspace(most, least, self.steps + 1)))
         return times.at[0].set(1.0).at[-1].set(end)
@@ -100,16 +101,42 @@ class KarrasGrid(LogSNRGrid):
         return value**self.rho
 
 
-def _time_of_last(sde: LinearSDE, last: float) -> Float[Array, ""]:
+@dataclass(frozen=True, kw_only=True)
+class FittedGrid(Spec):
+    """Times at given values of `noise_to_signal`, such as those of `fit_grid`.
+
+    Raises:
+      ValueError: when called, unless they are noise levels of the process at a t in [0, 1).
+    """
+
+    levels: Annotated[
+        tuple[float, ...],
+        Rule(
+            "be one or more positive numbers that decrease",
+            lambda levels: min(levels, default=0) > 0 and all(map(operator.gt, levels, levels[1:])),
+        ),
+    ]
+    """noise_to_signal at the end of each step; the first step starts at t = 1."""
+
+    def __call__(self, sde: LinearSDE) -> Float[Array, "times"]:
+        times = _times_of(sde, "levels", self.levels)
+        return jnp.concatenate([jnp.ones_like(times[:1]), times])
+
+
+def _times_of(
+    sde: LinearSDE, name: str, levels: float | tuple[float, ...]
+) -> Float[Array, "*levels"]:
+    """Returns the times of noise levels; raises ValueError if the process does not have one."""
     with jax.ensure_compile_time_eval():
-        end = sde.time_of(jnp.asarray(last))
-        if not 0 <= end < 1:
+        times = sde.time_of(jnp.asarray(levels))
+        # The least level of a process may be rounded to a time below 0.
+        if not ((times > -1e-6) & (times < 1)).all():
             least, most = sde.noise_to_signal(jnp.asarray([0.0, 1.0]))
             raise ValueError(
-                f"`last` must be at least {least:.3g} and below {most:.3g}, the noise that {sde} "
-                f"has: got last={last}."
+                f"`{name}` must be at least {least:.3g} and below {most:.3g}, the noise that {sde} "
+                f"has: got {name}={levels}."
             )
-    return end
+    return jnp.maximum(times, 0)
 
 
 def end_time(sde: LinearSDE, t_min: float | None) -> Float[Array, ""]:

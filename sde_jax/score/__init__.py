@@ -34,6 +34,7 @@ from sde_jax.score.network import (
 from sde_jax.score.parameterization import (
     DataPrediction as DataPrediction,
     EDMPrediction as EDMPrediction,
+    FlowPrediction as FlowPrediction,
     NoisePrediction as NoisePrediction,
     Parameterization as Parameterization,
     ScorePrediction as ScorePrediction,

@@ -66,6 +66,23 @@ class VelocityPrediction:
 
 
 @dataclass(frozen=True)
+class FlowPrediction:
+    """The network predicts the velocity of flow matching, ``u = noise - x0``, for any SDE.
+
+    It is dx/dt for ``x = (1 - t) x0 + t noise`` (Lipman et al. 2023, arXiv:2210.02747; Liu et al.
+    2023, arXiv:2209.03003) and is not the v of `VelocityPrediction`. In general::
+
+        x0 = (x - sigma u) / (alpha + sigma)        noise = (x + alpha u) / (alpha + sigma)
+    """
+
+    def target(self, x0: Array, noise: Array, alpha: Array, sigma: Array) -> Array:
+        return noise - x0
+
+    def to_score(self, output: Array, x: Array, alpha: Array, sigma: Array) -> Array:
+        return -(x + alpha * output) / (sigma * (alpha + sigma))
+
+
+@dataclass(frozen=True)
 class ScorePrediction:
     """The network predicts the score itself."""
 

@@ -6,6 +6,7 @@ from sde_jax.sde.discrete import (
     EulerChain as EulerChain,
     SMLDChain as SMLDChain,
 )
+from sde_jax.sde.flow_matching import FlowMatching as FlowMatching
 from sde_jax.sde.ornstein_uhlenbeck import OrnsteinUhlenbeck as OrnsteinUhlenbeck
 from sde_jax.sde.reverse import (
     probability_flow_drift as probability_flow_drift,

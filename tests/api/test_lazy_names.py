@@ -12,7 +12,17 @@ import sde_jax
 
 ROOT = Path(__file__).parents[2]
 NEEDED = [
-    *("VP", "SubVP", "VE", "CosineVP", "OrnsteinUhlenbeck", "fit", "open_run", "train"),
+    *(
+        "VP",
+        "SubVP",
+        "VE",
+        "CosineVP",
+        "OrnsteinUhlenbeck",
+        "FlowMatching",
+        "fit",
+        "open_run",
+        "train",
+    ),
     *("NetworkScore", "MixtureScore", "GaussianMixture", "DenoiserScore", "Likelihood"),
     *("Hutchinson", "ExactTrace", "bits_per_dimension", "PredictorCorrector", "ExponentialAdams"),
     *("ProbabilityFlow", "UniformGrid", "LogSNRGrid", "KarrasGrid"),

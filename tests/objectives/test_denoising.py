@@ -20,6 +20,7 @@ from sde_jax.randomness import example_seeds
 from sde_jax.score import (
     DataPrediction,
     EDMPrediction,
+    FlowPrediction,
     LogNoiseLevel,
     NoisePrediction,
     ScaledTime,
@@ -33,6 +34,7 @@ PARAMETERIZATIONS = [
     NoisePrediction(),
     DataPrediction(),
     VelocityPrediction(),
+    FlowPrediction(),
     ScorePrediction(),
     EDMPrediction(data_deviation=0.3),
 ]

@@ -11,6 +11,7 @@ from scipy.stats import chisquare, kstest
 from sde_jax.objectives import (
     DiscreteTimes,
     LikelihoodTimes,
+    LogitNormalTimes,
     LogNormalNoise,
     StratifiedTimes,
     UniformTimes,
@@ -149,6 +150,15 @@ def test_log_normal_noise_has_that_law_in_every_process(sde, key):
     np.testing.assert_array_equal(importance, np.ones(2000))
 
 
+def test_logit_normal_times_have_that_law(key):
+    times = LogitNormalTimes(mean=-0.5, deviation=2.0)
+    t, importance = jax.jit(lambda key: times(example_seeds(key, 2000), SDES["vp"]))(key)
+    t = np.asarray(t, np.float64)
+    assert kstest((np.log(t / (1 - t)) + 0.5) / 2.0, "norm").pvalue > 1e-3
+    np.testing.assert_array_equal(importance, np.ones(2000))
+    assert LogitNormalTimes() == LogitNormalTimes(mean=0.0, deviation=1.0)
+
+
 def test_the_published_noise_is_the_default():
     assert LogNormalNoise() == LogNormalNoise(mean=-1.2, deviation=1.2)
 
@@ -156,5 +166,7 @@ def test_the_published_noise_is_the_default():
 def test_wrong_settings_are_refused():
     with pytest.raises(ValueError, match=r"^`deviation` must be positive: got deviation=0\.0\.$"):
         LogNormalNoise(deviation=0.0)
+    with pytest.raises(ValueError, match=r"^`deviation` must be positive: got deviation=-1\.0\.$"):
+        LogitNormalTimes(deviation=-1.0)
     with pytest.raises(ValueError, match=r"^`levels` must be at least 2: got levels=1\.$"):
         DiscreteTimes(levels=1)

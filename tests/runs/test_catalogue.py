@@ -26,11 +26,13 @@ from sde_jax.runs.trained_run import open_run
 
 NAMES = [
     *("cifar10_subvp", "cifar10_ve", "cifar10_vp", "digits_classifier", "digits_conditional"),
-    *("digits_ddpm", "digits_denoiser_prior", "digits_flow", "digits_gan", "digits_labels"),
+    *("digits_ddpm", "digits_denoiser_prior", "digits_flow", "digits_flow_matching"),
+    *("digits_gan", "digits_labels"),
     *("digits_latent", "digits_noisy_classifier", "digits_sliced", "digits_subvp", "digits_vae"),
     *("digits_ve", "digits_vp", "flowers_colour", "flowers_colour_narrow", "flowers_narrow"),
     *("flowers_vp", "folder", "mnist_classifier", "mnist_conditional", "mnist_conditional_narrow"),
-    *("mnist_ddpm", "mnist_ddpm_narrow", "mnist_denoiser_prior", "mnist_flow", "mnist_flow_narrow"),
+    *("mnist_ddpm", "mnist_ddpm_narrow", "mnist_denoiser_prior", "mnist_flow"),
+    *("mnist_flow_matching_narrow", "mnist_flow_narrow"),
     *("mnist_gan", "mnist_gan_narrow", "mnist_labels", "mnist_latent", "mnist_latent_narrow"),
     *("mnist_noisy_classifier", "mnist_sliced", "mnist_subvp", "mnist_subvp_narrow", "mnist_vae"),
     *("mnist_vae_narrow", "mnist_ve", "mnist_ve_narrow", "mnist_vp", "mnist_vp_narrow"),

@@ -22,7 +22,7 @@ from sde_jax.sampling import (
     draw_prior,
 )
 from sde_jax.score import GaussianMixture, MixtureScore, gaussian_flow
-from sde_jax.sde import VE, VP, CosineVP, OrnsteinUhlenbeck, SubVP
+from sde_jax.sde import VE, VP, CosineVP, FlowMatching, OrnsteinUhlenbeck, SubVP
 
 NOISE = 152.0
 ONE_RANGE = {
@@ -31,6 +31,7 @@ ONE_RANGE = {
     "ve": VE(sigma_min=0.01, sigma_max=NOISE),
     "ou": OrnsteinUhlenbeck(beta=np.log1p(NOISE**2) / 2, s=np.sqrt(np.log1p(NOISE**2))),
     "cosine": CosineVP(log_snr_prior=-2 * np.log(NOISE)),
+    "flow-matching": FlowMatching(noise_to_signal_prior=NOISE),
 }
 ADAMS = {
     "dpm++2m": {"order": 2, "corrected": False},

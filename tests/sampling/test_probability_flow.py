@@ -23,6 +23,7 @@ from sde_jax import score
 from sde_jax.ode import AdaptiveSolver
 from sde_jax.sampling import ProbabilityFlow, draw_prior
 from sde_jax.score import MixtureScore
+from sde_jax.sde import FlowMatching
 
 T_MIN = 1e-3
 
@@ -119,6 +120,19 @@ def test_a_sample_is_the_decoded_prior_of_its_key(key):
     denoise = jax.jit(plane_mixture().denoised, static_argnums=0)
     expected = denoise(sde, decoded.y, sde.sampling_end)
     np.testing.assert_allclose(clean.x, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.slow("test_decoding_a_mixture_keeps_quantiles")
+def test_flow_matching_draws_the_samples_of_vp_with_its_range(key):
+    """From the same noise, to 1e-4. The prior of VP is wider than its noise at t = 1 by 2e-5."""
+    with jax.enable_x64(True):
+        vp, fine = SDES["vp"], AdaptiveSolver(rtol=1e-7, atol=1e-7)
+        last = float(vp.noise_to_signal(jnp.asarray(1.0)))
+        samples = [
+            sample(ProbabilityFlow(solver=fine), plane_mixture(), sde, keys(key, 4)).x
+            for sde in (vp, FlowMatching(noise_to_signal_prior=last))
+        ]
+        np.testing.assert_allclose(samples[1], samples[0], rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_zero_is_an_end_where_noise_remains(name):
     assert UniformGrid(steps=3, t_min=0.0)(SDES[name])[-1] == 0.0
 
 
-@pytest.mark.parametrize("name", ["vp", "subvp", "ou"])
+@pytest.mark.parametrize("name", ["vp", "subvp", "ou", "flow-matching"])
 def test_zero_is_refused_where_the_score_is_singular(name):
     def grid(_):
         return UniformGrid(steps=3, t_min=0.0)(SDES[name])

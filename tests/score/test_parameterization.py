@@ -4,23 +4,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import each_sde_slowly
+from cases import SDES, each_sde_slowly
 
 from sde_jax.arrays import expand_like
 from sde_jax.score import (
     DataPrediction,
     DenoiserScore,
     EDMPrediction,
+    FlowPrediction,
     NoisePrediction,
     ScorePrediction,
     VelocityPrediction,
     score_of_denoised,
 )
+from sde_jax.sde import probability_flow_drift
 
 ALL = [
     NoisePrediction(),
     DataPrediction(),
     VelocityPrediction(),
+    FlowPrediction(),
     ScorePrediction(),
     EDMPrediction(data_deviation=0.4),
 ]
@@ -71,6 +74,24 @@ def test_velocity_is_salimans_and_hos_for_a_unit_variance():
     np.testing.assert_allclose(
         alpha * (alpha * x0 + sigma * noise) - sigma * velocity, x0, rtol=1e-5
     )
+
+
+def test_flow_prediction_is_the_slope_of_the_flow_along_straight_lines():
+    """``dx/dt = tau u``: the process runs to tau = 152 / 153 of the way from data to noise."""
+    with jax.enable_x64(True):
+        sde = SDES["flow-matching"]
+        x0, noise, x, alpha, sigma, t = noised(sde, np.float64)
+        velocity = FlowPrediction().target(x0, noise, alpha, sigma)
+        np.testing.assert_allclose(x, x0 + 152 / 153 * t[:, None] * velocity, rtol=1e-9)
+        _, slope = jax.jvp(
+            lambda t: expand_like(sde.alpha(t), x) * x0 + expand_like(sde.sigma(t), x) * noise,
+            (t,),
+            (jnp.ones_like(t),),
+        )
+        np.testing.assert_allclose(slope, 152 / 153 * velocity, rtol=1e-9)
+        score = FlowPrediction().to_score(velocity, x, alpha, sigma)
+        drift = probability_flow_drift(sde, x, t, score)
+        np.testing.assert_allclose(drift, slope, rtol=1e-9)
 
 
 @each_sde_slowly

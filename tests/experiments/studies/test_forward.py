@@ -13,7 +13,7 @@ from experiments.questions import digits_forward, forward
 from experiments.studies.forward import DENSITY_CELLS, SCORE_CELLS, SDES, TIMES, mixture, views
 from sde_jax.data import Digits
 
-ORACLES = dict(zip(SDES, ("vp", "cosine", "subvp", "ve", "ou"), strict=True))
+ORACLES = dict(zip(SDES, ("vp", "cosine", "subvp", "ve", "ou", "flow-matching"), strict=True))
 each_process = pytest.mark.parametrize("name", SDES)
 
 
