@@ -3,70 +3,32 @@
 import functools
 import math
 import time
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Any, cast
 
 import jax
-import tyro
 
-from sde_jax.arguments import RunPath, UsageError, check_counts, check_seed, option
+from sde_jax.arguments import UsageError
 from sde_jax.atomic import write_whole
+from sde_jax.command_line.opening import open_first
+from sde_jax.command_line.options.likelihood import Likelihoods
 from sde_jax.command_line.output import checked_output
-from sde_jax.command_line.parsing import open_first, parse
-from sde_jax.data import TEST
-from sde_jax.recipes.score import LikelihoodSettings, ScoreExperiment
-from sde_jax.runs.data_place import DataPlace
-from sde_jax.runs.fixed_steps import (
+from sde_jax.command_line.parsing import parse
+from sde_jax.recipes.score import ScoreExperiment
+from sde_jax.runs.measurement import concatenate, measure, summarize, write_table
+from sde_jax.runs.steps import (
     CHECKED,
-    LEAST_STEPS,
     fixed_steps,
     root_mean_square_difference,
 )
-from sde_jax.runs.measurement import concatenate, measure, summarize, write_table
 from sde_jax.runs.trained_run import GenerativeRun, ScoreRun
 from sde_jax.training.processes import is_first, raise_on_all
-from sde_jax.validation import shown
 
 PROGRAM = "sde-jax likelihood"
-MOST_STEPS = 10**6
-
-
-@dataclass(frozen=True, kw_only=True)
-class Likelihoods:
-    """Measures the likelihood of data under a trained run, a score model's by its probability
-    flow."""
-
-    run: RunPath
-    split: str = TEST
-    """The split to measure: test or train."""
-    count: Annotated[int | None, option("INT", "all")] = None
-    """Examples to measure, the first ones of the split."""
-    settings: Annotated[Any, tyro.conf.arg(name="")] = LikelihoodSettings()
-    steps: Annotated[int | None, option("INT", "the solver chooses")] = None
-    """Fixed steps of one evaluation each, placed for the run, instead of an adaptive solver; score
-    models only. Fifty leave an error of about .001 bits, in half of the evaluations or fewer. A
-    pass with twice as many steps estimates the error."""
-    data: DataPlace = DataPlace()
-    batch_size: int = 256
-    """Examples measured at once; a result does not depend on it."""
-    seed: int = 0
-    """Seed of dequantization and probes."""
-    out: Annotated[Path | None, option("FILE", "none is written")] = None
-    """The .csv file, a line for each example, which must not exist."""
-
-    def __post_init__(self) -> None:
-        check_counts(count=self.count, batch_size=self.batch_size)
-        check_seed(self.seed)
-        if self.steps is not None and self.steps < LEAST_STEPS:
-            raise ValueError(f"--steps must be at least {LEAST_STEPS}: got {self.steps}.")
-        if self.steps is not None and self.steps > MOST_STEPS:
-            raise ValueError(f"--steps must be at most {MOST_STEPS:,}: got {shown(self.steps)}.")
 
 
 def main(args: list[str]) -> dict[str, Any]:
     """Runs the command and returns its results."""
-    run = open_first(Likelihoods, args, PROGRAM)
+    run = open_first(args)
     default = Likelihoods(run=run.directory.path, settings=run.experiment.likelihood)
     options = parse(Likelihoods, args, PROGRAM, default, run=default.run)
     if options.steps is not None:

@@ -13,10 +13,10 @@ from sde_jax.arrays import Array, Examples, Float, Keys, PRNGKeyArray, as_exampl
 from sde_jax.likelihood.adaptive import (
     Divergence,
     Hutchinson,
-    LogLikelihoods,
     log_likelihoods,
     value_and_traces,
 )
+from sde_jax.likelihood.results import LogLikelihoods
 from sde_jax.ode import AdamsTable, adams_table, combine
 from sde_jax.randomness import each_key
 from sde_jax.score import Score

@@ -8,9 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal
 import jax
 import jax.numpy as jnp
 
+from sde_jax import likelihood as likelihoods
 from sde_jax.arrays import Array, Examples, Int, Keys, PerExample, PyTree
 from sde_jax.data.source import Batch, DataSource, DataSpec, Layout
-from sde_jax.likelihood import Hutchinson, Likelihood, LogLikelihoods, MultistepLikelihood
 from sde_jax.memory import check_fits, size_of
 from sde_jax.nets import Condition, NetworkSpec
 from sde_jax.objectives import (
@@ -24,11 +24,11 @@ from sde_jax.objectives import (
     StratifiedTimes,
     UniformTimes,
 )
-from sde_jax.ode import AdaptiveSolver, Method
 from sde_jax.randomness import Seeds
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.generative import Generative
 from sde_jax.recipes.interfaces import Density, Draw
+from sde_jax.recipes.likelihood_settings import LikelihoodSettings
 from sde_jax.recipes.matching import Denoising, Implicit, Sliced
 from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.recipes.trainable import check_classes
@@ -54,36 +54,11 @@ from sde_jax.training.optimizer import Adam, Decay
 from sde_jax.training.settings import Training
 from sde_jax.validation import (
     FINITE,
-    BelowOne,
     Only,
-    Positive,
-    Spec,
     UnitInterval,
-    at_least,
-    at_most,
 )
 
 _LABELS = Only("`network.classes` is set", lambda spec: spec.network.classes is not None)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LikelihoodSettings(Spec):
-    """Defaults of `likelihood`."""
-
-    t_min: BelowOne = 1e-5
-    """Time at which the flow starts, in [0, 1)."""
-    tolerance: Positive = 1e-5
-    """Relative and absolute tolerance of a solver step."""
-    method: Method = "tsit5"
-    """Runge-Kutta pair of the solver. bosh3 needs fewer evaluations for an error of .001 bits."""
-    probes: Annotated[int, at_least(1), at_most(10**4)] = 1
-    """Hutchinson probes for each example. Two or more give its standard error."""
-
-    def build(self) -> Likelihood:
-        """Builds the likelihood."""
-        solver = AdaptiveSolver(rtol=self.tolerance, atol=self.tolerance, method=self.method)
-        divergence = Hutchinson(probes=self.probes)
-        return Likelihood(solver=solver, t_min=self.t_min, divergence=divergence)
 
 
 def score_sampler(
@@ -98,11 +73,13 @@ def score_sampler(
 
 
 def flow_density(
-    score: Callable[[PyTree], Score], sde: LinearSDE, likelihood: Likelihood | MultistepLikelihood
+    score: Callable[[PyTree], Score],
+    sde: LinearSDE,
+    likelihood: "likelihoods.Likelihood | likelihoods.MultistepLikelihood",
 ) -> Density:
     """Returns the density of the probability flow of the score of its parameters."""
 
-    def density(params: PyTree, keys: Keys, x: Examples) -> LogLikelihoods:
+    def density(params: PyTree, keys: Keys, x: Examples) -> "likelihoods.LogLikelihoods":
         probes = getattr(likelihood.divergence, "probes", 1)
         check_fits(probes * size_of(x), f"`probes`={probes:,} of {len(x):,} examples at once")
         return likelihood(keys, score(params), sde, x)
