@@ -18,7 +18,7 @@ from sde_jax.evaluation.reference import cached_statistics, compute_reference
 from sde_jax.interop.configurations import published_names
 from sde_jax.interop.statistics_file import write_reference
 from sde_jax.runs.catalogue import find
-from sde_jax.runs.definitions import names
+from sde_jax.runs.definition_names import names
 from sde_jax.runs.trained_run import stored_experiment
 from sde_jax.training.processes import is_first, join_processes, raise_on_all
 from sde_jax.training.run_directory import RunDirectory

@@ -4,7 +4,7 @@ from typing import Any
 
 from sde_jax.command_line.options.listing import List
 from sde_jax.interop.configurations import MODELS, published_names
-from sde_jax.runs.definitions import definitions
+from sde_jax.runs.definition_names import definitions
 
 PROCESSES = {"vpsde": "VP", "subvpsde": "SubVP", "vesde": "VE"}
 """Processes by their names in published configurations."""

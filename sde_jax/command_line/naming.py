@@ -4,7 +4,7 @@ import sys
 
 from sde_jax.arguments import UsageError
 from sde_jax.interop.configurations import published_names
-from sde_jax.runs.definitions import locate, names
+from sde_jax.runs.definition_names import locate, names
 
 HELP = """\
 usage: sde-jax train NAME [OPTIONS]

@@ -6,7 +6,7 @@ from sde_jax.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from sde_jax.runs.catalogue import find as find
-    from sde_jax.runs.definitions import definitions as definitions, names as names
+    from sde_jax.runs.definition_names import definitions as definitions, names as names
     from sde_jax.runs.generation import (
         concatenate as concatenate,
         draw_all as draw_all,

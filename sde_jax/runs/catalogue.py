@@ -1,6 +1,6 @@
 """Experiments by their names: definitions in files, and published models.
 
-Only the file of the requested name is imported: see `sde_jax.runs.definitions`.
+Only the file of the requested name is imported: see `sde_jax.runs.definition_names`.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from sde_jax.recipes.named import Named
 from sde_jax.recipes.published import published_experiment
 from sde_jax.recipes.score import ScoreExperiment
 from sde_jax.recipes.trainable import Trainable
-from sde_jax.runs.definitions import Definition, locate
+from sde_jax.runs.definition_names import Definition, locate
 
 
 def find(reference: str) -> Named[Trainable]:
