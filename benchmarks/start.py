@@ -1,9 +1,10 @@
-"""Measures the time from a command to its first training step, with and without compiled programs.
+"""Measures the start of commands: of help and refusals, and until the first training step.
 
     python -m benchmarks start [--data-dir DIR]
 
-The command line trains in its own process, first with an empty cache of compiled programs, then
-with the cache that the first start filled. The clock stops when the first step is in the log.
+Help and refusals take turns with ``python -c "import jax"``. For the first step, the command line
+trains in its own process, first with an empty cache of compiled programs, then with the cache that
+the first start filled. The clock stops when the first step is in the log.
 """
 
 import dataclasses
@@ -18,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.row import BenchmarkOptions, Row, Spread, spread
+from benchmarks.timing import PairedTimes, time_pairs
 from sde_jax.runs import find
 
 LIMIT = 10.0
@@ -25,10 +27,31 @@ LIMIT = 10.0
 FULL_SIZE = "vp/cifar10_ddpmpp_continuous"
 BATCH = 8
 """Batch size of the full-size network; small, so that the start dominates on a CPU."""
+ANSWERS = {
+    "list": (0, 1.1),
+    "--help": (0, 1.1),
+    "sample --help": (0, 1.1),
+    "sample no-run": (2, 1.1),
+    "train no-name": (2, 1.1),
+    "train digits_vp --help": (0, 2.0),
+}
+"""Commands that compute nothing, with their exit codes and the times of importing JAX that each may
+take."""
 
 
 def rows(options: BenchmarkOptions) -> Iterator[Row]:
-    """Compares the digits with the limit, and a full-size network with its own first start."""
+    """Compares answers with importing JAX, the digits' start with the limit, and that of a
+    full-size network with its own first one."""
+    for command, (code, most) in ANSWERS.items():
+        times = time_answer(command.split(), code, repeats=3 if options.quick else 9)
+        yield Row(
+            case=f"sde-jax {command}",
+            unit="s",
+            **times.times(1),
+            peer="importing JAX",
+            at_least=1 / most,
+            checked=f"exit code {code}",
+        )
     checked = "the first loss is the same"
     first, again = time_starts("digits_vp", repeats=1 if options.quick else 3)
     yield Row(
@@ -57,6 +80,21 @@ def rows(options: BenchmarkOptions) -> Iterator[Row]:
         ratio=Spread.of(first / again.value),
         at_least=5.0,
         checked=checked,
+    )
+
+
+def time_answer(arguments: list[str], code: int, *, repeats: int) -> PairedTimes:
+    """Times a command that ends with ``code``, in turns with a process that imports JAX."""
+
+    def run(*words: str, expected: int) -> None:
+        done = subprocess.run([sys.executable, *words], capture_output=True, text=True)
+        if done.returncode != expected:
+            raise AssertionError(f"{words} ended with {done.returncode}: {done.stderr[-500:]}")
+
+    return time_pairs(
+        lambda: run("-m", "sde_jax", *arguments, expected=code),
+        lambda: run("-c", "import jax", expected=0),
+        repeats=repeats,
     )
 
 

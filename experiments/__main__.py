@@ -15,6 +15,7 @@ from experiments.reproduction.paths import Paths
 from experiments.reproduction.result import Result
 from experiments.reproduction.tables import minutes, rewrite_tables
 from sde_jax.arguments import UsageError, option
+from sde_jax.command_line.compiled_programs import computing
 from sde_jax.command_line.main import run
 from sde_jax.command_line.parsing import parse
 from sde_jax.recipes import Generative
@@ -40,6 +41,7 @@ class Reproduce:
     """Folder whose README.md, results/ and pictures/ are rewritten."""
 
 
+@computing()
 def main(args: list[str]) -> dict[str, Any]:
     """Runs the command and returns its results."""
     options = parse(Reproduce, args, "python -m experiments")

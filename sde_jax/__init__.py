@@ -5,8 +5,9 @@ The names of ``__all__`` are imported when they are first used. The subpackages 
 ``training``, ``baselines``, ``interop`` and ``recipes``.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sde_jax.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from sde_jax.api import Run as Run, fit as fit, open_run as open_run, train as train
@@ -48,29 +49,8 @@ if TYPE_CHECKING:
         OrnsteinUhlenbeck as OrnsteinUhlenbeck,
         SubVP as SubVP,
     )
+else:
+    __all__, __getattr__, __dir__ = lazy_names(__name__)
+    __all__.append("__version__")
 
 __version__ = "0.2.0"
-
-_PACKAGES = {
-    "api": "Run fit open_run train",
-    "likelihood": "ExactTrace Hutchinson Likelihood MultistepLikelihood bits_per_dimension",
-    "sampling": "AdaptiveReversal Ancestral DDIM EulerMaruyama ExponentialAdams Heun KarrasGrid "
-    "Langevin LogSNRGrid PredictorCorrector ProbabilityFlow ReverseDiffusion UniformGrid",
-    "score": "DenoiserScore FunctionNetwork GaussianMixture MixtureScore NetworkScore ScoreModel",
-    "sde": "CosineVP FlowMatching OrnsteinUhlenbeck SubVP VE VP",
-}
-_HOME = {name: package for package, names in _PACKAGES.items() for name in names.split()}
-
-__all__ = ["__version__", *_HOME]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"sde_jax.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})

@@ -19,6 +19,8 @@ LIBRARY = {
     "randomness": {"arrays", "sde"},
     "atomic": set(),
     "reporting": set(),
+    "lines": set(),
+    "lazy_names": set(),
     "cache_folder": set(),
     "arguments": {"validation"},
     "initialization": {"arrays"},
@@ -34,11 +36,12 @@ LIBRARY = {
     "sampling": MATHEMATICS | {"ode", "operators"},
     "likelihood": MATHEMATICS | {"ode"},
     "nets": {"arrays", "validation"},
-    "data": {"arrays", "atomic", "cache_folder", "json_files", "memory", "numpy_files"}
-    | {"operators", "reporting", "validation"},
+    "data": {"arrays", "atomic", "cache_folder", "json_files", "lines", "memory"}
+    | {"numpy_files", "operators", "reporting", "validation"},
     "metrics": {"arrays", "validation"},
     "figures": {"arrays", "atomic"},
-    "training": {"arrays", "randomness", "atomic", "json_files", "reporting", "data", "validation"},
+    "training": {"arrays", "randomness", "atomic", "json_files", "lines", "reporting", "data"}
+    | {"validation"},
 }
 LIBRARY |= {"baselines": set(LIBRARY), "interop": set(LIBRARY)}
 APPLICATION = ("recipes", "runs", "evaluation", "editing", "api", "command_line")
@@ -48,6 +51,7 @@ MAY_IMPORT = LIBRARY | {
 }
 MAY_IMPORT["__main__"] = {"command_line"}
 MAY_IMPORT["__init__"] = {"api", "likelihood", "ode", "sampling", "score", "sde"}
+MAY_IMPORT = {name: {*parts, "lazy_names"} for name, parts in MAY_IMPORT.items()}
 
 DEFINITIONS = ("ring", "digits", "digits_others", "mnist", "mnist_narrow", "cifar10", "flowers")
 IN_EXPERIMENTS = {
@@ -59,7 +63,7 @@ IN_EXPERIMENTS = {
     "__main__": {"reproduction", "studies"},
     "__init__": set(),
 }
-FACES = {path.parent.name for path in PACKAGE if path.name == "__init__.py"} - {"sde_jax"}
+FACES = {path.parent.name for path in (ROOT / "sde_jax").glob("*/__init__.py")}
 
 
 @functools.cache
@@ -161,9 +165,9 @@ def test_every_face_names_what_it_exports():
     for name in sorted(FACES - {"command_line", "runs", "evaluation", "editing"}):
         face = importlib.import_module(f"sde_jax.{name}")
         assert face.__doc__, name
-        for public, value in vars(face).items():
-            if public.startswith("_") or isinstance(value, types.ModuleType):
-                continue
+        for public in face.__all__:
+            value = getattr(face, public)
+            assert not isinstance(value, types.ModuleType), f"sde_jax.{name}.{public} is a module"
             ours = getattr(value, "__module__", "").startswith("sde_jax")
             documented = value.__doc__ or not (ours and callable(value))
             assert documented, f"sde_jax.{name}.{public} has no docstring"
@@ -172,8 +176,19 @@ def test_every_face_names_what_it_exports():
 def test_a_face_imports_each_name_as_itself():
     """So type checkers know that the name is public."""
     for name in FACES:
-        for node in tree_of(ROOT / "sde_jax" / name / "__init__.py").body[1:]:
-            assert all(alias.asname == alias.name for alias in node.names), name
+        face = tree_of(ROOT / "sde_jax" / name / "__init__.py")
+        for block in (node for node in face.body if isinstance(node, ast.If)):
+            for node in block.body:
+                assert all(alias.asname == alias.name for alias in node.names), name
+
+
+def test_no_name_of_a_face_is_that_of_a_module():
+    """The module would take its place once it is imported."""
+    for name in FACES:
+        modules = {path.stem for path in (ROOT / "sde_jax" / name).iterdir()}
+        assert modules.isdisjoint(
+            getattr(importlib.import_module(f"sde_jax.{name}"), "__all__", ())
+        )
 
 
 def test_tensorflow_and_torch_are_imported_by_benchmarks_alone():

@@ -19,13 +19,14 @@ from sde_jax.evaluation.task import usual_task
 from sde_jax.randomness import one_key
 from sde_jax.recipes.generative import Generative
 from sde_jax.recipes.interfaces import Density, Draw, Measured
+from sde_jax.recipes.likelihood_settings import LEAST_STEPS
 from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.recipes.score import ScoreExperiment
 from sde_jax.recipes.trainable import Trainable
 from sde_jax.runs.data_place import DataPlace
-from sde_jax.runs.fixed_steps import LEAST_STEPS, fixed_steps
 from sde_jax.runs.generation import draw_all
 from sde_jax.runs.measurement import concatenate, measure
+from sde_jax.runs.steps import fixed_steps
 from sde_jax.runs.trained_run import Kind, TrainedRun, open_run_of
 from sde_jax.sampling import Samples
 from sde_jax.score import NetworkScore

@@ -3,58 +3,25 @@
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import jax
 import numpy as np
 
-from sde_jax.arguments import DataDir, RunPath, UsageError, check_counts, check_seed, option
+from sde_jax.arguments import UsageError
+from sde_jax.command_line.options.anomalies import Anomalies
 from sde_jax.command_line.output import file_name, output_file
 from sde_jax.data import TEST, ArraySource, ImageScaling
 from sde_jax.evaluation import anomaly_figure
-from sde_jax.evaluation.anomaly_sets import NOISE, PHOTOGRAPHS, levels_of
+from sde_jax.evaluation.anomaly_sets import levels_of
 from sde_jax.evaluation.wording import WORDING
 from sde_jax.memory import check_fits
 from sde_jax.metrics import roc_area
 from sde_jax.recipes.interfaces import Density, Measured
-from sde_jax.runs.data_place import DataPlace
 from sde_jax.runs.measurement import concatenate, measure, plain, summarize
 from sde_jax.runs.trained_run import GenerativeRun, open_generative
 from sde_jax.training.processes import is_first, join_processes, raise_on_all
-
-
-@dataclass(frozen=True, kw_only=True)
-class Anomalies:
-    """Tests a run's likelihood as an anomaly score: compares bits per dimension of held-out images
-    of its own data with those of other images. Draws histograms and ROC curves."""
-
-    run: RunPath
-    against: Annotated[str | None, option("SET", "noise and photographs")] = None
-    """noise: uniform grey levels; photographs: pieces of the two that come with scikit-learn; or a
-    folder or a zip of pictures, or the name of a set of tensorflow_datasets, resized to fit."""
-    data_dir: DataDir = None
-    data: DataPlace = DataPlace()
-    count: int = 256
-    """Images of each set, or as many as it has."""
-    batch_size: int = 256
-    """Images measured at once; a result does not depend on it."""
-    seed: int = 0
-    """Seed of noise, crops, dequantization and probes."""
-    out: Annotated[Path | None, option("FILE", "a name in RUN/anomalies that says how")] = None
-    """The .png file to draw, which must not exist."""
-
-    def __post_init__(self) -> None:
-        check_counts(count=self.count, batch_size=self.batch_size)
-        check_seed(self.seed)
-        if self.data_dir is not None and self.against in (None, NOISE, PHOTOGRAPHS):
-            raise ValueError("--data-dir is for --against the name of a set.")
-
-    @property
-    def sets(self) -> tuple[str, ...]:
-        """Names of the other sets."""
-        return (NOISE, PHOTOGRAPHS) if self.against is None else (self.against,)
 
 
 def main(options: Anomalies) -> dict[str, Any]:

@@ -1,16 +1,36 @@
 """The cache of compiled programs on disk."""
 
+import contextlib
 import hashlib
 import os
 import platform
 import re
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 
+from sde_jax.arrays import single_precision
 from sde_jax.cache_folder import cache_folder
 
 UNREADABLE = re.compile(r"Error reading persistent compilation cache entry for '([\w.-]+)'")
+
+
+@contextlib.contextmanager
+def computing() -> Iterator[None]:
+    """Computes in single precision, and keeps compiled programs: see `keep_compiled`."""
+    keep_compiled()
+    shown = warnings.showwarning
+
+    def show(message: Warning | str, *where: Any, **source: Any) -> None:
+        forget_unreadable(str(message))
+        shown(message, *where, **source)
+
+    with warnings.catch_warnings(), single_precision():
+        warnings.showwarning = show
+        yield
 
 
 def keep_compiled() -> None:

@@ -4,16 +4,29 @@ import contextlib
 import io
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args
 
 import tyro
 
+from sde_jax.command_line.options.data_show import Show
+from sde_jax.command_line.options.data_statistics import Statistics
+from sde_jax.command_line.options.train import Train
 from sde_jax.command_line.parsing import refuse
-from sde_jax.command_line.train import Train
 from sde_jax.recipes.built_in import quickstart
 
 Shell = Literal["bash", "zsh", "fish"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """Shows a data set or computes its statistics."""
+
+    command: (
+        Annotated[Show, tyro.conf.subcommand("show")]
+        | Annotated[Statistics, tyro.conf.subcommand("statistics")]
+    )
 
 
 def print_completion(args: list[str], options: Mapping[str, type]) -> int:
@@ -29,13 +42,14 @@ def print_completion(args: list[str], options: Mapping[str, type]) -> int:
         refuse(f"--print-completion takes one of {', '.join(get_args(Shell))}.")
     train = Train(experiment=quickstart(), workdir=Path("runs/quickstart"))
     defaults: dict[str, dict[str, Any]] = {"train": {"default": train}}
+    kinds = {name: kind for name, kind in options.items() if " " not in name} | {"data": Data}
     commands = tuple(
         Annotated[
             kind,
             tyro.conf.subcommand(name, **defaults.get(name, {})),
             tyro.conf.OmitArgPrefixes if name == "data" else tyro.conf.AvoidSubcommands,
         ]
-        for name, kind in options.items()
+        for name, kind in kinds.items()
     )
     print(script(Union[commands], args[0]), end="")  # noqa: UP007
     return 0

@@ -3,49 +3,24 @@
 import dataclasses
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import tyro
 
 from sde_jax import figures
-from sde_jax.arguments import DataDir, Switch, option
+from sde_jax.command_line.options.data_show import COMMON_SIZE, Show
 from sde_jax.command_line.output import file_name, output_file
 from sde_jax.data.encoded_records import EncodedRecords
 from sde_jax.data.errors import MixedSizesError
 from sde_jax.data.named import all_records, spec_of
-from sde_jax.data.preprocessing import Fit
 from sde_jax.evaluation.survey import Survey, survey
-from sde_jax.reporting import listed
+from sde_jax.lines import listed
 
-COMMON_SIZE = 64
 """Side of images of differing sizes where no ``--image-size`` is given."""
 
 SHOWN = 64
 """Number of images drawn, evenly spread over all."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Show:
-    """Summarizes all images of a set: their sizes, counts, ranges, labels, broken files, and
-    largest distance; draws some."""
-
-    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
-    """A folder or a zip of pictures, or the name of a set of tensorflow_datasets."""
-    data_dir: DataDir = None
-    image_size: Annotated[
-        int | None, option("INT", f"their own, {COMMON_SIZE} where they differ")
-    ] = None
-    """Side of the square images that are made of them."""
-    fit: Fit = "crop"
-    """crop: the centre square, resized; pad: unchanged, centred on zeros, for smaller images;
-    stretch: the whole image, resized."""
-    grey: Switch = False
-    """Make them grey, by their luma."""
-    out: Annotated[Path | None, option("FILE", "runs/data/SOURCE.png, which is replaced")] = None
-    """The .png file to draw, which must not exist."""
 
 
 def main(options: Show) -> dict[str, Any]:

@@ -1,51 +1,25 @@
 """``sde-jax evaluate RUN``."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import jax
-import tyro
 
-from sde_jax.arguments import RunPath, UsageError, check_counts, check_seed, option
-from sde_jax.command_line.parsing import open_first, parse
+from sde_jax.arguments import UsageError
+from sde_jax.command_line.opening import open_first
+from sde_jax.command_line.options.evaluate import Evaluate
+from sde_jax.command_line.parsing import parse
 from sde_jax.evaluation.evaluation import RECORD, REPORT, evaluate
 from sde_jax.evaluation.task import Task
 from sde_jax.evaluation.wording import with_error
 from sde_jax.recipes.effects import check_effects
-from sde_jax.recipes.evaluation_settings import EvaluationSettings
-from sde_jax.recipes.score import LikelihoodSettings
-from sde_jax.runs.data_place import DataPlace
 
 PROGRAM = "sde-jax evaluate"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Evaluate:
-    """Draws samples of a trained run, measures them and the likelihood of held-out data, and writes
-    evaluation.json and report.html into RUN/evaluations. A killed evaluation resumes."""
-
-    run: RunPath
-    settings: Annotated[EvaluationSettings, tyro.conf.arg(name="")] = EvaluationSettings()
-    likelihood: Any = LikelihoodSettings()
-    statistics: Annotated[Path | None, option("FILE", "they are computed, and cached")] = None
-    """Statistics of the training data, as `data statistics` writes them or as published; for one
-    feature network."""
-    data: DataPlace = DataPlace()
-    batch_size: int = Task.batch_size
-    """Examples drawn or measured at once; results do not depend on it, up to rounding."""
-    seed: int = Task.seed
-    """Sample j is a function of the seed and j. Also seeds dequantization and probes."""
-
-    def __post_init__(self) -> None:
-        check_counts(batch_size=self.batch_size)
-        check_seed(self.seed)
-
-
 def main(args: list[str]) -> dict[str, Any]:
     """Runs the command and returns its results."""
-    run = open_first(Evaluate, args, PROGRAM)
+    run = open_first(args)
     if jax.process_count() > 1:
         raise UsageError(
             "evaluate works in one process, on all its devices; sample and likelihood in several."

@@ -1,38 +1,22 @@
 """``sde-jax export RUN``."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import jax
 import numpy as np
 import optax
-import tyro
 
-from sde_jax.arguments import RunPath, UsageError
+from sde_jax.arguments import UsageError
 from sde_jax.atomic import write_whole
+from sde_jax.command_line.options.exporting import Export
 from sde_jax.command_line.output import checked_output
 from sde_jax.interop.checkpoint import AdamMoments, PublishedState
 from sde_jax.interop.published_model import PublishedModel
 from sde_jax.interop.safetensors_file import write_safetensors
 from sde_jax.interop.score_sde import save_checkpoint, save_weights
 from sde_jax.recipes.published import model_of
-from sde_jax.runs.data_place import DataPlace
 from sde_jax.runs.trained_run import ScoreRun, open_run
-
-
-@dataclass(frozen=True, kw_only=True)
-class Export:
-    """Writes the weights of a run, with its configuration, for other programs."""
-
-    run: RunPath
-    format: Literal["safetensors", "score-sde"]
-    """safetensors: the averaged weights under this library's names, the configuration in the
-    metadata; score-sde: a whole checkpoint of score_sde_pytorch (.pth), its model in a .json beside
-    it."""
-    out: Annotated[Path, tyro.conf.arg(metavar="FILE")]
-    """The file, which must not exist."""
-    data: DataPlace = DataPlace()
 
 
 def main(options: Export) -> dict[str, Any]:

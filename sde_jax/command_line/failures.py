@@ -1,11 +1,10 @@
 """Failures of commands: exit codes, and one line each."""
 
 import errno
-
-import jax
+import sys
 
 from sde_jax.interop.errors import CheckpointFileError
-from sde_jax.reporting import listed
+from sde_jax.lines import listed
 from sde_jax.training.errors import NonFiniteError, RunError, UnsavedError
 
 OF_THE_MACHINE = {
@@ -20,7 +19,7 @@ def exit_code(error: Exception) -> int | None:
     if isinstance(error, MemoryError | NonFiniteError | UnsavedError) or is_exhausted(error):
         return 1
     if not isinstance(error, ValueError | RunError | OSError):
-        return None if has_platform() else 2
+        return None if missing_platform() is None else 2
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno in OF_THE_MACHINE:
@@ -42,21 +41,21 @@ def words_of(error: Exception) -> str:
     if isinstance(error, ValueError | RunError | OSError):
         return str(error) or type(error).__name__
     return (
-        f"JAX_PLATFORMS={jax.config.values['jax_platforms']} names no platform that JAX can use "
+        f"JAX_PLATFORMS={missing_platform()} names no platform that JAX can use "
         "here: unset it, or set it to cpu."
     )
 
 
 def is_exhausted(error: Exception) -> bool:
     """Returns whether a device had not enough memory."""
-    return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
+    return type(error).__name__ == "JaxRuntimeError" and "RESOURCE_EXHAUSTED" in str(error)
 
 
-def has_platform() -> bool:
-    """Returns False if JAX finds none of the platforms that it was told to use."""
-    if not jax.config.values["jax_platforms"]:
-        return True
+def missing_platform() -> str | None:
+    """Returns the platforms that JAX was told to use if it finds none of them, else None."""
+    jax = sys.modules.get("jax")
+    told = None if jax is None else jax.config.values["jax_platforms"]
     try:
-        return bool(jax.devices())
+        return None if not told or (jax and jax.devices()) else told
     except (RuntimeError, AssertionError):
-        return False
+        return told

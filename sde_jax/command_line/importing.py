@@ -1,18 +1,18 @@
 """``sde-jax import FILE``."""
 
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
-import tyro
 
 from sde_jax.arguments import UsageError
 from sde_jax.arrays import Array, PyTree
 from sde_jax.atomic import new_folders
+from sde_jax.command_line.options.importing import Import
 from sde_jax.interop.checkpoint import AdamMoments, PublishedState
 from sde_jax.interop.score_sde import read_checkpoint
 from sde_jax.recipes.named import Named
@@ -22,19 +22,6 @@ from sde_jax.training.checkpoint import Checkpoints
 from sde_jax.training.learner import TrainState
 from sde_jax.training.run_directory import RunDirectory
 from sde_jax.training.start import Progress
-
-
-@dataclass(frozen=True, kw_only=True)
-class Import:
-    """Imports a checkpoint of score_sde (Flax) or score_sde_pytorch (.pth) as a run."""
-
-    file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
-    """The checkpoint. Nothing in it is executed."""
-    model: Annotated[str, tyro.conf.arg(metavar="NAME|MODEL.json")]
-    """The model in the file: a published model's name, which `list` shows, or a file that describes
-    one, as `export` writes it."""
-    workdir: Path
-    """The run directory, which `sample`, `likelihood` and `train --resume` then take."""
 
 
 def main(options: Import) -> dict[str, Any]:

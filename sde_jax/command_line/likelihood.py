@@ -4,87 +4,33 @@ import functools
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Any, cast
 
 import jax
 import numpy as np
-import tyro
 
-from sde_jax.arguments import RunPath, UsageError, check_counts, check_seed, option
+from sde_jax.arguments import UsageError
 from sde_jax.atomic import write_whole
+from sde_jax.command_line.opening import open_first
+from sde_jax.command_line.options.likelihood import Likelihoods
 from sde_jax.command_line.output import checked_output
-from sde_jax.command_line.parsing import open_first, parse
-from sde_jax.data import TEST
+from sde_jax.command_line.parsing import parse
 from sde_jax.recipes.effects import check_effects
 from sde_jax.recipes.interfaces import Measured
-from sde_jax.recipes.protocols import LikelihoodSettings, by_flow
+from sde_jax.recipes.likelihood_settings import by_flow
 from sde_jax.recipes.score import ScoreExperiment
-from sde_jax.runs.data_place import DataPlace
-from sde_jax.runs.fixed_steps import (
-    CHECKED,
-    LEAST_STEPS,
-    fixed_steps,
-    root_mean_square_difference,
-)
 from sde_jax.runs.measurement import concatenate, measure, summarize, write_table
 from sde_jax.runs.multilevel import multilevel_mean
+from sde_jax.runs.steps import CHECKED, fixed_steps, root_mean_square_difference
 from sde_jax.runs.trained_run import GenerativeRun, ScoreRun
 from sde_jax.training.processes import is_first, raise_on_all
-from sde_jax.validation import shown
 
 PROGRAM = "sde-jax likelihood"
-MOST_STEPS = 10**6
-
-
-@dataclass(frozen=True, kw_only=True)
-class Likelihoods:
-    """Measures the likelihood of data under a trained run, a score model's by its probability
-    flow."""
-
-    run: RunPath
-    split: str = TEST
-    """The split to measure: test or train."""
-    count: Annotated[int | None, option("INT", "all")] = None
-    """Examples to measure, the first ones of the split."""
-    settings: Annotated[Any, tyro.conf.arg(name="")] = LikelihoodSettings()
-    steps: Annotated[int | Literal["auto"] | None, option("INT|auto", "the solver chooses")] = None
-    """Fixed steps of one evaluation each, placed for the run, instead of an adaptive solver; score
-    models only. Fifty leave an error of about .001 bits, in half of the evaluations or fewer. A
-    pass with twice as many steps estimates the error. auto measures the mean alone: all examples in
-    16 steps, and as few in more steps as --stderr needs."""
-    stderr: Annotated[float | None, option("BITS", "a tenth of the error over examples")] = None
-    """The error that the solver may add to the mean with `--steps auto`."""
-    data: DataPlace = DataPlace()
-    batch_size: int = 256
-    """Examples measured at once; a result does not depend on it."""
-    seed: int = 0
-    """Seed of dequantization and probes."""
-    out: Annotated[Path | None, option("FILE", "none is written")] = None
-    """The .csv file, a line for each example, which must not exist."""
-
-    def __post_init__(self) -> None:
-        check_counts(count=self.count, batch_size=self.batch_size)
-        check_seed(self.seed)
-        if isinstance(self.steps, int) and self.steps < LEAST_STEPS:
-            raise ValueError(f"--steps must be at least {LEAST_STEPS}: got {self.steps}.")
-        if isinstance(self.steps, int) and self.steps > MOST_STEPS:
-            raise ValueError(f"--steps must be at most {MOST_STEPS:,}: got {shown(self.steps)}.")
-        if self.stderr is not None and self.steps != "auto":
-            raise ValueError("--stderr has no effect unless --steps is auto.")
-        if self.stderr is not None and not 0 < self.stderr < math.inf:
-            raise ValueError(f"--stderr must be positive and finite: got {self.stderr}.")
-        if self.out is not None and self.steps == "auto":
-            raise ValueError(
-                "--steps auto measures the mean alone, without a line of --out for "
-                "each example: state a number of steps."
-            )
 
 
 def main(args: list[str]) -> dict[str, Any]:
     """Runs the command and returns its results."""
-    run = open_first(Likelihoods, args, PROGRAM)
+    run = open_first(args)
     default = Likelihoods(run=run.directory.path, settings=run.experiment.likelihood)
     options = parse(Likelihoods, args, PROGRAM, default, run=default.run)
     if options.settings is not None:

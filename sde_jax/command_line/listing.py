@@ -1,15 +1,13 @@
 """``sde-jax list``."""
 
-from dataclasses import dataclass
 from typing import Any
 
-from sde_jax.interop.configurations import published, published_names
-from sde_jax.runs.catalogue import definitions
+from sde_jax.command_line.options.listing import List
+from sde_jax.interop.configurations import MODELS, published_names
+from sde_jax.runs.definition_names import definitions
 
-
-@dataclass(frozen=True, kw_only=True)
-class List:
-    """Lists the experiments to train and the studies to reproduce, one per line."""
+PROCESSES = {"vpsde": "VP", "subvpsde": "SubVP", "vesde": "VE"}
+"""Processes by their names in published configurations."""
 
 
 def main(options: List) -> dict[str, Any]:
@@ -28,8 +26,8 @@ def main(options: List) -> dict[str, Any]:
 
 def published_headline(name: str) -> str:
     """Describes a published model in a line."""
-    model = published(name)
-    data = model.dataset if model.category is None else f"{model.dataset} {model.category}"
-    times = "continuous" if model.continuous else f"{model.num_scales} levels"
-    size = f"{model.image_size}x{model.image_size}"
-    return f"{data} ({size}), {type(model.process).__name__}, {times}, as published."
+    model = MODELS[name]
+    data = " ".join(filter(None, (model["dataset"], model["category"])))
+    times = "continuous" if model["continuous"] else f"{model['num_scales']} levels"
+    size = "{0}x{0}".format(model["image_size"])
+    return f"{data} ({size}), {PROCESSES[model['sde']]}, {times}, as published."

@@ -1,64 +1,71 @@
-"""The command ``sde-jax``: see ``sde-jax --help``."""
+"""The command ``sde-jax``: see ``sde-jax --help``.
 
+A command's options are parsed before anything is imported that computes.
+"""
+
+import contextlib
+import importlib
 import json
 import sys
 import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from sde_jax.arrays import single_precision
-from sde_jax.command_line import (
-    anomalies,
-    compare,
-    data,
-    edit,
-    evaluate,
-    exporting,
-    importing,
-    label,
-    likelihood,
-    listing,
-    quickstart,
-    sample,
-    train,
-    watch,
-    weights,
-)
-from sde_jax.command_line.compiled_programs import forget_unreadable, keep_compiled
-from sde_jax.command_line.completion import print_completion
+from sde_jax import training
+from sde_jax.arguments import UsageError
 from sde_jax.command_line.failures import exit_code, words_of
-from sde_jax.command_line.parsing import parse, refuse
+from sde_jax.command_line.naming import check_name
+from sde_jax.command_line.parsing import check_first, parse, refuse
 from sde_jax.command_line.streams import standard_streams
-from sde_jax.editing.options import EditOptions
-from sde_jax.reporting import listed
-from sde_jax.training.processes import is_first
+from sde_jax.lines import listed
 
 
 class Command(NamedTuple):
-    """The options of a command and the function that runs it."""
+    """The place of a command: modules of this package, by their names."""
 
-    options: type
-    run: Callable[[Any], dict[str, Any]]
-    parses: bool = False
-    """True if the function parses the arguments itself, with defaults that depend on them."""
+    module: str
+    """The module whose ``main`` runs it, by its options or, with ``first``, by its arguments."""
+    options: str
+    """The class of its options, in the module of the same name in ``options``."""
+    first: str = ""
+    """The argument that the defaults of its options depend on, which must come first."""
+
+    computes: bool = True
+
+    def kind(self) -> type:
+        """Imports the class of the options."""
+        module = importlib.import_module(f"{__package__}.options.{self.module}")
+        kind: type = getattr(module, self.options)
+        return kind
+
+    def run(self, options: Any) -> dict[str, Any]:
+        """Imports the command and runs it."""
+        with contextlib.ExitStack() as context:
+            if self.computes:
+                programs = importlib.import_module(f"{__package__}.compiled_programs")
+                context.enter_context(programs.computing())
+            module = importlib.import_module(f"{__package__}.{self.module}")
+            results: dict[str, Any] = module.main(options)
+        return results
 
 
 COMMANDS: dict[str, Command] = {
-    "list": Command(listing.List, listing.main),
-    "train": Command(train.Train, train.main, parses=True),
-    "watch": Command(watch.Watch, watch.main),
-    "sample": Command(sample.Sample, sample.main, parses=True),
-    "label": Command(label.Label, label.main),
-    "likelihood": Command(likelihood.Likelihoods, likelihood.main, parses=True),
-    "anomalies": Command(anomalies.Anomalies, anomalies.main),
-    "evaluate": Command(evaluate.Evaluate, evaluate.main, parses=True),
-    "compare": Command(compare.Compare, compare.main),
-    "edit": Command(EditOptions, edit.main),
-    "import": Command(importing.Import, importing.main),
-    "export": Command(exporting.Export, exporting.main),
-    "data": Command(data.Data, data.main, parses=True),
-    "weights": Command(weights.Weights, weights.main),
-    "quickstart": Command(quickstart.Quickstart, quickstart.main),
+    "list": Command("listing", "List", computes=False),
+    "train": Command("train", "Train", first="NAME"),
+    "watch": Command("watch", "Watch", computes=False),
+    "sample": Command("sample", "Sample", first="RUN"),
+    "label": Command("label", "Label"),
+    "likelihood": Command("likelihood", "Likelihoods", first="RUN"),
+    "anomalies": Command("anomalies", "Anomalies"),
+    "evaluate": Command("evaluate", "Evaluate", first="RUN"),
+    "compare": Command("compare", "Compare"),
+    "edit": Command("edit", "EditOptions"),
+    "import": Command("importing", "Import"),
+    "export": Command("exporting", "Export"),
+    "data show": Command("data_show", "Show"),
+    "data statistics": Command("data_statistics", "Statistics"),
+    "weights": Command("weights", "Weights"),
+    "quickstart": Command("quickstart", "Quickstart"),
 }
 
 USAGE = """\
@@ -106,27 +113,36 @@ def dispatch(args: list[str]) -> dict[str, Any] | int:
         print(USAGE, end="")
         return 0 if args else 2
     if args[0] == "--print-completion":
-        options = {name: command.options for name, command in COMMANDS.items()}
-        return print_completion(args[1:], options)
-    if args[0] not in COMMANDS:
-        refuse(f"no command {args[0]!r}: there are {', '.join(COMMANDS)}.")
-    command, program = COMMANDS[args[0]], f"sde-jax {args[0]}"
-    if command.parses:
-        return command.run(args[1:])
-    return command.run(parse(command.options, args[1:], program))
+        kinds = {name: command.kind() for name, command in COMMANDS.items()}
+        completion = importlib.import_module(f"{__package__}.completion")
+        return int(completion.print_completion(args[1:], kinds))
+    words = 2 if args[0] == "data" else 1
+    name, rest = " ".join(args[:words]), args[words:]
+    if args[0] == "data" and name not in COMMANDS:
+        raise UsageError(
+            "data needs `show` or `statistics`, and a SOURCE: `data show --help` and "
+            "`data statistics --help` explain."
+        )
+    if name not in COMMANDS:
+        refuse(f"no command {name!r}: there are {', '.join(COMMANDS)}.")
+    command, program = COMMANDS[name], f"sde-jax {name}"
+    if command.first == "NAME":
+        check_name(rest)
+    elif command.first == "RUN":
+        check_first(command.kind(), rest, program)
+    return command.run(rest if command.first else parse(command.kind(), rest, program))
 
 
 @standard_streams()
 def run(command: Callable[[list[str]], dict[str, Any] | int], args: list[str]) -> int:
     """Runs a command, prints its results as a line of JSON, and returns 0; exits as `main` does."""
-    keep_compiled()
     try:
-        with warnings.catch_warnings(), single_precision():
+        with warnings.catch_warnings():
             warnings.showwarning = show_warning
             results = command(args)
         if isinstance(results, int):
             return results
-        if is_first():
+        if "jax" not in sys.modules or training.is_first():
             print(json.dumps(results), flush=True)
     except KeyboardInterrupt:
         refuse("interrupted.", code=130)
@@ -143,5 +159,4 @@ def run(command: Callable[[list[str]], dict[str, Any] | int], args: list[str]) -
 
 def show_warning(message: Warning | str, *where: Any, **source: Any) -> None:
     """Prints a warning in one line, without its place in the code."""
-    forget_unreadable(str(message))
     print(f"warning: {message}", file=sys.stderr)

@@ -1,6 +1,5 @@
-"""Parses arguments with tyro, reports every refusal in one line, and opens the run of a command."""
+"""Parses arguments with tyro, and reports every refusal in one line."""
 
-import argparse
 import contextlib
 import dataclasses
 import io
@@ -15,10 +14,7 @@ from typing import Any, NoReturn, TypeVar
 import tyro
 
 from sde_jax.arguments import UsageError
-from sde_jax.recipes.generative import Generative
-from sde_jax.runs.data_place import DataPlace
-from sde_jax.runs.trained_run import GenerativeRun, open_run_of
-from sde_jax.training.processes import join_processes
+from sde_jax.training.run_config import read_config
 
 Arguments = TypeVar("Arguments")
 
@@ -51,6 +47,8 @@ def parse(
             arguments = tyro.cli(kind, args=args, prog=program, config=CONFIG, **options)
         sys.stderr.write(captured.getvalue())
         check_files(arguments)
+        if isinstance(path := getattr(arguments, "run", None), Path):
+            read_config(path)
         return arguments
     except SystemExit as exit_:
         if exit_.code in (0, None):
@@ -127,13 +125,14 @@ def complaint(box: str) -> str:
     return f"{message}. Perhaps you meant {perhaps.group(1)}" if perhaps else message
 
 
-def open_first(kind: type, args: list[str], program: str) -> GenerativeRun:
-    """Opens the RUN that the arguments begin with.
+def check_first(kind: type, args: list[str], program: str) -> None:
+    """Checks that arguments begin with a RUN, on which the defaults of the options depend.
 
-    Without a RUN, the help shows the defaults of ``kind``; it exits, as does a missing RUN.
+    Without one, the help shows the defaults of ``kind``; it exits, as does a missing RUN.
 
     Raises:
       UsageError: if an option comes first.
+      NotARunError: if there is no run.
     """
     if args[:1] in ([], ["-h"], ["--help"]):
         parse(kind, args, program)
@@ -141,16 +140,4 @@ def open_first(kind: type, args: list[str], program: str) -> GenerativeRun:
         raise UsageError(
             f"{program.split()[-1]} needs the RUN first: its experiment has the other defaults."
         )
-    join_processes()
-    return open_run_of(Generative, Path(args[0]), place_in(args))
-
-
-def place_in(args: list[str]) -> DataPlace:
-    """Returns the place of the run's data that arguments name, before they are parsed."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    for field in dataclasses.fields(DataPlace):
-        name = f"--data.{field.name}"
-        parser.add_argument(name, name.replace("_", "-"), dest=field.name)
-    with contextlib.suppress(argparse.ArgumentError):
-        return DataPlace(**vars(parser.parse_known_args(args)[0]))
-    return DataPlace()
+    read_config(Path(args[0]))

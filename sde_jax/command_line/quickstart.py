@@ -1,29 +1,19 @@
 """``sde-jax quickstart``: from data to samples and bits per dimension."""
 
 import time
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sde_jax import figures
 from sde_jax.command_line import likelihood, sample
+from sde_jax.command_line.options.quickstart import Quickstart
 from sde_jax.recipes.sampler_settings import SAMPLERS, SamplerName
 from sde_jax.runs.catalogue import find
 from sde_jax.runs.trained_run import ScoreRun, open_run
 from sde_jax.runs.training import train_experiment
 
 SHOWN_SAMPLERS: tuple[SamplerName, ...] = ("em", "pc", "ode")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Quickstart:
-    """Trains on handwritten digits, draws them with three samplers, and measures bits per
-    dimension: minutes on two CPU cores. Called again, it continues or reuses its run."""
-
-    workdir: Path = Path("runs/quickstart")
-    """The run directory."""
 
 
 def main(options: Quickstart) -> dict[str, Any]:

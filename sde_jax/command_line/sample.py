@@ -2,24 +2,23 @@
 
 import dataclasses
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
 
 from sde_jax import figures
-from sde_jax.arguments import RunPath, Switch, UsageError, check_counts, check_seed, option
+from sde_jax.arguments import UsageError
 from sde_jax.arrays import Array
 from sde_jax.atomic import whole_file
+from sde_jax.command_line.opening import open_first
+from sde_jax.command_line.options.sample import Sample
 from sde_jax.command_line.output import output_file
-from sde_jax.command_line.parsing import open_first, parse
+from sde_jax.command_line.parsing import parse
 from sde_jax.figures import draw_picture
 from sde_jax.recipes.sampler_settings import SAMPLERS, SamplerSettings
-from sde_jax.runs.data_place import DataPlace
 from sde_jax.runs.generation import draw_all, is_valid
 from sde_jax.runs.trained_run import GenerativeRun
 from sde_jax.sampling import Samples
@@ -34,35 +33,12 @@ SHOWN_TRAJECTORIES = 6
 SHOWN = 256
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sample:
-    """Draws samples from a trained run, into an .npz file and a .png picture beside it."""
-
-    run: RunPath
-    settings: Annotated[SamplerSettings | None, tyro.conf.arg(name="")] = SamplerSettings()
-    count: int = 64
-    """Samples to draw."""
-    data: DataPlace = DataPlace()
-    batch_size: int = 256
-    """Samples drawn at once; a sample does not depend on it."""
-    seed: int = 0
-    """Sample j is a function of the seed and j."""
-    trajectory: Switch = False
-    """Also draw a picture of the trajectories."""
-    out: Annotated[Path | None, option("FILE", "a name in RUN/samples that says how")] = None
-    """The .npz file, which must not exist; its pictures go beside it."""
-
-    def __post_init__(self) -> None:
-        check_counts(count=self.count, batch_size=self.batch_size)
-        check_seed(self.seed)
-
-
 def main(args: list[str]) -> dict[str, Any]:
     """Runs the command and returns its results.
 
     The defaults of options are the experiment's, or the chosen sampler's own.
     """
-    run = open_first(Sample, args, PROGRAM)
+    run = open_first(args)
     default = Sample(run=run.directory.path, settings=run.experiment.sampling)
     options = parse(Sample, args, PROGRAM, default, run=default.run)
     if default.settings is not None and options.settings is not None:

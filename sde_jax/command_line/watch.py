@@ -4,13 +4,12 @@ import dataclasses
 import shutil
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from sde_jax.arguments import RunPath
+from sde_jax.command_line.options.watch import Watch
 from sde_jax.command_line.text_chart import text_chart
 from sde_jax.runs.status import Status, curves, read_status
 from sde_jax.training.run_directory import RunDirectory
@@ -19,16 +18,6 @@ REFRESH_SECONDS = 3.0
 CLEAR = "\x1b[H\x1b[2J"
 CHART_WIDTH, CHART_HEIGHT = 64, 8
 MARGIN = 12
-
-
-@dataclass(frozen=True, kw_only=True)
-class Watch:
-    """Shows the progress of a run, from its files alone: on any host that sees them, during
-    training and afterwards. On a terminal, it refreshes until the run is finished or Ctrl-C;
-    elsewhere it prints once. In a browser: pip install tensorboard, and tensorboard --logdir
-    RUN/logs."""
-
-    run: RunPath
 
 
 def main(options: Watch) -> dict[str, Any]:

@@ -3,14 +3,12 @@
 import shutil
 import tempfile
 import urllib.request
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-import tyro
-
-from sde_jax.arguments import Switch, UsageError, option
+from sde_jax.arguments import UsageError
 from sde_jax.atomic import write_whole
+from sde_jax.command_line.options.weights import Weights
 from sde_jax.command_line.output import writable
 from sde_jax.interop.inception import (
     PUBLISHED_SHA256,
@@ -22,22 +20,8 @@ from sde_jax.interop.inception import (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Weights:
-    """Converts published weights into the cache folder."""
-
-    network: Annotated[Literal["inception"], tyro.conf.Positional]
-    """The network: inception, for FID, KID and Inception Score."""
-    file: Annotated[Path | None, option("FILE", "none"), tyro.conf.arg(name="from")] = None
-    """The file of pytorch-fid or torch-fidelity. Nothing in it is executed."""
-    download: Switch = False
-    """Fetch that file from where pytorch-fid publishes it."""
-
-
 def main(options: Weights) -> dict[str, Any]:
     """Runs the command and returns its results."""
-    if (options.file is None) == (not options.download):
-        raise UsageError("weights takes either --from FILE or --download.")
     if options.file is not None:
         return convert(options.file)
     with tempfile.TemporaryDirectory() as folder:

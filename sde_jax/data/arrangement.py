@@ -6,9 +6,9 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 from sde_jax.data.picture_files import LABELS, PictureFiles
-from sde_jax.data.source import TEST, TRAIN
+from sde_jax.data.splits import TEST, TRAIN
 from sde_jax.json_files import parse_json
-from sde_jax.reporting import listed
+from sde_jax.lines import listed
 
 VALIDATION = "validation"
 SPLITS = {

@@ -12,7 +12,8 @@ from sde_jax.atomic import whole_file
 from sde_jax.data.array_source import ArraySource
 from sde_jax.data.errors import DataNotFoundError
 from sde_jax.data.scaling import ImageScaling
-from sde_jax.data.source import TEST, TRAIN, DataSpec, Layout
+from sde_jax.data.source import DataSpec, Layout
+from sde_jax.data.splits import TEST, TRAIN
 from sde_jax.numpy_files import Arrays, ArraysError
 
 HELD_OUT_SHARE, MOST_HELD_OUT = 0.1, 10_000

@@ -6,7 +6,8 @@ import numpy as np
 
 from sde_jax.data.array_source import ArraySource
 from sde_jax.data.scaling import ImageScaling
-from sde_jax.data.source import TEST, TRAIN, DataSpec
+from sde_jax.data.source import DataSpec
+from sde_jax.data.splits import TEST, TRAIN
 
 TRAIN_SIZE = 1500
 

@@ -13,7 +13,7 @@ from sde_jax.data.encoded_records import EncodedRecords, dimensions
 from sde_jax.data.errors import BrokenImageError, DataNotFoundError, MixedSizesError
 from sde_jax.data.picture_files import PictureFiles, open_files
 from sde_jax.data.preprocessing import Preprocessing
-from sde_jax.data.source import TEST, TRAIN
+from sde_jax.data.splits import TEST, TRAIN
 from sde_jax.data.stored_images import StoredImages
 
 

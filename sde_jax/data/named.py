@@ -9,7 +9,7 @@ from typing import Any
 from sde_jax.data.encoded_records import EncodedRecords
 from sde_jax.data.errors import DataNotFoundError
 from sde_jax.data.folder import Folder
-from sde_jax.data.source import TRAIN
+from sde_jax.data.splits import TRAIN
 from sde_jax.data.stored_images import StoredImages
 from sde_jax.data.tfds import TfdsImages
 

@@ -11,7 +11,7 @@ from typing import NoReturn
 from sde_jax.data.encoded_records import Reopened
 from sde_jax.data.errors import DataNotFoundError
 from sde_jax.data.preprocessing import FORMATS
-from sde_jax.reporting import listed
+from sde_jax.lines import listed
 
 LABELS = "dataset.json"
 SUFFIXES = tuple(suffix for of_format in FORMATS.values() for suffix in of_format)

@@ -18,12 +18,6 @@ from sde_jax.data.scaling import Scaling
 from sde_jax.data.shuffle import BatchIndices, Shuffle
 from sde_jax.data.transform import Batch, Transform
 
-TRAIN = "train"
-"""The split of training examples."""
-
-TEST = "test"
-"""The split of held-out examples."""
-
 ENDLESS = 2**31 - 1
 """The size of a split that has no end."""
 

@@ -17,8 +17,9 @@ from sde_jax.data.image_cache import Broken, ImageCache, decode_good, good_ones
 from sde_jax.data.rows import DeviceRows, HostRows, Rows
 from sde_jax.data.source import DataSource
 from sde_jax.data.transform import DequantizeAndFlip
+from sde_jax.lines import first_line
 from sde_jax.memory import check_fits
-from sde_jax.reporting import first_line, report
+from sde_jax.reporting import report
 from sde_jax.validation import Spec, at_least, at_most
 
 DEVICE_SHARE = 0.25

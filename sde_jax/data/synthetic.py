@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from sde_jax.arrays import Array, Float, PRNGKeyArray
 from sde_jax.data.rows import EmptyRows
 from sde_jax.data.scaling import PointScaling
-from sde_jax.data.source import ENDLESS, TEST, TRAIN, Batch, DataSource, DataSpec
+from sde_jax.data.source import ENDLESS, Batch, DataSource, DataSpec
+from sde_jax.data.splits import TEST, TRAIN
 from sde_jax.validation import Spec
 
 TEST_SIZE = 10_000

@@ -11,7 +11,7 @@ import numpy as np
 from sde_jax.data.encoded_records import EncodedRecords, Reopened
 from sde_jax.data.errors import DataNotFoundError, MixedSizesError
 from sde_jax.data.preprocessing import Fit, Preprocessing
-from sde_jax.data.source import TEST, TRAIN
+from sde_jax.data.splits import TEST, TRAIN
 from sde_jax.data.stored_images import StoredImages
 
 BULK = 1024

@@ -9,7 +9,8 @@ from sde_jax.arrays import Float
 from sde_jax.data.encoded_records import dimensions
 from sde_jax.data.preprocessing import Preprocessing
 from sde_jax.editing.images import decoded, is_array, picture_names, read_rows
-from sde_jax.reporting import listed, report
+from sde_jax.lines import listed
+from sde_jax.reporting import report
 
 Masks = Float[np.ndarray, "count height width 1"]
 

@@ -1,19 +1,18 @@
 """Methods that sample given a measurement: guidance of the score, or known data."""
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import jax.numpy as jnp
 
 from sde_jax.arguments import UsageError
 from sde_jax.arrays import Array, Float, Keys
+from sde_jax.editing.options import MethodName
 from sde_jax.operators import LinearOperator
 from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.sampling import Constrained, Constraint, PredictorCorrector, Sampler, Samples
 from sde_jax.score import DDNM, DPS, PiGDM, Score
 from sde_jax.sde import LinearSDE
-
-MethodName = Literal["replacement", "repaint", "ddnm", "pigdm", "dps"]
 
 METHODS: dict[MethodName, SamplerSettings] = {
     "replacement": SamplerSettings(sampler="pc", steps=1000),
@@ -24,7 +23,6 @@ METHODS: dict[MethodName, SamplerSettings] = {
 }
 """The methods, each with its paper's sampler and number of steps."""
 
-DEFAULT: MethodName = "pigdm"
 REPEATS = 10
 """Repetitions of each step of RePaint."""
 

@@ -9,12 +9,13 @@ from typing import Annotated, Literal
 import tyro
 
 from sde_jax.arguments import Switch, UsageError, check_counts, check_seed, option
-from sde_jax.editing.methods import DEFAULT, MethodName
 from sde_jax.recipes.sampler_settings import SamplerName
 from sde_jax.runs.data_place import DataPlace
 from sde_jax.validation import LARGEST
 
 RestorationName = Literal["inpaint", "colorize", "superres", "deblur", "motion-deblur"]
+MethodName = Literal["replacement", "repaint", "ddnm", "pigdm", "dps"]
+DEFAULT: MethodName = "pigdm"
 TaskName = RestorationName | Literal["class", "interpolate", "stroke"]
 
 MEASURING = ("method", "noise")

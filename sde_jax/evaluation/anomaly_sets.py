@@ -6,9 +6,7 @@ import PIL.Image
 from sde_jax.arguments import UsageError
 from sde_jax.data import TEST, BrokenImageError, ImageScaling, Preprocessing
 from sde_jax.data.named import all_records, spec_of
-
-NOISE, PHOTOGRAPHS = "noise", "photographs"
-"""Names of the built-in sets."""
+from sde_jax.evaluation.anomaly_names import NOISE, PHOTOGRAPHS
 
 Shape = tuple[int, ...]
 """Height, width and channels."""

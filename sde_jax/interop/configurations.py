@@ -1,13 +1,13 @@
 """The 28 published DDPM, DDPM++ and NCSN++ models of score_sde, by their names."""
 
 import difflib
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
-from sde_jax.interop.published_model import PublishedModel
+from sde_jax import interop
 
 
-def published(name: str) -> PublishedModel:
+def published(name: str) -> "interop.PublishedModel":
     """Returns the model of this name, such as ``vp/cifar10_ddpmpp_continuous``.
 
     Raises:
@@ -17,7 +17,7 @@ def published(name: str) -> PublishedModel:
         near = difflib.get_close_matches(name, MODELS, n=5, cutoff=0.5)
         rest = f"similar are {', '.join(near)}" if near else f"there are {', '.join(MODELS)}"
         raise ValueError(f"no published model is called {name!r}: {rest}")
-    return MODELS[name]
+    return interop.PublishedModel(**MODELS[name])
 
 
 def published_names() -> tuple[str, ...]:
@@ -48,11 +48,18 @@ LARGE: dict[str, Any] = {
 BEDROOM: dict[str, Any] = {"dataset": "LSUN", "category": "bedroom"}
 CHURCH: dict[str, Any] = {"dataset": "LSUN", "category": "church_outdoor"}
 
-DDPMPP = PublishedModel()
-NCSNPP = replace(DDPMPP, fir=True, progressive_input="residual")
-NCSNPP_VE = replace(NCSNPP, **VE, embedding_type="fourier")
-NCSNPP_VE_DISCRETE = replace(NCSNPP, **VE, continuous=False)
-NCSNPP_256 = replace(
+DDPMPP: dict[str, Any] = {
+    "dataset": "CIFAR10",
+    "category": None,
+    "image_size": 32,
+    "sde": "vpsde",
+    "continuous": True,
+    "num_scales": 1000,
+}
+NCSNPP = dict(DDPMPP, fir=True, progressive_input="residual")
+NCSNPP_VE = dict(NCSNPP, **VE, embedding_type="fourier")
+NCSNPP_VE_DISCRETE = dict(NCSNPP, **VE, continuous=False)
+NCSNPP_256 = dict(
     NCSNPP_VE,
     **LARGE,
     ch_mult=(1, 1, 2, 2, 2, 2, 2),
@@ -60,7 +67,7 @@ NCSNPP_256 = replace(
     progressive="output_skip",
     num_scales=2000,
 )
-NCSNPP_1024 = replace(
+NCSNPP_1024 = dict(
     NCSNPP_256,
     image_size=1024,
     nf=16,
@@ -71,41 +78,44 @@ NCSNPP_1024 = replace(
     batch_size=8,
     snr=0.15,
 )
-DDPM = replace(DDPMPP, name="ddpm", num_res_blocks=2, embedding_type="fourier")
-DDPM_256 = replace(
-    DDPM, **LARGE, **DISCRETE_VP, ch_mult=(1, 1, 2, 2, 4, 4), sigma_max=378.0, lr=2e-5
-)
+DDPM = dict(DDPMPP, name="ddpm", num_res_blocks=2, embedding_type="fourier")
+DDPM_256 = dict(DDPM, **LARGE, **DISCRETE_VP, ch_mult=(1, 1, 2, 2, 4, 4), sigma_max=378.0, lr=2e-5)
 
-MODELS = {
-    "subvp/cifar10_ddpm_continuous": replace(DDPM, sde="subvpsde"),
-    "subvp/cifar10_ddpmpp_continuous": replace(DDPMPP, sde="subvpsde"),
-    "subvp/cifar10_ddpmpp_deep_continuous": replace(DDPMPP, **DEEP, sde="subvpsde"),
-    "subvp/cifar10_ncsnpp_continuous": replace(NCSNPP, sde="subvpsde"),
-    "subvp/cifar10_ncsnpp_deep_continuous": replace(NCSNPP, **DEEP, sde="subvpsde"),
-    "ve/bedroom_ncsnpp_continuous": replace(NCSNPP_256, **BEDROOM, sigma_max=378.0),
-    "ve/celeba_ncsnpp": replace(
-        NCSNPP_VE_DISCRETE, dataset="CELEBA", image_size=64, sigma_max=90.0, snr=0.17
+MODELS: Mapping[str, Mapping[str, Any]] = {
+    "subvp/cifar10_ddpm_continuous": dict(DDPM, sde="subvpsde"),
+    "subvp/cifar10_ddpmpp_continuous": dict(DDPMPP, sde="subvpsde"),
+    "subvp/cifar10_ddpmpp_deep_continuous": dict(DDPMPP, **DEEP, sde="subvpsde"),
+    "subvp/cifar10_ncsnpp_continuous": dict(NCSNPP, sde="subvpsde"),
+    "subvp/cifar10_ncsnpp_deep_continuous": dict(NCSNPP, **DEEP, sde="subvpsde"),
+    "ve/bedroom_ncsnpp_continuous": dict(NCSNPP_256, **BEDROOM, sigma_max=378.0),
+    "ve/celeba_ncsnpp": dict(
+        NCSNPP_VE_DISCRETE,
+        dataset="CELEBA",
+        image_size=64,
+        sigma_max=90.0,
+        snr=0.17,
     ),
-    "ve/celebahq_256_ncsnpp_continuous": replace(NCSNPP_256, dataset="CelebAHQ", sigma_max=348.0),
-    "ve/celebahq_ncsnpp_continuous": replace(NCSNPP_1024, dataset="CelebAHQ"),
-    "ve/church_ncsnpp_continuous": replace(NCSNPP_256, **CHURCH, sigma_max=380.0),
-    "ve/cifar10_ddpm": replace(DDPM, **VE, continuous=False),
+    "ve/celebahq_256_ncsnpp_continuous": dict(NCSNPP_256, dataset="CelebAHQ", sigma_max=348.0),
+    "ve/celebahq_ncsnpp_continuous": dict(NCSNPP_1024, dataset="CelebAHQ"),
+    "ve/church_ncsnpp_continuous": dict(NCSNPP_256, **CHURCH, sigma_max=380.0),
+    "ve/cifar10_ddpm": dict(DDPM, **VE, continuous=False),
     "ve/cifar10_ncsnpp": NCSNPP_VE_DISCRETE,
     "ve/cifar10_ncsnpp_continuous": NCSNPP_VE,
-    "ve/cifar10_ncsnpp_deep_continuous": replace(NCSNPP_VE, **DEEP),
-    "ve/ffhq_256_ncsnpp_continuous": replace(NCSNPP_256, dataset="FFHQ", sigma_max=348.0),
-    "ve/ffhq_ncsnpp_continuous": replace(NCSNPP_1024, dataset="FFHQ", reduce_mean=True),
-    "vp/cifar10_ddpmpp": replace(DDPMPP, **DISCRETE_VP),
+    "ve/cifar10_ncsnpp_deep_continuous": dict(NCSNPP_VE, **DEEP),
+    "ve/ffhq_256_ncsnpp_continuous": dict(NCSNPP_256, dataset="FFHQ", sigma_max=348.0),
+    "ve/ffhq_ncsnpp_continuous": dict(NCSNPP_1024, dataset="FFHQ", reduce_mean=True),
+    "vp/cifar10_ddpmpp": dict(DDPMPP, **DISCRETE_VP),
     "vp/cifar10_ddpmpp_continuous": DDPMPP,
-    "vp/cifar10_ddpmpp_deep_continuous": replace(DDPMPP, **DEEP),
-    "vp/cifar10_ncsnpp": replace(NCSNPP, continuous=False, predictor="reverse_diffusion"),
+    "vp/cifar10_ddpmpp_deep_continuous": dict(DDPMPP, **DEEP),
+    "vp/cifar10_ncsnpp": dict(NCSNPP, continuous=False, predictor="reverse_diffusion"),
     "vp/cifar10_ncsnpp_continuous": NCSNPP,
-    "vp/cifar10_ncsnpp_deep_continuous": replace(NCSNPP, **DEEP),
-    "vp/ddpm/bedroom": replace(DDPM_256, **BEDROOM),
-    "vp/ddpm/celebahq": replace(DDPM_256, dataset="CelebAHQ"),
-    "vp/ddpm/church": replace(DDPM_256, **CHURCH),
-    "vp/ddpm/cifar10": replace(DDPM, **DISCRETE_VP),
+    "vp/cifar10_ncsnpp_deep_continuous": dict(NCSNPP, **DEEP),
+    "vp/ddpm/bedroom": dict(DDPM_256, **BEDROOM),
+    "vp/ddpm/celebahq": dict(DDPM_256, dataset="CelebAHQ"),
+    "vp/ddpm/church": dict(DDPM_256, **CHURCH),
+    "vp/ddpm/cifar10": dict(DDPM, **DISCRETE_VP),
     "vp/ddpm/cifar10_continuous": DDPM,
-    "vp/ddpm/cifar10_unconditional": replace(DDPM, **DISCRETE_VP, conditional=False),
+    "vp/ddpm/cifar10_unconditional": dict(DDPM, **DISCRETE_VP, conditional=False),
 }
-"""The published models by name. Upstream cannot build the last, which has no time layers here."""
+"""The fields of the published models by name. Upstream cannot build the last, which has no time
+layers here."""

@@ -22,7 +22,7 @@ from typing import Any, ClassVar, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from sde_jax.reporting import first_line
+from sde_jax.lines import first_line
 
 ReadStorage = Callable[[str, np.dtype, int], np.ndarray]
 

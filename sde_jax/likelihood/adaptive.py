@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple, Protocol
+from typing import Annotated, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -15,31 +15,16 @@ from sde_jax.arrays import (
     Float,
     Int,
     Keys,
-    PerExample,
     PRNGKeyArray,
     as_examples,
     precision_of,
 )
+from sde_jax.likelihood.results import LogLikelihoods
 from sde_jax.ode import AdaptiveSolver, FlowSolution, data_end_step
 from sde_jax.randomness import draw_prior, each_key, split_keys
 from sde_jax.score import Score
 from sde_jax.sde import LinearSDE, probability_flow_drift
 from sde_jax.validation import BelowOne, Spec, at_least, at_most
-
-
-class LogLikelihoods(NamedTuple):
-    """Log densities of examples in model coordinates, with their errors and costs."""
-
-    nats: PerExample
-    """``log p(x)`` at t_min, averaged over the probes."""
-    probe_stderr: PerExample | None
-    """Standard error of ``nats`` over the probes: 0 for an exact trace, None for one probe."""
-    nfe: Int[Array, "batch"]
-    """Evaluations of the score, each with its Jacobian-vector products."""
-    converged: Bool[Array, "batch"]
-    """False where the solver gave up; ``nats`` is then meaningless."""
-    draw_stderr: PerExample | None = None
-    """Standard error of ``nats`` over draws of dequantization or noise; None for a single draw."""
 
 
 class Divergence(Protocol):

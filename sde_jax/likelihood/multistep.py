@@ -23,10 +23,10 @@ from sde_jax.arrays import (
 from sde_jax.likelihood.adaptive import (
     Divergence,
     Hutchinson,
-    LogLikelihoods,
     log_likelihoods,
     value_and_traces,
 )
+from sde_jax.likelihood.results import LogLikelihoods
 from sde_jax.ode import AdamsTable, adams_table, combine
 from sde_jax.randomness import draw_prior, each_key, split_keys
 from sde_jax.score import Score

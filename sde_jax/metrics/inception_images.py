@@ -1,19 +1,12 @@
 """Published ways to convert images to Inception's input: 299 x 299 pixels between -1 and 1."""
 
-from typing import Literal
-
 import jax.numpy as jnp
 import numpy as np
 
 from sde_jax.arrays import Array, Float, Image
+from sde_jax.metrics.preprocessing_names import InceptionPreprocessing
 
 SIZE = 299
-
-InceptionPreprocessing = Literal["tensorflow", "score_sde", "pytorch_fid", "clean_fid"]
-"""tensorflow: as in the original and in torch-fidelity, bilinear from the top left corner,
-``(x - 128) / 128``. score_sde: the same with ``(x - 127.5) / 127.5``. pytorch_fid: bilinear from
-pixel centres, ``2 x / 255 - 1``. clean_fid: Pillow's antialiased bicubic filter, then as
-tensorflow."""
 
 
 def prepare(

@@ -3,13 +3,14 @@
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import diffrax
 import jax
 import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Bool, Float, Int, PyTree
+from sde_jax.ode.methods import Method
 from sde_jax.sde.base import LinearSDE
 from sde_jax.validation import Positive, Spec, Steps
 
@@ -33,9 +34,6 @@ class FlowSolution(NamedTuple):
     converged: Bool[Array, ""]
     """False if the solver gave up: step limit reached, step size vanished, or not finite."""
 
-
-Method = Literal["bosh3", "dopri5", "tsit5"]
-"""Embedded Runge-Kutta pairs of order 3, 5 and 5: Bogacki-Shampine, Dormand-Prince, Tsitouras."""
 
 # With the evaluations of each step, whose last stage is the first of the next step.
 _METHODS: dict[str, tuple[type[diffrax.AbstractERK], int]] = {

@@ -3,8 +3,9 @@
 from sde_jax.data.digits import Digits
 from sde_jax.nets import NCSNppSpec
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
+from sde_jax.recipes.likelihood_settings import LikelihoodSettings
 from sde_jax.recipes.sampler_settings import SamplerSettings
-from sde_jax.recipes.score import LikelihoodSettings, ScoreExperiment
+from sde_jax.recipes.score import ScoreExperiment
 from sde_jax.sde import VP
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training

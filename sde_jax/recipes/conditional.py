@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from sde_jax.arrays import Array, Float
 from sde_jax.baselines.conditional import ConditionalDiffusion
 from sde_jax.data.degradation import Degradation, Grey, Half, Smaller
-from sde_jax.data.source import TEST, DataSource, DataSpec, Layout
+from sde_jax.data.source import DataSource, DataSpec, Layout
+from sde_jax.data.splits import TEST
 from sde_jax.nets import UNetSpec
 from sde_jax.objectives import DenoisingScoreMatching
 from sde_jax.recipes.evaluation_settings import MEASURABLE, EvaluationSettings

@@ -12,7 +12,8 @@ from sde_jax.randomness import Seeds
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.generative import Generative
 from sde_jax.recipes.interfaces import Density, Draw
-from sde_jax.recipes.protocols import FlowSettings, flow_density
+from sde_jax.recipes.likelihood_settings import FlowSettings
+from sde_jax.recipes.protocols import flow_density
 from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.recipes.score import score_sampler
 from sde_jax.sampling import Sampler

@@ -13,7 +13,7 @@ from sde_jax.objectives import DenoisingScoreMatching
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.generative import Generative
 from sde_jax.recipes.interfaces import Density, Draw
-from sde_jax.recipes.protocols import FlowSettings
+from sde_jax.recipes.likelihood_settings import FlowSettings
 from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.recipes.vae import OutputName, output_of
 from sde_jax.sampling import Sampler

@@ -1,95 +1,24 @@
-"""Protocols by which likelihoods of a score model are measured, and their settings."""
+"""Protocols by which likelihoods of a score model are measured."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal, TypeAlias
 
 import jax.numpy as jnp
 
+from sde_jax import likelihood as likelihoods
 from sde_jax.arrays import Array, Examples, Keys, PyTree
 from sde_jax.data.scaling import ImageScaling, Scaling
-from sde_jax.likelihood import (
-    Decoder,
-    DiscreteLikelihood,
-    DiscretizedGaussian,
-    GaussianDensity,
-    Hutchinson,
-    Likelihood,
-    LogLikelihoods,
-    MultistepLikelihood,
-    ScoreBound,
-    TruncatedDequantization,
-    UniformDequantization,
-    VariationalBound,
-)
 from sde_jax.memory import check_fits, size_of
-from sde_jax.ode import AdaptiveSolver, Method
 from sde_jax.recipes.interfaces import Density
+from sde_jax.recipes.likelihood_settings import LikelihoodSettings, by_flow
 from sde_jax.score import Score
 from sde_jax.sde import VP, DDPMChain, LinearSDE
-from sde_jax.validation import Only, Positive, Rule, Spec, at_least, at_most
 
-Protocol = Literal["uniform", "truncated", "score-bound", "ddpm-bound"]
+Flow: TypeAlias = "likelihoods.Likelihood | likelihoods.MultistepLikelihood"
 
-Measure = Callable[[Keys, Score, LinearSDE, Examples], LogLikelihoods]
+Measure = Callable[[Keys, Score, LinearSDE, Examples], "likelihoods.LogLikelihoods"]
 """Measures examples under a score, as `Likelihood` does."""
-
-_OF_FLOW = Only("`protocol` is uniform or truncated", lambda spec: by_flow(spec))
-_EARLIEST = 1e-5
-
-
-def by_flow(settings: "FlowSettings") -> bool:
-    """Returns whether densities are those of the probability flow."""
-    return getattr(settings, "protocol", "uniform") in ("uniform", "truncated")
-
-
-@dataclass(frozen=True, kw_only=True)
-class FlowSettings(Spec):
-    """Defaults of the density of a probability flow."""
-
-    t_min: Annotated[
-        float | None,
-        Rule("be in [0, 1)", lambda value: 0 <= value < 1),
-        Only("`protocol` is not ddpm-bound", lambda s: getattr(s, "protocol", "") != "ddpm-bound"),
-    ] = None
-    """Time at which the flow starts, in [0, 1). By default 1e-5; for the truncated protocol where
-    sigma / alpha is 1 / (3 L), for L grey levels."""
-    tolerance: Annotated[Positive, _OF_FLOW] = 1e-5
-    """Relative and absolute tolerance of a solver step."""
-    method: Annotated[Method, _OF_FLOW] = "tsit5"
-    """Runge-Kutta pair of the solver. bosh3 needs fewer evaluations for an error of .001 bits."""
-    probes: Annotated[int, at_least(1), at_most(10**4), _OF_FLOW] = 1
-    """Hutchinson probes for each example. Two or more give its standard error."""
-
-    def build(self, t_min: float | None = None) -> Likelihood:
-        """Builds the likelihood from ``t_min``, by default that of the settings."""
-        solver = AdaptiveSolver(rtol=self.tolerance, atol=self.tolerance, method=self.method)
-        start = self.start if t_min is None else t_min
-        return Likelihood(solver=solver, t_min=start, divergence=Hutchinson(probes=self.probes))
-
-    @property
-    def start(self) -> float:
-        """The time at which the flow starts unless the protocol says otherwise."""
-        return _EARLIEST if self.t_min is None else self.t_min
-
-
-@dataclass(frozen=True, kw_only=True)
-class LikelihoodSettings(FlowSettings):
-    """Defaults of `likelihood`."""
-
-    protocol: Protocol = "uniform"
-    """How data are measured. uniform: the density of data with uniform noise. truncated: a bound
-    on the probability of grey levels, by the process's own noise, for models that were trained
-    without dequantization. score-bound: a bound by the denoising loss. ddpm-bound: the bound of
-    the chain of DDPM, for VP."""
-    samples: Annotated[
-        int,
-        at_least(1),
-        at_most(10**4),
-        Only("`protocol` is not ddpm-bound", lambda spec: spec.protocol != "ddpm-bound"),
-    ] = 1
-    """Draws of noise for each example. With uniform and truncated more draws tighten the bound on
-    the probability of grey levels, with score-bound they lower its variance."""
 
 
 def flow_density(
@@ -100,7 +29,7 @@ def flow_density(
 ) -> Density:
     """Returns the density, by ``measure``, of the score of its parameters."""
 
-    def density(params: PyTree, keys: Keys, x: Examples) -> LogLikelihoods:
+    def density(params: PyTree, keys: Keys, x: Examples) -> "likelihoods.LogLikelihoods":
         check_fits(probes * size_of(x), f"`probes`={probes:,} of {len(x):,} examples at once")
         return measure(keys, score(params), sde, x)
 
@@ -177,7 +106,7 @@ class Measurement:
     def density(
         self,
         score: Callable[[PyTree], Score],
-        likelihood: Likelihood | MultistepLikelihood | None = None,
+        likelihood: "Flow | None" = None,
     ) -> Density:
         """Returns the density of the score of its parameters.
 
@@ -191,7 +120,7 @@ class Measurement:
         if not self.discrete:
             return continuous
 
-        def density(params: PyTree, keys: Keys, x: Examples) -> LogLikelihoods:
+        def density(params: PyTree, keys: Keys, x: Examples) -> "likelihoods.LogLikelihoods":
             found = continuous(params, keys, self._middles(x))
             # A probability of levels is a density that is even over their bins.
             volume = x[0].size * self.scaling.log_det_per_dimension
@@ -206,40 +135,48 @@ class Measurement:
             return self._grey.dequantize(levels, jnp.full_like(x, 0.5))
         return self._grey.place(levels)
 
-    def _of_flow(self, likelihood: Likelihood | MultistepLikelihood) -> Measure:
+    def _of_flow(
+        self, likelihood: "likelihoods.Likelihood | likelihoods.MultistepLikelihood"
+    ) -> Measure:
         if not self.discrete:
             return likelihood
         width, levels = self._grey.width, self._grey.levels
-        dequantizer: UniformDequantization | TruncatedDequantization
+        dequantizer: likelihoods.Dequantizer
         if self.settings.protocol == "uniform":
-            dequantizer = UniformDequantization(half_width=0.5 * width / levels)
+            dequantizer = likelihoods.UniformDequantization(half_width=0.5 * width / levels)
         else:
             half_width = 0.5 * width / (levels - 1)
-            dequantizer = TruncatedDequantization(half_width=half_width, t_min=self.start)
-        return DiscreteLikelihood(
+            dequantizer = likelihoods.TruncatedDequantization(
+                half_width=half_width, t_min=self.start
+            )
+        return likelihoods.DiscreteLikelihood(
             likelihood=likelihood, dequantizer=dequantizer, draws=self.settings.samples
         )
 
     def _of_bound(self) -> Measure:
-        decoder: Decoder = GaussianDensity()
+        decoder: likelihoods.Decoder = likelihoods.GaussianDensity()
         if self.discrete:
-            decoder = DiscretizedGaussian(levels=self._grey.levels)
+            decoder = likelihoods.DiscretizedGaussian(levels=self._grey.levels)
         if self.settings.protocol == "score-bound":
-            return ScoreBound(t_min=self.start, draws=self.settings.samples, decoder=decoder)
+            return likelihoods.ScoreBound(
+                t_min=self.start, draws=self.settings.samples, decoder=decoder
+            )
         chain = self.noise_levels or DDPMChain()
         # The variance that is optimal for separate points suits levels that its noise resolves.
         first = jnp.asarray(0.0)
         noise = float(chain.sigma(self.sde, first) / chain.alpha(self.sde, first))
         separate = self.discrete and noise < 0.5 * self._grey.width / (self._grey.levels - 1)
         variance: Literal["beta", "posterior"] = "posterior" if separate else "beta"
-        bound = VariationalBound(chain=chain, variance=variance, decoder=decoder)
+        bound = likelihoods.VariationalBound(chain=chain, variance=variance, decoder=decoder)
 
-        def of_chain(keys: Keys, score: Score, sde: LinearSDE, x: Examples) -> LogLikelihoods:
+        def of_chain(
+            keys: Keys, score: Score, sde: LinearSDE, x: Examples
+        ) -> "likelihoods.LogLikelihoods":
             def at_levels(x: Examples, t: Array) -> Examples:
                 """The score of a model of all times, at the time with the noise of the level."""
                 return score(x, sde.time_of(chain.sigma(sde, t) / chain.alpha(sde, t)))
 
             found = bound(keys, score if self.noise_levels else at_levels, sde, x)
-            return LogLikelihoods(found.nats, None, found.nfe, jnp.isfinite(found.nats))
+            return likelihoods.LogLikelihoods(found.nats, None, found.nfe, jnp.isfinite(found.nats))
 
         return of_chain

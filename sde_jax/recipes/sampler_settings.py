@@ -7,39 +7,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, NoReturn, Self
 
-from sde_jax.ode import AdaptiveSolver
-from sde_jax.sampling import (
-    DDIM,
-    AdaptiveReversal,
-    Ancestral,
-    Churn,
-    Corrector,
-    EulerMaruyama,
-    ExponentialAdams,
-    Heun,
-    KarrasGrid,
-    Langevin,
-    LogSNRGrid,
-    Predictor,
-    PredictorCorrector,
-    ProbabilityFlow,
-    ReverseDiffusion,
-    Sampler,
-    StochasticMethod,
-    TimeGrid,
-    UniformGrid,
-)
+from sde_jax import ode, sampling
 from sde_jax.validation import FINITE, Spec, UnitInterval, at_most, require
 
 GridName = Literal["uniform", "log-snr", "karras"]
 
-GRIDS: Mapping[GridName, Callable[..., TimeGrid]] = {
-    "uniform": UniformGrid,
-    "log-snr": LogSNRGrid,
-    "karras": KarrasGrid,
+GRIDS: Mapping[GridName, Callable[..., "sampling.TimeGrid"]] = {
+    "uniform": lambda *, steps: sampling.UniformGrid(steps=steps),
+    "log-snr": lambda *, steps: sampling.LogSNRGrid(steps=steps),
+    "karras": lambda *, steps: sampling.KarrasGrid(steps=steps),
 }
-
-AnySampler = PredictorCorrector | ExponentialAdams | ProbabilityFlow | AdaptiveReversal
 
 
 class SamplerEntry(NamedTuple):
@@ -51,7 +28,7 @@ class SamplerEntry(NamedTuple):
     """
 
     title: str
-    factory: Callable[..., AnySampler]
+    factory: Callable[..., Any]
 
     @property
     def options(self) -> Mapping[str, inspect.Parameter]:
@@ -60,19 +37,23 @@ class SamplerEntry(NamedTuple):
 
 
 SAMPLERS: Mapping[str, SamplerEntry] = {
-    "em": SamplerEntry("Euler-Maruyama", lambda *, steps: stepping(steps, EulerMaruyama())),
-    "reverse-diffusion": SamplerEntry(
-        "reverse diffusion", lambda *, steps: stepping(steps, ReverseDiffusion())
+    "em": SamplerEntry(
+        "Euler-Maruyama", lambda *, steps: stepping(steps, sampling.EulerMaruyama())
     ),
-    "ancestral": SamplerEntry("ancestral", lambda *, steps: stepping(steps, Ancestral())),
+    "reverse-diffusion": SamplerEntry(
+        "reverse diffusion", lambda *, steps: stepping(steps, sampling.ReverseDiffusion())
+    ),
+    "ancestral": SamplerEntry("ancestral", lambda *, steps: stepping(steps, sampling.Ancestral())),
     "pc": SamplerEntry(
         "predictor-corrector",
-        lambda *, steps, snr: stepping(steps, ReverseDiffusion(), corrector=Langevin(snr=snr)),
+        lambda *, steps, snr: stepping(
+            steps, sampling.ReverseDiffusion(), corrector=sampling.Langevin(snr=snr)
+        ),
     ),
     "ode": SamplerEntry("probability flow", lambda *, tolerance: flow(tolerance)),
     "published": SamplerEntry("as published", lambda: refuse_published()),
     "ddim": SamplerEntry(
-        "DDIM", lambda *, steps=50, grid, eta: stepping(steps, DDIM(eta=eta), grid)
+        "DDIM", lambda *, steps=50, grid, eta: stepping(steps, sampling.DDIM(eta=eta), grid)
     ),
     "heun": SamplerEntry(
         "Heun",
@@ -107,35 +88,35 @@ else:
 
 def stepping(
     steps: int,
-    predictor: Predictor,
+    predictor: "sampling.Predictor",
     grid: GridName = "uniform",
-    corrector: Corrector | None = None,
-) -> PredictorCorrector:
+    corrector: "sampling.Corrector | None" = None,
+) -> "sampling.PredictorCorrector":
     """Returns the sampler of single steps on a grid."""
     times = GRIDS[grid](steps=steps)
-    return PredictorCorrector(grid=times, predictor=predictor, corrector=corrector)
+    return sampling.PredictorCorrector(grid=times, predictor=predictor, corrector=corrector)
 
 
-def multistep(grid: GridName, steps: int, **options: Any) -> ExponentialAdams:
+def multistep(grid: GridName, steps: int, **options: Any) -> "sampling.ExponentialAdams":
     """Returns the exponential multistep solver on a grid."""
-    return ExponentialAdams(grid=GRIDS[grid](steps=steps), **options)
+    return sampling.ExponentialAdams(grid=GRIDS[grid](steps=steps), **options)
 
 
-def heun(churn: float, steps: int) -> Heun:
+def heun(churn: float, steps: int) -> "sampling.Heun":
     """Returns Heun's step with the noise of so much churn in all steps."""
     # The paper counts the denoising as a step.
     growth = min(churn / (steps + 1), math.sqrt(2) - 1)
-    return Heun(churn=Churn(growth=growth) if growth else None)
+    return sampling.Heun(churn=sampling.Churn(growth=growth) if growth else None)
 
 
-def adaptive(method: StochasticMethod, tolerance: float) -> AdaptiveReversal:
+def adaptive(method: "sampling.StochasticMethod", tolerance: float) -> "sampling.AdaptiveReversal":
     """Returns the adaptive solver of the reversed SDE."""
-    return AdaptiveReversal(method=method, rtol=tolerance, atol=tolerance)
+    return sampling.AdaptiveReversal(method=method, rtol=tolerance, atol=tolerance)
 
 
-def flow(tolerance: float) -> ProbabilityFlow:
+def flow(tolerance: float) -> "sampling.ProbabilityFlow":
     """Returns the adaptive solver of the probability flow."""
-    return ProbabilityFlow(solver=AdaptiveSolver(rtol=tolerance, atol=tolerance))
+    return sampling.ProbabilityFlow(solver=ode.AdaptiveSolver(rtol=tolerance, atol=tolerance))
 
 
 def refuse_published() -> NoReturn:
@@ -170,7 +151,7 @@ class SamplerSettings(Spec):
         super().__post_init__()
         require(self, "churn", 0 <= self.churn < math.inf, "be finite and not negative")
 
-    def build(self, frames: int = 0) -> Sampler:
+    def build(self, frames: int = 0) -> "sampling.Sampler":
         """Returns the sampler, which keeps ``frames`` states on the way.
 
         Raises:

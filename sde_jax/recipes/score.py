@@ -28,8 +28,9 @@ from sde_jax.randomness import Seeds
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.generative import Generative
 from sde_jax.recipes.interfaces import Density, Draw
+from sde_jax.recipes.likelihood_settings import LikelihoodSettings
 from sde_jax.recipes.matching import Denoising, Implicit, Sliced
-from sde_jax.recipes.protocols import LikelihoodSettings, Measurement
+from sde_jax.recipes.protocols import Measurement
 from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.recipes.trainable import check_classes
 from sde_jax.sampling import Sampler

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
+from sde_jax import data as data_sets
 from sde_jax.arguments import UsageError, option
-from sde_jax.data import DataNotFoundError, DataSpec, MixedSizesError
+from sde_jax.data.errors import DataNotFoundError, MixedSizesError
 
 Spec = TypeVar("Spec")
 
@@ -54,7 +55,7 @@ def absolute(spec: Spec) -> Spec:
 
 
 @contextlib.contextmanager
-def naming_option(data: DataSpec) -> Iterator[None]:
+def naming_option(data: "data_sets.DataSpec") -> Iterator[None]:
     """Adds the option to the error of data that are missing, or that differ in size."""
     try:
         yield

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from sde_jax.arrays import PyTree, single_precision
 from sde_jax.data.source import DataSource, Layout
-from sde_jax.interop.published_sampler import published_sampler
+from sde_jax.interop.published_sampling import published_sampler
 from sde_jax.memory import check_fits, size_of
 from sde_jax.recipes.generative import Generative
 from sde_jax.recipes.interfaces import Density, Draw

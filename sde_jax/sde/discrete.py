@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Float, Int
 from sde_jax.sde.base import LinearSDE, Time
-from sde_jax.sde.transition import Transition
+from sde_jax.sde.transitions import Transition
 from sde_jax.validation import Levels, Spec, Steps
 
 # Relative rounding error of (N - 1) * (i / (N - 1)) in float32.

@@ -10,7 +10,7 @@ import threading
 import types
 from collections.abc import Iterator
 
-from sde_jax.reporting import first_line
+from sde_jax.lines import first_line
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from sde_jax.json_files import DamagedFileError, read_json
 from sde_jax.training.errors import ConfigChangedError, NotARunError, RunError, RunExistsError
 from sde_jax.training.metrics_lines import check_lines, finished_lines, parse_line
 from sde_jax.training.processes import raise_on_all
+from sde_jax.training.run_config import read_config
 from sde_jax.training.versions import environment
 
 LOCK = "lock"
@@ -142,15 +143,7 @@ class RunDirectory:
             the place of one of its folders.
         """
         path = Path(path)
-        try:
-            config = read_json(path / "config.json")
-        except (FileNotFoundError, NotADirectoryError):
-            raise NotARunError(f"{path} holds no run: it has no config.json") from None
-        except DamagedFileError as error:
-            raise NotARunError(str(error)) from None
-        if not isinstance(config, dict):
-            raise NotARunError(f"{path / 'config.json'} is damaged: it holds no JSON object")
-        run = cls(path, config)
+        run = cls(path, read_config(path))
         for folder in (run.checkpoints, run.unreadable, run.pictures):
             if os.path.lexists(folder) and not folder.is_dir():
                 raise NotARunError(f"{folder} must be a folder: move that file away")

@@ -19,8 +19,8 @@ from sde_jax.evaluation.wording import WORDING, with_error
 from sde_jax.interop.statistics_file import read_reference, write_reference
 from sde_jax.metrics.frechet import fit_gaussian, frechet_distance
 from sde_jax.metrics.kernel import kernel_distance
+from sde_jax.metrics.manifold import precision_recall
 from sde_jax.metrics.moments import moments_of
-from sde_jax.metrics.precision_recall import precision_recall
 
 pytestmark = pytest.mark.filterwarnings("ignore:the covariances of")
 

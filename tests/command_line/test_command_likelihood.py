@@ -8,8 +8,8 @@ import pytest
 from in_process import contents, refusal, run_command, succeed
 
 from sde_jax.recipes.interfaces import Measured
-from sde_jax.runs.fixed_steps import root_mean_square_difference
 from sde_jax.runs.measurement import summarize
+from sde_jax.runs.steps import root_mean_square_difference
 
 COLUMNS = ["index", "nats", "bits_per_dim", "probe_stderr", "nfe"]
 

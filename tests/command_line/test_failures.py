@@ -76,6 +76,7 @@ def test_a_platform_that_is_not_there_is_named(tmp_path, monkeypatch):
 
     monkeypatch.setattr(jax, "devices", fail)
     monkeypatch.setattr("sde_jax.command_line.watch.show", fail)
+    (tmp_path / "config.json").write_text("{}")
     line = refusal("watch", tmp_path)
     assert line.startswith("error: JAX_PLATFORMS=cpu names no platform that JAX can use here: ")
 
@@ -85,5 +86,6 @@ def test_a_bug_is_no_refusal(monkeypatch, tmp_path):
         raise TypeError("a bug")
 
     monkeypatch.setattr("sde_jax.command_line.watch.show", fail)
+    (tmp_path / "config.json").write_text("{}")
     with pytest.raises(TypeError, match="a bug"):
         run_command("watch", tmp_path)

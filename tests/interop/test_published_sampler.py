@@ -10,7 +10,7 @@ from cases import DEVIATION, MEAN, gaussian
 
 from sde_jax.interop.configurations import published
 from sde_jax.interop.published_model import PublishedModel
-from sde_jax.interop.published_sampler import published_sampler
+from sde_jax.interop.published_sampling import published_sampler
 from sde_jax.ode import AdaptiveSolver
 from sde_jax.recipes.published import published_experiment
 from sde_jax.sampling import (

@@ -12,8 +12,8 @@ import pytest
 from sde_jax.metrics.classification import inception_score
 from sde_jax.metrics.frechet import FittedGaussian, fit_gaussian, frechet_distance
 from sde_jax.metrics.kernel import kernel_distance
+from sde_jax.metrics.manifold import density_coverage, precision_recall
 from sde_jax.metrics.moments import moments_of
-from sde_jax.metrics.precision_recall import density_coverage, precision_recall
 
 RANKS = {"main": 64, "lowdim": 6, "shift1000": 64, "same": 64, "smalln": 49, "dead": 16}
 

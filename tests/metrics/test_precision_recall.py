@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from sde_jax.metrics import neighbours
-from sde_jax.metrics.precision_recall import density_coverage, precision_recall
+from sde_jax.metrics.manifold import density_coverage, precision_recall
 
 
 @pytest.fixture

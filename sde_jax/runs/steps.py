@@ -9,11 +9,10 @@ import numpy as np
 from sde_jax.data import TRAIN
 from sde_jax.likelihood import Hutchinson, MultistepLikelihood, even_times, fitted_times
 from sde_jax.recipes.interfaces import Density, Measured
-from sde_jax.recipes.protocols import LikelihoodSettings
+from sde_jax.recipes.likelihood_settings import LikelihoodSettings
 from sde_jax.runs.trained_run import ScoreRun
 
 PILOT_EXAMPLES, PILOT_STEPS = 16, 96
-LEAST_STEPS = 8
 CHECKED = 16
 """Examples measured in twice as many steps, too."""
 

@@ -1,0 +1,3 @@
+"""Options of ``sde-jax edit RUN``."""
+
+from sde_jax.editing.options import EditOptions as EditOptions

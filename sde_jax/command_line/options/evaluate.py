@@ -1,0 +1,34 @@
+"""Options of ``sde-jax evaluate RUN``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from sde_jax.arguments import RunPath, check_counts, check_seed, option
+from sde_jax.recipes.evaluation_settings import EvaluationSettings
+from sde_jax.recipes.likelihood_settings import LikelihoodSettings
+from sde_jax.runs.data_place import DataPlace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Draws samples of a trained run, measures them and the likelihood of held-out data, and writes
+    evaluation.json and report.html into RUN/evaluations. A killed evaluation resumes."""
+
+    run: RunPath
+    settings: Annotated[EvaluationSettings, tyro.conf.arg(name="")] = EvaluationSettings()
+    likelihood: Any = LikelihoodSettings()
+    statistics: Annotated[Path | None, option("FILE", "they are computed, and cached")] = None
+    """Statistics of the training data, as `data statistics` writes them or as published; for one
+    feature network."""
+    data: DataPlace = DataPlace()
+    batch_size: int = 256
+    """Examples drawn or measured at once; results do not depend on it, up to rounding."""
+    seed: int = 0
+    """Sample j is a function of the seed and j. Also seeds dequantization and probes."""
+
+    def __post_init__(self) -> None:
+        check_counts(batch_size=self.batch_size)
+        check_seed(self.seed)

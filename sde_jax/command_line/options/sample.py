@@ -1,0 +1,34 @@
+"""Options of ``sde-jax sample RUN``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from sde_jax.arguments import RunPath, Switch, check_counts, check_seed, option
+from sde_jax.recipes.sampler_settings import SamplerSettings
+from sde_jax.runs.data_place import DataPlace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """Draws samples from a trained run, into an .npz file and a .png picture beside it."""
+
+    run: RunPath
+    settings: Annotated[SamplerSettings | None, tyro.conf.arg(name="")] = SamplerSettings()
+    count: int = 64
+    """Samples to draw."""
+    data: DataPlace = DataPlace()
+    batch_size: int = 256
+    """Samples drawn at once; a sample does not depend on it."""
+    seed: int = 0
+    """Sample j is a function of the seed and j."""
+    trajectory: Switch = False
+    """Also draw a picture of the trajectories."""
+    out: Annotated[Path | None, option("FILE", "a name in RUN/samples that says how")] = None
+    """The .npz file, which must not exist; its pictures go beside it."""
+
+    def __post_init__(self) -> None:
+        check_counts(count=self.count, batch_size=self.batch_size)
+        check_seed(self.seed)
