@@ -3,7 +3,7 @@
 import functools
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, cast
 
 import jax
@@ -73,47 +73,50 @@ def execute(run: GenerativeRun, options: Likelihoods) -> dict[str, Any]:
         batch_size=options.batch_size,
     )
     started = time.perf_counter()
-    found: dict[str, Any] = {}
     if options.steps is not None:
         of_steps = functools.cache(fixed_steps(cast(ScoreRun, run), options.settings))
+
+        def in_steps(steps: int, **which: Any) -> Measured:
+            return concatenate(measure_by(of_steps(steps), **which))
+
     if options.steps == "auto":
-        found = mean_alone(
-            run, options, lambda steps, **which: measure_by(of_steps(steps), **which)
-        )
+        found = mean_alone(run, options, in_steps)
     else:
-        if options.steps is not None:
-            density = of_steps(options.steps)
-        measured = concatenate(measure_by(density, count=options.count))
+        measured = (
+            concatenate(measure_by(density, count=options.count))
+            if options.steps is None
+            else in_steps(options.steps, count=options.count)
+        )
         found = summarize(measured, math.prod(run.layout.shape))
         if options.steps is not None:
-            few = min(CHECKED, len(measured.nats))
-            checked = concatenate(measure_by(of_steps(2 * options.steps), count=few))
+            checked = in_steps(2 * options.steps, count=min(CHECKED, len(measured.nats)))
             found["step_error"] = root_mean_square_difference(measured, checked)
         if out is not None and is_first():
             write_whole(out, lambda path: write_table(measured, path))
+    seconds = round(time.perf_counter() - started, 2)
+    return {**found, **facts(run, options), "seconds": seconds, "out": out and str(out)}
+
+
+def facts(run: GenerativeRun, options: Likelihoods) -> dict[str, Any]:
+    """Returns what was measured, and by which protocol."""
+    found = {"split": options.split, "step": run.step}
     if isinstance(run.experiment, ScoreExperiment):
         protocol = run.experiment.measurement(run.layout, options.settings)
         found |= {"protocol": options.settings.protocol, "measures": protocol.measures}
-    return {
-        **found,
-        "split": options.split,
-        "seconds": round(time.perf_counter() - started, 2),
-        "out": None if out is None else str(out),
-        "step": run.step,
-    }
+    return found
 
 
 def mean_alone(
-    run: GenerativeRun, options: Likelihoods, measure_in: Callable[..., Iterable[Measured]]
+    run: GenerativeRun, options: Likelihoods, in_steps: Callable[..., Measured]
 ) -> dict[str, Any]:
-    """Returns the results of ``--steps auto``; ``measure_in`` takes the number of steps."""
+    """Returns the results of ``--steps auto``; ``in_steps`` measures in so many steps."""
     size = run.source.sizes[options.split]
     size = size if options.count is None else min(size, options.count)
     if size < 2:
         raise UsageError("--steps auto measures two examples or more.")
 
     def bits(steps: int, chosen: np.ndarray) -> np.ndarray:
-        measured = concatenate(measure_in(steps, count=None, chosen=chosen))
+        measured = in_steps(steps, count=None, chosen=chosen)
         if not measured.converged.all():
             failed = ", ".join(map(str, chosen[~measured.converged]))
             raise UsageError(f"example {failed} has no likelihood in {steps} steps.")

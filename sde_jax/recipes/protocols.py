@@ -13,7 +13,7 @@ from sde_jax.memory import check_fits, size_of
 from sde_jax.recipes.interfaces import Density
 from sde_jax.recipes.likelihood_settings import LikelihoodSettings, by_flow
 from sde_jax.score import Score
-from sde_jax.sde import VP, DDPMChain, LinearSDE
+from sde_jax.sde import DDPMChain, LinearSDE
 
 Flow: TypeAlias = "likelihoods.Likelihood | likelihoods.MultistepLikelihood"
 
@@ -66,9 +66,13 @@ class Measurement:
                 "`protocol` truncated measures models of undequantized levels, and this one was "
                 "trained with `data.dequantize`: use uniform, or train without it."
             )
-        if protocol == "ddpm-bound" and not isinstance(self.sde, VP):
+        middle = jnp.asarray(0.5)
+        preserved = abs(self.sde.alpha(middle) ** 2 + self.sde.sigma(middle) ** 2 - 1) < 1e-4
+        if protocol == "ddpm-bound" and not preserved:
             name = type(self.sde).__name__
-            raise ValueError(f"`protocol` ddpm-bound needs a VP process: got {name}.")
+            raise ValueError(
+                f"`protocol` ddpm-bound needs a process that preserves variance: got {name}."
+            )
         if not by_flow(self.settings) and self.discrete and not self._grey.centered:
             raise ValueError(
                 f"`protocol` {protocol} needs grey levels in [-1, 1]: this model was trained with "
@@ -77,7 +81,7 @@ class Measurement:
 
     @property
     def discrete(self) -> bool:
-        """Whether the result bounds the probability of grey levels."""
+        """Says whether the result bounds the probability of grey levels."""
         protocol, samples = self.settings.protocol, self.settings.samples
         if protocol == "uniform":
             return samples > 1
@@ -85,7 +89,7 @@ class Measurement:
 
     @property
     def measures(self) -> str:
-        """What the result is, in words."""
+        """Names what the result is."""
         if self.discrete:
             return "bound on the probability of grey levels"
         data = "dequantized data" if isinstance(self.scaling, ImageScaling) else "the data"
