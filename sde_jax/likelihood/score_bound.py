@@ -6,7 +6,15 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Examples, Keys, PerExample, as_examples, sum_except_batch
+from sde_jax.arrays import (
+    Array,
+    Examples,
+    Keys,
+    PerExample,
+    as_examples,
+    expand_like,
+    sum_except_batch,
+)
 from sde_jax.likelihood.adaptive import LogLikelihoods
 from sde_jax.likelihood.dequantization import Draws
 from sde_jax.likelihood.variational_bound import Decoder, GaussianDensity
@@ -54,25 +62,17 @@ class ScoreBound(Spec):
         ratio, last_ratio = sde.noise_to_signal(ends)
         length = jnp.log(last_ratio / ratio)
 
-        def errors(keys: Keys, t: PerExample) -> tuple[Examples, PerExample]:
-            """Returns the posterior mean at each time, and the squared error of the noise."""
-            noise = unit_noise(keys, x.shape[1:], x.dtype)
-            column = (-1, *[1] * (x.ndim - 1))
-            scale, deviation = sde.alpha(t).reshape(column), sde.sigma(t).reshape(column)
-            xt = scale * x + deviation * noise
-            error = -deviation * score(xt, t).astype(x.dtype) - noise
-            return x - deviation / scale * error, sum_except_batch(error**2)
-
         def draw(index: Array) -> PerExample:
             own = jax.vmap(lambda key: jax.random.split(jax.random.fold_in(key, index)))(keys)
             u = jax.vmap(lambda key: jax.random.uniform(key, (), x.dtype))(own[:, 0])
             level = ratio * jnp.exp(length * (index + u) / self.draws)
-            return length * errors(own[:, 1], jnp.clip(sde.time_of(level), ends[0], 1.0))[1]
+            times = jnp.clip(sde.time_of(level), ends[0], 1.0)
+            return length * _denoise(own[:, 1], score, sde, x, times)[1]
 
         with jax.default_matmul_precision("highest"):
             integrals = jax.lax.map(draw, jnp.arange(self.draws))
             last = jax.vmap(jax.random.fold_in, (0, None))(keys, self.draws)
-            mean, _ = errors(last, jnp.full(len(x), ends[0]))
+            mean, _ = _denoise(last, score, sde, x, jnp.full(len(x), ends[0]))
 
         squares = last_alpha**2 * sum_except_batch(x**2) + dimensions * last_sigma**2
         prior = -0.5 * squares / sde.prior_scale**2
@@ -88,3 +88,13 @@ class ScoreBound(Spec):
             stderr = jnp.sqrt(steps / (2 * self.draws))
         nfe = jnp.full(len(x), self.draws + 1)
         return LogLikelihoods(nats, None, nfe, jnp.isfinite(nats), stderr)
+
+
+def _denoise(
+    keys: Keys, score: Score, sde: LinearSDE, x: Examples, t: PerExample
+) -> tuple[Examples, PerExample]:
+    """Returns the posterior mean of ``x`` with noise at ``t``, and the noise's squared error."""
+    noise = unit_noise(keys, x.shape[1:], x.dtype)
+    alpha, sigma = expand_like(sde.alpha(t), x), expand_like(sde.sigma(t), x)
+    error = -sigma * score(alpha * x + sigma * noise, t).astype(x.dtype) - noise
+    return x - sigma / alpha * error, sum_except_batch(error**2)

@@ -207,10 +207,6 @@ def test_a_summary_leaves_out_what_failed():
         (["--samples", 2], "continuous data have a density but no grey levels"),
         (["--protocol", "score-bound", "--probes", 2], "`probes` has no effect unless"),
         (["--protocol", "score-bound", "--steps", 20], "--steps does not apply to --protocol"),
-        (
-            ["--protocol", "ddpm-bound"],
-            "`protocol` ddpm-bound needs a process that preserves variance",
-        ),
     ],
 )
 def test_options_are_refused(ring_copy, options, complaint):
