@@ -95,13 +95,15 @@ class Trainer:
             NO_CACHE if cache is None else {"JAX_COMPILATION_CACHE_DIR": str(cache), **CACHE_ALL}
         )
         options = [*OPTIONS, "--training.steps", steps, "--training.sample-every", sample_every]
+        flags = os.environ.get("XLA_FLAGS", "")
+        one_device = f"{flags} --xla_force_host_platform_device_count=1"
         self.errors = folder.with_suffix(".err")
         with self.errors.open("w") as errors:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "sde_jax", "train", "digits_vp", "--resume"]
                 + ["--workdir", str(folder), *map(str, options)],
                 cwd=ROOT,
-                env={**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": "", **cached},
+                env={**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": one_device, **cached},
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
             )
