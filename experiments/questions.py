@@ -50,6 +50,8 @@ def forward() -> Study:
       cosine schedule reaches sigma = alpha half-way, Ornstein-Uhlenbeck at t = .07: constant
       coefficients destroy detail at once. Sub-VP has VP's alpha with less noise, so that x varies
       less at first.
+    - Flow matching moves every pixel along a straight line. It reaches sigma = alpha half-way and
+      nearly all of its high noise levels at the very end.
     - VE never shrinks x. Its noise must drown the data instead: sigma grows from .01 to 50,
       linearly in its logarithm, and the plane is shown ever wider. Look at the colour of the
       arrows: near the end the score is about -x / (alpha^2 + sigma^2), whose length stays about 1
