@@ -11,6 +11,7 @@ from sde_jax.command_line.output import checked_output
 from sde_jax.data import TEST, TRAIN
 from sde_jax.data.errors import DataNotFoundError
 from sde_jax.data.named import spec_of
+from sde_jax.data.shards import INDEX, Shards
 from sde_jax.data.source import DataSource, DataSpec
 from sde_jax.data.tfds import TfdsImages
 from sde_jax.evaluation.features import FeatureNetwork, classifier, coordinates, inception
@@ -75,6 +76,8 @@ def data_of(options: Statistics) -> tuple[DataSpec, str]:
         data = stored_experiment(RunDirectory.open(Path(options.source))).experiment.data
     elif options.source in (*names(), *published_names()):
         data = find(options.source).experiment.data
+    elif (Path(options.source) / INDEX).is_file():
+        data = Shards(path=options.source)
     else:
         data = spec_of(options.source, options.data_dir, {"fit": "crop"})
     for name in given:

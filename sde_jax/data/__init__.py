@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         PointScaling as PointScaling,
         Scaling as Scaling,
     )
+    from sde_jax.data.shards import Shards as Shards
     from sde_jax.data.source import (
         ENDLESS as ENDLESS,
         Batch as Batch,

@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from multiprocessing import parent_process
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -47,8 +47,14 @@ class DecodedImages:
         return images
 
 
-ImageArray = np.ndarray | DecodedImages
-"""Images ``[count, height, width, channels]`` as uint8."""
+class ImageArray(Protocol):
+    """Images ``[count, height, width, channels]`` of whole numbers, indexed by their numbers."""
+
+    def __len__(self) -> int:
+        """Number of images."""
+
+    def __getitem__(self, indices: np.ndarray, /) -> np.ndarray:
+        """Returns the images of these numbers."""
 
 
 def available_cores() -> int:

@@ -15,7 +15,7 @@ from sde_jax.data.tfds import TfdsImages
 
 
 def spec_of(source: str, data_dir: str | None, fields: Mapping[str, Any]) -> StoredImages:
-    """Returns the spec of files at ``source``, or else of a prepared set of this name.
+    """Returns the spec of pictures at ``source``, or else of a prepared set of this name.
 
     A ``data_dir`` always selects the prepared set.
     """

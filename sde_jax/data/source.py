@@ -165,6 +165,10 @@ class DataSpec(abc.ABC):
         source = self.load()
         return Layout(source.shape, source.scaling)
 
+    def fingerprint(self, split: str) -> str:
+        """Returns a hash of the files of a split without reading all of it, or an empty string."""
+        return ""
+
     def in_run(self, folder: Path) -> Self:
         """Returns the spec as the run in ``folder`` reads it, which may keep data of its own."""
         return self

@@ -53,6 +53,10 @@ class StoredImages(DataSpec):
     def records(self) -> Mapping[str, EncodedRecords]:
         """Returns the images by split; decodes nothing."""
 
+    def fingerprint(self, split: str) -> str:
+        """See `DataSpec.fingerprint`."""
+        return self.records()[split].fingerprint
+
     def layout(self) -> Layout:
         """Returns shape and scaling; opens the data unless size and channels are stated.
 

@@ -8,7 +8,7 @@ import numpy as np
 import PIL.Image
 
 from sde_jax.atomic import whole_file
-from sde_jax.evaluation.levels import eight_bit
+from sde_jax.runs.levels import eight_bit
 
 LISTING = "dataset.json"
 """A list of all files and labels in the format of EDM."""

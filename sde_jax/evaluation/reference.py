@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sde_jax.cache_folder import cache_folder
-from sde_jax.data import ENDLESS, DataSource, DataSpec, StoredImages, check_request
+from sde_jax.data import ENDLESS, DataSource, DataSpec, check_request
 from sde_jax.evaluation.examples import examples_sha256, read_examples
 from sde_jax.evaluation.features import Extracted, FeatureNetwork, extract_batches, in_batches
 from sde_jax.interop import (
@@ -143,7 +143,7 @@ def identity_of(
 
     The location of the data is left out.
     """
-    hashed = min(count, HASHED) if isinstance(data, StoredImages) else count
+    hashed = min(count, HASHED) if data.fingerprint(split) else count
     return {
         "data": type(data).__name__,
         "shape": "x".join(map(str, source.shape)),
@@ -159,8 +159,7 @@ def identity_of(
 
 def cached_statistics(identity: Identity, data: DataSpec, split: str) -> Path:
     """Returns the path of statistics in the cache; it depends on the files of stored images."""
-    files = data.records()[split].fingerprint if isinstance(data, StoredImages) else ""
-    text = json.dumps([dict(identity), files])
+    text = json.dumps([dict(identity), data.fingerprint(split)])
     name = f"{identity['data']}-{split}-{identity['features']}".lower()
     digest = hashlib.sha256(text.encode()).hexdigest()[:32]
     return cache_folder() / "statistics" / f"{name}-{digest}.npz"

@@ -1,5 +1,6 @@
 """Samples and likelihoods of a run for an evaluation, stored in a folder."""
 
+import functools
 import hashlib
 import json
 from collections.abc import Iterator
@@ -12,16 +13,17 @@ import numpy as np
 
 from sde_jax.atomic import write_json
 from sde_jax.data import TEST
+from sde_jax.data.shards import ShardedImages
 from sde_jax.evaluation.announcement import announced
-from sde_jax.evaluation.levels import from_levels, to_levels
 from sde_jax.evaluation.pieces import Columns, load_or_compute
 from sde_jax.recipes.evaluation_settings import LEAST, EvaluationSettings
 from sde_jax.recipes.interfaces import Measured
 from sde_jax.recipes.serialization import to_config
-from sde_jax.runs.generation import generate, is_valid
+from sde_jax.runs.generation import check_memory
+from sde_jax.runs.levels import from_levels
 from sde_jax.runs.measurement import measure
+from sde_jax.runs.shards import draw_shards, identity_of
 from sde_jax.runs.trained_run import GenerativeRun
-from sde_jax.training import checksum
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +53,7 @@ class Task:
         """Everything that samples and likelihoods depend on."""
         settings, data = self.settings, to_config(self.run.experiment.data)
         return {
-            "experiment": self.run.named.name,
-            "step": self.run.step,
-            "weights": f"{checksum(self.run.state.ema_params):08x}",
-            "seed": self.seed,
-            "count": settings.count,
-            "sampling": to_config(settings.sampling),
+            **identity_of(self.run, settings.sampling, count=settings.count, seed=self.seed),
             "likelihood_count": settings.likelihood_count,
             "likelihood": to_config(self.likelihood),
             "data": {name: value for name, value in data.items() if name != "storage"},
@@ -83,41 +80,38 @@ class Task:
         Raises:
           ValueError: if too few samples are valid.
         """
-        scaling = self.run.layout.scaling
-        columns = load_or_compute(self.folder / "samples", self._sample_pieces)
-        whole = columns["usable"]
-        if whole.sum() < LEAST:
+        run, settings, folder = self.run, self.settings, self.folder / "samples"
+        check_memory(run.sample_fn(settings.sampling), run.params, count=settings.count)
+        less = "`--count` asks for fewer"
+        if settings.sampling is not None:
+            less += ", `--sampling.sampler` and `--sampling.steps` for fewer evaluations"
+        shards = draw_shards(
+            run,
+            settings.sampling,
+            folder,
+            count=settings.count,
+            seed=self.seed,
+            batch_size=self.batch_size,
+            announce=functools.partial(announced, what="samples", less=less),
+        )
+        failed = [number for shard in shards for number in shard.failed]
+        valid = settings.count - len(failed)
+        if valid < LEAST:
             raise ValueError(
-                f"only {whole.sum()} of {len(whole)} samples are finite, and metrics need {LEAST}: "
+                f"only {valid} of {settings.count} samples are finite, and metrics need {LEAST}: "
                 "train longer, or choose another sampler."
             )
+        images = ShardedImages(folder, shards)
         return Drawn(
-            data=from_levels(columns["data"][whole], scaling),
-            nfe=float(columns["nfe"].mean()),
-            failed=np.flatnonzero(~whole).tolist(),
+            data=from_levels(images[np.arange(len(images))], run.layout.scaling),
+            nfe=sum(shard.nfe * shard.length for shard in shards) / settings.count,
+            failed=failed,
         )
 
     def likelihoods(self) -> Measured:
         """Returns the likelihoods of the test split."""
         columns = load_or_compute(self.folder / "likelihoods", self._likelihood_pieces)
         return Measured(**columns)
-
-    def _sample_pieces(self, start: int) -> Iterator[Columns]:
-        run, scaling = self.run, self.run.layout.scaling
-        parts = generate(
-            run.sample_fn(self.settings.sampling),
-            run.params,
-            key=jax.random.key(self.seed),
-            count=self.settings.count,
-            batch_size=self.batch_size,
-            start=start,
-        )
-        less = "`--count` asks for fewer"
-        if self.settings.sampling is not None:
-            less += ", `--sampling.sampler` and `--sampling.steps` for fewer evaluations"
-        for part in announced(parts, self.settings.count - start, what="samples", less=less):
-            data = to_levels(np.asarray(scaling.to_unit(part.x)), scaling)
-            yield {"data": data, "nfe": np.asarray(part.nfe), "usable": is_valid(part)}
 
     def _likelihood_pieces(self, start: int) -> Iterator[Columns]:
         run, density = self.run, self.run.density(self.likelihood)

@@ -52,8 +52,6 @@ def generate(
     """
     compiled = compiled_on_each_device(draw)
     batch_size = whole_batches(batch_size, count, data_mesh())
-    if start < count:
-        check_count(compiled, params, count, batch_size)
     shown = {"unit": " samples", "desc": "sample", "disable": not is_first()}
     with tqdm(total=count, initial=start, **shown) as progress:
         for first in range(start, count, batch_size):
@@ -66,12 +64,13 @@ def generate(
             progress.update(kept)
 
 
-def check_count(draw: Draw, params: PyTree, count: int, batch_size: int) -> None:
-    """Raises ValueError if the memory cannot hold so many samples."""
-    index = jax.ShapeDtypeStruct((batch_size,), jnp.int32)
-    keys = jax.eval_shape(lambda: example_keys(jax.random.key(0), 0, batch_size))
+def check_memory(draw: Draw, params: PyTree, **size: int) -> None:
+    """Raises ValueError if the memory cannot hold so many samples, named as in ``count=64``."""
+    index = jax.ShapeDtypeStruct((1,), jnp.int32)
+    keys = jax.eval_shape(lambda: example_keys(jax.random.key(0), 0, 1))
     x = jax.eval_shape(draw, params, keys, index).x
-    check_fits(count / batch_size * size_of(x), f"`count`={count:,} samples")
+    for name, count in size.items():
+        check_fits(count * size_of(x), f"`{name}`={count:,} samples")
 
 
 def draw_all(
@@ -79,6 +78,7 @@ def draw_all(
 ) -> Samples:
     """Draws samples 0 to ``count - 1``: see `generate`; the usual seed is 0."""
     key = jax.random.key(0) if key is None else key
+    check_memory(draw, params, count=count)
     return concatenate(generate(draw, params, key=key, count=count, batch_size=batch_size))
 
 

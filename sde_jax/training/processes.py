@@ -1,6 +1,7 @@
 """Cooperation of several processes: joining, sharing errors, ending together."""
 
 import importlib.util
+import json
 import os
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -137,3 +138,17 @@ def raise_on_all(action: Callable[[], Result]) -> Result:
     if found is not None:
         raise RunError(found)
     return result
+
+
+def of_first(action: Callable[[], Any]) -> Any:
+    """Returns the result of ``action`` in the first process, a JSON value, to all processes.
+
+    Every process must call this. It raises as `raise_on_all` does.
+    """
+    value = raise_on_all(lambda: action() if is_first() else None)
+    if jax.process_count() == 1:
+        return value
+    text = np.frombuffer(json.dumps(value).encode(), np.uint8)
+    size = int(multihost_utils.broadcast_one_to_all(np.int32(text.size)))
+    sent = text if is_first() else np.zeros(size, np.uint8)
+    return json.loads(bytes(np.asarray(multihost_utils.broadcast_one_to_all(sent))))

@@ -21,6 +21,7 @@ from sde_jax.metrics.frechet import fit_gaussian, frechet_distance
 from sde_jax.metrics.kernel import kernel_distance
 from sde_jax.metrics.manifold import precision_recall
 from sde_jax.metrics.moments import moments_of
+from sde_jax.runs import shards
 
 pytestmark = pytest.mark.filterwarnings("ignore:the covariances of")
 
@@ -65,14 +66,19 @@ def finding(record, metric, features=None, of="run"):
     return found
 
 
-def column(folder, kind, name):
-    files = sorted((folder / kind).glob("*.npz"))
-    return np.concatenate([np.load(file)[name] for file in files])
+def levels_in(folder):
+    files = sorted((folder / "samples").glob("*.npy"))
+    return np.concatenate([np.load(file) for file in files])
+
+
+def nats_in(folder):
+    files = sorted((folder / "likelihoods").glob("*.npz"))
+    return np.concatenate([np.load(file)["nats"] for file in files])
 
 
 def test_numbers_are_those_of_the_samples_that_are_kept(evaluated):
     _, folder = evaluated
-    record, levels = record_of(folder), column(folder, "samples", "data")
+    record, levels = record_of(folder), levels_in(folder)
     assert levels.dtype == np.uint8 and levels.max() <= 16
     samples = levels.reshape(40, 64) / 16
     images = load_digits().images.reshape(-1, 64) / 16
@@ -98,7 +104,7 @@ def test_numbers_are_those_of_the_samples_that_are_kept(evaluated):
 
 def test_bits_per_dimension_are_those_of_the_likelihoods_that_are_kept(evaluated):
     _, folder = evaluated
-    found, nats = finding(record_of(folder), "bits_per_dim"), column(folder, "likelihoods", "nats")
+    found, nats = finding(record_of(folder), "bits_per_dim"), nats_in(folder)
     bits = -nats / (64 * np.log(2))
     np.testing.assert_allclose(found["value"], bits.mean(), rtol=1e-5)
     np.testing.assert_allclose(found["stderr"], bits.std(ddof=1) / 20**0.5, rtol=1e-4)
@@ -122,20 +128,22 @@ def test_a_killed_evaluation_ends_as_one_that_is_not(evaluated, monkeypatch):
     whole_file, writes = pieces.whole_file, []
 
     def killed(path):
-        writes.append(path)
-        if len(writes) == 2:
-            raise KeyboardInterrupt
+        if path.suffix in (".npy", ".npz"):
+            writes.append(path)
+            if len(writes) == 2:
+                raise KeyboardInterrupt
         return whole_file(path)
 
     monkeypatch.setattr(pieces, "whole_file", killed)
+    monkeypatch.setattr(shards, "whole_file", killed)
     options = [*OPTIONS, "--features", "coordinates", "--metrics", "frechet", "likelihood"]
     assert run_command("evaluate", other, *options).code == 130
     succeed("evaluate", other, *options)
-    # Three pieces of samples and two of likelihoods, and the one that was lost.
+    # Three shards of samples and two of likelihoods, and the one that was lost.
     assert len(writes) == 6
     again = other / "evaluations" / folder.name
-    for kind, name in (("samples", "data"), ("likelihoods", "nats")):
-        np.testing.assert_array_equal(column(folder, kind, name), column(again, kind, name))
+    np.testing.assert_array_equal(levels_in(folder), levels_in(again))
+    np.testing.assert_array_equal(nats_in(folder), nats_in(again))
     found = record_of(again)["findings"]
     assert [finding["metric"] for finding in found] == [
         *["frechet_distance"] * 2,

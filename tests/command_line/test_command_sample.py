@@ -59,9 +59,9 @@ def test_every_sampler_writes_points_in_data_coordinates(ring_run, tmp_path, opt
 
 
 def test_a_sample_depends_on_seed_and_index_alone(ring_run, tmp_path):
-    _, few = drawn(ring_run, tmp_path / "few", "--count", 3)
-    _, many = drawn(ring_run, tmp_path / "many", "--count", 21, "--batch-size", 8)
-    _, other = drawn(ring_run, tmp_path / "other", "--count", 3, "--seed", 1)
+    _, few = drawn(ring_run, tmp_path / "few.npz", "--count", 3)
+    _, many = drawn(ring_run, tmp_path / "many.npz", "--count", 21, "--batch-size", 8)
+    _, other = drawn(ring_run, tmp_path / "other.npz", "--count", 3, "--seed", 1)
     np.testing.assert_allclose(few, many[:3], rtol=1e-4)
     assert many.shape == (21, 2)
     assert len(np.unique(many)) == 42
@@ -69,13 +69,15 @@ def test_a_sample_depends_on_seed_and_index_alone(ring_run, tmp_path):
 
 
 def test_images_are_nhwc_in_the_unit_range_with_their_trajectory(tiny_run, tmp_path):
-    out = tmp_path / "new" / "folder" / "digits"
+    out = tmp_path / "new" / "folder" / "digits.npz"
     results, images = drawn(tiny_run, out, "--count", 3, "--steps", 4, "--trajectory")
     assert images.shape == (3, 8, 8, 1)
     assert images.dtype == np.float32
     assert 0 <= images.min() < images.max() <= 1
-    assert results["out"] == f"{out}.npz"
-    assert results["pictures"] == [f"{out}.png", f"{out}_trajectory.png"]
+    assert results["out"] == str(out)
+    assert results["pictures"] == [
+        str(out.with_name(name)) for name in ("digits.png", "digits_trajectory.png")
+    ]
     assert {path.name for path in contents(out.parent)} == {
         "digits.npz",
         "digits.png",
@@ -84,7 +86,7 @@ def test_images_are_nhwc_in_the_unit_range_with_their_trajectory(tiny_run, tmp_p
 
 
 def test_a_trajectory_of_points(ring_run, tmp_path):
-    results, _ = drawn(ring_run, tmp_path / "p", "--count", 5, "--steps", 4, "--trajectory")
+    results, _ = drawn(ring_run, tmp_path / "p.npz", "--count", 5, "--steps", 4, "--trajectory")
     assert results["pictures"][1] == str(tmp_path / "p_trajectory.png")
     assert (tmp_path / "p_trajectory.png").stat().st_size > 1000
 
@@ -102,7 +104,7 @@ def test_by_default_it_writes_into_the_run_by_a_name_that_says_how(ring_copy):
 
 
 def test_samples_that_are_not_finite_are_named(ring_run, tmp_path):
-    options = ["--sampler", "pc", "--snr", 1e25, "--count", 2, "--out", tmp_path / "nan"]
+    options = ["--sampler", "pc", "--snr", 1e25, "--count", 2, "--out", tmp_path / "nan.npz"]
     outcome = run_command("sample", ring_run, *options)
     assert outcome.code == 1
     assert outcome.results["failed"] == [0, 1]
@@ -156,9 +158,9 @@ def test_the_run_comes_first(ring_run):
 def test_nothing_is_written_over(ring_run, tmp_path):
     for taken in ("a.npz", "b.png", "c_trajectory.png"):
         (tmp_path / taken).write_text("mine")
-        out = tmp_path / taken[0]
+        out = tmp_path / f"{taken[0]}.npz"
         assert f"{taken} exists already" in refusal("sample", ring_run, "--out", out)
-    assert "is a folder" in refusal("sample", ring_run, "--out", tmp_path)
+    assert "is not empty and holds no samples" in refusal("sample", ring_run, "--out", tmp_path)
     assert "Not a directory" in refusal("sample", ring_run, "--out", tmp_path / "a.npz" / "x")
     assert "cannot be written" in refusal("sample", ring_run, "--out", "/proc/samples.npz")
     assert {path.read_text() for path in tmp_path.iterdir()} == {"mine"}
@@ -170,7 +172,7 @@ def test_a_full_disk_leaves_nothing_behind(ring_run, tmp_path, monkeypatch):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
     try:
-        outcome = run_command("sample", ring_run, "--count", 64, "--out", tmp_path / "x")
+        outcome = run_command("sample", ring_run, "--count", 64, "--out", tmp_path / "x.npz")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert outcome.code == 1
@@ -196,7 +198,7 @@ def test_what_happens_while_drawing_is_one_line(
         raise error
 
     monkeypatch.setattr(generation, "generate", generate)
-    line = refusal("sample", ring_run, "--out", tmp_path / "x", code=code)
+    line = refusal("sample", ring_run, "--out", tmp_path / "x.npz", code=code)
     assert complaint in line
     assert list(tmp_path.iterdir()) == []
 
@@ -207,4 +209,4 @@ def test_an_error_of_the_runtime_is_not_hidden(ring_run, tmp_path, monkeypatch):
 
     monkeypatch.setattr(generation, "generate", generate)
     with pytest.raises(jax.errors.JaxRuntimeError):
-        run_command("sample", ring_run, "--out", tmp_path / "x")
+        run_command("sample", ring_run, "--out", tmp_path / "x.npz")

@@ -17,7 +17,7 @@ import pytest
 from in_process import RING, contents, refusal, run_command, succeed
 
 from sde_jax.recipes.serialization import to_config
-from sde_jax.runs import catalogue, training
+from sde_jax.runs import definition_names, training
 from sde_jax.runs.catalogue import find
 from sde_jax.runs.trained_run import open_run
 from sde_jax.runs.training import CHANGEABLE
@@ -51,7 +51,7 @@ def wait_for(path, process):
 
 
 def test_a_dry_run_writes_nothing(tmp_path, monkeypatch, ring_run):
-    monkeypatch.setattr(catalogue, "FOLDER", catalogue.FOLDER.absolute())
+    monkeypatch.setattr(definition_names, "FOLDER", definition_names.FOLDER.absolute())
     monkeypatch.chdir(tmp_path)
     results = succeed("train", "ring", "--dry-run", *RING, "--data.radius", 2)
     assert list(tmp_path.iterdir()) == []

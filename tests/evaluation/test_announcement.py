@@ -7,6 +7,7 @@ import pytest
 
 from sde_jax.evaluation import announcement, task
 from sde_jax.recipes import EvaluationSettings
+from sde_jax.runs import open_generative, shards
 from sde_jax.sampling import Samples
 
 
@@ -45,23 +46,24 @@ def test_short_work_is_not_announced(clock, capsys):
     assert not capsys.readouterr().err
 
 
-def test_an_evaluation_announces_its_samples(clock, capsys, monkeypatch, tmp_path):
+def test_an_evaluation_announces_its_samples(clock, capsys, monkeypatch, tiny_run, tmp_path):
     """Those still to be drawn, and how to ask for less."""
+    run = open_generative(tiny_run)
 
     def generate(*_, count, start, **__):
         for _ in range(start, count, 100):
             clock.seconds += 600.0
-            nfe = np.full(100, 1000)
-            yield Samples(np.zeros((100, 2), np.float32), nfe, np.ones(100, bool))
+            x = np.zeros((100, *run.layout.shape), np.float32)
+            yield Samples(x, np.full(100, 1000), np.ones(100, bool))
 
-    monkeypatch.setattr(task, "generate", generate)
-    scaling = types.SimpleNamespace(to_unit=lambda x: x)
-    run = types.SimpleNamespace(
-        layout=types.SimpleNamespace(scaling=scaling), params=None, sample_fn=lambda settings: None
-    )
-    monkeypatch.setattr(task, "to_levels", lambda data, scaling: data)
+    monkeypatch.setattr(shards, "generate", generate)
+    monkeypatch.setattr(task.Task, "folder", tmp_path)
     whole = task.Task(run=run, settings=EvaluationSettings(count=1000), likelihood=None)
-    assert len([*whole._sample_pieces(200)]) == 8
+    assert whole.samples().data.shape == (1000, *run.layout.shape)
+    assert capsys.readouterr().err.startswith("900 more samples of about 1,000 evaluations ")
+    index = tmp_path / "samples" / "index.jsonl"
+    index.write_bytes(b"".join(index.read_bytes().splitlines(keepends=True)[:2]))
+    assert whole.samples().nfe == 1000
     said = capsys.readouterr().err
     assert said.startswith("700 more samples of about 1,000 evaluations will take 1:10:00 at ")
     assert said.endswith(

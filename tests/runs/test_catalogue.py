@@ -20,8 +20,9 @@ from sde_jax.data.source import Batch
 from sde_jax.interop.configurations import published_names
 from sde_jax.recipes import ConfigurationError, Named, Trainable
 from sde_jax.recipes.definition_file import import_file
-from sde_jax.runs import catalogue
-from sde_jax.runs.catalogue import definitions, find
+from sde_jax.runs import definition_names
+from sde_jax.runs.catalogue import find
+from sde_jax.runs.definition_names import definitions
 from sde_jax.runs.trained_run import open_run
 
 NAMES = [
@@ -137,7 +138,7 @@ def own_folder(own_modules, tmp_path, monkeypatch):
     """The folder of definitions of a user's."""
     folder = tmp_path / "experiments"
     folder.mkdir()
-    monkeypatch.setattr(catalogue, "FOLDER", folder)
+    monkeypatch.setattr(definition_names, "FOLDER", folder)
     return folder
 
 
@@ -162,7 +163,7 @@ def test_a_docstring_says_the_command_and_what_to_expect():
 
 
 def test_nothing_is_built_at_import():
-    for file in catalogue.FOLDER.glob("[!_]*.py"):
+    for file in definition_names.FOLDER.glob("[!_]*.py"):
         for node in ast.parse(file.read_text()).body:
             if not isinstance(node, ast.FunctionDef):
                 assert not any(isinstance(part, ast.Call) for part in ast.walk(node)), file

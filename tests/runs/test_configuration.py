@@ -19,7 +19,7 @@ from sde_jax.recipes import serialization
 from sde_jax.recipes.matching import Denoising
 from sde_jax.recipes.named import Named
 from sde_jax.recipes.serialization import ConfigurationError, from_config, to_config
-from sde_jax.runs.catalogue import find, names
+from sde_jax.runs import find, names
 from sde_jax.score import (
     DescendingIndex,
     EDMPrediction,

@@ -40,7 +40,7 @@ def test_a_run_without_a_checkpoint(ring_copy, command):
 
 def test_the_checkpoint_before_a_truncated_one_is_used_and_said_so(ring_copy, tmp_path):
     truncate(ring_copy / "checkpoints" / "4")
-    outcome = run_command("sample", ring_copy, "--count", 2, "--out", tmp_path / "x")
+    outcome = run_command("sample", ring_copy, "--count", 2, "--out", tmp_path / "x.npz")
     assert outcome.code == 0
     assert outcome.results["step"] == 2
     (line,) = outcome.messages
@@ -105,7 +105,7 @@ def test_a_configuration_that_does_not_fit(ring_copy, change, complaint):
 
 def test_a_run_opens_without_its_definition(ring_copy, tmp_path):
     damage(ring_copy, lambda config: config.update(name="bogus"))
-    assert succeed("sample", ring_copy, "--count", 2, "--out", tmp_path / "x")["step"] == 4
+    assert succeed("sample", ring_copy, "--count", 2, "--out", tmp_path / "x.npz")["step"] == 4
 
 
 def test_a_network_of_another_shape_is_not_read_into(ring_copy):
@@ -115,4 +115,4 @@ def test_a_network_of_another_shape_is_not_read_into(ring_copy):
 
 def test_a_run_can_be_moved(ring_copy, tmp_path):
     moved = ring_copy.rename(tmp_path / "moved")
-    assert succeed("sample", moved, "--count", 2, "--out", tmp_path / "x")["step"] == 4
+    assert succeed("sample", moved, "--count", 2, "--out", tmp_path / "x.npz")["step"] == 4

@@ -139,6 +139,7 @@ def test_two_processes_sample_and_measure_as_one(tmp_path, ring_copy, monkeypatc
         ("sample", ring_copy, *SAMPLE, "--out", tmp_path / "two.npz"),
         ("likelihood", ring_copy, *LIKELIHOOD, "--out", tmp_path / "two.csv"),
         *[("data", "statistics", ring_copy, *STATISTICS)] * 2,
+        *[("sample", ring_copy, *SAMPLE, "--batch-size", 2, "--out", tmp_path / "shards")] * 2,
     ]
     with Pair(tmp_path, *commands) as pair:
         codes, (results, others), errors = pair.wait()
@@ -147,6 +148,10 @@ def test_two_processes_sample_and_measure_as_one(tmp_path, ring_copy, monkeypatc
     measured = succeed("likelihood", ring_copy, *LIKELIHOOD)
     succeed("sample", ring_copy, *SAMPLE, "--out", tmp_path / "one.npz")
     close(*(np.load(tmp_path / name)["samples"] for name in ("two.npz", "one.npz")))
+    shards = [np.load(path) for path in sorted((tmp_path / "shards").glob("*.npy"))]
+    assert list(map(len, shards)) == [2, 2, 1]
+    close(np.concatenate(shards), np.load(tmp_path / "one.npz")["samples"])
+    assert {**results[5], "seconds": 0} == {**results[4], "seconds": 0}
     assert results[1]["bits_per_dim"] == pytest.approx(measured["bits_per_dim"], rel=1e-4)
     assert results[1]["count"] == measured["count"] == 3
     assert {**results[3], "seconds": 0} == {**results[2], "seconds": 0}
@@ -157,7 +162,7 @@ def test_two_processes_sample_and_measure_as_one(tmp_path, ring_copy, monkeypatc
     close(*(gaussian.covariance for gaussian in gaussians))
     assert {path.name for path in tmp_path.iterdir()} == {
         *("cache", "copy", "other", "commands.json", "two.csv"),
-        *("one.npz", "one.png", "two.npz", "two.png"),
+        *("one.npz", "one.png", "two.npz", "two.png", "shards"),
     }
 
 

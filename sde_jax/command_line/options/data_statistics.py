@@ -18,8 +18,8 @@ class Statistics:
     cached; --out also writes them to a file, in which EDM and pytorch-fid find mu and sigma."""
 
     source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
-    """An experiment, a published model, a run directory, a folder or a zip of pictures, or the name
-    of a set of tensorflow_datasets."""
+    """An experiment, a published model, a run directory, a folder or a zip of pictures, a folder of
+    samples, or the name of a set of tensorflow_datasets."""
     split: str = TRAIN
     """train or test; of a set of tensorflow_datasets also one of its own, or a part of one."""
     count: Annotated[int | None, option("INT", "all")] = None

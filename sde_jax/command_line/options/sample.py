@@ -13,7 +13,8 @@ from sde_jax.runs.data_place import DataPlace
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """Draws samples from a trained run, into an .npz file and a .png picture beside it."""
+    """Draws samples from a trained run, into an .npz file and a .png picture beside it, or any
+    number of them into a folder."""
 
     run: RunPath
     settings: Annotated[SamplerSettings | None, tyro.conf.arg(name="")] = SamplerSettings()
@@ -26,8 +27,12 @@ class Sample:
     """Sample j is a function of the seed and j."""
     trajectory: Switch = False
     """Also draw a picture of the trajectories."""
-    out: Annotated[Path | None, option("FILE", "a name in RUN/samples that says how")] = None
-    """The .npz file, which must not exist; its pictures go beside it."""
+    out: Annotated[Path | None, option("FILE.npz|DIR", "a name in RUN/samples that says how")] = (
+        None
+    )
+    """The .npz file, which must not exist; its pictures go beside it. Another name is that of a
+    folder. There each batch is written when it is drawn, images as integers (.npy), with its
+    SHA-256 in index.jsonl, and the same command continues after a kill."""
 
     def __post_init__(self) -> None:
         check_counts(count=self.count, batch_size=self.batch_size)

@@ -11,7 +11,7 @@ from experiments.reproduction.order import FULL_SIZE, ORDER, study_names
 from experiments.studies.nearest import NearestImages
 from experiments.studies.reports import Accuracy
 from sde_jax.recipes.serialization import to_config
-from sde_jax.runs.catalogue import find, names
+from sde_jax.runs import find, names
 from sde_jax.training.loop import TrainResult
 
 PAGE = """\

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from sde_jax.data import ImageScaling, PointScaling
-from sde_jax.evaluation.levels import eight_bit, from_levels, to_levels
+from sde_jax.runs.levels import eight_bit, from_levels, to_levels
 
 
 @pytest.mark.parametrize(("levels", "dtype"), [(17, np.uint8), (256, np.uint8), (1000, np.uint16)])
