@@ -4,6 +4,7 @@ from experiments.mnist import mnist_vp
 from experiments.studies.comparison import Comparison
 from experiments.studies.forward import Forward
 from experiments.studies.nearest import NearestImages
+from experiments.studies.protocols import Protocols
 from experiments.studies.samplers import Samplers
 from experiments.studies.side_by_side import SideBySide
 from experiments.studies.study import Study
@@ -218,6 +219,19 @@ def _comparison(data: str, size: str = "") -> Comparison:
             ("lower halves, given upper", f"{data}_conditional{size}"),
         ),
     )
+
+
+def digits_protocols() -> Study:
+    """Handwritten digits (8x8): how many bits does each protocol find on the same checkpoint?
+
+    python -m experiments digits_protocols
+
+    The density of dequantized data and all bounds are upper bounds of the bits that the best code
+    of the grey levels needs under the model, so that the least is nearest. `digits_bits` was
+    trained on the grey levels themselves, `digits_vp` on dequantized data, which rules out the
+    truncated protocol.
+    """
+    return Protocols(runs=(("digits_vp", "digits_vp"), ("digits_bits", "digits_bits")), t_min=1e-3)
 
 
 def digits_nearest() -> Study:

@@ -41,6 +41,7 @@ NAMES = [
 ]
 STUDIES = [
     *("digits_comparison", "digits_forward", "digits_matching", "digits_nearest"),
+    "digits_protocols",
     *("digits_samplers", "flowers_narrow_samplers", "flowers_samplers", "forward"),
     *("mnist_comparison", "mnist_full_comparison", "mnist_matching", "mnist_nearest"),
     *("ring_matching", "samplers"),

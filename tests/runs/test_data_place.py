@@ -9,7 +9,7 @@ from in_process import refusal, run_command
 from tiny import tiny, write_run
 
 import sde_jax
-from sde_jax.command_line.parsing import place_in
+from sde_jax.command_line.opening import place_in
 from sde_jax.data import ArrayFile, DataNotFoundError, Digits, Folder, Storage, TfdsImages
 from sde_jax.recipes import Named
 from sde_jax.runs.catalogue import find
