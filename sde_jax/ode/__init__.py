@@ -10,6 +10,5 @@ from sde_jax.ode.adaptive import (
     FlowSolution as FlowSolution,
     Method as Method,
     StepSize as StepSize,
-    data_end_step as data_end_step,
     reverse_mode_only as reverse_mode_only,
 )

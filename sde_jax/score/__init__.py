@@ -40,3 +40,4 @@ from sde_jax.score.parameterization import (
     VelocityPrediction as VelocityPrediction,
 )
 from sde_jax.score.protocol import Score as Score
+from sde_jax.score.unit_flow import UnitFlow as UnitFlow
