@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Protocol
 
 import jax
@@ -20,10 +21,10 @@ from sde_jax.arrays import (
     precision_of,
 )
 from sde_jax.likelihood.results import LogLikelihoods
-from sde_jax.ode import AdaptiveSolver, FlowSolution, data_end_step
+from sde_jax.ode import AdaptiveSolver, FlowSolution
 from sde_jax.randomness import draw_prior, each_key, split_keys
-from sde_jax.score import Score
-from sde_jax.sde import LinearSDE, probability_flow_drift
+from sde_jax.score import Score, UnitFlow
+from sde_jax.sde import LinearSDE
 from sde_jax.validation import BelowOne, Spec, at_least, at_most
 
 
@@ -84,10 +85,10 @@ class Likelihood(Spec):
 
         log p(x(t_min)) = log N(x(1); 0, prior_scale^2) + integral of div f over [t_min, 1]
 
-    with ``f = a x - g^2 score / 2`` (Chen et al. 2018). Each example is taken as a state at t_min
-    and solved with its own step size. One forward-mode pass gives drift and divergence. All of it
-    runs at the highest matmul precision, whatever the device's default, and in the type of the
-    examples.
+    with ``f = a x - g^2 score / 2`` (Chen et al. 2018), in the variables of `UnitFlow`. Each
+    example is taken as a state at t_min and solved with its own step size. One forward-mode pass
+    gives drift and divergence. All of it runs at the highest matmul precision, whatever the
+    device's default, and in the type of the examples.
 
     The density can be differentiated in reverse mode, with respect to examples, parameters and
     condition: the keys fix the probes. Memory is that of `AdaptiveSolver`.
@@ -105,8 +106,7 @@ class Likelihood(Spec):
     def __call__(self, keys: Keys, score: Score, sde: LinearSDE, x: Examples) -> LogLikelihoods:
         """Returns log densities of ``x``, in model coordinates; ``keys`` draw the probes."""
         x = as_examples("x", x)
-        first_step = data_end_step(sde, jnp.asarray(self.t_min, x.dtype))
-        solution = self._solve(keys, score, sde, x, (self.t_min, 1.0), first_step)
+        solution = self._solve(keys, score, sde, x, (self.t_min, 1.0))
         latent, gains = solution.y
         return log_likelihoods(
             self.divergence, sde, latent, gains, solution.nfe, solution.converged
@@ -130,35 +130,30 @@ class Likelihood(Spec):
         )
 
     def _solve(
-        self,
-        keys: Keys,
-        score: Score,
-        sde: LinearSDE,
-        x: Examples,
-        ends: tuple[float, float],
-        first_step: Array | None = None,
+        self, keys: Keys, score: Score, sde: LinearSDE, x: Examples, times: tuple[float, float]
     ) -> FlowSolution:
-        """Returns the states at the second of ``ends``, and the gains of log density per dimension
-        on the way: the integrals of div f."""
+        """Carries states at the first of ``times`` to the second. Returns them, and the gains of
+        log density per dimension on the way: the integrals of div f."""
         keys = each_key(keys, len(x))
-        start, end = (jnp.asarray(t, x.dtype) for t in ends)
+        flow, ends = UnitFlow(score, sde), jnp.asarray(times, x.dtype)
+        angles, scales = flow.angle(ends), flow.scale(ends)
+        first_step = flow.first_step(angles[0], from_data=times[0] < times[1])
 
-        def solve(key: PRNGKeyArray, x: Array) -> FlowSolution:
-            vectors = self.divergence.vectors(key, x.size)
+        def solve(key: PRNGKeyArray, z: Array) -> FlowSolution:
+            vectors = self.divergence.vectors(key, z.size)
 
-            def drift_and_divergence(t: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
-                def drift(x: Array) -> Array:
-                    velocity = probability_flow_drift(sde, x[None], t, score(x[None], t))[0]
-                    return velocity.astype(x.dtype)
-
-                velocity, traces = value_and_traces(drift, state[0], vectors)
-                return velocity, traces / x.size
+            def velocity_and_trace(angle: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
+                z, _ = state
+                velocity, traces = value_and_traces(partial(flow.velocity, angle), z, vectors)
+                return velocity, traces / z.size
 
             # The integral is carried per dimension, so that one tolerance fits it and the state.
-            state = x, jnp.zeros(len(vectors), x.dtype)
-            return self.solver.solve(drift_and_divergence, state, start, end, first_step)
+            state = z, jnp.zeros(len(vectors), z.dtype)
+            return self.solver.solve(velocity_and_trace, state, angles[0], angles[1], first_step)
 
-        return jax.vmap(solve)(keys, x)
+        solution = jax.vmap(solve)(keys, x / scales[0])
+        z, integrals = solution.y
+        return solution._replace(y=(scales[1] * z, jnp.log(scales[1] / scales[0]) + integrals))
 
 
 def value_and_traces(

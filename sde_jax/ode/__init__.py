@@ -14,7 +14,6 @@ if TYPE_CHECKING:
         AdaptiveSolver as AdaptiveSolver,
         FlowSolution as FlowSolution,
         StepSize as StepSize,
-        data_end_step as data_end_step,
         reverse_mode_only as reverse_mode_only,
     )
     from sde_jax.ode.methods import Method as Method

@@ -23,10 +23,17 @@ from sde_jax.likelihood import (
     LogLikelihoods,
     bits_per_dimension,
 )
-from sde_jax.ode import AdaptiveSolver, data_end_step
+from sde_jax.ode import AdaptiveSolver
 from sde_jax.runs import measurement
 from sde_jax.sampling import ProbabilityFlow
-from sde_jax.score import GaussianMixture, MixtureScore, NetworkScore, ScoreModel, quantile_flow
+from sde_jax.score import (
+    GaussianMixture,
+    MixtureScore,
+    NetworkScore,
+    ScoreModel,
+    UnitFlow,
+    quantile_flow,
+)
 
 T_MIN = 1e-3
 
@@ -153,7 +160,7 @@ def test_one_probe_has_no_error_bar_and_an_exact_trace_no_error(key):
 def test_what_is_not_known_is_nan_on_the_host_alone():
     """A NaN in a compiled program would be an error of `jax_debug_nans`."""
     with jax.debug_nans(True):
-        assert data_end_step(SDES["vp"], jnp.zeros(())) > 0
+        assert UnitFlow(None, SDES["vp"]).first_step(jnp.zeros(()), from_data=True) > 0
         assert Hutchinson().stderr(jnp.ones(1)) is None
     found = LogLikelihoods(np.ones(2, "f"), None, np.ones(2), np.asarray([True, False]))
     measured = measurement._in_units(found, 4, 0.5)

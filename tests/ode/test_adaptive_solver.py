@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.integrate
 
 from sde_jax.ode import AdaptiveSolver, Method
 
@@ -110,6 +111,26 @@ def test_each_pair_solves_and_counts_its_calls(method):
     jax.effects_barrier()
     np.testing.assert_allclose(solution.y, np.exp(-1), rtol=2e-5)
     assert solution.nfe == len(calls)
+
+
+def test_steps_are_those_of_scipy():
+    """Bogacki-Shampine with the same first step: as many evaluations, and the same end."""
+    rate, tolerance = 7.0, 1e-5
+    scipys = scipy.integrate.solve_ivp(
+        lambda t, y: rate * y * np.cos(rate * t),
+        (0.0, 2.0),
+        [1.0, -2.0],
+        method="RK23",
+        first_step=0.01,
+        rtol=tolerance,
+        atol=tolerance,
+    )
+    with jax.enable_x64(True):
+        solver = AdaptiveSolver(rtol=tolerance, atol=tolerance, method="bosh3")
+        solve = compiled(solver, lambda t, y: rate * y * jnp.cos(rate * t))
+        solution = solve(jnp.asarray([1.0, -2.0]), 0.0, 2.0)
+    assert np.asarray(solution.nfe) == scipys.nfev
+    np.testing.assert_allclose(np.asarray(solution.y), scipys.y[:, -1], rtol=1e-9)
 
 
 def test_an_unknown_pair_is_refused():

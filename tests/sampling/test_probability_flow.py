@@ -176,8 +176,8 @@ def test_a_sample_and_its_cost_do_not_depend_on_the_batch(key):
 @pytest.mark.slow("test_a_sample_and_its_cost_do_not_depend_on_the_batch")
 @pytest.mark.parametrize("name", ["vp", "ve"])
 def test_in_float32_the_batch_hardly_turns_a_step(name, key):
-    """A step whose error is within rounding of the tolerance may be kept or not: seldom, and with
-    a result within the tolerance. (With steps that grow tenfold, every other sample had one.)"""
+    """A step whose error is within rounding of the tolerance may be kept or not: not in most
+    samples, and with a result within the tolerance."""
     sde = SDES[name]
     latents = draw_prior(keys(key, 64), sde, (2,))
     exact = MixtureScore(plane_mixture(), sde)
@@ -185,7 +185,7 @@ def test_in_float32_the_batch_hardly_turns_a_step(name, key):
     together, alone = run(latents), [run(x[None]) for x in latents]
     turned = [int(one.nfe[0]) != int(nfe) for one, nfe in zip(alone, together.nfe, strict=True)]
     difference = np.abs(np.concatenate([one.y for one in alone]) - together.y)
-    assert np.mean(turned) < 0.2
+    assert np.mean(turned) < 0.5
     assert np.median(difference) < 5e-6
     assert difference.max() < 3e-3
 
