@@ -3,9 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import jax
-
-from sde_jax.arguments import UsageError
 from sde_jax.command_line.opening import open_first
 from sde_jax.command_line.options.evaluate import Evaluate
 from sde_jax.command_line.parsing import parse
@@ -13,6 +10,7 @@ from sde_jax.evaluation.evaluation import RECORD, REPORT, evaluate
 from sde_jax.evaluation.task import Task
 from sde_jax.evaluation.wording import with_error
 from sde_jax.recipes.effects import check_effects
+from sde_jax.training.processes import is_first
 
 PROGRAM = "sde-jax evaluate"
 
@@ -20,10 +18,6 @@ PROGRAM = "sde-jax evaluate"
 def main(args: list[str]) -> dict[str, Any]:
     """Runs the command and returns its results."""
     run = open_first(args)
-    if jax.process_count() > 1:
-        raise UsageError(
-            "evaluate works in one process, on all its devices; sample and likelihood in several."
-        )
     experiment, path = run.experiment, run.directory.path
     default = Evaluate(run=path, settings=experiment.evaluation, likelihood=experiment.likelihood)
     options = parse(Evaluate, args, PROGRAM, default, run=default.run)
@@ -36,7 +30,8 @@ def main(args: list[str]) -> dict[str, Any]:
         batch_size=options.batch_size,
     )
     record = evaluate(task, options.statistics)
-    print(*lines(record), sep="\n")
+    if is_first():
+        print(*lines(record), sep="\n")
     return {
         "out": str(task.folder / RECORD),
         "report": str(task.folder / REPORT),

@@ -29,6 +29,7 @@ from sde_jax.interop import Reference
 from sde_jax.recipes.serialization import to_config
 from sde_jax.reporting import report
 from sde_jax.training import environment
+from sde_jax.training.processes import of_first
 
 RECORD, REPORT = "evaluation.json", "report.html"
 
@@ -37,8 +38,8 @@ def evaluate(task: Task, statistics: Path | None = None) -> dict[str, Any]:
     """Evaluates a task, writes ``evaluation.json`` and ``report.html`` in its folder, and returns
     the record.
 
-    It runs in one process. A killed evaluation resumes. The same task gives the same record, except
-    for the times.
+    Every process must call this and return the same; the first one writes. A killed evaluation
+    resumes, in any number of processes. The same task gives the same record, except for the times.
 
     Args:
       task: the run and the settings.
@@ -72,8 +73,8 @@ def evaluate(task: Task, statistics: Path | None = None) -> dict[str, Any]:
         "seconds": seconds,
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-    write_json(task.folder / RECORD, record)
-    write_report(record, task.folder, task.folder / REPORT)
+    of_first(lambda: write_json(task.folder / RECORD, record))
+    of_first(lambda: write_report(record, task.folder, task.folder / REPORT))
     return record
 
 

@@ -1,7 +1,8 @@
 """The pictures of an evaluation, in its folder."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from sde_jax.evaluation.examples import read_examples
 from sde_jax.evaluation.task import Drawn, Task
 from sde_jax.metrics import Nearest, Predictions
 from sde_jax.recipes.interfaces import Measured
+from sde_jax.training.processes import of_first
 
 SHOWN = 100
 ACROSS = 12
@@ -28,10 +30,19 @@ class Picture:
     caption: str
 
 
+def draw(function: Callable[..., object], *arguments: Any, **options: Any) -> None:
+    """Draws a picture in the first process; all wait for it."""
+
+    def drawn() -> None:
+        function(*arguments, **options)
+
+    of_first(drawn)
+
+
 def draw_samples(task: Task, drawn: Drawn) -> Picture:
     """Draws the first samples, without selection."""
     shown = drawn.data if drawn.data.ndim == 2 else drawn.data[:SHOWN]
-    figures.draw_picture(shown, "samples", task.folder / "samples.png")
+    draw(figures.draw_picture, shown, "samples", task.folder / "samples.png")
     caption = f"The first {len(shown):,} of {task.settings.count:,} samples, not selected."
     return Picture(file="samples.png", title="Samples", caption=caption)
 
@@ -42,7 +53,7 @@ def draw_bits(task: Task, measured: Measured) -> list[Picture]:
     if not len(bits):
         return []
     values = {f"{TEST} split": np.asarray(bits)}
-    figures.histogram(values, task.folder / "bits.png", xlabel="bits per dimension")
+    draw(figures.histogram, values, task.folder / "bits.png", xlabel="bits per dimension")
     caption = f"Bits per dimension of {len(bits):,} single examples of the {TEST} split."
     return [Picture(file="bits.png", title="Bits per dimension", caption=caption)]
 
@@ -53,7 +64,7 @@ def draw_training(task: Task) -> list[Picture]:
     if not any("loss" in line for line in lines):
         return []
     series = {"loss": "training", "held_out_loss": "held out"}
-    figures.curves(lines, task.folder / "training.png", series=series)
+    draw(figures.curves, lines, task.folder / "training.png", series=series)
     return [Picture(file="training.png", title="Training", caption="Losses by training step.")]
 
 
@@ -70,7 +81,7 @@ def draw_neighbours(task: Task, network: str, drawn: Drawn, nearest: Nearest) ->
     beside = np.stack([[images[index] for index in row] for row in indices.tolist()])
     file = f"neighbours-{network}.png"
     columns = {"sample": drawn.data[rows][:, None], "nearest in training": beside}
-    figures.image_rows(columns, task.folder / file)
+    draw(figures.image_rows, columns, task.folder / file)
     return Picture(
         file=file,
         title=f"Nearest training images ({network})",
@@ -83,7 +94,7 @@ def draw_predictions(task: Task, drawn: Drawn, predicted: Predictions) -> Iterat
     best = predicted.generated.best
     blank = np.ones_like(drawn.data[0])
     surest = [blank if index is None else drawn.data[index] for index in best]
-    figures.image_grid(np.stack(surest), task.folder / "surest.png", columns=len(surest))
+    draw(figures.image_grid, np.stack(surest), task.folder / "surest.png", columns=len(surest))
     yield Picture(
         file="surest.png",
         title="The most confident sample of each label",
@@ -92,7 +103,7 @@ def draw_predictions(task: Task, drawn: Drawn, predicted: Predictions) -> Iterat
     )
     unsure = predicted.generated.unsure[: 3 * ACROSS]
     if len(unsure):
-        figures.image_grid(drawn.data[unsure], task.folder / "unsure.png", columns=ACROSS)
+        draw(figures.image_grid, drawn.data[unsure], task.folder / "unsure.png", columns=ACROSS)
         yield Picture(
             file="unsure.png",
             title="Samples that the classifier is unsure of",

@@ -24,6 +24,7 @@ from sde_jax.runs.levels import from_levels
 from sde_jax.runs.measurement import measure
 from sde_jax.runs.shards import draw_shards, identity_of
 from sde_jax.runs.trained_run import GenerativeRun
+from sde_jax.training.processes import of_first
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +73,7 @@ class Task:
         Raises:
           OSError: if the folder cannot be written.
         """
-        write_json(self.folder / "identity.json", self.identity)
+        of_first(lambda: write_json(self.folder / "identity.json", self.identity))
 
     def samples(self) -> Drawn:
         """Returns the samples: reads the stored ones and draws the others.

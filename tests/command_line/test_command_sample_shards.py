@@ -99,14 +99,19 @@ def test_other_samples_are_refused(folder, tiny_run, options, complaint):
     assert contents(folder[0]) == before
 
 
-def test_failed_samples_are_named_and_left_out(ring_run, tmp_path):
-    options = ["--sampler", "pc", "--snr", 1e25, "--count", 20, "--batch-size", 8]
-    outcome = run_command("sample", ring_run, *options, "--out", tmp_path / "nan")
+def test_failed_samples_are_named_and_left_out(tiny_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "is_valid", lambda part: np.arange(len(part.x)) > 0)
+    outcome = run_command("sample", tiny_run, *DRAWN, "--out", tmp_path / "some")
     assert outcome.code == 1
-    assert outcome.results["failed"] == list(range(20))
-    assert [len(line["failed"]) for line in index_of(tmp_path / "nan")] == [8, 8, 4]
+    assert outcome.results["failed"] == [0, 8, 16, 24]
+    assert [line["failed"] for line in index_of(tmp_path / "some")] == [[0], [8], [16], [24]]
+    assert Shards(path=str(tmp_path / "some")).load().sizes == {"train": 24}
+
+
+def test_shards_of_points_are_no_images(tmp_path):
+    shards.prepare(tmp_path / "points", {"count": 0, "levels": None})
     with pytest.raises(DataNotFoundError, match="holds samples that are no images"):
-        Shards(path=str(tmp_path / "nan")).load()
+        Shards(path=str(tmp_path / "points")).load()
 
 
 def test_images_of_shards_are_those_of_an_array(tmp_path):

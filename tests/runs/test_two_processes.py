@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -24,6 +25,10 @@ ROOT = Path(__file__).parents[2]
 TIMES = {"seconds", "images_per_second"}
 SAMPLE, LIKELIHOOD = ("--count", 5), ("--count", 3, "--tolerance", 0.01, "--probes", 2)
 STATISTICS = ("--features", "coordinates", "--split", "test", "--count", 50)
+EVALUATE = (
+    *("--count", 40, "--batch-size", 8, "--sampling.steps", 3, "--likelihood-count", 16),
+    *("--features", "coordinates", "--likelihood.tolerance", 0.1),
+)
 ENDLESS = ("--training.steps", 10**8)
 
 
@@ -71,7 +76,7 @@ class Pair:
         """Codes, results on stdout (objects), and stderr of both."""
         said = [process.communicate(timeout=timeout) for process in self.processes]
         results = [
-            [json.loads(line) for line in out.splitlines() if not line.startswith("[Gloo]")]
+            [json.loads(line) for line in out.splitlines() if line.startswith("{")]
             for out, _ in said
         ]
         codes = [process.returncode for process in self.processes]
@@ -164,6 +169,33 @@ def test_two_processes_sample_and_measure_as_one(tmp_path, ring_copy, monkeypatc
         *("cache", "copy", "other", "commands.json", "two.csv"),
         *("one.npz", "one.png", "two.npz", "two.png", "shards"),
     }
+
+
+@pytest.mark.filterwarnings("ignore:the covariances of")
+@pytest.mark.slow("test_two_processes_train_and_are_refused_as_one")
+def test_two_processes_evaluate_as_one_and_one_resumes_two(tmp_path, tiny_run, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    runs = [shutil.copytree(tiny_run, tmp_path / name) for name in ("two", "one", "resumed")]
+    for run in runs[1:]:
+        succeed("evaluate", run, *EVALUATE)
+    for path in runs[2].glob("evaluations/*/*/*"):
+        if path.name in ("0000000016.npy", "00000008.npz"):
+            path.unlink()
+    with Pair(tmp_path, *[("evaluate", run, *EVALUATE) for run in (runs[0], runs[2])]) as pair:
+        codes, _, errors = pair.wait(900)
+    assert codes == [0, 0], errors
+    records = [
+        json.loads(next(run.glob("evaluations/*/evaluation.json")).read_text()) for run in runs
+    ]
+    for record in records:
+        for found, expected in zip(record["findings"], records[1]["findings"], strict=True):
+            assert found["metric"] == expected["metric"]
+            assert found["value"] == pytest.approx(expected["value"], rel=1e-3, abs=1e-4)
+        assert record["samples"] == records[1]["samples"]
+        assert record["pictures"] == records[1]["pictures"]
+    names = [{path.name for path in next(run.glob("evaluations/*")).iterdir()} for run in runs]
+    assert names[0] == names[1] == names[2]
+    assert names[0] >= {"evaluation.json", "report.html", "samples.png", "samples"}
 
 
 @pytest.mark.slow("test_two_processes_train_and_are_refused_as_one")
