@@ -17,7 +17,7 @@ def test_every_slow_test_has_a_sibling_in_the_default_run(request):
     missing = collections.Counter(
         sibling
         for item in items
-        if "slow" in item.keywords
+        if item.get_closest_marker("slow")
         and (sibling := sibling_of(item)) not in quick
         and sibling.split("::")[0] in collected
     )
