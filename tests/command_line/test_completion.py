@@ -44,7 +44,7 @@ def test_shells_accept_the_scripts(scripts):
         (["sample", "runs/x", "--st"], {"--steps"}),
         (["sample", "runs/x", "--sampler", "d"], {"ddim", "dpm++2m", "dpm++3m"}),
         (["label", "x.npz", "--fo"], {"--folder"}),
-        (["likelihood", "runs/x", "--pro"], {"--probes"}),
+        (["likelihood", "runs/x", "--prob"], {"--probes"}),
         (["evaluate", "runs/x", "--sampling.st"], {"--sampling.steps"}),
         (["train", "digits_vp", "--training.lo"], {"--training.log-every"}),
         (["data", "show", "folder", "--im"], {"--image-size"}),

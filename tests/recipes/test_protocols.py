@@ -51,10 +51,11 @@ def bits(measurement, score, key):
     ],
 )
 def test_a_protocol_of_levels_bounds_their_bits(settings, loss, key):
-    """From above, and by little for the exact score of the levels alone."""
+    """From above but for the error of the solver, and by little for the exact score of the levels
+    alone."""
     score, measured = score_of(SCALING.place(jnp.arange(4))), measurement(**settings)
     mean, stderr = bits(measured, score, key)
-    assert np.all(mean > EXACT - 5 * stderr - 1e-3)
+    assert np.all(mean > EXACT - 5 * stderr - 5e-3)
     assert (PROBABILITIES * (mean - EXACT)).sum() < loss
     assert measured.measures == "bound on the probability of grey levels"
 

@@ -26,7 +26,8 @@ from sde_jax.runs.definition_names import definitions
 from sde_jax.runs.trained_run import open_run
 
 NAMES = [
-    *("cifar10_subvp", "cifar10_ve", "cifar10_vp", "digits_classifier", "digits_conditional"),
+    *("cifar10_subvp", "cifar10_ve", "cifar10_vp", "digits_bits", "digits_classifier"),
+    "digits_conditional",
     *("digits_ddpm", "digits_denoiser_prior", "digits_flow", "digits_flow_matching"),
     *("digits_gan", "digits_labels"),
     *("digits_latent", "digits_noisy_classifier", "digits_sliced", "digits_subvp", "digits_vae"),
