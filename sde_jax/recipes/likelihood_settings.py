@@ -35,7 +35,7 @@ class FlowSettings(Spec):
     tolerance: Annotated[Positive, _OF_FLOW] = 1e-5
     """Relative and absolute tolerance of a solver step."""
     method: Annotated[Method, _OF_FLOW] = "tsit5"
-    """Runge-Kutta pair of the solver. bosh3 needs fewer evaluations for an error of .001 bits."""
+    """Runge-Kutta pair of the solver."""
     probes: Annotated[int, at_least(1), at_most(10**4), _OF_FLOW] = 1
     """Hutchinson probes for each example. Two or more give its standard error."""
 

@@ -17,8 +17,8 @@ from sde_jax.command_line import compiled_programs, main
 hits = []
 jax.monitoring.register_event_listener(lambda event, **_: hits.append(event.endswith("cache_hits")))
 warnings.showwarning = main.show_warning
-compiled_programs.keep_compiled()
-print(jax.jit(lambda x: jnp.tanh(x) + 1)(jnp.zeros(3)).sum(), sum(hits))
+with compiled_programs.computing():
+    print(jax.jit(lambda x: jnp.tanh(x) + 1)(jnp.zeros(3)).sum(), sum(hits))
 """
 
 
