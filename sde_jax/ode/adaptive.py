@@ -108,13 +108,14 @@ class AdaptiveSolver(Spec):
                     norm=_largest_root_mean_square,
                     first_step=jnp.asarray(first_step, jnp.result_type(t0)),
                 ),
+                saveat=diffrax.SaveAt(t1=True, controller_state=True),
                 max_steps=self.max_steps,
                 throw=False,
             )
         y: PyTree = jax.tree.map(lambda leaf: leaf[0], solution.ys)
         finite = jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(y)]).all()
         succeeded = solution.result == diffrax.RESULTS.successful
-        nfe = 1 + evaluations * solution.stats["num_steps"]
+        nfe = 1 + evaluations * solution.stats["num_steps"] + solution.controller_state[2]
         return FlowSolution(y, nfe, jnp.logical_and(succeeded, finite))
 
     def solve_through(
@@ -181,7 +182,7 @@ class StepSize(diffrax.PIDController):
         func: Any,
         error_order: Any,
     ) -> Any:
-        return t0 + self.first_step, jnp.asarray(False)
+        return t0 + self.first_step, (jnp.asarray(False), jnp.asarray(True), jnp.asarray(0))
 
     def adapt_step_size(
         self,
@@ -194,7 +195,7 @@ class StepSize(diffrax.PIDController):
         error_order: Any,
         controller_state: Any,
     ) -> Any:
-        """Returns whether the step is kept, the next step, and whether this one was rejected."""
+        """Returns whether the step is kept, the next step, and the state after it."""
 
         def relative(y: Array, next_y: Array, error: Array) -> Array:
             return error / (self.atol + self.rtol * jnp.maximum(jnp.abs(y), jnp.abs(next_y)))
@@ -203,14 +204,17 @@ class StepSize(diffrax.PIDController):
         error = jax.lax.stop_gradient(error)
         keep, finite = error < 1, jnp.isfinite(error)
         factor = self.safety * jnp.where(finite, error, 1.0) ** (-self.icoeff / error_order)
-        most = jnp.where(controller_state, 1.0, self.factormax)
+        after_rejection, at_start, repeated = controller_state
+        most = jnp.where(after_rejection, 1.0, self.factormax)
         factor = jnp.where(finite, jnp.clip(factor, self.factormin, most), self.factormin)
         length = (t1 - t0) * factor.astype(t1.dtype)
         start = jnp.where(keep, t1, t0)
         result = diffrax.RESULTS.where(
             length < self.dtmin, diffrax.RESULTS.dt_min_reached, diffrax.RESULTS.successful
         )
-        return keep, start, start + length, False, ~keep, result
+        # diffrax evaluates the slope at the start anew after each first step that is rejected.
+        state = ~keep, at_start & ~keep, repeated + (at_start & ~keep)
+        return keep, start, start + length, False, state, result
 
 
 def _largest_root_mean_square(error: PyTree) -> Array:
