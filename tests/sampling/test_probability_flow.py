@@ -200,7 +200,8 @@ def test_frames_lead_from_the_prior_to_the_sample(denoise, key):
     prior = draw_prior(jax.vmap(jax.random.split, out_axes=1)(all_keys)[0], sde, (2,))
     # It is drawn in another program, which may round erfinv differently.
     np.testing.assert_allclose(samples.trajectory[:, 0], prior, rtol=2e-7)
-    np.testing.assert_array_equal(samples.trajectory[:, -1], samples.x)
+    # The program computes the two outputs in two fusions, which may round differently.
+    np.testing.assert_allclose(samples.trajectory[:, -1], samples.x, rtol=2e-7)
     for frame in (1, 2, 3, 4):
         expected = gaussian_flow(gaussian(2), sde, prior, jnp.asarray(1.0), times[frame])
         if frame == 4 and denoise:
