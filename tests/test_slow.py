@@ -13,7 +13,7 @@ def sibling_of(item):
 def test_every_slow_test_has_a_sibling_in_the_default_run(request):
     items = request.session.items
     collected = {item.nodeid.split("::")[0] for item in items}
-    quick = {item.nodeid.split("[")[0] for item in items if "slow" not in item.keywords}
+    quick = {item.nodeid.split("[")[0] for item in items if not item.get_closest_marker("slow")}
     missing = collections.Counter(
         sibling
         for item in items

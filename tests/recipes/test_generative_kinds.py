@@ -165,6 +165,7 @@ def test_anomalies_are_told_apart(name, train, tmp_path):
     assert (tmp_path / "noise.png").is_file()
 
 
+@pytest.mark.slow("test_a_likelihood_is_measured")
 def test_more_importance_samples_give_no_fewer_nats(train):
     """The bound of the autoencoder falls, in bits, as it gets tighter."""
     few, many = (

@@ -60,6 +60,7 @@ def test_a_protocol_of_levels_bounds_their_bits(settings, loss, key):
     assert measured.measures == "bound on the probability of grey levels"
 
 
+@pytest.mark.slow("test_a_protocol_of_levels_bounds_their_bits")
 def test_more_draws_of_uniform_noise_tighten_the_bound(key):
     """From the density of dequantized data to the probability of levels."""
     score, gaps = score_of(SCALING.place(jnp.arange(4)) * 0.75, deviation=0.15), []

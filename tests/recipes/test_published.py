@@ -160,6 +160,7 @@ def test_an_imported_run_is_measured(runs):
     assert measured["dimensions"] == 64
 
 
+@pytest.mark.slow("test_a_run_goes_through_the_published_format_as_it_is")
 def test_an_imported_run_is_exported_as_it_came(runs, tmp_path):
     out = tmp_path / "again.pth"
     succeed("export", runs.imported, "--format", "score-sde", "--out", out)

@@ -88,6 +88,7 @@ def test_they_are_the_first_samples_of_the_averaged_parameters(
     assert counting.traces == ["traced"]
 
 
+@pytest.mark.slow("tests/training/test_pictures.py::test_pictures_are_drawn_and_change_nothing")
 def test_a_run_with_pictures_is_the_run_without(ring_run, tmp_path):
     succeed("train", "ring", "--workdir", tmp_path / "run", *RING, "--training.sample-every", 2)
     with_pictures, without = (open_run(run).state for run in (tmp_path / "run", ring_run))

@@ -108,6 +108,7 @@ def test_after_a_kill_it_goes_on_and_does_nothing_again(folder, monkeypatch):
     assert json.loads((folder / "out" / "results" / "digits_nearest.json").read_text()) == before
 
 
+@pytest.mark.slow("test_after_a_kill_it_goes_on_and_does_nothing_again")
 @pytest.mark.usefixtures("known")
 def test_another_study_of_the_name_is_measured_again(folder, found, monkeypatch):
     """One that counts the minutes of its parts is believed."""
