@@ -7,12 +7,13 @@ import os
 import pkgutil
 import sys
 import time
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import benchmarks
-from benchmarks.process import Environment, Failure, run_in_process
+from benchmarks.process import Environment, Failure, can_choose_cores, run_in_process
 from benchmarks.row import HEADINGS, BenchmarkOptions, Row
 
 
@@ -67,7 +68,7 @@ def main(args: list[str]) -> int:
     print(table_line(HEADINGS), table_line(["---"] * len(HEADINGS)), sep="\n", flush=True)
     for name in parsed.names or descriptions():
         rows = report["rows"].setdefault(name, [])
-        for message in run_in_process(name, options):
+        for message in measure(name, options):
             match message:
                 case Row():
                     rows.append(asdict(message))
@@ -84,6 +85,21 @@ def main(args: list[str]) -> int:
     if parsed.json:
         parsed.json.write_text(json.dumps(report, indent=2))
     return 1 if report["failed"] else 0
+
+
+def measure(name: str, options: BenchmarkOptions) -> Iterator[Environment | Row | Failure]:
+    """Runs a benchmark, and its timings on a CPU again on one core."""
+    timed = False
+    for message in run_in_process(name, options):
+        timed |= isinstance(message, Row) and message.conditions is not None
+        yield message
+    if not timed or not can_choose_cores():
+        return
+    for message in run_in_process(name, options, one_core=True):
+        if isinstance(message, Failure):
+            yield Failure(f"{message.reason} (on one core)")
+        elif isinstance(message, Row) and message.conditions is not None:
+            yield replace(message, case=f"{message.case}, one core")
 
 
 def summary(report: dict[str, Any]) -> str:

@@ -26,8 +26,9 @@ from benchmarks.ddpmpp import (
     on_cpu,
     output_difference,
 )
+from benchmarks.peer_process import PeerProcess
 from benchmarks.row import BenchmarkOptions, Row, Spread, not_installed, spread
-from benchmarks.timing import fastest, per_second, time_call, time_pairs
+from benchmarks.timing import per_second, time_call, time_pairs
 from benchmarks.training_step import TrainingStep, check_loss_falls
 from experiments.cifar10 import cifar10_vp
 from sde_jax.arrays import Array, PyTree
@@ -63,17 +64,16 @@ def evaluation(size: Size, options: BenchmarkOptions) -> Row:
         **program.costs(),
     }
     try:
-        from benchmarks import torch_peer
+        with peer_process("fastest_evaluation", size, inputs) as peer:
+            difference = output_difference(ours(), peer())
+            pairs = time_pairs(ours, peer, repeats=repeats)
     except ModuleNotFoundError as error:
         checked = first_alone(size, inputs, ours())
         return without_peer(row, error, rate(ours, repeats, FORWARD), checked)
-    calls = {v.name: torch_peer.evaluation(v, size, inputs) for v in torch_peer.variants()}
-    name = fastest(calls)
-    difference = output_difference(ours(), calls[name]().cpu())
     return Row(
         **row,
-        **time_pairs(ours, calls[name], repeats=repeats).rates(FORWARD),
-        peer=name,
+        **pairs.rates(FORWARD),
+        peer=peer.name,
         checked=f"outputs differ by at most {difference:.0e} of their deviation",
     )
 
@@ -89,23 +89,25 @@ def training(size: Size, options: BenchmarkOptions) -> Row:
         "at_least": 0.7 if on_cpu() else 1.2,
         **ours.program.costs(),
     }
+    params = example_inputs(size, 1).params
     try:
-        from benchmarks import torch_peer
+        checked = check_gradient(size)
+        with peer_process("fastest_training_step", size, params, batch.x) as peer:
+            pairs = time_pairs(ours, peer, repeats=repeats)
     except ModuleNotFoundError as error:
         measured = rate(ours, repeats, TRAINING)
         return without_peer(row, error, measured, check_loss_falls(ours.losses))
-    checked = check_gradient(size)
-    params = example_inputs(size, 1).params
-    calls = {
-        v.name: torch_peer.training_step(v, size, params, batch.x) for v in torch_peer.variants()
-    }
-    name = fastest(calls)
     return Row(
         **row,
-        **time_pairs(ours, calls[name], repeats=repeats).rates(TRAINING),
-        peer=name,
+        **pairs.rates(TRAINING),
+        peer=peer.name,
         checked=f"{checked}; {check_loss_falls(ours.losses)}",
     )
+
+
+def peer_process(builder: str, *arguments: Any) -> PeerProcess:
+    """Returns a process that runs PyTorch's form of a call."""
+    return PeerProcess("torch", "benchmarks.torch_peer", builder, *jax.device_get(arguments))
 
 
 def utilisation() -> Row:
@@ -180,8 +182,6 @@ def check_gradient(size: Size) -> str:
     Raises:
       AssertionError: if the gradients differ by more than rounding.
     """
-    from benchmarks import torch_peer
-
     count = 4
     objective = DenoisingScoreMatching(
         model=dataclasses.replace(cifar10_vp(), network=size.spec).model()
@@ -195,6 +195,8 @@ def check_gradient(size: Size) -> str:
     with jax.default_matmul_precision("highest"):
         compiler_options = update_options(jax.default_backend())
         gradient = jax.jit(jax.grad(mean_loss), compiler_options=compiler_options)(params)
-    difference = torch_peer.gradient_difference(size, gradient, params, x0, t, noise)
+    arguments = size, gradient, params, x0, t, noise
+    with peer_process("gradient_difference_of", *arguments) as peer:
+        difference = peer()
     assert difference < GRADIENT_TOLERANCE, f"gradients differ by {difference:.1e}"
     return f"float32 gradients differ by {difference:.0e} of their norm"

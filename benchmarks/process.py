@@ -1,5 +1,6 @@
 """Runs a benchmark in its own process, in which no other code has run."""
 
+import contextlib
 import importlib
 import importlib.metadata
 import multiprocessing
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.peer_process import end_with_parent
 from benchmarks.row import BenchmarkOptions, Row
 from sde_jax import training
 
@@ -33,6 +35,7 @@ def send_rows(
     name: str, options: BenchmarkOptions, pipe: multiprocessing.connection.Connection
 ) -> None:
     """Sends the environment, each row of a benchmark, and a `Failure` if it raises."""
+    end_with_parent()
     try:
         pipe.send(Environment(environment()))
         for row in importlib.import_module(f"benchmarks.{name}").rows(options):
@@ -52,12 +55,15 @@ def environment() -> dict[str, Any]:
     return {**here, "processor": ", ".join(names), "cores": os.cpu_count()}
 
 
-def run_in_process(name: str, options: BenchmarkOptions) -> Iterator[Environment | Row | Failure]:
-    """Yields the messages of `send_rows`, which runs in a new process."""
+def run_in_process(
+    name: str, options: BenchmarkOptions, *, one_core: bool = False
+) -> Iterator[Environment | Row | Failure]:
+    """Yields the messages of `send_rows`, which runs in a new process, perhaps on one core."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=send_rows, args=(name, options, sender))
-    process.start()
+    with on_one_core() if one_core else contextlib.nullcontext():
+        process.start()
     sender.close()
     try:
         while True:
@@ -66,3 +72,20 @@ def run_in_process(name: str, options: BenchmarkOptions) -> Iterator[Environment
         process.join()
     if process.exitcode:
         yield Failure(f"its process exited with code {process.exitcode}")
+
+
+def can_choose_cores() -> bool:
+    """Returns whether this system can run a process on one core."""
+    return hasattr(os, "sched_setaffinity")
+
+
+@contextlib.contextmanager
+def on_one_core() -> Iterator[None]:
+    """Restricts this process to one core; processes that it starts meanwhile stay there, so that
+    every library in them has one thread."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(cores)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)

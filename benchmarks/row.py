@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.conditions import Conditions
+
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkOptions:
@@ -75,6 +77,8 @@ class Row:
     """Compile time of our program; timings exclude it."""
     peak_bytes: int | None = None
     """Memory that XLA plans for our program: arguments, results and temporaries."""
+    conditions: Conditions | None = None
+    """Conditions of a timing on a CPU."""
 
     def __post_init__(self) -> None:
         if bool(self.missing) == (self.ours is not None and self.theirs is not None):
@@ -85,15 +89,23 @@ class Row:
 
     @property
     def reached(self) -> bool | None:
-        """True if the ratio reaches its target; None without a target or a ratio."""
-        if self.ratio is None or self.at_least is None:
+        """True if the ratio reaches its target; None without a target, without a ratio, or on a
+        busy machine."""
+        if self.ratio is None or self.at_least is None or self.busy:
             return None
         return self.ratio.value >= self.at_least
+
+    @property
+    def busy(self) -> bool:
+        """True if the machine was too busy for the ratio to count."""
+        return self.conditions is not None and self.conditions.busy
 
     def cells(self) -> list[str]:
         """Returns the cells under `HEADINGS`."""
         target = "" if self.at_least is None else f"{self.at_least:.3g}"
         verdict = {None: "", True: "reached", False: "**missed**"}[self.reached]
+        if self.busy:
+            verdict = "busy, not counted"
         return [
             self.case,
             format_spread(self.ours, self.unit),
@@ -101,6 +113,7 @@ class Row:
             format_spread(self.theirs, self.unit) or f"missing: {self.missing}",
             format_spread(self.ratio, ""),
             f"{target} {verdict}".strip(),
+            "" if self.conditions is None else str(self.conditions),
             "" if self.compile_seconds is None else f"{format_number(self.compile_seconds)} s",
             "" if self.peak_bytes is None else f"{format_number(self.peak_bytes / 2**20)} MiB",
             self.checked,
@@ -113,7 +126,7 @@ def not_installed(error: ModuleNotFoundError) -> str:
 
 
 HEADINGS = (
-    *("case", "ours", "peer", "peer's", "times better", "at least"),
+    *("case", "ours", "peer", "peer's", "times better", "at least", "machine"),
     *("to compile", "memory", "checked"),
 )
 

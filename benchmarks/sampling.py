@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.conditions import Conditions, Watch, combine
 from benchmarks.row import BenchmarkOptions, Row
 from benchmarks.timing import CompiledProgram, PairedTimes, compile_program, time_call
 from benchmarks.trained import MissingRunError, TrainedModel, format_distance, open_trained
@@ -50,6 +51,7 @@ class TimedSamples(NamedTuple):
     """Seconds of each batch of samples, and the Fréchet distance of all."""
 
     seconds: list[float]
+    conditions: Conditions | None
     distance: FrechetDistance
 
 
@@ -104,9 +106,10 @@ def row(
 ) -> Row:
     """Compares the times of the batches in pairs."""
     seconds = ours.samples.seconds
+    conditions = combine(ours.samples.conditions, theirs.conditions)
     return Row(
         **row_fields(peer, at_least),
-        **PairedTimes.of(seconds, theirs.seconds).times(1000 / batch),
+        **PairedTimes.of(seconds, theirs.seconds, conditions).times(1000 / batch),
         checked=f"{batch * len(seconds)} images: "
         f"Fréchet distance {format_distance(ours.samples.distance)} "
         f"in {ours.steps + 1} evaluations, {format_distance(theirs.distance)} in {2 * STEPS}",
@@ -117,15 +120,18 @@ def row(
 def time_batches(trained: TrainedModel, draw: DrawBatch, batches: int) -> TimedSamples:
     """Draws batches, and returns their times and their Fréchet distance."""
     times, images = [], []
+    watch = Watch()
     for number in range(batches):
 
         def call(number: int = number) -> None:
             images.append(np.asarray(draw(number)))
 
         times.append(time_call(call))
+        watch.probe()
+    conditions = watch.conditions()
     x = np.concatenate(images)
     assert np.isfinite(x).all(), "a sample is not finite"
-    return TimedSamples(times, trained.distance(x))
+    return TimedSamples(times, conditions, trained.distance(x))
 
 
 def compile_sampler(trained: TrainedModel, sampler: Sampler, batch: int) -> SamplerProgram:

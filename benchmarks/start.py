@@ -17,7 +17,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
+from benchmarks.conditions import Conditions, Watch
 from benchmarks.row import BenchmarkOptions, Row, Spread, spread
 from benchmarks.timing import PairedTimes, time_pairs
 from sde_jax.runs import find
@@ -53,15 +55,16 @@ def rows(options: BenchmarkOptions) -> Iterator[Row]:
             checked=f"exit code {code}",
         )
     checked = "the first loss is the same"
-    first, again = time_starts("digits_vp", repeats=1 if options.quick else 3)
+    starts = time_starts("digits_vp", repeats=1 if options.quick else 3)
     yield Row(
         case="digits_vp, second start",
         unit="s",
-        ours=again,
-        peer=f"a limit; the first start took {first:.1f} s",
+        ours=starts.again,
+        peer=f"a limit; the first start took {starts.first:.1f} s",
         theirs=Spread.of(LIMIT),
-        ratio=Spread(*(LIMIT / seconds for seconds in again)),
+        ratio=Spread(*(LIMIT / seconds for seconds in starts.again)),
         at_least=1.0,
+        conditions=starts.conditions,
         checked=checked,
     )
     comparison = {"case": f"{FULL_SIZE}, batch {BATCH}", "unit": "s", "peer": "its first start"}
@@ -72,12 +75,13 @@ def rows(options: BenchmarkOptions) -> Iterator[Row]:
     data_dir = str(options.data_dir)
     dataclasses.replace(find(FULL_SIZE).experiment.data, data_dir=data_dir).load()
     arguments = ("--data.data-dir", data_dir, "--training.batch-size", str(BATCH))
-    first, again = time_starts(FULL_SIZE, *arguments, repeats=1)
+    starts = time_starts(FULL_SIZE, *arguments, repeats=1)
     yield Row(
         **comparison,
-        ours=again,
-        theirs=Spread.of(first),
-        ratio=Spread.of(first / again.value),
+        ours=starts.again,
+        theirs=Spread.of(starts.first),
+        ratio=Spread.of(starts.first / starts.again.value),
+        conditions=starts.conditions,
         at_least=5.0,
         checked=checked,
     )
@@ -98,14 +102,27 @@ def time_answer(arguments: list[str], code: int, *, repeats: int) -> PairedTimes
     )
 
 
-def time_starts(name: str, *arguments: str, repeats: int) -> tuple[float, Spread]:
-    """Returns seconds of a start without compiled programs, and of ``repeats`` that find them."""
+class Starts(NamedTuple):
+    """Seconds from a command to its first training step."""
+
+    first: float
+    """A start without compiled programs."""
+    again: Spread
+    """Starts that find them."""
+    conditions: Conditions | None
+
+
+def time_starts(name: str, *arguments: str, repeats: int) -> Starts:
+    """Times a start without compiled programs, and ``repeats`` that find them."""
+    watch, starts = Watch(), []
     with tempfile.TemporaryDirectory() as folder:
-        starts = [time_start(Path(folder), name, *arguments) for _ in range(1 + repeats)]
+        for _ in range(1 + repeats):
+            starts.append(time_start(Path(folder), name, *arguments))
+            watch.probe()
     seconds, losses = zip(*starts, strict=True)
     if len(set(losses)) > 1:
         raise AssertionError(f"{name} starts with different losses: {losses}")
-    return seconds[0], spread(seconds[1:])
+    return Starts(seconds[0], spread(seconds[1:]), watch.conditions())
 
 
 def time_start(folder: Path, name: str, *arguments: str) -> tuple[float, float]:

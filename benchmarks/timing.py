@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import jax
 
+from benchmarks.conditions import Conditions, Watch
+from benchmarks.peer_process import PeerProcess
 from benchmarks.row import Spread, spread
 
 
@@ -32,24 +34,33 @@ class PairedTimes(NamedTuple):
     """Seconds of the peer's call."""
     ratio: Spread
     """Ratio of the peer's time to ours, over the pairs."""
+    conditions: Conditions | None
+    """Conditions of the timing; None on a GPU."""
 
     @classmethod
-    def of(cls, ours: Sequence[float], theirs: Sequence[float]) -> "PairedTimes":
+    def of(
+        cls, ours: Sequence[float], theirs: Sequence[float], conditions: Conditions | None
+    ) -> "PairedTimes":
         """Summarizes the seconds of each pair."""
         ratios = [other / own for own, other in zip(ours, theirs, strict=True)]
-        return cls(spread(ours), spread(theirs), spread(ratios))
+        return cls(spread(ours), spread(theirs), spread(ratios), conditions)
 
     def times(self, factor: float, peer_factor: float | None = None) -> dict[str, Any]:
-        """Returns both times, multiplied by their factors, as fields of a row."""
+        """Returns both times, multiplied by their factors, and conditions as fields of a row."""
         other = factor if peer_factor is None else peer_factor
         ours, theirs = self.ours.scaled(factor), self.theirs.scaled(other)
-        return {"ours": ours, "theirs": theirs, "ratio": self.ratio.scaled(other / factor)}
+        return self._as_fields(ours, theirs, other / factor)
 
     def rates(self, count: float, peer_count: float | None = None) -> dict[str, Any]:
-        """Returns both rates, of calls that process ``count`` items, as fields of a row."""
+        """Returns the rates of calls for ``count`` items, and conditions as fields of a row."""
         other = count if peer_count is None else peer_count
         ours, theirs = per_second(self.ours, count), per_second(self.theirs, other)
-        return {"ours": ours, "theirs": theirs, "ratio": self.ratio.scaled(count / other)}
+        return self._as_fields(ours, theirs, count / other)
+
+    def _as_fields(self, ours: Spread, theirs: Spread, factor: float) -> dict[str, Any]:
+        """Returns fields of a row, with the ratio multiplied by ``factor``."""
+        ratio = self.ratio.scaled(factor)
+        return {"ours": ours, "theirs": theirs, "ratio": ratio, "conditions": self.conditions}
 
 
 def compile_program(function: Callable[..., Any], *args: Any, **options: Any) -> CompiledProgram:
@@ -81,18 +92,28 @@ def per_second(times: Spread, count: float) -> Spread:
     return Spread(count / times.value, count / times.high, count / times.low)
 
 
-def fastest(calls: Mapping[str, Callable[[], Any]]) -> str:
-    """Returns the name of the fastest call; the first call of each is not timed."""
+def fastest(calls: Mapping[str, Callable[[], Any]]) -> tuple[str, Callable[[], Any]]:
+    """Returns the fastest call and its name; the first call of each is not timed."""
     for call in calls.values():
         time_call(call)
-    return min(calls, key=lambda name: min(time_call(calls[name]) for _ in range(3)))
+    name = min(calls, key=lambda name: min(time_call(calls[name]) for _ in range(3)))
+    return name, calls[name]
 
 
 def time_pairs(
-    ours: Callable[[], Any], theirs: Callable[[], Any], *, repeats: int, warm_up: int = 1
+    ours: Callable[[], Any],
+    theirs: Callable[[], Any] | PeerProcess,
+    *,
+    repeats: int,
+    warm_up: int = 1,
 ) -> PairedTimes:
     """Times two calls in alternation, after ``warm_up`` untimed calls of each."""
+    apart = theirs if isinstance(theirs, PeerProcess) else None
+    time_peer = (lambda: time_call(theirs)) if apart is None else apart.seconds
     for _ in range(warm_up):
-        time_call(ours), time_call(theirs)
-    pairs = [(time_call(ours), time_call(theirs)) for _ in range(repeats)]
-    return PairedTimes.of(*zip(*pairs, strict=True))
+        time_call(ours), time_peer()
+    watch, pairs = Watch(apart), []
+    for _ in range(repeats):
+        pairs.append((time_call(ours), time_peer()))
+        watch.probe()
+    return PairedTimes.of(*zip(*pairs, strict=True), watch.conditions())

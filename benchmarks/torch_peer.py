@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.ddpmpp import Inputs, Size
+from benchmarks.timing import fastest
 from benchmarks.torch_ddpmpp import TorchDDPMpp, weights_of
 from sde_jax.sde import VP
 
@@ -61,6 +62,16 @@ def variants() -> Iterator[Variant]:
         yield Variant("PyTorch, float32, channels-last", "cpu", torch.channels_last)
 
 
+def fastest_evaluation(size: Size, inputs: Inputs) -> tuple[str, Callable[[], Tensor]]:
+    """Returns the fastest variant of an evaluation, and its name."""
+    return fastest({v.name: evaluation(v, size, inputs) for v in variants()})
+
+
+def fastest_training_step(size: Size, params: Any, x0: Any) -> tuple[str, Callable[[], Tensor]]:
+    """Returns the fastest variant of a training step, and its name."""
+    return fastest({v.name: training_step(v, size, params, x0) for v in variants()})
+
+
 def evaluation(variant: Variant, size: Size, inputs: Inputs) -> Callable[[], Tensor]:
     """Returns a function that evaluates once; its result has our order of axes."""
     call = variant.call(variant.network(size, inputs.params, training=False))
@@ -100,6 +111,11 @@ def gradient_difference(
     pairs = [(ours[name], p.grad.cpu()) for name, p in network.named_parameters()]
     difference = sum(float(((mine - theirs) ** 2).sum()) for mine, theirs in pairs)
     return (difference / sum(float((theirs**2).sum()) for _, theirs in pairs)) ** 0.5
+
+
+def gradient_difference_of(*arguments: Any) -> tuple[str, Callable[[], float]]:
+    """Returns a function that compares gradients; see `gradient_difference`."""
+    return "PyTorch", lambda: gradient_difference(*arguments)
 
 
 def training_step(variant: Variant, size: Size, params: Any, x0: Any) -> Callable[[], Tensor]:

@@ -9,6 +9,7 @@ import types
 import pytest
 
 from benchmarks import __main__ as command, process
+from benchmarks.conditions import Conditions
 from benchmarks.process import Environment, Failure
 from benchmarks.row import (
     HEADINGS,
@@ -32,6 +33,9 @@ ABOUT = {
 }
 
 
+QUIET = Conditions(1.0, 0.97, 0.02, 0.01, 0.03)
+
+
 def a_row(**fields):
     figures = {"ours": Spread(2.0, 1.5, 2.5), "theirs": Spread.of(3.0), "ratio": Spread.of(1.5)}
     texts = {"case": "a case", "unit": "s", "peer": "somebody", "checked": "4 is even"}
@@ -42,8 +46,8 @@ def replace_benchmarks(monkeypatch, messages):
     """Makes every benchmark send these messages; returns the list of their calls."""
     calls = []
 
-    def run_in_process(name, options):
-        calls.append((name, options))
+    def run_in_process(name, options, one_core=False):
+        calls.append((name, options, one_core) if one_core else (name, options))
         yield from messages
 
     monkeypatch.setattr(command, "run_in_process", run_in_process)
@@ -133,6 +137,27 @@ def test_failed_benchmark_keeps_its_rows_and_returns_one(monkeypatch, capsys, tm
     assert set(report["failed"]) == {"cost", "network"}
     assert all(len(rows) == 1 for rows in report["rows"].values())
     assert "cost failed: AssertionError: 4 is odd" in capsys.readouterr().err
+
+
+def test_timings_on_a_cpu_come_again_on_one_core(monkeypatch, capsys):
+    timed, other = a_row(conditions=QUIET, at_least=1.0), a_row(case="of errors")
+    calls = replace_benchmarks(monkeypatch, [Environment(ABOUT), timed, other])
+    assert command.main(["cost"]) == 0
+    assert calls == [("cost", BenchmarkOptions()), ("cost", BenchmarkOptions(), True)]
+    _, _, *lines, _, _ = capsys.readouterr().out.splitlines()
+    rows = [dict(zip(HEADINGS, cells_of(line), strict=True)) for line in lines]
+    assert [row["case"] for row in rows] == ["a case", "of errors", "a case, one core"]
+    machine = "1.00 and 0.97, stolen 2%, others 1%, waited 3%"
+    assert [row["machine"] for row in rows] == [machine, "", machine]
+
+
+@pytest.mark.parametrize("slow_side", ["ours", "theirs"])
+def test_a_busy_machine_gets_no_verdict(slow_side):
+    assert a_row(conditions=QUIET, at_least=1.0).reached
+    row = a_row(conditions=QUIET._replace(**{slow_side: 0.69}), at_least=1.0)
+    assert row.reached is None
+    cells = dict(zip(HEADINGS, row.cells(), strict=True))
+    assert cells["at least"] == "1 busy, not counted"
 
 
 class Pipe:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks import cost, few_steps, few_steps_trained, network, sampling, sharding
+from benchmarks import conditions, cost, few_steps, few_steps_trained, network, sampling, sharding
 from benchmarks.ddpmpp import M, S, example_inputs, initial_state, output_difference
 from benchmarks.row import BenchmarkOptions
 from benchmarks.timing import CompiledProgram
@@ -207,11 +207,13 @@ def test_fewest_steps_are_those_that_reach_the_peer(monkeypatch):
         return sampling.SamplerProgram(draw, CompiledProgram(None, 1.5, 7))
 
     monkeypatch.setattr(sampling, "compile_sampler", too_wide)
+    monkeypatch.setattr(conditions, "speed_of", lambda library: 0.9)
     # The deviation is too large by .044 in 9 steps and by .05 in 8.
     peer = FrechetDistance(0.047**2, 0.0, 0.0, (100, None), (1, 1), 1)
     found = sampling.fewest_steps(trained, peer, 400, 3)
     assert found.steps == 9
     assert len(found.samples.seconds) == 3
+    assert found.samples.conditions.ours == 0.9
     assert found.program.costs() == {"compile_seconds": 1.5, "peak_bytes": 7}
     monkeypatch.setattr(sampling, "CANDIDATE_STEPS", (1, 2))
     with pytest.raises(AssertionError, match="2 steps are not enough"):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import timing
+from benchmarks.conditions import Conditions
 from benchmarks.row import Spread
 
 
@@ -15,6 +16,7 @@ class Clock:
     def __init__(self, monkeypatch):
         self.now, self.calls = 0.0, []
         monkeypatch.setattr(timing.time, "perf_counter", lambda: self.now)
+        monkeypatch.setattr(timing, "Watch", Watch)
 
     def takes(self, name, *times):
         times = iter(times)
@@ -26,6 +28,19 @@ class Clock:
         return call
 
 
+class Watch:
+    """Replaces the watch, whose operations take time; every probe worsens the conditions."""
+
+    def __init__(self, peer):
+        self.probes = 0
+
+    def probe(self):
+        self.probes += 1
+
+    def conditions(self):
+        return Conditions(1.0, 1 / self.probes, 0.0, 0.0, 0.0)
+
+
 def test_pairs_alternate_and_the_ratio_is_of_each(monkeypatch):
     clock = Clock(monkeypatch)
     ours, theirs = clock.takes("a", 9, 1, 2, 4), clock.takes("b", 9, 3, 4, 20)
@@ -35,12 +50,13 @@ def test_pairs_alternate_and_the_ratio_is_of_each(monkeypatch):
     assert pairs.theirs.value == 4
     # The median of 3, 2 and 5 is neither the ratio of the medians nor that of the means.
     assert pairs.ratio.value == 3
+    assert pairs.times(1)["conditions"] == Conditions(1.0, 1 / 3, 0.0, 0.0, 0.0)
 
 
 def test_fastest_ignores_the_first_call(monkeypatch):
     clock = Clock(monkeypatch)
     calls = {"slow": clock.takes("s", 1, 5, 5, 5), "late": clock.takes("l", 50, 4, 6, 6)}
-    assert timing.fastest(calls) == "late"
+    assert timing.fastest(calls) == ("late", calls["late"])
 
 
 def test_rates_swap_the_quartiles():
@@ -48,7 +64,7 @@ def test_rates_swap_the_quartiles():
 
 
 def test_units_scale_times_rates_and_ratios():
-    pairs = timing.PairedTimes.of([2.0, 2.0], [6.0, 6.0])
+    pairs = timing.PairedTimes.of([2.0, 2.0], [6.0, 6.0], None)
     assert pairs.times(1000)["ours"].value == 2000
     assert pairs.times(1000)["ratio"].value == pairs.rates(8)["ratio"].value == 3
     linear = pairs.times(10, 40)
