@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         open_run_of as open_run_of,
     )
     from sde_jax.runs.training import (
-        count_parameters as count_parameters,
+        summary as summary,
         train_experiment as train_experiment,
         with_absolute_paths as with_absolute_paths,
     )
