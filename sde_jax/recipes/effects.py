@@ -34,15 +34,16 @@ def shapes_of(learner: Learner) -> TrainState:
 
 def padding(learner: Learner) -> list[str]:
     """Returns a line for each size that a network pads inside."""
-    lines = {}
+    lines: list[str] = []
 
     def look(spec: NetworkSpec, shape: tuple[int, ...]) -> None:
         old, new = (" x ".join(map(str, sizes[:-1])) for sizes in (shape, spec.padded(shape)))
-        if old != new:
-            lines[f"the network pads {old} to {new} inside, and crops its output"] = None
+        line = f"the network pads {old} to {new} inside, and crops its output"
+        if old != new and line not in lines:
+            lines.append(line)
 
     _initialized(learner, look)
-    return list(lines)
+    return lines
 
 
 def _initialized(
