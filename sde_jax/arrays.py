@@ -20,6 +20,8 @@ from jaxtyping import (
 PyTree = Any
 Examples = Float[Array, "batch *shape"]
 Image = Float[Array, "batch height width channels"]
+Signal = Float[Array, "batch *axes channels"]
+"""Channels over one, two or three spatial axes: series, images or volumes."""
 PerExample = Float[Array, "batch"]
 Keys = Key[Array, "batch"]
 Kind = TypeVar("Kind", bound=type)

@@ -83,6 +83,7 @@ def curves(
     *,
     series: Mapping[str, str],
     ylabel: str = "loss",
+    xlabel: str = "step",
 ) -> None:
     """Plots metrics of a run, as in ``metrics.jsonl``, against the step.
 
@@ -93,6 +94,7 @@ def curves(
       path: the file to write.
       series: the legend's label of each name.
       ylabel: label of the vertical axis.
+      xlabel: label of the horizontal axis, which shows ``step``.
     """
     lines = list(metrics)
     figure, axes = _figure(6.0, 3.6)
@@ -108,7 +110,7 @@ def curves(
     everything = np.concatenate(drawn) if drawn else np.ones(1)
     if everything.size and everything.min() > 0 and everything.max() > 10 * everything.min():
         axes.set_yscale("log")
-    axes.set(xlabel="step", ylabel=ylabel)
+    axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.grid(alpha=0.25)
     if drawn:
         axes.legend(frameon=False)

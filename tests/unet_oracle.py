@@ -5,8 +5,11 @@ list of their layers: no layer of the library is used, only the names of its par
 of the oracle itself is that it gives the published implementation's float64 outputs.
 """
 
+import functools
+import itertools
+
 import numpy as np
-from scipy.signal import convolve2d
+from scipy.signal import convolve
 
 ACTIVATIONS = {
     "swish": lambda x: x / (1 + np.exp(-x)),
@@ -18,49 +21,64 @@ ACTIVATIONS = {
 
 def upfirdn(x, kernel, up=1, down=1, before=0, after=0):
     """A zero behind every pixel if ``up`` is 2, padding or cropping, convolution, decimation."""
-    batch, height, width, channels = x.shape
-    spread = np.zeros((batch, up * height, up * width, channels))
-    spread[:, ::up, ::up] = x
+    batch, *sizes, channels = x.shape
+    spread = np.zeros((batch, *(up * size for size in sizes), channels))
+    spread[every(x, up)] = x
     padded = pad(spread, max(before, 0), max(after, 0))
     kept = slice(max(-before, 0), -max(-after, 0) or None)
-    padded = padded[:, kept, kept]
+    padded = padded[(slice(None), *[kept] * len(sizes))]
     planes = [
-        [convolve2d(padded[i, :, :, c], kernel, mode="valid") for c in range(channels)]
-        for i in range(batch)
+        [
+            convolve(image, kernel, mode="valid", method="direct")
+            for image in np.moveaxis(of_one, -1, 0)
+        ]
+        for of_one in padded
     ]
-    return np.stack(planes).transpose(0, 2, 3, 1)[:, ::down, ::down]
+    return np.moveaxis(np.stack(planes), 1, -1)[every(x, down)]
 
 
-def square(taps):
-    kernel = np.outer(taps, taps).astype(float)
+def every(x, step):
+    """Every ``step``-th pixel on every axis."""
+    return (slice(None), *[slice(None, None, step)] * (x.ndim - 2))
+
+
+def outer(taps, x):
+    kernel = functools.reduce(np.multiply.outer, [np.float64(taps)] * (x.ndim - 2))
     return kernel / kernel.sum()
 
 
 def downsample(x, taps):
     if taps is None:
-        return (x[:, ::2, ::2] + x[:, ::2, 1::2] + x[:, 1::2, ::2] + x[:, 1::2, 1::2]) / 4
+        corners = itertools.product((0, 1), repeat=x.ndim - 2)
+        parts = [x[(slice(None), *(slice(i, None, 2) for i in corner))] for corner in corners]
+        return sum(parts) / len(parts)
     p = len(taps) - 2
-    return upfirdn(x, square(taps), down=2, before=(p + 1) // 2, after=p // 2)
+    return upfirdn(x, outer(taps, x), down=2, before=(p + 1) // 2, after=p // 2)
 
 
 def upsample(x, taps):
+    axes = range(1, x.ndim - 1)
     if taps is None:
-        return x.repeat(2, axis=1).repeat(2, axis=2)
+        return functools.reduce(lambda y, axis: y.repeat(2, axis=axis), axes, x)
     p = len(taps) - 2
-    return upfirdn(x, 4 * square(taps), up=2, before=(p + 1) // 2 + 1, after=p // 2)
+    gain = 2 ** len(axes)
+    return upfirdn(x, gain * outer(taps, x), up=2, before=(p + 1) // 2 + 1, after=p // 2)
 
 
 def correlate(x, kernel, stride=1):
     """Without padding."""
-    height, width = (size - 2 for size in x.shape[1:3])
+    shifts = itertools.product(range(3), repeat=x.ndim - 2)
+    sizes = [size - 2 for size in x.shape[1:-1]]
     shifted = [
-        x[:, i : i + height, j : j + width] @ kernel[i, j] for i in range(3) for j in range(3)
+        x[(slice(None), *(slice(i, i + size) for i, size in zip(shift, sizes, strict=True)))]
+        @ kernel[shift]
+        for shift in shifts
     ]
-    return sum(shifted)[:, ::stride, ::stride]
+    return sum(shifted)[every(x, stride)]
 
 
 def pad(x, before, after):
-    return np.pad(x, [(0, 0), (before, after), (before, after), (0, 0)])
+    return np.pad(x, [(0, 0), *[(before, after)] * (x.ndim - 2), (0, 0)])
 
 
 def convolution(x, layer):
@@ -71,20 +89,20 @@ def convolve_downsample(x, layer, taps, before=0):
     if taps is None:
         return correlate(pad(x, before, 1), layer["kernel"], stride=2) + layer["bias"]
     p = len(taps) - 2 + 2
-    x = upfirdn(x, square(taps), before=(p + 1) // 2, after=p // 2)
+    x = upfirdn(x, outer(taps, x), before=(p + 1) // 2, after=p // 2)
     return correlate(x, layer["kernel"], stride=2) + layer["bias"]
 
 
 def upsample_convolve(x, layer, taps):
     if taps is None:
         return convolution(upsample(x, None), layer)
-    spread = np.zeros((x.shape[0], 2 * x.shape[1] - 1, 2 * x.shape[2] - 1, x.shape[3]))
-    spread[:, ::2, ::2] = x
+    batch, *sizes, channels = x.shape
+    spread = np.zeros((batch, *(2 * size - 1 for size in sizes), channels))
+    spread[every(x, 2)] = x
     p = len(taps) - 2 - 2
     full = correlate(pad(spread, 2, 2), layer["kernel"])
-    return (
-        upfirdn(full, 4 * square(taps), before=(p + 1) // 2 + 1, after=p // 2 + 1) + layer["bias"]
-    )
+    kernel = 2 ** len(sizes) * outer(taps, x)
+    return upfirdn(full, kernel, before=(p + 1) // 2 + 1, after=p // 2 + 1) + layer["bias"]
 
 
 def product(x, layer):
@@ -92,8 +110,9 @@ def product(x, layer):
 
 
 def group_norm(x, layer, groups, epsilon=1e-6):
-    batch, height, width, channels = x.shape
-    grouped = x.reshape(batch, height * width, groups or min(channels // 4, 32), -1)
+    batch, channels = len(x), x.shape[-1]
+    groups = groups or min(channels // 4, 32)
+    grouped = x.reshape(batch, -1, groups, channels // groups)
     mean = grouped.mean(axis=(1, 3), keepdims=True)
     deviation = np.sqrt(grouped.var(axis=(1, 3), keepdims=True) + epsilon)
     return ((grouped - mean) / deviation).reshape(x.shape) * layer["scale"] + layer["bias"]
@@ -144,14 +163,15 @@ class UNet:
             h, x = resample(h, self.taps), resample(x, self.taps)
         h = convolution(h, layer["Conv_0"])
         if embedding is not None:
-            h = h + product(self.act(embedding), layer["time"])[:, None, None]
+            time = product(self.act(embedding), layer["time"])
+            h = h + time.reshape(len(x), *[1] * (x.ndim - 2), -1)
         h = self.act(group_norm(h, layer["GroupNorm_1"], self.groups, self.epsilon))
         h = convolution(h, layer["Conv_1"])
         return self.add(product(x, layer["shortcut"]) if "shortcut" in layer else x, h)
 
     def attention(self, x):
         layer = self.next("AttentionBlock")
-        batch, height, width, channels = x.shape
+        batch, channels = len(x), x.shape[-1]
         h = group_norm(x, layer["GroupNorm_0"], self.groups, self.epsilon).reshape(
             batch, -1, channels
         )
@@ -181,7 +201,7 @@ class UNet:
         return convolve_downsample(x, layer, taps, self.ddpm and self.spec.pad_every_side)
 
     def attends(self, h):
-        return h.shape[1] in self.spec.attention_resolutions
+        return max(h.shape[1:-1]) in self.spec.attention_resolutions
 
     def down(self, x, embedding):
         pyramid, skips = x, [convolution(x, self.next("Conv"))]
@@ -195,7 +215,7 @@ class UNet:
             if self.inward == "input_skip":
                 pyramid = downsample(pyramid, self.taps)
                 y = product(pyramid, self.next("Combine")["Dense_0"])
-                h = y + h if self.spec.combine == "sum" else np.concatenate([y, h], axis=3)
+                h = y + h if self.spec.combine == "sum" else np.concatenate([y, h], axis=-1)
             elif self.inward == "residual":
                 layer = self.next("Downsample")["Conv_0"]
                 h = pyramid = self.add(convolve_downsample(pyramid, layer, self.taps), h)
@@ -206,7 +226,7 @@ class UNet:
         pyramid, every = None, self.ddpm and self.spec.attending_up == "every"
         for level in reversed(range(len(self.spec.multipliers))):
             for _ in range(self.spec.blocks_per_level + 1):
-                h = self.block(np.concatenate([h, skips.pop()], axis=3), embedding)
+                h = self.block(np.concatenate([h, skips.pop()], axis=-1), embedding)
                 h = self.attention(h) if self.attends(h) and every else h
             h = self.attention(h) if self.attends(h) and not every else h
             if self.outward != "none" and pyramid is None:
@@ -223,15 +243,19 @@ class UNet:
 
     def __call__(self, x, time):
         self.counts.clear()
+        sizes = x.shape[1:-1]
         embedding = self.embed(time)
-        skips = self.down(x if self.spec.centered else 2 * x - 1, embedding)
+        unit = 2 ** (len(self.spec.multipliers) - 1)
+        extra = [(0, -size % unit) for size in sizes]
+        x = np.pad(x if self.spec.centered else 2 * x - 1, [(0, 0), *extra, (0, 0)])
+        skips = self.down(x, embedding)
         h = self.block(skips[-1], embedding)
         h = self.block(self.attention(h), embedding)
-        output = self.up(h, skips, embedding)
+        output = self.up(h, skips, embedding)[(slice(None), *map(slice, sizes))]
         assert all(f"{kind}_{count + 1}" not in self.params for kind, count in self.counts.items())
         if not self.spec.scale_by_sigma:
             return output
         largest, smallest = np.log(self.spec.sigma_max), np.log(self.spec.sigma_min)
         table = np.exp(np.linspace(largest, smallest, self.spec.num_scales))
         sigma = np.exp(time) if self.fourier else table[time.astype(int)]
-        return output / sigma[:, None, None, None]
+        return output / sigma.reshape(-1, *[1] * (x.ndim - 1))

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from experiments.studies.answers import Answers
+from experiments.studies.field_quality import FieldQuality
 from experiments.studies.residuals import Residuals
 from experiments.studies.ring_quality import RingQuality
 from experiments.studies.study import Report
-from sde_jax.data import Ring
+from sde_jax.data import GaussianField, Ring
 from sde_jax.evaluation import held_out_accuracy
 from sde_jax.recipes import Classifying, Conditional, DenoiserPrior, Named, Trainable
 
@@ -27,6 +28,8 @@ def report_of(named: Named[Trainable]) -> Report | None:
     experiment = named.experiment
     if isinstance(experiment.data, Ring):
         return RingQuality(run=named.name)
+    if isinstance(experiment.data, GaussianField):
+        return FieldQuality(run=named.name)
     reports: dict[type[Trainable], type[Report]] = {
         Classifying: Accuracy,
         Conditional: Answers,

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Float, Image, Keys, PerExample, sum_except_batch
 from sde_jax.baselines.checks import check_image
-from sde_jax.nets.blocks import GroupNorm, Layer, ResidualBlock, convolution, product
+from sde_jax.nets.blocks import GroupNorm, Layer, ResidualBlock, convolve, product
 from sde_jax.nets.resampling import downsample, upsample
 from sde_jax.nets.spec import NetworkModule
 from sde_jax.randomness import unit_noise
@@ -100,7 +100,7 @@ class ImageEncoder(NetworkModule):
     def __call__(self, x: Image) -> Posterior:
         spec, options = self.spec, self.numerics
         spec.check_shape(x.shape[1:])
-        h = convolution(spec.channels, **options)(x)
+        h = convolve(x, spec.channels, **options)
         for multiplier in spec.multipliers:
             h = ResidualBlock(multiplier * spec.channels, resample=downsample, **options)(h, None)
         h = nn.swish(GroupNorm(dtype=self.dtype)(h))
@@ -136,4 +136,4 @@ class ImageDecoder(Layer):
         for multiplier in reversed(spec.multipliers):
             h = ResidualBlock(multiplier * spec.channels, resample=upsample, **options)(h, None)
         h = nn.swish(GroupNorm(dtype=self.dtype)(h))
-        return convolution(self.shape[2], **options)(h).astype(jnp.float32)
+        return convolve(h, self.shape[2], **options).astype(jnp.float32)

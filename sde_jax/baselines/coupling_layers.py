@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sde_jax.arrays import Array, Examples, Float, Image, PerExample, sum_except_batch
-from sde_jax.nets.blocks import GroupNorm, Layer, ResidualBlock, convolution
+from sde_jax.nets.blocks import GroupNorm, Layer, ResidualBlock, convolve
 
 Mask = Callable[[tuple[int, ...], int], np.ndarray]
 
@@ -91,7 +91,7 @@ class Subnetwork(Layer):
         options = self.numerics
         zeros = nn.initializers.zeros
         if x.ndim == 4:
-            h = convolution(self.width, **options)(x)
+            h = convolve(x, self.width, **options)
             for _ in range(self.depth):
                 h = ResidualBlock(self.width, **options)(h, None)
             h = nn.swish(GroupNorm(dtype=self.dtype)(h))

@@ -20,7 +20,7 @@ def main(args: list[str]) -> dict[str, Any]:
     named = dataclasses.replace(named, experiment=options.experiment)
     if options.dry_run:
         stored = runs.with_absolute_paths(named).config()
-        return {"parameters": runs.count_parameters(named.experiment), **stored}
+        return {**runs.summary(named.experiment), **stored}
     training.join_processes()
     workdir = options.workdir
     result = runs.train_experiment(named, workdir, resume=options.resume)

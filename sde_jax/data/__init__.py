@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         MixedSizesError as MixedSizesError,
     )
     from sde_jax.data.folder import Folder as Folder
+    from sde_jax.data.gaussian_field import GaussianField as GaussianField
     from sde_jax.data.picture_files import open_files as open_files
     from sde_jax.data.preprocessing import Preprocessing as Preprocessing
     from sde_jax.data.rows import DeviceRows as DeviceRows

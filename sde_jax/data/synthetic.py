@@ -3,6 +3,7 @@
 import abc
 import dataclasses
 import math
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +11,9 @@ import jax.numpy as jnp
 from sde_jax.arrays import Array, Float, PRNGKeyArray
 from sde_jax.data.rows import EmptyRows
 from sde_jax.data.scaling import PointScaling
-from sde_jax.data.source import ENDLESS, Batch, DataSource, DataSpec
+from sde_jax.data.source import ENDLESS, Batch, DataSource, DataSpec, Layout
 from sde_jax.data.splits import TEST, TRAIN
-from sde_jax.validation import Spec
+from sde_jax.validation import FINITE, Spec
 
 TEST_SIZE = 10_000
 TEST_SEED = 10_000
@@ -20,28 +21,30 @@ TEST_SEED = 10_000
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Distribution(Spec, DataSpec):
-    """A distribution of points in the plane, drawn without end."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if not 0 < value < math.inf:
-                raise ValueError(f"`{field.name}` must be positive and finite: got {value}")
+    """A distribution, drawn without end; by default of points in the plane."""
 
     @property
     def classes(self) -> int | None:
         """Number of labels, counted from 0; None for points without labels."""
         return None
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of an example."""
+        return (2,)
+
     @abc.abstractmethod
     def sample(self, key: PRNGKeyArray) -> Batch:
-        """Returns one point ``[2]``, with its label if it has one."""
+        """Returns one example of ``shape``, with its label if it has one."""
+
+    def layout(self) -> Layout:
+        """Returns shape and scaling."""
+        return Layout(self.shape, PointScaling())
 
     def load(self) -> DataSource:
-        """Returns a source of fresh points for training and 10,000 fixed ones for testing.
+        """Returns a source of fresh examples for training and 10,000 fixed ones for testing.
 
-        The epoch of ``stream`` never ends. The test points of ``batches`` are the same for every
+        The epoch of ``stream`` never ends. The test examples of ``batches`` are the same for every
         key.
         """
         return DataSource(
@@ -50,7 +53,7 @@ class Distribution(Spec, DataSpec):
                 for split, size in ((TRAIN, ENDLESS), (TEST, TEST_SIZE))
             },
             self,
-            shape=(2,),
+            shape=self.shape,
             scaling=PointScaling(),
             fixed_keys={TEST: jax.random.key(TEST_SEED, impl="threefry2x32")},
         )
@@ -66,10 +69,10 @@ class Ring(Distribution):
       ValueError: if a field is not positive.
     """
 
-    radius: float = 1.4
+    radius: Annotated[float, FINITE] = 1.4
     """Mean distance from the origin."""
 
-    deviation: float = 0.1
+    deviation: Annotated[float, FINITE] = 0.1
     """Standard deviation of the distance from the origin."""
 
     def sample(self, key: PRNGKeyArray) -> Batch:
@@ -90,13 +93,13 @@ class GaussianMixture(Distribution):
       ValueError: if a field is not positive.
     """
 
-    components: int = 8
+    components: Annotated[int, FINITE] = 8
     """Number of Gaussians K."""
 
-    radius: float = 1.4
+    radius: Annotated[float, FINITE] = 1.4
     """Distance of their means from the origin."""
 
-    deviation: float = 0.1
+    deviation: Annotated[float, FINITE] = 0.1
     """Standard deviation of each in each coordinate."""
 
     @property
@@ -123,7 +126,7 @@ class SwissRoll(Distribution):
       ValueError: if a field is not positive.
     """
 
-    deviation: float = 0.05
+    deviation: Annotated[float, FINITE] = 0.05
     """Standard deviation of the noise in each coordinate."""
 
     def sample(self, key: PRNGKeyArray) -> Batch:
@@ -142,10 +145,10 @@ class Checkerboard(Distribution):
       ValueError: if a field is not positive, or ``squares`` is odd.
     """
 
-    squares: int = 4
+    squares: Annotated[int, FINITE] = 4
     """Squares along a side, an even number."""
 
-    half_width: float = 1.75
+    half_width: Annotated[float, FINITE] = 1.75
     """The board covers -half_width to half_width in both coordinates."""
 
     def __post_init__(self) -> None:

@@ -1,4 +1,8 @@
-"""Layers of DDPM and NCSN++ (Song et al. 2021, appendix H), on ``[batch, h, w, channels]``."""
+"""Layers of DDPM and NCSN++ (Song et al. 2021, appendix H), on ``[batch, *axes, channels]``.
+
+They work on one, two or three spatial axes: the rank of their input decides. A pixel is a point of
+its grid.
+"""
 
 import math
 from collections.abc import Callable
@@ -10,7 +14,7 @@ import jax.numpy as jnp
 from flax.typing import PrecisionLike
 from jax.typing import DTypeLike
 
-from sde_jax.arrays import Array, Float, Image
+from sde_jax.arrays import Array, Float, Signal
 
 Activation = Callable[[Array], Array]
 
@@ -28,13 +32,21 @@ def initializer(scale: float = 1.0) -> nn.initializers.Initializer:
     return nn.initializers.variance_scaling(scale or 1e-10, "fan_avg", "uniform")
 
 
-def convolution(
-    features: int, dtype: DTypeLike, precision: PrecisionLike, scale: float = 1.0
-) -> nn.Conv:
-    """Builds a 3x3 convolution that keeps height and width."""
-    return nn.Conv(
-        features, (3, 3), kernel_init=initializer(scale), dtype=dtype, precision=precision
+def convolve(
+    x: Signal, features: int, dtype: DTypeLike, precision: PrecisionLike, scale: float = 1.0
+) -> Signal:
+    """Applies a convolution of kernel size 3 on every axis, padded with zeros, that keeps the size.
+
+    The layer becomes a submodule of the calling module.
+    """
+    layer = nn.Conv(
+        features,
+        (3,) * (x.ndim - 2),
+        kernel_init=initializer(scale),
+        dtype=dtype,
+        precision=precision,
     )
+    return layer(x)
 
 
 def product(
@@ -50,9 +62,15 @@ def product(
     )
 
 
-def add_shortcut(x: Image, h: Image, rescale: bool) -> Image:
+def add_shortcut(x: Signal, h: Signal, rescale: bool) -> Signal:
     """Returns the sum of a block and its shortcut, divided by sqrt(2) if ``rescale``."""
     return (x + h) / math.sqrt(2) if rescale else x + h
+
+
+def over_pixels(values: Float[Array, "*batch channels"], x: Signal) -> Float[Array, "..."]:
+    """Reshapes one vector of channels, or one per example, to broadcast against ``x``."""
+    new = range(values.ndim - 1, x.ndim - 1)
+    return jnp.expand_dims(values, tuple(new))
 
 
 class GroupNorm(nn.Module):
@@ -75,7 +93,7 @@ class GroupNorm(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Image) -> Image:
+    def __call__(self, x: Signal) -> Signal:
         batch, channels = x.shape[0], x.shape[-1]
         groups = min(channels // 4, 32) if self.groups is None else self.groups
         if groups == 0 or channels % groups:
@@ -86,14 +104,15 @@ class GroupNorm(nn.Module):
         scale = self.param("scale", nn.initializers.ones, (channels,), jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (channels,), jnp.float32)
 
-        def group_mean(values: Image) -> Image:
-            mean = values.mean(axis=(1, 2)).reshape(batch, groups, -1).mean(axis=-1)
-            return jnp.repeat(mean, channels // groups, axis=-1)[:, None, None, :]
+        def group_mean(values: Signal) -> Signal:
+            mean = values.mean(axis=tuple(range(1, x.ndim - 1)))
+            mean = mean.reshape(batch, groups, -1).mean(axis=-1)
+            return over_pixels(jnp.repeat(mean, channels // groups, axis=-1), x)
 
         x = x.astype(jnp.float32)
         x = x - group_mean(x)
-        factor = jax.lax.rsqrt(group_mean(x**2) + self.epsilon) * scale[None, None, None, :]
-        return (x * factor + bias[None, None, None, :]).astype(self.dtype)
+        factor = jax.lax.rsqrt(group_mean(x**2) + self.epsilon) * over_pixels(scale, x)
+        return (x * factor + over_pixels(bias, x)).astype(self.dtype)
 
 
 class Layer(nn.Module, kw_only=True):
@@ -121,7 +140,7 @@ class ResidualBlock(Layer):
 
     Attributes:
       features: width of the output.
-      resample: doubles or halves height and width; None keeps them.
+      resample: doubles or halves every axis; None keeps them.
       dropout: dropout rate before the second convolution.
       skip_rescale: divide the sum by sqrt(2).
       activation: the nonlinearity.
@@ -133,7 +152,7 @@ class ResidualBlock(Layer):
     """
 
     features: int
-    resample: Callable[[Image], Image] | None = None
+    resample: Callable[[Signal], Signal] | None = None
     dropout: float = 0.0
     skip_rescale: bool = True
     activation: Activation = nn.swish
@@ -145,11 +164,11 @@ class ResidualBlock(Layer):
 
     def __call__(
         self,
-        x: Image,
+        x: Signal,
         embedding: Float[Array, "batch width"] | None,
         *,
         deterministic: bool = True,
-    ) -> Image:
+    ) -> Signal:
         block = ResidualBlock._apply
         if self.rematerialize:
             block = nn.remat(block, static_argnums=3)
@@ -157,21 +176,19 @@ class ResidualBlock(Layer):
 
     @nn.compact
     def _apply(
-        self, x: Image, embedding: Float[Array, "batch width"] | None, deterministic: bool
-    ) -> Image:
+        self, x: Signal, embedding: Float[Array, "batch width"] | None, deterministic: bool
+    ) -> Signal:
         normalization = (self.groups, self.epsilon, self.dtype)
         h = self.activation(GroupNorm(*normalization)(x))
         if self.resample is not None:
             h, x = self.resample(h), self.resample(x)
-        h = convolution(self.features, **self.numerics)(h)
+        h = convolve(h, self.features, **self.numerics)
         if embedding is not None:
-            h = (
-                h
-                + product(self.features, **self.numerics, name="time")(embedding)[:, None, None, :]
-            )
+            time = product(self.features, **self.numerics, name="time")(embedding)
+            h = h + over_pixels(time, h)
         h = self.activation(GroupNorm(*normalization)(h))
         h = nn.Dropout(self.dropout)(h, deterministic=deterministic)
-        h = convolution(self.features, **self.numerics, scale=self.init_scale)(h)
+        h = convolve(h, self.features, **self.numerics, scale=self.init_scale)
         if self.resample is not None or x.shape[-1] != self.features:
             x = product(self.features, **self.numerics, scale=self.shortcut_scale, name="shortcut")(
                 x
@@ -205,15 +222,15 @@ class AttentionBlock(Layer):
     init_scale: float = 0.0
 
     @nn.compact
-    def __call__(self, x: Image) -> Image:
-        batch, height, width, channels = x.shape
+    def __call__(self, x: Signal) -> Signal:
+        batch, channels = x.shape[0], x.shape[-1]
         head_width = self.head_channels or channels
         if channels % head_width:
             raise ValueError(
                 f"attention cannot divide {channels} channels into heads of {head_width}"
             )
         h = GroupNorm(self.groups, self.epsilon, self.dtype)(x)
-        h = h.reshape(batch, height * width, channels)
+        h = h.reshape(batch, -1, channels)
         query, key, value = (
             product(channels, **self.numerics, scale=0.1, name=name)(h).reshape(
                 *h.shape[:2], -1, head_width
@@ -236,16 +253,16 @@ class AttentionBlock(Layer):
 
 
 class Combine(Layer):
-    """Joins a second image of the same size to ``h`` after a dense layer over channels (Dense_0).
+    """Joins a second signal of the same size to ``h`` after a dense layer over channels (Dense_0).
 
     Attributes:
-      method: "sum" adds the image; "cat" concatenates it in front of ``h``, which doubles the
+      method: "sum" adds the signal; "cat" concatenates it in front of ``h``, which doubles the
         width.
     """
 
     method: Literal["sum", "cat"]
 
     @nn.compact
-    def __call__(self, image: Image, h: Image) -> Image:
-        image = product(h.shape[-1], **self.numerics)(image)
-        return image + h if self.method == "sum" else jnp.concatenate([image, h], axis=-1)
+    def __call__(self, x: Signal, h: Signal) -> Signal:
+        x = product(h.shape[-1], **self.numerics)(x)
+        return x + h if self.method == "sum" else jnp.concatenate([x, h], axis=-1)

@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Float, Image, PerExample
-from sde_jax.nets.blocks import GroupNorm, ResidualBlock, convolution, product
+from sde_jax.nets.blocks import GroupNorm, ResidualBlock, convolve, product
 from sde_jax.nets.embedding import positional_embedding
 from sde_jax.nets.resampling import downsample
 from sde_jax.nets.spec import NetworkModule
@@ -79,7 +79,7 @@ class Classifier(NetworkModule):
         check_shape(x.shape[1:], len(spec.multipliers))
         dropout = nn.Dropout(spec.dropout, deterministic=deterministic)
         embedding = None if time is None else self._embedded(time)
-        h = convolution(spec.channels, **numerics)(2 * x - 1 if time is None else x)
+        h = convolve(2 * x - 1 if time is None else x, spec.channels, **numerics)
         for multiplier in spec.multipliers:
             h = residual(multiplier * spec.channels)(h, embedding, deterministic=deterministic)
         h = nn.swish(GroupNorm(dtype=self.dtype)(h)).reshape(len(h), -1)

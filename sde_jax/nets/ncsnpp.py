@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import flax.linen as nn
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Float, Image, PerExample, expand_like
+from sde_jax.arrays import Array, Float, PerExample, Signal, expand_like
 from sde_jax.nets.blocks import (
     ACTIVATIONS,
     AttentionBlock,
@@ -16,16 +16,16 @@ from sde_jax.nets.blocks import (
     GroupNorm,
     ResidualBlock,
     add_shortcut,
-    convolution,
+    convolve,
 )
 from sde_jax.nets.condition import Condition
 from sde_jax.nets.embedding import GaussianFourierFeatures, positional_embedding
 from sde_jax.nets.resampling import Downsample, Upsample, downsample, upsample
 from sde_jax.nets.spec import NetworkModule
-from sde_jax.nets.unet import UNetSpec, time_layers, unet_input
+from sde_jax.nets.unet import UNetSpec, crop, time_layers, unet_input
 from sde_jax.validation import POSITIVE, Only, Rule, at_least, each_at_most
 
-Block = Callable[..., Image]
+Block = Callable[..., Signal]
 Taps = Annotated[
     tuple[int, ...] | None,
     Rule("be None or have a sum, such as (1, 3, 3, 1)", lambda taps: sum(taps) != 0),
@@ -72,11 +72,12 @@ class NCSNppSpec(UNetSpec):
 
 
 class NCSNpp(NetworkModule):
-    """A U-Net for square images of any size that its levels can halve.
+    """A U-Net for series, images or volumes of any size.
 
     Called as ``(x, time, condition=None, *, deterministic=True)`` with ``x`` of shape
-    ``[batch, size, size, channels]`` and ``time`` of shape ``[batch]`` in the units of the
-    embedding; returns float32 like ``x``. Dropout needs ``rngs={"dropout": key}``. If `init_scale`
+    ``[batch, *axes, channels]`` and ``time`` of shape ``[batch]`` in the units of the
+    embedding; returns float32 like ``x``. Sizes that the levels cannot halve are padded with zeros
+    at the end, and the output is cropped. Dropout needs ``rngs={"dropout": key}``. If `init_scale`
     is 0, the initial output is near zero.
 
     Submodules are named by class and by order of construction, which is the order of the calls and
@@ -96,18 +97,20 @@ class NCSNpp(NetworkModule):
     @nn.compact
     def __call__(
         self,
-        x: Image,
+        x: Signal,
         time: PerExample,
         condition: Condition | None = None,
         *,
         deterministic: bool = True,
-    ) -> Image:
+    ) -> Signal:
         spec = self.spec
         condition = Condition() if condition is None else condition
         inputs = unet_input(spec, x, condition)
         embedding = time_layers(spec, self._features(time), condition.label, **self.numerics)
 
-        def block(h: Image, width: int, resample: Callable[[Image], Image] | None = None) -> Image:
+        def block(
+            h: Signal, width: int, resample: Callable[[Signal], Signal] | None = None
+        ) -> Signal:
             layer = ResidualBlock(
                 width,
                 resample,
@@ -126,15 +129,15 @@ class NCSNpp(NetworkModule):
         skips = self._down(inputs, block)
         width = spec.widths[-1]
         h = block(self._attend(block(skips[-1], width)), width)
-        output = self._up(h, skips, block, x.shape[-1])
+        output = crop(self._up(h, skips, block, x.shape[-1]), x.shape[1:])
         if spec.scale_by_sigma:
             output = output / expand_like(spec.noise_level(time), output)
         return output
 
     @nn.nowrap
-    def _down(self, inputs: Image, block: Block) -> list[Image]:
+    def _down(self, inputs: Signal, block: Block) -> list[Signal]:
         spec = self.spec
-        skips, pyramid = [convolution(spec.channels, **self.numerics)(inputs)], inputs
+        skips, pyramid = [convolve(inputs, spec.channels, **self.numerics)], inputs
         for level, width in enumerate(spec.widths):
             if level > 0:
                 h = self._resample(skips[-1], block, downsample, self._downsample)
@@ -145,7 +148,7 @@ class NCSNpp(NetworkModule):
         return skips
 
     @nn.nowrap
-    def _up(self, h: Image, skips: list[Image], block: Block, channels: int) -> Image:
+    def _up(self, h: Signal, skips: list[Signal], block: Block, channels: int) -> Signal:
         pyramid = None
         for level, width in reversed(list(enumerate(self.spec.widths))):
             for _ in range(self.spec.blocks_per_level + 1):
@@ -160,7 +163,7 @@ class NCSNpp(NetworkModule):
         return pyramid
 
     @nn.nowrap
-    def _join_input(self, h: Image, pyramid: Image) -> tuple[Image, Image]:
+    def _join_input(self, h: Signal, pyramid: Signal) -> tuple[Signal, Signal]:
         """Returns the features joined with the halved input pyramid, and that pyramid."""
         match self.spec.progressive_input:
             case "input_skip":
@@ -173,8 +176,8 @@ class NCSNpp(NetworkModule):
 
     @nn.nowrap
     def _join_output(
-        self, h: Image, pyramid: Image | None, channels: int
-    ) -> tuple[Image, Image | None]:
+        self, h: Signal, pyramid: Signal | None, channels: int
+    ) -> tuple[Signal, Signal | None]:
         """Returns the features, and the doubled output pyramid joined with them."""
         spec = self.spec
         match spec.progressive_output:
@@ -191,7 +194,7 @@ class NCSNpp(NetworkModule):
         return h, None
 
     @nn.nowrap
-    def _resample(self, h: Image, block: Block, plain: Block, convolve: Block) -> Image:
+    def _resample(self, h: Signal, block: Block, plain: Block, convolve: Block) -> Signal:
         spec, width = self.spec, h.shape[-1]
         resample = functools.partial(plain, taps=spec.resampling_filter, precision=self.precision)
         if spec.block == "biggan":
@@ -199,34 +202,34 @@ class NCSNpp(NetworkModule):
         return convolve(h, width) if spec.resample_with_convolution else resample(h)
 
     @nn.nowrap
-    def _downsample(self, h: Image, width: int) -> Image:
+    def _downsample(self, h: Signal, width: int) -> Signal:
         taps, every_side = self.spec.resampling_filter, self.spec.pad_every_side
         return Downsample(width, taps, every_side, **self.numerics)(h)
 
     @nn.nowrap
-    def _upsample(self, h: Image, width: int) -> Image:
+    def _upsample(self, h: Signal, width: int) -> Signal:
         return Upsample(width, self.spec.resampling_filter, **self.numerics)(h)
 
     @nn.nowrap
-    def _project(self, h: Image, features: int, scale: float = 1.0) -> Image:
+    def _project(self, h: Signal, features: int, scale: float = 1.0) -> Signal:
         norm = GroupNorm(self.spec.groups, self.spec.norm_epsilon, self.dtype)
         h = ACTIVATIONS[self.spec.activation](norm(h))
-        return convolution(features, **self.numerics, scale=scale)(h)
+        return convolve(h, features, **self.numerics, scale=scale)
 
     @nn.nowrap
-    def _image(self, h: Image, channels: int) -> Image:
+    def _image(self, h: Signal, channels: int) -> Signal:
         return self._project(h, channels, self.spec.init_scale).astype(jnp.float32)
 
     @nn.nowrap
-    def _attend(self, h: Image) -> Image:
+    def _attend(self, h: Signal) -> Signal:
         spec = self.spec
         norm = (spec.groups, spec.norm_epsilon, spec.head_channels)
         layer = AttentionBlock(spec.skip_rescale, *norm, spec.init_scale, **self.numerics)
         return layer(h)
 
     @nn.nowrap
-    def _attend_if_listed(self, h: Image) -> Image:
-        return self._attend(h) if h.shape[1] in self.spec.attention_resolutions else h
+    def _attend_if_listed(self, h: Signal) -> Signal:
+        return self._attend(h) if max(h.shape[1:-1]) in self.spec.attention_resolutions else h
 
     @nn.nowrap
     def _features(self, time: PerExample) -> Float[Array, "batch features"]:

@@ -1,19 +1,20 @@
-"""Upsampling and downsampling of images by two: ``[batch, height, width, channels]``.
+"""Upsampling and downsampling by two, on every spatial axis of ``[batch, *axes, channels]``.
 
 Without a filter, pixels are repeated or averaged. A filter is a tuple of ``n`` taps, such as (1, 3,
-3, 1). Its outer product with itself, divided by its sum, is convolved with each channel, as in
-StyleGAN2 (Karras et al. 2020, arXiv:1912.04958) and NCSN++::
+3, 1). Its outer product with itself, once for each axis, divided by its sum, is convolved with each
+channel, as in StyleGAN2 (Karras et al. 2020, arXiv:1912.04958) and NCSN++. On d axes::
 
     downsample  pad n - 2 zeros, filter, keep every second pixel
-    upsample    put a zero between pixels, pad n zeros, filter, times 4
-    Downsample  pad n zeros, filter, 3x3 convolution of stride 2 without padding
-    Upsample    put a zero between pixels, 3x3 convolution with 2 zeros on every side,
-                pad n - 2 zeros, filter, times 4, add the bias
+    upsample    put a zero between pixels, pad n zeros, filter, times 2^d
+    Downsample  pad n zeros, filter, convolution of kernel size 3 and stride 2 without padding
+    Upsample    put a zero between pixels, convolution of kernel size 3 with 2 zeros on every side,
+                pad n - 2 zeros, filter, times 2^d, add the bias
 
-Padding by ``p`` puts ``(p + 1) // 2`` zeros before the image and ``p // 2`` after it; -1 crops the
+Padding by ``p`` puts ``(p + 1) // 2`` zeros before the signal and ``p // 2`` after it; -1 crops the
 end.
 """
 
+import functools
 from typing import Any
 
 import flax.linen as nn
@@ -22,39 +23,53 @@ import jax.numpy as jnp
 import numpy as np
 from flax.typing import PrecisionLike
 
-from sde_jax.arrays import Array, Float, Image
-from sde_jax.nets.blocks import Layer, convolution, initializer
+from sde_jax.arrays import Array, Signal
+from sde_jax.nets.blocks import Layer, convolve, initializer
 
 Taps = tuple[int, ...]
 
 
 def upsample(
-    x: Image,
+    x: Signal,
     taps: Taps | None = None,
     precision: PrecisionLike = None,
-) -> Float[Array, "batch 2*height 2*width channels"]:
-    """Doubles height and width, without parameters, by repeating pixels or by a filter."""
+) -> Signal:
+    """Doubles every axis, without parameters, by repeating pixels or by a filter."""
+    axes = x.ndim - 2
     if taps is not None:
-        return _filter(x, taps, len(taps), gain=4, dilation=2, precision=precision)
-    batch, height, width, channels = x.shape
-    repeated = jnp.broadcast_to(x[:, :, None, :, None, :], (batch, height, 2, width, 2, channels))
-    return repeated.reshape(batch, 2 * height, 2 * width, channels)
+        return _filter(x, taps, len(taps), gain=2**axes, dilation=2, precision=precision)
+    batch, *sizes, channels = x.shape
+    pairs = (number for size in sizes for number in (size, 2))
+    apart = jnp.expand_dims(x, tuple(range(2, 2 * axes + 1, 2)))
+    repeated = jnp.broadcast_to(apart, (batch, *pairs, channels))
+    return repeated.reshape(batch, *(2 * size for size in sizes), channels)
 
 
 def downsample(
-    x: Image,
+    x: Signal,
     taps: Taps | None = None,
     precision: PrecisionLike = None,
-) -> Float[Array, "batch height/2 width/2 channels"]:
-    """Halves even height and width, without parameters, by averaging pixels or by a filter."""
+) -> Signal:
+    """Halves every axis, of even size, without parameters, by averaging pixels or by a filter."""
     if taps is not None:
         return _filter(x, taps, len(taps) - 2, stride=2, precision=precision)
-    batch, height, width, channels = x.shape
-    return x.reshape(batch, height // 2, 2, width // 2, 2, channels).mean(axis=(2, 4))
+    return by_blocks(x).mean(axis=block_axes(x))
+
+
+def by_blocks(x: Signal) -> Array:
+    """Reshapes each axis of size n, which must be even, into two, of sizes n / 2 and 2."""
+    batch, *sizes, channels = x.shape
+    pairs = (number for size in sizes for number in (size // 2, 2))
+    return x.reshape(batch, *pairs, channels)
+
+
+def block_axes(x: Signal) -> tuple[int, ...]:
+    """Returns the axes of ``by_blocks(x)`` that run inside blocks of two by two pixels."""
+    return tuple(range(2, 2 * (x.ndim - 2) + 1, 2))
 
 
 class Upsample(Layer):
-    """Doubles height and width with a 3x3 convolution, Conv_0, of repeated or filtered pixels.
+    """Doubles every axis with a convolution, Conv_0, of repeated or filtered pixels.
 
     Attributes:
       features: width of the output.
@@ -65,18 +80,18 @@ class Upsample(Layer):
     taps: Taps | None = None
 
     @nn.compact
-    def __call__(self, x: Image) -> Image:
+    def __call__(self, x: Signal) -> Signal:
         taps, precision = self.taps, self.precision
         if taps is None:
-            return convolution(self.features, **self.numerics)(upsample(x))
+            return convolve(upsample(x), self.features, **self.numerics)
 
         def convolve_and_filter(*args: Any, **options: Any) -> Array:
             h = jax.lax.conv_general_dilated(*args, **options)
-            return _filter(h, taps, len(taps) - 2, gain=4, precision=precision)
+            return _filter(h, taps, len(taps) - 2, gain=2 ** (h.ndim - 2), precision=precision)
 
         return nn.Conv(
             self.features,
-            (3, 3),
+            (3,) * (x.ndim - 2),
             padding=2,
             input_dilation=2,
             kernel_init=initializer(),
@@ -86,15 +101,14 @@ class Upsample(Layer):
 
 
 class Downsample(Layer):
-    """Halves height and width with a 3x3 convolution of stride 2, Conv_0, of the filtered image.
+    """Halves every axis with a convolution of stride 2, Conv_0, of the filtered signal.
 
-    Without a filter the image is padded with a row of zeros below and a column on the right, or
-    with zeros on every side.
+    Without a filter each axis is padded with a zero at its end, or at both.
 
     Attributes:
       features: width of the output.
       taps: the filter, or None.
-      pad_every_side: pad every side, without a filter.
+      pad_every_side: pad both ends, without a filter.
     """
 
     features: int
@@ -102,14 +116,15 @@ class Downsample(Layer):
     pad_every_side: bool = False
 
     @nn.compact
-    def __call__(self, x: Image) -> Image:
-        padding = ((int(self.pad_every_side), 1),) * 2
+    def __call__(self, x: Signal) -> Signal:
+        axes = x.ndim - 2
+        padding = ((int(self.pad_every_side), 1),) * axes
         if self.taps is not None:
             x = _filter(x, self.taps, len(self.taps), precision=self.precision)
-            padding = ((0, 0),) * 2
+            padding = ((0, 0),) * axes
         return nn.Conv(
             self.features,
-            (3, 3),
+            (3,) * axes,
             strides=2,
             padding=padding,
             kernel_init=initializer(),
@@ -118,7 +133,7 @@ class Downsample(Layer):
 
 
 def _filter(
-    x: Image,
+    x: Signal,
     taps: Taps,
     padding: int,
     *,
@@ -126,18 +141,19 @@ def _filter(
     stride: int = 1,
     dilation: int = 1,
     precision: PrecisionLike,
-) -> Image:
+) -> Signal:
     """Convolves each channel of ``x``, dilated and padded, with the outer product of ``taps``."""
-    kernel = np.outer(taps[::-1], taps[::-1])
-    kernel = (gain * kernel / kernel.sum()).astype(x.dtype)[:, :, None, None]
-    channels = x.shape[-1]
+    axes, channels = x.ndim - 2, x.shape[-1]
+    kernel = functools.reduce(np.multiply.outer, [np.asarray(taps[::-1])] * axes)
+    kernel = (gain * kernel / kernel.sum()).astype(x.dtype)[..., None, None]
+    letters = "DHW"[-axes:]
     return jax.lax.conv_general_dilated(
         x,
-        jnp.broadcast_to(kernel, (*kernel.shape[:3], channels)),
-        window_strides=(stride, stride),
-        padding=[((padding + 1) // 2, padding // 2)] * 2,
-        lhs_dilation=(dilation, dilation),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        jnp.broadcast_to(kernel, (*kernel.shape[:-1], channels)),
+        window_strides=(stride,) * axes,
+        padding=[((padding + 1) // 2, padding // 2)] * axes,
+        lhs_dilation=(dilation,) * axes,
+        dimension_numbers=(f"N{letters}C", f"{letters}IO", f"N{letters}C"),
         feature_group_count=channels,
         precision=precision,
     )

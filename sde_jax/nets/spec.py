@@ -17,6 +17,14 @@ class NetworkSpec(Spec, abc.ABC):
     classes: int | None = None
     """Number of classes of a class-conditional network; None for an unconditional one."""
 
+    def padded(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Returns the shape to which the network pads examples of ``shape`` inside.
+
+        Raises:
+          ValueError: if it takes no such examples.
+        """
+        return shape
+
     @abc.abstractmethod
     def build(self) -> nn.Module:
         """Builds a module ``(x, time, condition=None, *, deterministic)`` that returns float32."""

@@ -1,4 +1,4 @@
-"""Parts that DDPM and NCSN++ share: hyperparameters, input and time embedding."""
+"""Parts that DDPM and NCSN++ share: hyperparameters, input, padding and time embedding."""
 
 import functools
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy as np
 from flax.typing import PrecisionLike
 from jax.typing import DTypeLike
 
-from sde_jax.arrays import Array, Float, Image, Int, PerExample
+from sde_jax.arrays import Array, Float, Int, PerExample, Signal
 from sde_jax.nets.blocks import ACTIVATIONS, product
 from sde_jax.nets.condition import Condition
 from sde_jax.nets.embedding import LabelEmbedding
@@ -37,25 +37,31 @@ Frequencies = Annotated[
 _SCALED = Only("`scale_by_sigma` is true", lambda spec: spec.scale_by_sigma)
 
 
+Axes = Literal[1, 2, 3]
+"""A number of spatial axes: 1 for series, 2 for images, 3 for volumes."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class UNetSpec(NetworkSpec):
-    """Hyperparameters of a U-Net for images."""
+    """Hyperparameters of a U-Net for series, images or volumes of any size."""
 
+    axes: Axes = 2
+    """Number of spatial axes of the data: 1 for series, 2 for images, 3 for volumes."""
     channels: Width = 128
     """Width of the first level; other widths are multiples of it."""
     multipliers: Multipliers = (1, 2, 2, 2)
-    """Width of each level in multiples of `channels`; each further level halves the image."""
+    """Width of each level in multiples of `channels`; each further level halves every axis."""
     blocks_per_level: Depth = 4
     """Residual blocks per level on the way down; the way up has one more."""
     attention_resolutions: Sizes = (16,)
-    """Image sizes at which blocks attend; the middle always does. Sizes that no level
+    """Sizes of the longest axis at which blocks attend; the middle always does. Sizes that no level
     has are refused before a run begins."""
     dropout: BelowOne = 0.1
     """Dropout rate inside residual blocks, in training."""
     activation: Literal["swish", "elu", "relu", "lrelu"] = "swish"
     """The nonlinearity; lrelu has slope 0.2."""
     resample_with_convolution: Annotated[bool, _SEPARATE] = True
-    """Use convolutions to halve and double images, where residual blocks do not."""
+    """Use convolutions to halve and double the size, where residual blocks do not."""
     rematerialize: bool = False
     """Recompute residual blocks in the backward pass. This saves the memory of their activations
     and takes about a third more time."""
@@ -64,7 +70,7 @@ class UNetSpec(NetworkSpec):
     classes: Classes = None
     """Number of classes of a class-conditional network; None for an unconditional one."""
     centered: bool = True
-    """Images are in [-1, 1]; if False, they are in [0, 1] and the first layer takes 2 x - 1."""
+    """Data are in [-1, 1]; if False, they are in [0, 1] and the first layer takes 2 x - 1."""
     input_frequencies: Frequencies = ()
     """Powers n for which the first layer also sees sin and cos of 2 pi 2^n x. They resolve the
     distance of neighbouring grey levels (Kingma et al. 2021, arXiv:2107.00630, app. C)."""
@@ -107,6 +113,15 @@ class UNetSpec(NetworkSpec):
         """Width of each level, from full resolution down."""
         return tuple(self.channels * multiplier for multiplier in self.multipliers)
 
+    @property
+    def halvings(self) -> int:
+        """Number of times that the levels halve every axis."""
+        return len(self.multipliers) - 1
+
+    def padded(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """See `NetworkSpec.padded`."""
+        return padded_shape(shape, self.axes, self.halvings, "multipliers")
+
     def noise_level(self, time: PerExample) -> PerExample:
         """Returns level ``int(time)`` of the progression, NaN beyond the last; or ``exp(time)``."""
         if self.embedding == "fourier":
@@ -115,39 +130,68 @@ class UNetSpec(NetworkSpec):
         return jnp.take(jnp.asarray(levels), time.astype(jnp.int32), mode="fill")
 
 
-def check_size(x: Image, levels: int, times: int, field: str) -> None:
-    """Raises `ValueError` unless ``x`` is square and the levels of ``field`` can halve it."""
-    if x.ndim != 4 or x.shape[1] != x.shape[2]:
-        raise ValueError(
-            f"images must be square, [batch, size, size, channels]: got shape {x.shape}"
-        )
-    if x.shape[1] % 2**times:
-        raise ValueError(
-            f"image size {x.shape[1]} must be divisible by {2**times}: {levels} levels halve it "
-            f"{times} times: got shape {x.shape}. Pad the images or use fewer `{field}`."
-        )
+def padded_shape(shape: tuple[int, ...], axes: int, halvings: int, field: str) -> tuple[int, ...]:
+    """Returns the shape of an example with every axis as the next multiple of ``2**halvings``.
 
-
-def unet_input(spec: UNetSpec, x: Image, condition: Condition) -> Image:
-    """Returns the image in [-1, 1], concatenated with its Fourier features and the unscaled
-    conditioning image.
+    Args:
+      shape: sizes of the axes, then the number of channels.
+      axes: the number of spatial axes that the network has.
+      halvings: the number of times that its levels halve them.
+      field: the field that states the levels, for the message.
 
     Raises:
-      ValueError: if ``x`` is not square or cannot be halved often enough, or the conditioning image
-        has another size.
+      ValueError: if the example has another number of axes, or the last halving would find a single
+        pixel.
     """
-    check_size(x, len(spec.multipliers), len(spec.multipliers) - 1, "multipliers")
-    image = condition.image
-    if image is not None and image.shape[:3] != x.shape[:3]:
+    *sizes, channels = shape if len(shape) > 1 else (1, *shape)
+    if len(shape) != axes + 1:
+        kinds = "[size, channels]", "[height, width, channels]", "[depth, height, width, channels]"
+        remedy = f"Set `axes` to {len(sizes)}" if 2 <= len(shape) <= 4 else "Reshape them"
         raise ValueError(
-            "the conditioning image must have the batch, height and width of x: got shapes "
+            f"examples of a network with axes={axes} must be {kinds[axes - 1]}: got shape "
+            f"{shape}. {remedy}."
+        )
+    unit = 2**halvings
+    if unit >= 2 * max(sizes):
+        raise ValueError(
+            f"the longest axis must exceed {unit // 2}, since the levels of `{field}` halve it "
+            f"{halvings} times: got examples of shape {shape}. Use fewer levels."
+        )
+    return (*(-(-size // unit) * unit for size in sizes), channels)
+
+
+def pad(x: Signal, shape: tuple[int, ...]) -> Signal:
+    """Pads every axis of ``x`` with zeros at its end, to the sizes of ``shape``."""
+    extra = [new - size for size, new in zip(x.shape[1:-1], shape[:-1], strict=True)]
+    return jnp.pad(x, [(0, 0), *((0, n) for n in extra), (0, 0)]) if any(extra) else x
+
+
+def crop(x: Signal, shape: tuple[int, ...]) -> Signal:
+    """Undoes `pad` of a signal whose examples have the sizes of ``shape``."""
+    sizes = shape[:-1]
+    return x if x.shape[1:-1] == sizes else x[(slice(None), *map(slice, sizes))]
+
+
+def unet_input(spec: UNetSpec, x: Signal, condition: Condition) -> Signal:
+    """Returns the signal in [-1, 1], concatenated with its Fourier features and the unscaled
+    conditioning image, and padded to sizes that the levels can halve.
+
+    Raises:
+      ValueError: if ``x`` has another number of axes or cannot be halved so often, or the
+        conditioning image has another size.
+    """
+    shape = spec.padded(x.shape[1:])
+    image = condition.image
+    if image is not None and image.shape[:-1] != x.shape[:-1]:
+        raise ValueError(
+            "the conditioning image must have the batch and the size of x: got shapes "
             f"{image.shape} and {x.shape}"
         )
     x = x if spec.centered else 2 * x - 1
     waves = [2 * jnp.pi * 2**power * x for power in spec.input_frequencies]
     features = [wave(turns) for turns in waves for wave in (jnp.sin, jnp.cos)]
     parts = [x, *features, *([] if image is None else [image])]
-    return jnp.concatenate(parts, axis=-1) if parts[1:] else x
+    return pad(jnp.concatenate(parts, axis=-1) if parts[1:] else x, shape)
 
 
 def time_layers(

@@ -1,12 +1,12 @@
 """Settings without effect: they are named before a run begins."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
 import jax
 
-from sde_jax.nets import NCSNpp
+from sde_jax.nets import NetworkSpec, UNetSpec
 from sde_jax.recipes.trainable import Trainable
 from sde_jax.training.learner import Learner, TrainState
 from sde_jax.validation import without_effect
@@ -25,14 +25,39 @@ def shapes_of(learner: Learner) -> TrainState:
       ValueError: if a network is to attend at a size that none of its levels has.
     """
 
-    def look(call: Any, args: Any, options: Mapping[str, Any], context: Any) -> Any:
-        if isinstance(context.module, NCSNpp) and context.method_name == "__call__":
-            height, width = args[0].shape[1:3]
-            if height == width:
-                check_attention(context.module.spec, width)
+    def look(spec: NetworkSpec, shape: tuple[int, ...]) -> None:
+        if isinstance(spec, UNetSpec):
+            check_attention(spec, max(spec.padded(shape)[:-1]))
+
+    return _initialized(learner, look)
+
+
+def padding(learner: Learner) -> list[str]:
+    """Returns a line for each size that a network pads inside."""
+    lines: list[str] = []
+
+    def look(spec: NetworkSpec, shape: tuple[int, ...]) -> None:
+        old, new = (" x ".join(map(str, sizes[:-1])) for sizes in (shape, spec.padded(shape)))
+        line = f"the network pads {old} to {new} inside, and crops its output"
+        if old != new and line not in lines:
+            lines.append(line)
+
+    _initialized(learner, look)
+    return lines
+
+
+def _initialized(
+    learner: Learner, look: Callable[[NetworkSpec, tuple[int, ...]], None]
+) -> TrainState:
+    """Returns shapes of the initial state; ``look`` is told of each network and its examples."""
+
+    def intercept(call: Any, args: Any, options: Mapping[str, Any], context: Any) -> Any:
+        spec = getattr(context.module, "spec", None)
+        if isinstance(spec, NetworkSpec) and context.method_name == "__call__":
+            look(spec, args[0].shape[1:])
         return call(*args, **options)
 
-    with nn.intercept_methods(look):
+    with nn.intercept_methods(intercept):
         return jax.eval_shape(learner.init, jax.random.key(0))
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         example_keys as example_keys,
         is_valid as is_valid,
     )
+    from sde_jax.runs.measurement import measure as measure
     from sde_jax.runs.status import training_seconds as training_seconds
     from sde_jax.runs.steps import fixed_steps as fixed_steps
     from sde_jax.runs.trained_run import (
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
         open_run_of as open_run_of,
     )
     from sde_jax.runs.training import (
-        count_parameters as count_parameters,
+        summary as summary,
         train_experiment as train_experiment,
         with_absolute_paths as with_absolute_paths,
     )

@@ -12,7 +12,7 @@ from sde_jax import figures
 from sde_jax.arrays import single_precision
 from sde_jax.data.source import DataSource
 from sde_jax.memory import check_fits, device_bytes, size_of
-from sde_jax.recipes.effects import late_settings, shapes_of
+from sde_jax.recipes.effects import late_settings, padding, shapes_of
 from sde_jax.recipes.named import Named
 from sde_jax.recipes.trainable import Trainable
 from sde_jax.reporting import report
@@ -63,6 +63,8 @@ def train_experiment(named: Named[Trainable], workdir: Path, *, resume: bool) ->
         directory = RunDirectory.create(workdir, named.config())
     for line in late_settings(named.experiment) if is_new else ():
         report(f"warning: {line}")
+    for line in padding(learner):
+        report(line)
     result = train(learner, source, directory, named.experiment.training, draw=draw)
     if is_first():
         figures.curves(
@@ -122,8 +124,10 @@ def check_memory(training: Training, state: TrainState, shape: tuple[int, ...]) 
     check_fits(batch, what, device_bytes(devices))
 
 
-def count_parameters(experiment: Trainable) -> int:
-    """Returns the number of parameters; needs no data where the spec states their shape.
+def summary(experiment: Trainable) -> dict[str, Any]:
+    """Returns the number of parameters and, if the network pads examples, to which sizes.
+
+    Needs no data where the spec states their shape.
 
     Raises:
       ValueError: if network, data and devices do not fit.
@@ -131,8 +135,10 @@ def count_parameters(experiment: Trainable) -> int:
     experiment.training.check_devices(data_mesh())
     with naming_option(experiment.data):
         layout = experiment.data.layout()
-    _, state = learner_and_state(experiment, layout.shape)
-    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(state.params))
+    learner, state = learner_and_state(experiment, layout.shape)
+    count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(state.params))
+    lines = padding(learner)
+    return {"parameters": count, **({"padding": lines} if lines else {})}
 
 
 def learner_and_state(
@@ -141,18 +147,9 @@ def learner_and_state(
     """Returns the learner of examples of ``shape``, and the shapes of its state.
 
     Raises:
-      ValueError: if it cannot learn them; for images that are not square, the message names the
-        options that make them so.
+      ValueError: if it cannot learn them.
     """
-    try:
-        learner = experiment.learner(shape)
-        if is_new:
-            return learner, shapes_of(learner)
-        return learner, jax.eval_shape(learner.init, jax.random.key(0))
-    except ValueError as error:
-        if hasattr(experiment.data, "image_size") and shape[0] != shape[1]:
-            raise ValueError(
-                f"{error}. The images are {shape[0]}x{shape[1]}: --data.image-size makes them "
-                "square, and --data.fit says how: crop, pad or stretch."
-            ) from error
-        raise
+    learner = experiment.learner(shape)
+    if is_new:
+        return learner, shapes_of(learner)
+    return learner, jax.eval_shape(learner.init, jax.random.key(0))

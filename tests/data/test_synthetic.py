@@ -125,10 +125,10 @@ def test_equal_specs_compile_once(key):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Ring(radius=0), "`radius` must be positive and finite: got 0"),
+        (lambda: Ring(radius=0), "`radius` must be positive and finite: got radius=0"),
         (
             lambda: SwissRoll(deviation=math.nan),
-            "`deviation` must be finite in 32 bits: got deviation=nan",
+            "`deviation` must be positive and finite: got deviation=nan",
         ),
         (lambda: GaussianMixture(components=-1), "`components` must be positive and finite: got"),
         (

@@ -311,9 +311,10 @@ def test_spec_errors_of_two_fields():
 @pytest.mark.parametrize(
     "shape, message",
     [
-        ((1, 30, 30, 3), "image size 30 must be divisible by 8: 4 levels halve it 3 times"),
-        ((1, 32, 16, 3), r"must be square, .* got shape \(1, 32, 16, 3\)"),
-        ((1, 64), r"must be square, .* got shape \(1, 64\)"),
+        ((1, 4, 3, 3), r"longest axis must exceed 4, .* got examples of shape \(4, 3, 3\)"),
+        ((1, 64, 2), r"must be \[height, width, channels\]: got shape \(64, 2\). Set `axes` to 1"),
+        ((1, 8, 8, 8, 1), r"got shape \(8, 8, 8, 1\). Set `axes` to 3"),
+        ((1, 64), r"got shape \(64,\). Reshape them"),
     ],
 )
 def test_image_shape_errors(shape, message, key):

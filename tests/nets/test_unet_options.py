@@ -92,8 +92,8 @@ def random_parameters(spec, shape):
     return jax.tree.map_with_path(draw, shapes)
 
 
-def hold_to_oracle(spec, channels, ddpm):
-    shape, rng = (2, 8, 8, channels), np.random.default_rng(2)
+def hold_to_oracle(spec, channels, ddpm, sizes=(8, 8)):
+    shape, rng = (2, *sizes, channels), np.random.default_rng(2)
     params = random_parameters(spec, shape)
     x = rng.normal(0.4, 1.3, shape).astype(np.float32)
     fourier = not ddpm and spec.embedding == "fourier"

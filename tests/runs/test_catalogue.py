@@ -31,14 +31,15 @@ NAMES = [
     *("digits_ddpm", "digits_denoiser_prior", "digits_flow", "digits_flow_matching"),
     *("digits_gan", "digits_labels"),
     *("digits_latent", "digits_noisy_classifier", "digits_sliced", "digits_subvp", "digits_vae"),
-    *("digits_ve", "digits_vp", "flowers_colour", "flowers_colour_narrow", "flowers_narrow"),
+    *("digits_ve", "digits_vp", "field_2d", "flowers_colour", "flowers_colour_narrow"),
+    "flowers_narrow",
     *("flowers_vp", "folder", "mnist_classifier", "mnist_conditional", "mnist_conditional_narrow"),
     *("mnist_ddpm", "mnist_ddpm_narrow", "mnist_denoiser_prior", "mnist_flow"),
     *("mnist_flow_matching_narrow", "mnist_flow_narrow"),
     *("mnist_gan", "mnist_gan_narrow", "mnist_labels", "mnist_latent", "mnist_latent_narrow"),
     *("mnist_noisy_classifier", "mnist_sliced", "mnist_subvp", "mnist_subvp_narrow", "mnist_vae"),
     *("mnist_vae_narrow", "mnist_ve", "mnist_ve_narrow", "mnist_vp", "mnist_vp_narrow"),
-    *("quickstart", "ring", "ring_implicit", "ring_sliced", "svhn_vp"),
+    *("quickstart", "ring", "ring_implicit", "ring_sliced", "series", "svhn_vp", "volume"),
 ]
 STUDIES = [
     *("digits_comparison", "digits_forward", "digits_matching", "digits_nearest"),
@@ -50,6 +51,7 @@ STUDIES = [
 SHAPES = {
     "cifar10": (32, 32, 3),
     "digits": (8, 8, 1),
+    "field": (16, 24, 1),
     "flowers": (64, 64, 1),
     "flowers_colour": (64, 64, 3),
     "flowers_colour_narrow": (32, 32, 3),
@@ -58,7 +60,9 @@ SHAPES = {
     "mnist": (32, 32, 1),
     "quickstart": (8, 8, 1),
     "ring": (2,),
+    "series": (256, 1),
     "svhn": (32, 32, 3),
+    "volume": (8, 8, 8, 1),
 }
 DRY = [
     *("digits_classifier", "digits_conditional", "digits_denoiser_prior", "digits_flow"),

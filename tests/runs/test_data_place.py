@@ -14,7 +14,7 @@ from sde_jax.data import ArrayFile, DataNotFoundError, Digits, Folder, Storage, 
 from sde_jax.recipes import Named
 from sde_jax.runs.catalogue import find
 from sde_jax.runs.data_place import DataPlace, naming_option
-from sde_jax.runs.training import count_parameters, with_absolute_paths
+from sde_jax.runs.training import summary, with_absolute_paths
 
 
 def named(data):
@@ -139,15 +139,13 @@ def test_arrays_that_moved_out_of_their_run_are_found(tmp_path):
     assert DataPlace(path=str(moved)).of(data, tmp_path).load().sizes == {"train": 1, "test": 1}
 
 
-def test_pictures_that_are_not_square_are_refused_with_the_way_out(tmp_path):
+def test_pictures_that_are_not_square_are_padded_and_of_many_sizes_refused(tmp_path):
     wide = write_pictures(tmp_path / "wide", size=(9, 6))
     experiment = dataclasses.replace(
         find("quickstart").experiment, data=Folder(path=str(wide), held_out=0)
     )
-    remedy = "The images are 6x9: --data.image-size makes them square, and --data.fit says how: "
-    with pytest.raises(ValueError, match="images must be square") as caught:
-        count_parameters(experiment)
-    assert str(caught.value).endswith(f"{remedy}crop, pad or stretch.")
+    line = "the network pads 6 x 9 to 6 x 10 inside, and crops its output"
+    assert summary(experiment)["padding"] == [line]
     PIL.Image.new("RGB", (7, 7)).save(wide / "other.png")
     outcome = run_command(
         "train", tiny("folder"), "--data.path", wide, "--workdir", tmp_path / "run"
