@@ -24,7 +24,7 @@ def fixed_steps(run: ScoreRun, settings: LikelihoodSettings) -> Callable[[int], 
     most for the first training examples.
     """
     sde, divergence = run.experiment.sde, Hutchinson(probes=settings.probes)
-    measurement = run.experiment.measurement(run.layout, settings)
+    measurement = run.measurement(settings)
     even = even_times(sde, measurement.start, PILOT_STEPS)
     pilot = MultistepLikelihood(times=even)
     key_data, key_probe = jax.random.split(jax.random.key(0))
