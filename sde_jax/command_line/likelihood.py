@@ -3,7 +3,7 @@
 import functools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import jax
@@ -19,9 +19,9 @@ from sde_jax.recipes.effects import check_effects
 from sde_jax.recipes.interfaces import Measured
 from sde_jax.recipes.likelihood_settings import by_flow
 from sde_jax.recipes.score import ScoreExperiment
-from sde_jax.runs.measurement import concatenate, measure, summarize, write_table
+from sde_jax.runs.measurement import concatenate, measure, plain, summarize, write_table
 from sde_jax.runs.multilevel import multilevel_mean
-from sde_jax.runs.steps import CHECKED, fixed_steps, root_mean_square_difference
+from sde_jax.runs.steps import fixed_steps
 from sde_jax.runs.trained_run import GenerativeRun, ScoreRun
 from sde_jax.training.processes import is_first, raise_on_all
 
@@ -74,23 +74,17 @@ def execute(run: GenerativeRun, options: Likelihoods) -> dict[str, Any]:
     )
     started = time.perf_counter()
     if options.steps is not None:
-        of_steps = functools.cache(fixed_steps(cast(ScoreRun, run), options.settings))
-
-        def in_steps(steps: int, **which: Any) -> Measured:
-            return concatenate(measure_by(of_steps(steps), **which))
-
+        fixed = fixed_steps(cast(ScoreRun, run), options.settings)
     if options.steps == "auto":
-        found = mean_alone(run, options, in_steps)
+        of_steps = functools.cache(fixed.density)
+        found = mean_alone(run, options, lambda n, **which: measure_by(of_steps(n), **which))
     else:
-        measured = (
-            concatenate(measure_by(density, count=options.count))
-            if options.steps is None
-            else in_steps(options.steps, count=options.count)
-        )
-        found = summarize(measured, math.prod(run.layout.shape))
+        errors = {}
         if options.steps is not None:
-            checked = in_steps(2 * options.steps, count=min(CHECKED, len(measured.nats)))
-            found["step_error"] = root_mean_square_difference(measured, checked)
+            density, error = fixed.corrected(options.steps)
+            errors = {"common_error": plain(error.mean), "step_error": plain(error.left)}
+        measured = concatenate(measure_by(density, count=options.count))
+        found = {**summarize(measured, math.prod(run.layout.shape)), **errors}
         if out is not None and is_first():
             write_whole(out, lambda path: write_table(measured, path))
     seconds = round(time.perf_counter() - started, 2)
@@ -107,7 +101,7 @@ def facts(run: GenerativeRun, options: Likelihoods) -> dict[str, Any]:
 
 
 def mean_alone(
-    run: GenerativeRun, options: Likelihoods, in_steps: Callable[..., Measured]
+    run: GenerativeRun, options: Likelihoods, in_steps: Callable[..., Iterator[Measured]]
 ) -> dict[str, Any]:
     """Returns the results of ``--steps auto``; ``in_steps`` measures in so many steps."""
     size = run.source.sizes[options.split]
@@ -116,7 +110,7 @@ def mean_alone(
         raise UsageError("--steps auto measures two examples or more.")
 
     def bits(steps: int, chosen: np.ndarray) -> np.ndarray:
-        measured = in_steps(steps, count=None, chosen=chosen)
+        measured = concatenate(in_steps(steps, count=None, chosen=chosen))
         if not measured.converged.all():
             failed = ", ".join(map(str, chosen[~measured.converged]))
             raise UsageError(f"example {failed} has no likelihood in {steps} steps.")
