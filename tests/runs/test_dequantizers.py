@@ -2,14 +2,16 @@
 
 import shutil
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from in_process import refusal, succeed
 from tiny import tiny
 
-from sde_jax import open_run
+from sde_jax.recipes import LikelihoodSettings
+from sde_jax.runs import open_run
 
-LEVELS = np.random.default_rng(0).integers(0, 17, (2, 8, 8, 1), np.uint8)
 VARIATIONAL = ("--protocol", "variational")
 
 
@@ -23,10 +25,17 @@ def trained(tiny_run, tmp_path_factory):
     return folder
 
 
-def test_a_dequantizer_measures_the_run_that_it_was_trained_for(trained):
-    settings = {"protocol": "variational", "dequantizer": "dequantizer"}
-    measured = open_run(trained / "run").likelihood(LEVELS, steps=8, **settings)
-    assert np.all(measured.converged)
+def test_a_dequantizer_is_found_beside_its_run_and_stays_in_the_bins(trained):
+    run = open_run(trained / "run")
+    settings = LikelihoodSettings(protocol="variational", dequantizer="dequantizer")
+    measurement = run.measurement(settings)
+    x = measurement.middles(jnp.linspace(-0.99, 0.99, 64).reshape(8, 8, 1))
+    dequantizer = measurement.dequantizer(half_width=measurement.half_width)
+    z, log_density = dequantizer(jax.random.key(0), run.experiment.sde, x)
+    levels = np.ravel(run.layout.scaling.to_levels(z))
+    np.testing.assert_array_equal(levels, np.arange(64) * 17 // 64)
+    assert log_density == pytest.approx(64 * np.log(17 / 2), rel=0.02)
+    assert callable(run.density(settings))
 
 
 REFUSED = {
@@ -47,13 +56,14 @@ def test_what_is_no_dequantizer_is_refused(tiny_run, options, complaint):
     assert complaint in refusal("likelihood", tiny_run, *VARIATIONAL, *options)
 
 
+@pytest.mark.slow("test_what_is_no_dequantizer_is_refused")
 def test_a_score_of_other_data_is_refused(ring_run, tmp_path):
     arguments = ("train", tiny("dequantizer"), "--workdir", tmp_path / "new", "--score")
     assert "is of data of another kind" in refusal(*arguments, ring_run)
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.slow("test_a_dequantizer_measures_the_run_that_it_was_trained_for")
+@pytest.mark.slow("test_a_dequantizer_is_found_beside_its_run_and_stays_in_the_bins")
 def test_the_command_names_the_protocol_and_takes_draws(trained):
     """Two steps of training leave the noise near to uniform."""
     options = ("likelihood", trained / "run", "--steps", 16, "--count", 16)
