@@ -175,7 +175,8 @@ def rows(options: BenchmarkOptions) -> Iterator[Row]:
 
 
 def compare(images: Images, repeats: int, run: ScoreRun | None = None) -> Iterator[Row]:
-    """Compares with the peer; a trained run also in fixed steps, placed by its training images."""
+    """Compares with the peer; a trained run also in fixed steps, placed and corrected by training
+    images."""
     goal = f"errors below {ERROR:g} bits/dim"
     tried = COARSE if repeats == 1 else slice(None)
     peer = loosest(images.peer, TOLERANCES[tried], ERROR)
@@ -183,8 +184,8 @@ def compare(images: Images, repeats: int, run: ScoreRun | None = None) -> Iterat
     if run is None:
         return
     backend = "cpu" if jax.default_backend() == "cpu" else "gpu"
-    density = fixed_steps(run, LikelihoodSettings(t_min=T_MIN))
-    fixed = functools.partial(images.fixed, run, density)
+    steps = fixed_steps(run, LikelihoodSettings(t_min=T_MIN))
+    fixed = functools.partial(images.fixed, run, lambda count: steps.corrected(count)[0])
     cases = [(goal, ERROR, peer)]
     if repeats > 1:
         published = images.peer(PUBLISHED)

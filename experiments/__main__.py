@@ -18,7 +18,7 @@ from sde_jax.arguments import UsageError, option
 from sde_jax.command_line.compiled_programs import computing
 from sde_jax.command_line.main import run
 from sde_jax.command_line.parsing import parse
-from sde_jax.recipes import Generative
+from sde_jax.recipes import Dequantization, Generative
 from sde_jax.reporting import report
 from sde_jax.runs import find, names
 from sde_jax.training import join_processes
@@ -65,10 +65,13 @@ def fitting(backend: str) -> Sequence[str]:
 
 
 def needed_by(name: str) -> Sequence[str]:
-    """Returns the runs that a study measures, or the classifier that evaluates an experiment."""
+    """Returns the runs that a study measures, the classifier that evaluates an experiment, or the
+    score model of a dequantizer."""
     if name in study_names():
         return find_study(name).trained
     experiment = find(name).experiment
+    if isinstance(experiment, Dequantization):
+        return (experiment.score,)
     if not isinstance(experiment, Generative):
         return ()
     settings = experiment.evaluation

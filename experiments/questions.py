@@ -229,9 +229,13 @@ def digits_protocols() -> Study:
     The density of dequantized data and all bounds are upper bounds of the bits that the best code
     of the grey levels needs under the model, so that the least is nearest. `digits_bits` was
     trained on the grey levels themselves, `digits_vp` on dequantized data, which rules out the
-    truncated protocol.
+    truncated protocol. `digits_dequantizer` was learned for `digits_vp`.
     """
-    return Protocols(runs=(("digits_vp", "digits_vp"), ("digits_bits", "digits_bits")), t_min=1e-3)
+    return Protocols(
+        runs=(("digits_vp", "digits_vp"), ("digits_bits", "digits_bits")),
+        dequantizers=(("digits_vp", "digits_dequantizer"),),
+        t_min=1e-3,
+    )
 
 
 def digits_nearest() -> Study:

@@ -13,6 +13,7 @@ import numpy as np
 from sde_jax.baselines.autoencoder import AutoencoderSpec, Posterior
 from sde_jax.baselines.coupling_flow import CouplingFlowSpec
 from sde_jax.baselines.dcgan import DCGANSpec
+from sde_jax.baselines.dequantizing_flow import DequantizingFlowSpec
 from sde_jax.data import Digits, Folder
 from sde_jax.nets import ClassifierSpec, NetworkSpec, UNetSpec
 from sde_jax.recipes import (
@@ -20,6 +21,7 @@ from sde_jax.recipes import (
     Classification,
     Conditional,
     DenoiserPrior,
+    Dequantization,
     EvaluationSettings,
     LatentScoreModel,
     LikelihoodSettings,
@@ -238,6 +240,18 @@ def flow():
         network=CouplingFlowSpec(width=4, depth=1, couplings=2, scales=1),
         training=replace(digits().training, keep_best=True),
         evaluation=vae().evaluation,
+    )
+
+
+def dequantizer():
+    """A dequantizer of the run named `run` beside its own."""
+    return Dequantization(
+        data=Digits(),
+        score="run",
+        network=DequantizingFlowSpec(width=4, couplings=2),
+        optimizer=digits().optimizer,
+        ema_decay=0.9,
+        training=replace(digits().training, steps=2, keep_best=True),
     )
 
 

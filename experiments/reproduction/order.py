@@ -15,7 +15,7 @@ ORDER = (
     *("ring", "ring_sliced", "ring_implicit", "ring_matching"),
     *("series", "field_2d", "volume"),
     *("digits_classifier", "quickstart", "digits_vp", "digits_subvp", "digits_ve"),
-    *("digits_flow_matching", "digits_bits", "digits_ddpm"),
+    *("digits_flow_matching", "digits_bits", "digits_dequantizer", "digits_ddpm"),
     *("digits_samplers", "digits_protocols", "digits_nearest", "digits_sliced"),
     "digits_matching",
     *("digits_denoiser_prior", "digits_vae", "digits_gan", "digits_flow", "digits_latent"),

@@ -18,6 +18,8 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
     "uniform, K = 20": {"protocol": "uniform", "samples": 20},
     "truncated": {"protocol": "truncated", "samples": 1, "t_min": None},
     "truncated, K = 20": {"protocol": "truncated", "samples": 20, "t_min": None},
+    "variational": {"protocol": "variational", "samples": 1},
+    "variational, K = 20": {"protocol": "variational", "samples": 20},
     "score-bound": {"protocol": "score-bound", "samples": 100},
     "ddpm-bound": {"protocol": "ddpm-bound", "samples": 1},
 }
@@ -30,6 +32,8 @@ class Protocols(Study):
 
     runs: tuple[tuple[str, str], ...]
     """Title and run of each model."""
+    dequantizers: tuple[tuple[str, str], ...] = ()
+    """Title of a model and run of its dequantizer, for each that has one."""
     t_min: float
     """Where the density of dequantized data and the bound by the score start."""
     steps: int = 50
@@ -37,12 +41,22 @@ class Protocols(Study):
     count: int | None = None
     """Number of images, the first ones; None: all."""
 
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """Names of the runs, dequantizers after the models that they were learned for."""
+        return (*super().trained, *(name for _, name in self.dequantizers))
+
     def measure(self, runs: Path, pictures: Path) -> dict[str, Any]:
         """Returns mean and standard error by each protocol that suits, for each model."""
-        found = {title: self._of_run(sde_jax.open_run(runs / run)) for title, run in self.runs}
-        return {"models": found}
+        dequantizers = dict(self.dequantizers)
+        return {
+            "models": {
+                title: self._of_run(sde_jax.open_run(runs / run), dequantizers.get(title))
+                for title, run in self.runs
+            }
+        }
 
-    def _of_run(self, run: sde_jax.Run) -> dict[str, dict[str, float]]:
+    def _of_run(self, run: sde_jax.Run, dequantizer: str | None) -> dict[str, dict[str, float]]:
         parts = read_examples(run.experiment.data.load(), TEST, count=self.count)
         images = np.concatenate([part.data for part in parts])
         scaling = run.layout.scaling
@@ -50,10 +64,12 @@ class Protocols(Study):
         levels = np.rint(images * (scaling.levels - 1)).astype(np.uint8)
         found = {}
         for name, settings in PROTOCOLS.items():
-            flow = settings["protocol"] in ("uniform", "truncated")
+            flow = not settings["protocol"].endswith("bound")
             settings = {"t_min": self.t_min, **settings}
             if settings["protocol"] == "ddpm-bound":
                 del settings["t_min"]
+            if settings["protocol"] == "variational":
+                settings["dequantizer"] = dequantizer
             try:
                 measured = run.likelihood(levels, steps=self.steps if flow else None, **settings)
             except ValueError:  # It does not suit the model.

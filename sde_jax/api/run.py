@@ -180,8 +180,8 @@ class Run:
           data: integer grey levels ``[count, height, width, channels]`` for images, on the scale of
             the run's data; points as they are.
           key: fixes dequantization and probes; None for ``jax.random.key(0)``.
-          steps: number of fixed steps of one evaluation each, placed for the run; None for the
-            adaptive solver.
+          steps: number of fixed steps of one evaluation each, placed for the run, without the
+            error that training examples share; None for the adaptive solver.
           batch_size: number of examples measured at once.
           **settings: fields of the experiment's likelihood that differ, such as ``probes=2``.
 
@@ -240,7 +240,8 @@ class Run:
 
     def _build_density(self, settings: Any, steps: int | None) -> Density:
         if steps is not None:
-            return fixed_steps(self._of_kind(ScoreExperiment, "likelihood"), settings)(steps)
+            run = self._of_kind(ScoreExperiment, "likelihood")
+            return fixed_steps(run, settings).corrected(steps)[0]
         density = self._of_kind(Generative, "likelihood").density(settings)
         return self._lacks("likelihood") if density is None else density
 

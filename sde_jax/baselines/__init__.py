@@ -23,6 +23,12 @@ if TYPE_CHECKING:
         DCGANGenerator as DCGANGenerator,
         DCGANSpec as DCGANSpec,
     )
+    from sde_jax.baselines.dequantizing_flow import (
+        ConditionalCouplings as ConditionalCouplings,
+        DequantizingFlow as DequantizingFlow,
+        DequantizingFlowSpec as DequantizingFlowSpec,
+        FlowDequantization as FlowDequantization,
+    )
     from sde_jax.baselines.gan import GAN as GAN, gan_learner as gan_learner
     from sde_jax.baselines.latent import LatentDiffusion as LatentDiffusion
     from sde_jax.baselines.output import (

@@ -140,11 +140,13 @@ class RealNVP(NetworkModule):
         return invert_couplings(self.pixels[scale], z)
 
 
-def apply_couplings(couplings: list[AffineCoupling], x: Examples) -> tuple[Examples, PerExample]:
+def apply_couplings(
+    couplings: list[AffineCoupling], x: Examples, condition: Examples | None = None
+) -> tuple[Examples, PerExample]:
     """Returns the composition of the couplings at ``x`` and its log-determinant."""
     log_det = jnp.zeros(x.shape[:1])
     for coupling in couplings:
-        x, added = coupling.forward(x)
+        x, added = coupling.forward(x, condition)
         log_det = log_det + added
     return x, log_det
 

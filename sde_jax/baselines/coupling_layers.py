@@ -105,10 +105,11 @@ class Subnetwork(Layer):
 
 
 class AffineCoupling(nn.Module):
-    """``y = b x + (1 - b) (x exp(s(b x)) + t(b x))`` with a mask b (eq. 9, section 4.1).
+    """``y = b x + (1 - b) (x exp(s) + t)`` with a mask b (eq. 9, section 4.1).
 
-    The log scale is ``s = factor tanh(raw)``. The factor bounds it and is learned for each channel,
-    from 1. The log-determinant is the sum of ``(1 - b) s``. The initial map is the identity.
+    Log scale and shift are functions of ``b x`` and, where there is one, of a condition. The log
+    scale is ``s = factor tanh(raw)``. The factor bounds it and is learned for each channel, from 1.
+    The log-determinant is the sum of ``(1 - b) s``. The initial map is the identity.
 
     Attributes:
       mask: returns b for a shape and a parity.
@@ -120,22 +121,25 @@ class AffineCoupling(nn.Module):
     parity: int
     subnetwork: Callable[[int], nn.Module]
 
-    def forward(self, x: Examples) -> tuple[Examples, PerExample]:
+    def forward(
+        self, x: Examples, condition: Examples | None = None
+    ) -> tuple[Examples, PerExample]:
         """Returns ``y`` and the log-determinant of each example."""
-        log_scale, shift = self._log_scale_and_shift(x)
+        log_scale, shift = self._log_scale_and_shift(x, condition)
         return x * jnp.exp(log_scale) + shift, sum_except_batch(log_scale)
 
     def inverse(self, y: Examples) -> Examples:
-        """Returns the ``x`` that ``forward`` maps to ``y``."""
-        log_scale, shift = self._log_scale_and_shift(y)
+        """Returns the ``x`` that ``forward`` maps to ``y`` without a condition."""
+        log_scale, shift = self._log_scale_and_shift(y, None)
         return (y - shift) * jnp.exp(-log_scale)
 
     @nn.compact
-    def _log_scale_and_shift(self, x: Array) -> tuple[Array, Array]:
+    def _log_scale_and_shift(self, x: Array, condition: Array | None) -> tuple[Array, Array]:
         """Returns ``(1 - b) s`` and ``(1 - b) t``, which depend on the kept coordinates only."""
         channels = x.shape[-1]
         kept = jnp.asarray(self.mask(x.shape[1:], self.parity))[None]
-        raw, shift = jnp.split(self.subnetwork(2 * channels)(kept * x), 2, axis=-1)
+        seen = kept * x if condition is None else jnp.concatenate([kept * x, condition], axis=-1)
+        raw, shift = jnp.split(self.subnetwork(2 * channels)(seen), 2, axis=-1)
         factor = self.param("factor", nn.initializers.ones, (channels,), jnp.float32)
         log_scale = factor.reshape((1,) * (x.ndim - 1) + (channels,)) * jnp.tanh(raw)
         return (1 - kept) * log_scale, (1 - kept) * shift

@@ -1,13 +1,10 @@
 """``sde-jax likelihood RUN``."""
 
-import functools
 import math
 import time
-from collections.abc import Callable
 from typing import Any, cast
 
 import jax
-import numpy as np
 
 from sde_jax.arguments import UsageError
 from sde_jax.atomic import write_whole
@@ -16,12 +13,11 @@ from sde_jax.command_line.options.likelihood import Likelihoods
 from sde_jax.command_line.output import checked_output
 from sde_jax.command_line.parsing import parse
 from sde_jax.recipes.effects import check_effects
-from sde_jax.recipes.interfaces import Measured
 from sde_jax.recipes.likelihood_settings import by_flow
 from sde_jax.recipes.score import ScoreExperiment
-from sde_jax.runs.measurement import concatenate, measure, summarize, write_table
-from sde_jax.runs.multilevel import multilevel_mean
-from sde_jax.runs.steps import CHECKED, fixed_steps, root_mean_square_difference
+from sde_jax.runs.mean_likelihood import mean_likelihood
+from sde_jax.runs.measurement import concatenate, measure, plain, summarize, write_table
+from sde_jax.runs.steps import fixed_steps
 from sde_jax.runs.trained_run import GenerativeRun, ScoreRun
 from sde_jax.training.processes import is_first, raise_on_all
 
@@ -64,33 +60,26 @@ def execute(run: GenerativeRun, options: Likelihoods) -> dict[str, Any]:
     density = run.density(options.settings)
     if density is None:
         raise UsageError(f"a {run.experiment.kind} has no likelihood.")
-    measure_by = functools.partial(
-        measure,
-        params=run.params,
-        source=run.source,
-        split=options.split,
-        key=jax.random.key(options.seed),
-        batch_size=options.batch_size,
-    )
     started = time.perf_counter()
-    if options.steps is not None:
-        of_steps = functools.cache(fixed_steps(cast(ScoreRun, run), options.settings))
-
-        def in_steps(steps: int, **which: Any) -> Measured:
-            return concatenate(measure_by(of_steps(steps), **which))
-
     if options.steps == "auto":
-        found = mean_alone(run, options, in_steps)
+        found = mean_alone(cast(ScoreRun, run), options)
     else:
-        measured = (
-            concatenate(measure_by(density, count=options.count))
-            if options.steps is None
-            else in_steps(options.steps, count=options.count)
-        )
-        found = summarize(measured, math.prod(run.layout.shape))
+        errors = {}
         if options.steps is not None:
-            checked = in_steps(2 * options.steps, count=min(CHECKED, len(measured.nats)))
-            found["step_error"] = root_mean_square_difference(measured, checked)
+            fixed = fixed_steps(cast(ScoreRun, run), options.settings)
+            density, error = fixed.corrected(options.steps)
+            errors = {"common_error": plain(error.mean), "step_error": plain(error.left)}
+        parts = measure(
+            density,
+            run.params,
+            run.source,
+            options.split,
+            key=jax.random.key(options.seed),
+            count=options.count,
+            batch_size=options.batch_size,
+        )
+        measured = concatenate(parts)
+        found = {**summarize(measured, math.prod(run.layout.shape)), **errors}
         if out is not None and is_first():
             write_whole(out, lambda path: write_table(measured, path))
     seconds = round(time.perf_counter() - started, 2)
@@ -106,24 +95,17 @@ def facts(run: GenerativeRun, options: Likelihoods) -> dict[str, Any]:
     return found
 
 
-def mean_alone(
-    run: GenerativeRun, options: Likelihoods, in_steps: Callable[..., Measured]
-) -> dict[str, Any]:
-    """Returns the results of ``--steps auto``; ``in_steps`` measures in so many steps."""
-    size = run.source.sizes[options.split]
-    size = size if options.count is None else min(size, options.count)
-    if size < 2:
-        raise UsageError("--steps auto measures two examples or more.")
-
-    def bits(steps: int, chosen: np.ndarray) -> np.ndarray:
-        measured = in_steps(steps, count=None, chosen=chosen)
-        if not measured.converged.all():
-            failed = ", ".join(map(str, chosen[~measured.converged]))
-            raise UsageError(f"example {failed} has no likelihood in {steps} steps.")
-        return measured.bits_per_dim
-
-    rng = np.random.default_rng(options.seed)
-    mean = multilevel_mean(bits, size, rng, options.stderr)
+def mean_alone(run: ScoreRun, options: Likelihoods) -> dict[str, Any]:
+    """Returns the results of ``--steps auto``."""
+    mean, size = mean_likelihood(
+        run,
+        options.settings,
+        options.split,
+        count=options.count,
+        seed=options.seed,
+        batch_size=options.batch_size,
+        wanted=options.stderr,
+    )
     return {
         "bits_per_dim": mean.mean,
         "stderr": mean.stderr,

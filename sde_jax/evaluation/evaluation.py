@@ -19,13 +19,15 @@ from sde_jax.evaluation.feature_metrics import (
     statistics_of,
 )
 from sde_jax.evaluation.features import FeatureNetwork
-from sde_jax.evaluation.findings import of_likelihoods
+from sde_jax.evaluation.findings import of_likelihoods, of_mean
 from sde_jax.evaluation.networks import available
 from sde_jax.evaluation.pictures import draw_bits, draw_samples, draw_training
 from sde_jax.evaluation.reference import read_statistics
 from sde_jax.evaluation.report import write_report
 from sde_jax.evaluation.task import Drawn, Task
 from sde_jax.interop import Reference
+from sde_jax.recipes.likelihood_settings import by_flow
+from sde_jax.recipes.score import ScoreExperiment
 from sde_jax.recipes.serialization import to_config
 from sde_jax.reporting import report
 from sde_jax.training import environment
@@ -97,12 +99,19 @@ def measure_all(
         yield compared
     if "likelihood" in task.settings.metrics:
         with timed(seconds, "likelihood"):
-            measured = task.likelihoods()
-        dimensions = math.prod(task.run.layout.shape)
-        name = task.run.experiment.bits_by(task.run.layout, task.likelihood)
-        finding = of_likelihoods(name, measured, dimensions)
-        yield Compared([finding], draw_bits(task, measured))
+            compared = likelihoods_of(task)
+        yield compared
     yield Compared([], draw_training(task))
+
+
+def likelihoods_of(task: Task) -> Compared:
+    """Returns the bits per dimension of the test split, with a picture of those of each image."""
+    name = task.run.experiment.bits_by(task.run.layout, task.likelihood)
+    if task.settings.likelihood_of == "mean":
+        return Compared([of_mean(name, task.mean_likelihood())], [])
+    measured = task.likelihoods()
+    finding = of_likelihoods(name, measured, math.prod(task.run.layout.shape))
+    return Compared([finding], draw_bits(task, measured))
 
 
 def check(task: Task) -> None:
@@ -116,10 +125,22 @@ def check(task: Task) -> None:
         raise ValueError(
             f"the data have no {TEST} split to measure: leave likelihood out of --metrics."
         )
+    if "likelihood" in metrics and task.settings.likelihood_of == "mean":
+        check_mean(task)
     if "memorization" in metrics and sizes[TRAIN] == ENDLESS:
         raise ValueError(
             "the training data are endless, and cannot be memorized: leave memorization out of "
             "--metrics."
+        )
+
+
+def check_mean(task: Task) -> None:
+    """Raises ValueError if the mean likelihood cannot be measured in fixed steps."""
+    experiment = task.run.experiment
+    if not isinstance(experiment, ScoreExperiment) or not by_flow(task.likelihood):
+        raise ValueError(
+            "`likelihood_of` must be images unless the likelihood is that of a score model by its "
+            f"probability flow: got mean for a {experiment.kind}."
         )
 
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from sde_jax.evaluation.reference import Gathered
 from sde_jax.interop import Reference
 from sde_jax.metrics import (
@@ -140,3 +142,11 @@ def of_likelihoods(metric: str, measured: Measured, dimensions: int) -> Finding:
     )
     estimate = Estimate(value, stderr, (summary.pop("count"),))
     return found(metric, None, "run", estimate, **summary)
+
+
+def of_mean(metric: str, columns: Mapping[str, np.ndarray]) -> Finding:
+    """Returns the finding ``metric`` of the mean bits per dimension alone."""
+    numbers = {name: column[0].item() for name, column in columns.items()}
+    count = numbers.pop("count")
+    estimate = Estimate(numbers.pop("value"), numbers.pop("stderr"), (count,))
+    return found(metric, None, "run", estimate, **numbers, failed=[])

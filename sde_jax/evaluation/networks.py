@@ -5,7 +5,9 @@ from pathlib import Path
 from sde_jax.evaluation.features import FeatureNetwork, classifier, coordinates, inception
 from sde_jax.interop import CheckpointFileError
 from sde_jax.recipes.evaluation_settings import EvaluationSettings, FeatureName
+from sde_jax.runs.beside import run_beside
 from sde_jax.runs.trained_run import GenerativeRun
+from sde_jax.training.errors import NotARunError
 
 
 def available(
@@ -51,10 +53,7 @@ def classifier_run(named: str | None, run: Path) -> Path:
     """
     if named is None:
         raise MissingNetworkError("no classifier is named: name its run with --classifier RUN.")
-    for path in (Path(named).expanduser(), run.resolve().parent / named):
-        if path.is_dir():
-            return path
-    raise MissingNetworkError(
-        f"there is no run {named}, nor one beside {run}: train a classifier, such as "
-        "digits_classifier, and name its run with --classifier RUN."
-    )
+    try:
+        return run_beside(named, run, "--classifier")
+    except NotARunError as error:
+        raise MissingNetworkError(f"no classifier: {error}") from None

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -21,9 +21,10 @@ from sde_jax.recipes.interfaces import Measured
 from sde_jax.recipes.serialization import to_config
 from sde_jax.runs.generation import check_memory
 from sde_jax.runs.levels import from_levels
+from sde_jax.runs.mean_likelihood import mean_likelihood
 from sde_jax.runs.measurement import measure
 from sde_jax.runs.shards import draw_shards, identity_of
-from sde_jax.runs.trained_run import GenerativeRun
+from sde_jax.runs.trained_run import GenerativeRun, ScoreRun
 from sde_jax.training.processes import of_first
 
 
@@ -55,6 +56,7 @@ class Task:
         settings, data = self.settings, to_config(self.run.experiment.data)
         return {
             **identity_of(self.run, settings.sampling, count=settings.count, seed=self.seed),
+            **({} if settings.likelihood_of == "images" else {"likelihood_of": "mean"}),
             "likelihood_count": settings.likelihood_count,
             "likelihood": to_config(self.likelihood),
             "data": {name: value for name, value in data.items() if name != "storage"},
@@ -113,6 +115,26 @@ class Task:
         """Returns the likelihoods of the test split."""
         columns = load_or_compute(self.folder / "likelihoods", self._likelihood_pieces)
         return Measured(**columns)
+
+    def mean_likelihood(self) -> Columns:
+        """Returns the mean likelihood of the test split, as columns of one row."""
+        return load_or_compute(self.folder / "mean_likelihood", self._mean_pieces)
+
+    def _mean_pieces(self, start: int) -> Iterator[Columns]:
+        if start:
+            return
+        mean, size = mean_likelihood(
+            cast(ScoreRun, self.run),
+            self.likelihood,
+            TEST,
+            count=self.settings.likelihood_count,
+            seed=self.seed,
+            batch_size=self.batch_size,
+        )
+        found = {"value": mean.mean, "stderr": mean.stderr, "solver_stderr": mean.solver_stderr}
+        yield {
+            name: np.asarray([x]) for name, x in {**found, "nfe": mean.nfe, "count": size}.items()
+        }
 
     def _likelihood_pieces(self, start: int) -> Iterator[Columns]:
         run, density = self.run, self.run.density(self.likelihood)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         Task as Task,
     )
     from sde_jax.recipes.denoiser_prior import DenoiserPrior as DenoiserPrior
+    from sde_jax.recipes.dequantization import Dequantization as Dequantization
     from sde_jax.recipes.evaluation_settings import (
         MEASURABLE as MEASURABLE,
         EvaluationSettings as EvaluationSettings,

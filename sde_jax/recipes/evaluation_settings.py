@@ -41,6 +41,9 @@ class EvaluationSettings(Spec):
     """Samples to draw."""
     likelihood_count: Annotated[int | None, at_least(1), _LIKELIHOODS] = None
     """Number of test examples whose likelihood is measured, the first ones; None: all."""
+    likelihood_of: Annotated[Literal["images", "mean"], _LIKELIHOODS] = "images"
+    """images: the likelihood of each test example. mean: their mean alone, in as few fixed steps as
+    a tenth of its error needs (multilevel Monte Carlo); score models only."""
     reference_count: Annotated[int | None, at_least(1)] = None
     """Number of training examples to compare samples with, the first ones; None: all."""
     metrics: tuple[MetricName, ...] = METRICS

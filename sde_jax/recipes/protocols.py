@@ -51,11 +51,13 @@ class Measurement:
     """Whether the model was trained on dequantized data."""
     noise_levels: DDPMChain | None = None
     """The chain of the model's training, if there is one."""
+    dequantizer: "Callable[..., likelihoods.Dequantizer] | None" = None
+    """Builds the dequantizer of the variational protocol for bins of a ``half_width``."""
 
     def __post_init__(self) -> None:
         protocol, samples = self.settings.protocol, self.settings.samples
-        grey_levels = isinstance(self.scaling, ImageScaling)
-        if not grey_levels and (protocol == "truncated" or (protocol == "uniform" and samples > 1)):
+        of_levels = by_flow(self.settings) and (protocol != "uniform" or samples > 1)
+        if of_levels and not isinstance(self.scaling, ImageScaling):
             raise ValueError(
                 "continuous data have a density but no grey levels whose probability could be "
                 f"bounded: got protocol={protocol}, samples={samples}. Use uniform with one sample "
@@ -82,9 +84,10 @@ class Measurement:
     @property
     def discrete(self) -> bool:
         """Says whether the result bounds the probability of grey levels."""
-        protocol, samples = self.settings.protocol, self.settings.samples
-        if protocol == "uniform":
-            return samples > 1
+        if self.settings.protocol == "variational":
+            return True
+        if self.settings.protocol == "uniform":
+            return self.settings.samples > 1
         return isinstance(self.scaling, ImageScaling) and not self.dequantized
 
     @property
@@ -98,7 +101,8 @@ class Measurement:
     @property
     def start(self) -> float:
         """The time at which the flow starts."""
-        if self.settings.protocol != "truncated" or self.settings.t_min is not None:
+        levels_alone = by_flow(self.settings) and not self._bins_are_even
+        if self.settings.t_min is not None or not levels_alone:
             return self.settings.start
         return float(self.sde.time_of(jnp.asarray(1 / (3 * self._grey.levels))))
 
@@ -125,33 +129,49 @@ class Measurement:
             return continuous
 
         def density(params: PyTree, keys: Keys, x: Examples) -> "likelihoods.LogLikelihoods":
-            found = continuous(params, keys, self._middles(x))
+            found = continuous(params, keys, self.middles(x))
             # A probability of levels is a density that is even over their bins.
             volume = x[0].size * self.scaling.log_det_per_dimension
             return found._replace(nats=found.nats - volume)
 
         return density
 
-    def _middles(self, x: Examples) -> Examples:
-        """Returns the middle of the bin of each dequantized value, as the model's data have it."""
+    def middles(self, x: Examples) -> Examples:
+        """Returns the middle of the bin of each value, as the model's data have it."""
         levels = self._grey.to_levels(x)
-        if self.settings.protocol == "uniform":
+        if self._bins_are_even:
             return self._grey.dequantize(levels, jnp.full_like(x, 0.5))
         return self._grey.place(levels)
+
+    @property
+    def half_width(self) -> float:
+        """Half of the width of a bin, in model coordinates."""
+        count = self._grey.levels - (0 if self._bins_are_even else 1)
+        return 0.5 * self._grey.width / count
+
+    @property
+    def _bins_are_even(self) -> bool:
+        """True if bins divide the range, as those of dequantized data; else outer levels end it."""
+        return self.dequantized or self.settings.protocol == "uniform"
 
     def _of_flow(
         self, likelihood: "likelihoods.Likelihood | likelihoods.MultistepLikelihood"
     ) -> Measure:
         if not self.discrete:
             return likelihood
-        width, levels = self._grey.width, self._grey.levels
         dequantizer: likelihoods.Dequantizer
         if self.settings.protocol == "uniform":
-            dequantizer = likelihoods.UniformDequantization(half_width=0.5 * width / levels)
-        else:
-            half_width = 0.5 * width / (levels - 1)
+            dequantizer = likelihoods.UniformDequantization(half_width=self.half_width)
+        elif self.settings.protocol == "truncated":
             dequantizer = likelihoods.TruncatedDequantization(
-                half_width=half_width, t_min=self.start
+                half_width=self.half_width, t_min=self.start
+            )
+        elif self.dequantizer is not None:
+            dequantizer = self.dequantizer(half_width=self.half_width)
+        else:
+            raise ValueError(
+                "`protocol` variational needs a trained dequantizer: `dequantizer` names its run, "
+                "such as that of digits_dequantizer."
             )
         return likelihoods.DiscreteLikelihood(
             likelihood=likelihood, dequantizer=dequantizer, draws=self.settings.samples

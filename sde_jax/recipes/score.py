@@ -185,7 +185,8 @@ class ScoreExperiment(Generative):
         return self.measurement(layout, settings).density(self.score)
 
     def measurement(self, layout: Layout, settings: LikelihoodSettings) -> Measurement:
-        """Returns the protocol of the settings for data of this layout.
+        """Returns the protocol of the settings for data of this layout; variational without its
+        dequantizer.
 
         Raises:
           ValueError: if it does not suit the model or the data.

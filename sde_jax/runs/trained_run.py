@@ -4,19 +4,24 @@ import dataclasses
 import functools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from sde_jax.arrays import PyTree, single_precision
+from sde_jax.baselines.dequantizing_flow import FlowDequantization
 from sde_jax.data.source import DataSource, Layout
 from sde_jax.interop.published_sampling import published_sampler
 from sde_jax.memory import check_fits, size_of
+from sde_jax.recipes.dequantization import Dequantization
 from sde_jax.recipes.generative import Generative
 from sde_jax.recipes.interfaces import Density, Draw
+from sde_jax.recipes.likelihood_settings import LikelihoodSettings
 from sde_jax.recipes.named import Kind_co, Named
+from sde_jax.recipes.protocols import Measurement
 from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.recipes.score import ScoreExperiment
 from sde_jax.recipes.serialization import ConfigurationError
 from sde_jax.recipes.trainable import Trainable
+from sde_jax.runs.beside import run_beside
 from sde_jax.runs.data_place import DataPlace, naming_option
 from sde_jax.sampling import Sampler
 from sde_jax.score import NetworkScore
@@ -83,7 +88,35 @@ class TrainedRun(Generic[Kind_co]):
     def density(self: "GenerativeRun", settings: Any) -> Density | None:
         """Returns the function that measures densities by ``settings``; None if the model has
         none."""
+        if isinstance(self.experiment, ScoreExperiment):
+            of_score = cast("ScoreRun", self)
+            return of_score.measurement(settings).density(of_score.experiment.score)
         return self.experiment.density(self.layout, settings)
+
+    def measurement(self: "ScoreRun", settings: LikelihoodSettings) -> Measurement:
+        """Returns the protocol of ``settings``, with its dequantizer.
+
+        Raises:
+          ValueError: if it does not suit the model or the data.
+          RunError: if the dequantizer cannot be read.
+        """
+        found = self.experiment.measurement(self.layout, settings)
+        if settings.protocol != "variational" or settings.dequantizer is None:
+            return found
+        path = run_beside(settings.dequantizer, self.directory.path, "--dequantizer")
+        of_noise = open_run_of(Dequantization, path)
+        of_noise.check_layout(self.layout)
+        model = of_noise.experiment.model()
+        build = functools.partial(FlowDequantization, model=model, params=of_noise.params)
+        return dataclasses.replace(found, dequantizer=build)
+
+    def check_layout(self, other: Layout) -> None:
+        """Raises ValueError if the run is of data of another shape or scaling."""
+        if self.layout != other:
+            raise ValueError(
+                f"{self.directory.path} is of data of another kind, {self.layout}: they must be "
+                f"{other}."
+            )
 
     @functools.cached_property
     def source(self) -> DataSource:

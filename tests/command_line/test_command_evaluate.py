@@ -209,6 +209,10 @@ def test_copies_are_looked_for_in_the_data_s_own_coordinates_too(evaluated, tmp_
         (["--features", "vgg"], "--features must be one of classifier, coordinates, inception"),
         (["--likelihood-count", 0], "`likelihood_count` must be at least 1"),
         (["--batch-size", 0], "`batch_size` must be at least 1"),
+        (
+            ["--likelihood-of", "mean", "--likelihood.protocol", "score-bound"],
+            "`likelihood_of` must be images unless",
+        ),
         (["--statistics", "nowhere.npz"], "--statistics are of one feature network"),
         (["--statistics", "nowhere.npz", "--features", "coordinates"], "nowhere.npz"),
     ],
@@ -218,6 +222,21 @@ def test_options_are_refused(evaluated, options, complaint):
     before = contents(run)
     assert complaint in refusal("evaluate", run, *options)
     assert contents(run) == before
+
+
+@pytest.mark.slow("tests/runs/test_multilevel.py::test_few_examples_are_measured_in_many_steps")
+def test_the_mean_alone_is_that_of_the_images(evaluated, tmp_path):
+    """In fewer evaluations, within the errors of both; a repeated evaluation reads it."""
+    run = shutil.copytree(evaluated[0], tmp_path / "mean")
+    options = [*SAMPLES, "--metrics", "likelihood", "--likelihood-count", 64]
+    mean, again, each = (
+        record_of(Path(succeed("evaluate", run, *options, "--likelihood-of", of)["out"]).parent)
+        for of in ("mean", "mean", "images")
+    )
+    found, expected = (finding(record, "bits_per_dim") for record in (mean, each))
+    assert found == finding(again, "bits_per_dim")
+    assert found["counts"] == [64] and found["solver_stderr"] < 0.2 * found["stderr"]
+    assert abs(found["value"] - expected["value"]) < 0.1 * expected["stderr"] + 0.02
 
 
 def test_statistics_of_another_resolution_are_refused(evaluated, tmp_path):

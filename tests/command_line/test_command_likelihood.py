@@ -9,7 +9,7 @@ from in_process import contents, refusal, run_command, succeed
 
 from sde_jax.recipes.interfaces import Measured
 from sde_jax.runs.measurement import summarize
-from sde_jax.runs.steps import root_mean_square_difference
+from sde_jax.runs.steps import shared_error
 
 COLUMNS = ["index", "nats", "bits_per_dim", "probe_stderr", "nfe"]
 
@@ -86,15 +86,26 @@ def test_fixed_steps_find_what_the_adaptive_solver_does(tiny_run, tmp_path):
     assert coarse["step_error"] > 10 * results["step_error"]
 
 
-def test_the_error_of_steps_is_of_what_both_measured():
-    def of(*bits):
-        bits = np.asarray(bits)
-        return Measured(-bits, bits, 0 * bits, 0 * bits, np.isfinite(bits))
+def test_the_error_of_steps_is_that_of_the_pilots_without_their_mean():
+    """Deviation 1, a mean known from three, and a fifteenth of it that finer steps leave."""
+    error = shared_error(np.asarray([2.0, np.nan, 4.0, 3.0]))
+    assert error.mean == 3
+    assert error.left == pytest.approx((1 + 1 / 3 + (3 / 15) ** 2) ** 0.5)
+    unknown = shared_error(np.asarray([np.nan, 1.0]))
+    assert unknown.mean == 0 and np.isnan(unknown.left)
 
-    assert root_mean_square_difference(of(1.0, np.nan, 3.0, 9.0), of(1.3, 2.0, 3.4)) == (
-        pytest.approx((0.25 / 2) ** 0.5)
-    )
-    assert root_mean_square_difference(of(np.nan, 1.0), of(1.0)) is None
+
+@pytest.mark.slow("test_the_error_of_steps_is_that_of_the_pilots_without_their_mean")
+def test_the_error_that_images_share_is_removed(digits_run, tmp_path):
+    """Against many steps: the stated error is right, and what was removed is most of it."""
+    shared = ("--count", 40, "--out")
+    results = succeed("likelihood", digits_run, "--steps", 12, *shared, tmp_path / "few.csv")
+    succeed("likelihood", digits_run, "--steps", 400, *shared, tmp_path / "many.csv")
+    few, many = (table(tmp_path / f"{name}.csv")["bits_per_dim"] for name in ("few", "many"))
+    error = ((few - many) ** 2).mean() ** 0.5
+    with_it = ((few + results["common_error"] - many) ** 2).mean() ** 0.5
+    assert results["step_error"] / 2 < error < 2 * results["step_error"]
+    assert error < with_it
 
 
 def test_another_seed_probes_anew(ring_run, tmp_path, eleven):
@@ -196,7 +207,7 @@ def test_a_summary_leaves_out_what_failed():
         (["--stderr", 0.1], "--stderr has no effect unless --steps is auto"),
         (["--steps", "auto", "--stderr", 0], "--stderr must be positive and finite"),
         (["--steps", "auto", "--out", "some.csv"], "--steps auto measures the mean alone"),
-        (["--steps", "auto", "--count", 1], "--steps auto measures two examples or more"),
+        (["--steps", "auto", "--count", 1], "the mean needs two examples or more"),
         pytest.param(
             ["--steps", "auto", "--count", 2, "--stderr", 1e-9],
             "which 512 steps may leave",

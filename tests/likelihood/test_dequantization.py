@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.special
 import scipy.stats
-from cases import SDES, keys, line_mixture
+from cases import SDES, keys, line_mixture, oracle_of
 
 from sde_jax.likelihood import (
     DiscreteLikelihood,
@@ -85,6 +86,34 @@ def test_draws_tighten_the_bound_to_the_mass_of_the_bin(dequantizer, key):
     assert gaps[2] < 0.001
     spread = np.sqrt((np.float64(measured.draw_stderr).reshape(nats.shape) ** 2).mean(axis=1))
     np.testing.assert_allclose(spread, nats.std(axis=1, ddof=1), rtol=0.25)
+
+
+@pytest.mark.parametrize(
+    "dequantizer",
+    [pytest.param(UNIFORM, marks=pytest.mark.slow), TRUNCATED],
+    ids=["uniform", "truncated"],
+)
+def test_the_bound_is_that_of_numpy_at_its_own_draws(dequantizer, key):
+    """Densities of the oracle over those of scipy, averaged in logarithms, to 1e-4."""
+    x, seen, exact = LEVELS[::9, None], [], density_of(DATA[dequantizer])
+
+    def density(keys, score, sde, z):
+        seen.append(np.float64(z))
+        return exact(keys, score, sde, z)
+
+    with jax.disable_jit():
+        bound = DiscreteLikelihood(likelihood=density, dequantizer=dequantizer, draws=3)
+        nats = bound(keys(key, len(x)), None, VP, jnp.asarray(x, jnp.float32)).nats
+    laws = {
+        UNIFORM: scipy.stats.uniform(x - HALF, 2 * HALF),
+        TRUNCATED: scipy.stats.truncnorm(
+            -ALPHA * HALF / SIGMA, ALPHA * HALF / SIGMA, ALPHA * x, SIGMA
+        ),
+    }
+    model = oracle_of(DATA[dequantizer]).noised(ALPHA, SIGMA)
+    ratios = [model.log_density(z) - laws[dequantizer].logpdf(z)[:, 0] for z in seen]
+    expected = scipy.special.logsumexp(ratios, axis=0) - math.log(3)
+    np.testing.assert_allclose(nats, expected, atol=1e-4)
 
 
 def test_the_noise_of_the_process_is_cut_where_the_next_bin_begins(key):

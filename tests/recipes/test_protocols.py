@@ -73,11 +73,28 @@ def test_more_draws_of_uniform_noise_tighten_the_bound(key):
     assert USUAL.measures == "density of dequantized data"
 
 
+@pytest.mark.parametrize("dequantized", [True, False])
+def test_the_variational_protocol_takes_the_bins_of_the_training(dequantized):
+    """Even ones from the usual time on, or those around undequantized levels from truncated's."""
+    variational = dataclasses.replace(
+        USUAL, settings=LikelihoodSettings(protocol="variational"), dequantized=dequantized
+    )
+    like = measurement(protocol="uniform" if dequantized else "truncated")
+    assert variational.half_width == like.half_width == (0.25 if dequantized else 1 / 3)
+    assert variational.start == like.start
+    x = SCALING.dequantize(jnp.arange(4), jnp.full(4, 0.9))
+    np.testing.assert_array_equal(variational.middles(x), like.middles(x))
+    assert variational.measures == "bound on the probability of grey levels"
+    with pytest.raises(ValueError, match="needs a trained dequantizer"):
+        variational.density(lambda params: None)
+
+
 @pytest.mark.parametrize(
     ("changes", "settings", "message"),
     [
         ({"dequantized": True}, {"protocol": "truncated"}, "models of undequantized levels"),
         ({"scaling": PointScaling()}, {"protocol": "truncated"}, "continuous data have"),
+        ({"scaling": PointScaling()}, {"protocol": "variational"}, "continuous data have"),
         ({"scaling": PointScaling()}, {"samples": 2}, "continuous data have"),
         ({"sde": SDES["ve"]}, {"protocol": "ddpm-bound"}, "preserves variance: got VE"),
         (

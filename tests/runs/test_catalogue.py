@@ -28,7 +28,8 @@ from sde_jax.runs.trained_run import open_run
 NAMES = [
     *("cifar10_subvp", "cifar10_ve", "cifar10_vp", "digits_bits", "digits_classifier"),
     "digits_conditional",
-    *("digits_ddpm", "digits_denoiser_prior", "digits_flow", "digits_flow_matching"),
+    *("digits_ddpm", "digits_denoiser_prior", "digits_dequantizer", "digits_flow"),
+    "digits_flow_matching",
     *("digits_gan", "digits_labels"),
     *("digits_latent", "digits_noisy_classifier", "digits_sliced", "digits_subvp", "digits_vae"),
     *("digits_ve", "digits_vp", "field_2d", "flowers_colour", "flowers_colour_narrow"),
@@ -197,6 +198,8 @@ def test_every_experiment_has_a_learner(name):
 
 @slow_but(LIGHT)
 def test_every_learner_has_a_loss_of_each_example(name):
+    if name == "digits_dequantizer":
+        pytest.skip("its losses need a score: tests/runs/test_dequantizers.py")
     learner, shape = learner_of(name)
     key = jax.random.key(0)
     state = jax.eval_shape(learner.init, key)

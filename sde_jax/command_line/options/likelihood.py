@@ -29,9 +29,10 @@ class Likelihoods:
     settings: Annotated[Any, tyro.conf.arg(name="")] = LikelihoodSettings()
     steps: Annotated[int | Literal["auto"] | None, option("INT|auto", "the solver chooses")] = None
     """Fixed steps of one evaluation each, placed for the run, instead of an adaptive solver; score
-    models only. Fifty leave an error of about .001 bits, in half of the evaluations or fewer. A
-    pass with twice as many steps estimates the error. auto measures the mean alone: all examples in
-    16 steps, and as few in more steps as --stderr needs."""
+    models only. Fifty leave an error of about .001 bits, in half of the evaluations or fewer. The
+    error that training images share is removed, and an estimate of the rest is printed. auto
+    measures the mean alone: all examples in 16 steps, and as few in more steps as --stderr
+    needs."""
     stderr: Annotated[float | None, option("BITS", "a tenth of the error over examples")] = None
     """The error that the solver may add to the mean with `--steps auto`."""
     data: DataPlace = DataPlace()
