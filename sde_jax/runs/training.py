@@ -18,6 +18,8 @@ from sde_jax.recipes.trainable import Trainable
 from sde_jax.reporting import report
 from sde_jax.runs.data_place import absolute, naming_option
 from sde_jax.runs.snapshots import snapshots
+from sde_jax.runs.teaching import taught, teacher_of, with_teacher_path
+from sde_jax.score import NetworkScore
 from sde_jax.training.devices import data_mesh
 from sde_jax.training.learner import Learner, TrainState
 from sde_jax.training.loop import Draw, TrainResult, train
@@ -28,6 +30,7 @@ from sde_jax.training.settings import Training
 CHANGEABLE = frozenset(
     {
         "file",
+        "experiment.teacher",
         "experiment.training.steps",
         "experiment.training.checkpoint_every",
         "experiment.training.sample_every",
@@ -53,8 +56,8 @@ the number of devices."""
 def train_experiment(named: Named[Trainable], workdir: Path, *, resume: bool) -> TrainResult:
     """Trains the experiment in ``workdir`` and draws its training curve."""
     is_new = not (resume and (workdir / "config.json").is_file())
+    named = with_absolute_paths(named, workdir)
     source, learner, draw = raise_on_all(lambda: prepare(named.experiment, is_new=is_new))
-    named = with_absolute_paths(named)
     if resume:
         directory = RunDirectory.resume(
             workdir, named.config(), changeable=CHANGEABLE, current=in_current_format
@@ -73,9 +76,9 @@ def train_experiment(named: Named[Trainable], workdir: Path, *, resume: bool) ->
     return result
 
 
-def with_absolute_paths(named: Named[Trainable]) -> Named[Trainable]:
-    """Returns the experiment as its run stores it: a run finds its data from any folder."""
-    experiment: Any = named.experiment
+def with_absolute_paths(named: Named[Trainable], workdir: Path) -> Named[Trainable]:
+    """Returns the experiment as its run stores it: it finds its data and teacher from anywhere."""
+    experiment: Any = with_teacher_path(named.experiment, workdir)
     data = absolute(experiment.data)
     return dataclasses.replace(named, experiment=dataclasses.replace(experiment, data=data))
 
@@ -105,7 +108,9 @@ def prepare(experiment: Trainable, *, is_new: bool = True) -> Prepared:
     with naming_option(experiment.data):
         source = experiment.data.load()
     experiment.check_data(source)
-    learner, state = learner_and_state(experiment, source.shape, is_new=is_new)
+    learner, state = learner_and_state(
+        experiment, source.shape, is_new=is_new, teacher=teacher_of(experiment)
+    )
     check_memory(experiment.training, state, source.shape)
     draw = snapshots(experiment, source)
     experiment.training.check_drawing(draw is not None)
@@ -136,7 +141,11 @@ def count_parameters(experiment: Trainable) -> int:
 
 
 def learner_and_state(
-    experiment: Trainable, shape: tuple[int, ...], *, is_new: bool = True
+    experiment: Trainable,
+    shape: tuple[int, ...],
+    *,
+    is_new: bool = True,
+    teacher: NetworkScore | None = None,
 ) -> tuple[Learner, TrainState]:
     """Returns the learner of examples of ``shape``, and the shapes of its state.
 
@@ -145,7 +154,7 @@ def learner_and_state(
         options that make them so.
     """
     try:
-        learner = experiment.learner(shape)
+        learner = taught(experiment, shape, teacher)
         if is_new:
             return learner, shapes_of(learner)
         return learner, jax.eval_shape(learner.init, jax.random.key(0))

@@ -30,8 +30,9 @@ NAMES = [
     "digits_conditional",
     *("digits_ddpm", "digits_denoiser_prior", "digits_flow", "digits_flow_matching"),
     *("digits_gan", "digits_labels"),
-    *("digits_latent", "digits_noisy_classifier", "digits_sliced", "digits_subvp", "digits_vae"),
-    *("digits_ve", "digits_vp", "flowers_colour", "flowers_colour_narrow", "flowers_narrow"),
+    *("digits_latent", "digits_noisy_classifier", "digits_sliced"),
+    *("digits_student", "digits_subvp", "digits_vae", "digits_ve", "digits_vp"),
+    *("flowers_colour", "flowers_colour_narrow", "flowers_narrow"),
     *("flowers_vp", "folder", "mnist_classifier", "mnist_conditional", "mnist_conditional_narrow"),
     *("mnist_ddpm", "mnist_ddpm_narrow", "mnist_denoiser_prior", "mnist_flow"),
     *("mnist_flow_matching_narrow", "mnist_flow_narrow"),
@@ -62,7 +63,8 @@ SHAPES = {
 }
 DRY = [
     *("digits_classifier", "digits_conditional", "digits_denoiser_prior", "digits_flow"),
-    *("digits_gan", "digits_latent", "digits_noisy_classifier", "digits_vae", "digits_vp", "ring"),
+    *("digits_gan", "digits_latent", "digits_noisy_classifier", "digits_student", "digits_vae"),
+    *("digits_vp", "ring"),
 ]
 """An experiment of each recipe."""
 LIGHT = [
