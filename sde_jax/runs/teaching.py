@@ -18,12 +18,13 @@ from sde_jax.training.learner import Learner
 
 
 def with_teacher_path(experiment: Trainable, workdir: Path) -> Trainable:
-    """Returns a student with the absolute path of its teacher's run; others as they are."""
+    """Returns a student with the absolute path of its teacher's run, where that exists."""
     if not isinstance(experiment, Student) or experiment.teacher is None:
         return experiment
-    given = Path(experiment.teacher).expanduser()
-    beside = workdir.resolve().parent / given
-    found = beside if beside.is_dir() and not given.is_dir() else given
+    places = (Path(experiment.teacher).expanduser(), workdir.parent / experiment.teacher)
+    found = next((place for place in places if place.is_dir()), None)
+    if found is None:
+        return experiment
     return dataclasses.replace(experiment, teacher=str(found.absolute()))
 
 
