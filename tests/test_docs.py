@@ -96,6 +96,7 @@ def runs(workshop):
         "labels": "labeled",
         "digits_classifier": "classifier",
         "noisy": "grey_noisy_classifier",
+        "digits_student": "student",
     }
     for run, name in names.items():
         untrained(name, folder / run)

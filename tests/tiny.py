@@ -29,6 +29,7 @@ from sde_jax.recipes import (
     NormalizingFlow,
     SamplerSettings,
     ScoreExperiment,
+    Student,
     VariationalAutoencoder,
 )
 from sde_jax.runs.catalogue import find
@@ -282,3 +283,20 @@ def denoiser_prior():
         sampling=latent().sampling,
         likelihood=digits().likelihood,
     )
+
+
+def student():
+    """A student of a score model `digits` in a folder of its name beside it."""
+    return trained_alike(
+        Student,
+        teacher="digits",
+        sde=VP(),
+        network=OneConvolutionSpec(),
+        consistency_warmup=2,
+        evaluation=replace(digits().evaluation, sampling=SamplerSettings(sampler="consistency")),
+    )
+
+
+def untaught():
+    """A student of the data alone."""
+    return replace(student(), teacher=None)

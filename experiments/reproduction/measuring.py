@@ -16,7 +16,13 @@ from experiments.studies.study import Study
 from sde_jax.atomic import write_json
 from sde_jax.evaluation import evaluate, usual_task
 from sde_jax.recipes import Generative, Named, Trainable, to_config
-from sde_jax.runs import find, open_generative, train_experiment, training_seconds
+from sde_jax.runs import (
+    find,
+    open_generative,
+    train_experiment,
+    training_seconds,
+    with_absolute_paths,
+)
 from sde_jax.training import NotARunError, RunDirectory, RunError, environment, normal, saved_steps
 
 
@@ -76,8 +82,9 @@ def reproduce_experiment(name: str, paths: Paths) -> Result:
       RunError: if a signal stopped the training, or the folder holds another experiment.
     """
     named = find(name)
-    named = dataclasses.replace(named, experiment=paths.with_data(named.experiment))
     path = paths.runs / name
+    named = dataclasses.replace(named, experiment=paths.with_data(named.experiment))
+    named = with_absolute_paths(named, path)
     if not is_finished(path, named):
         trained = train_experiment(named, path, resume=True)
         if trained.stopped:
@@ -88,6 +95,9 @@ def reproduce_experiment(name: str, paths: Paths) -> Result:
         fields = ("weights", "samples", "sampling", "findings")
         results |= {field: record[field] for field in fields}
     first = json.loads((path / "versions.json").read_text())[0]
+    teacher = getattr(named.experiment, "teacher", None)
+    if teacher is not None:
+        results["teacher_minutes"] = round(training_seconds(RunDirectory.open(teacher)) / 60, 2)
     minutes = training_seconds(RunDirectory.open(path)) / 60
     result = Result.found(name, results, minutes, first)
     report = report_of(named)

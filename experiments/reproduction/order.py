@@ -19,7 +19,7 @@ ORDER = (
     *("digits_samplers", "digits_protocols", "digits_nearest", "digits_sliced"),
     "digits_matching",
     *("digits_denoiser_prior", "digits_vae", "digits_gan", "digits_flow", "digits_latent"),
-    *("digits_conditional", "digits_comparison"),
+    *("digits_conditional", "digits_student", "digits_comparison"),
     *("mnist_classifier", "mnist_vp_narrow", "mnist_ddpm_narrow", "samplers", "mnist_nearest"),
     *("mnist_sliced", "mnist_matching", "mnist_denoiser_prior", "mnist_vae_narrow"),
     *("mnist_gan_narrow", "mnist_flow_narrow", "mnist_latent_narrow", "mnist_conditional_narrow"),

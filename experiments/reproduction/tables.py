@@ -135,7 +135,7 @@ def table_of_experiments(rows: Mapping[str, Mapping[str, str]]) -> Iterator[str]
 COLUMNS = (
     "accuracy",
     *(WORDING[metric].title for metric in SHOWN),
-    *("evaluations", "minutes of training", "computer", "commit"),
+    *("evaluations", "minutes of training", "minutes of its teacher", "computer", "commit"),
 )
 
 
@@ -154,6 +154,8 @@ def row_of(result: Result | None) -> dict[str, str]:
     if "samples" in results:
         row["evaluations"] = f"{results['samples']['nfe']:,.0f}"
     row["minutes of training"] = minutes(result.minutes)
+    if "teacher_minutes" in results:
+        row["minutes of its teacher"] = minutes(results["teacher_minutes"])
     return row | {"computer": result.computer, "commit": result.commit}
 
 

@@ -6,12 +6,13 @@ from typing import Any
 
 from experiments.studies.answers import Answers
 from experiments.studies.field_quality import FieldQuality
+from experiments.studies.jumps import Jumps
 from experiments.studies.residuals import Residuals
 from experiments.studies.ring_quality import RingQuality
 from experiments.studies.study import Report
 from sde_jax.data import GaussianField, Ring
 from sde_jax.evaluation import held_out_accuracy
-from sde_jax.recipes import Classifying, Conditional, DenoiserPrior, Named, Trainable
+from sde_jax.recipes import Classifying, Conditional, DenoiserPrior, Named, Student, Trainable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,7 @@ def report_of(named: Named[Trainable]) -> Report | None:
         Classifying: Accuracy,
         Conditional: Answers,
         DenoiserPrior: Residuals,
+        Student: Jumps,
     }
     for kind, report in reports.items():
         if isinstance(experiment, kind):

@@ -44,7 +44,9 @@ def check_steps(run: GenerativeRun, options: Likelihoods) -> None:
     """
     settings, default = options.settings, run.experiment.likelihood
     if not isinstance(run.experiment, ScoreExperiment):
-        raise UsageError(f"--steps does not apply to a {run.experiment.kind}.")
+        raise UsageError(
+            f"--steps does not apply to a {run.experiment.kind}.{run.experiment.alternative}"
+        )
     if not by_flow(settings):
         raise UsageError(f"--steps does not apply to --protocol {settings.protocol}.")
     if (settings.tolerance, settings.method) != (default.tolerance, default.method):
@@ -59,7 +61,7 @@ def execute(run: GenerativeRun, options: Likelihoods) -> dict[str, Any]:
         raise UsageError(f"--split must be one of {splits}: got {options.split}.")
     density = run.density(options.settings)
     if density is None:
-        raise UsageError(f"a {run.experiment.kind} has no likelihood.")
+        raise UsageError(f"a {run.experiment.kind} has no likelihood.{run.experiment.alternative}")
     started = time.perf_counter()
     if options.steps == "auto":
         found = mean_alone(cast(ScoreRun, run), options)

@@ -19,7 +19,7 @@ def main(args: list[str]) -> dict[str, Any]:
     check_effects(options.experiment, named.experiment)
     named = dataclasses.replace(named, experiment=options.experiment)
     if options.dry_run:
-        stored = runs.with_absolute_paths(named).config()
+        stored = runs.with_absolute_paths(named, options.workdir).config()
         return {**runs.summary(named.experiment), **stored}
     training.join_processes()
     workdir = options.workdir

@@ -6,6 +6,7 @@ from sde_jax.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from sde_jax.objectives.classification import CrossEntropy as CrossEntropy
+    from sde_jax.objectives.consistency import Consistency as Consistency
     from sde_jax.objectives.denoiser import (
         DenoiserRegression as DenoiserRegression,
         NetworkDenoiser as NetworkDenoiser,

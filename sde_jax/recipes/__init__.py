@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         from_config as from_config,
         to_config as to_config,
     )
+    from sde_jax.recipes.student import Student as Student
     from sde_jax.recipes.trainable import Trainable as Trainable
     from sde_jax.recipes.vae import (
         BoundSettings as BoundSettings,

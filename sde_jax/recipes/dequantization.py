@@ -26,6 +26,7 @@ class Dequantization(Trainable):
     """
 
     kind: ClassVar[str] = "dequantizer"
+    learns_from: ClassVar[str | None] = "score"
     data: DataSpec
     score: str
     """The run of the score model: a path, or the name of a run in the same folder."""

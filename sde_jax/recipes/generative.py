@@ -32,6 +32,14 @@ class Generative(Trainable):
         """The process that sampling reverses in the data's own coordinates, if there is one."""
         return None
 
+    def check_sampler(self, settings: SamplerSettings) -> None:
+        """Raises ValueError if the model cannot be sampled by these settings."""
+        if settings.sampler == "consistency":
+            raise ValueError(
+                f"`sampler` must not be consistency for a {self.kind}: it is that of students. "
+                "Train one: `sde-jax train digits_student --teacher RUN`."
+            )
+
     @abc.abstractmethod
     def model(self) -> Any:
         """Builds the model.

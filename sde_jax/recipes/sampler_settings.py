@@ -76,6 +76,7 @@ SAMPLERS: Mapping[str, SamplerEntry] = {
     "gotta-go-fast": SamplerEntry(
         "adaptive Euler and Heun", lambda *, tolerance=0.05: adaptive("heun", tolerance)
     ),
+    "consistency": SamplerEntry("consistency", lambda *, steps=2: jumping(steps)),
 }
 """Every sampler that settings and commands can name."""
 
@@ -119,6 +120,12 @@ def flow(tolerance: float) -> "sampling.ProbabilityFlow":
     return sampling.ProbabilityFlow(solver=ode.AdaptiveSolver(rtol=tolerance, atol=tolerance))
 
 
+def jumping(steps: int) -> "sampling.PredictorCorrector":
+    """Returns the sampler of students, with one evaluation in each step."""
+    grid = sampling.JumpGrid(jumps=steps)
+    return sampling.PredictorCorrector(grid=grid, predictor=sampling.Renoise())
+
+
 def refuse_published() -> NoReturn:
     """Raises ValueError: only the run of a published model has a published sampler."""
     raise ValueError("`sampler` must not be published: the run is of no published model.")
@@ -132,7 +139,8 @@ class SamplerSettings(Spec):
     """em: Euler-Maruyama; reverse-diffusion, ancestral: these predictors; pc: reverse diffusion
     with a Langevin corrector; ode: adaptive probability flow; published: the sampler of a
     published model and its rules, whatever the other settings; ddim, heun, dpm++2m, dpm++3m, unipc,
-    sde-dpm++2m: few evaluations; shark, sra1, gotta-go-fast: adaptive steps of the reversed SDE."""
+    sde-dpm++2m: few evaluations; shark, sra1, gotta-go-fast: adaptive steps of the reversed SDE;
+    consistency: jumps to the data and back (students only, which have no other)."""
     steps: Annotated[int, FINITE, at_most(10**6)] = 1000
     """Number of steps (all samplers except adaptive ones)."""
     snr: Annotated[float, FINITE] = 0.16

@@ -22,6 +22,14 @@ class Trainable(Spec, abc.ABC):
     ema_decay: Decay
     training: Training
 
+    learns_from: ClassVar[str | None] = None
+    """The field that names the run of a score model to learn from."""
+
+    @property
+    def alternative(self) -> str:
+        """The run to use for what this kind has not, as a sentence; empty if there is none."""
+        return ""
+
     @abc.abstractmethod
     def learner(self, shape: tuple[int, ...]) -> Learner:
         """Builds the learner for examples of ``shape``.

@@ -11,7 +11,7 @@ from sde_jax.data.source import DataSource, Layout
 from sde_jax.recipes.generative import Generative
 from sde_jax.recipes.trainable import Trainable
 from sde_jax.runs.generation import example_keys, whole_batches
-from sde_jax.sampling import Ancestral, PredictorCorrector, UniformGrid
+from sde_jax.sampling import Ancestral, PredictorCorrector, Sampler, UniformGrid
 from sde_jax.training.devices import compiled_on_each_device, data_mesh
 from sde_jax.training.learner import TrainState
 from sde_jax.training.loop import Draw
@@ -32,7 +32,9 @@ def snapshots(experiment: Trainable, source: DataSource) -> Draw | None:
     if not isinstance(experiment, Generative):
         return None
     layout = Layout(source.shape, source.scaling)
-    sampler = None if experiment.sampling is None else SAMPLER
+    sampler: Sampler | None = None if experiment.sampling is None else SAMPLER
+    if experiment.sampling is not None and experiment.sampling.sampler == "consistency":
+        sampler = experiment.sampling.build()
     sample = experiment.sample_fn(layout, sampler, lambda: source)
     compiled = compiled_on_each_device(sample)
     count = min(COUNT, experiment.training.batch_size)

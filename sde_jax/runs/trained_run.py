@@ -76,9 +76,11 @@ class TrainedRun(Generic[Kind_co]):
         way.
 
         Raises:
-          ValueError: if they ask for the published sampler, and the run is of no published model.
+          ValueError: if the model has no such sampler, as that of a published model has.
         """
         sampler: Sampler | None = None
+        if settings is not None:
+            self.experiment.check_sampler(settings)
         if settings is not None and settings.sampler == "published" and self.named.model:
             sampler = dataclasses.replace(published_sampler(self.named.model), frames=frames)
         elif settings is not None:
@@ -194,7 +196,7 @@ def of_kind(kind: type[Kind], named: Named[Trainable], path: Path) -> Named[Kind
     if not isinstance(named.experiment, kind):
         raise WrongKindError(
             f"{path} must be the run of a {kind.kind}: it is that of the {named.experiment.kind} "
-            f"{named.name}."
+            f"{named.name}.{named.experiment.alternative}"
         )
     return Named(named.name, named.experiment, named.model)
 

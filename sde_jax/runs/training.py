@@ -10,17 +10,15 @@ import jax
 
 from sde_jax import figures
 from sde_jax.arrays import single_precision
-from sde_jax.data.source import DataSource, Layout
+from sde_jax.data.source import DataSource
 from sde_jax.memory import check_fits, device_bytes, size_of
-from sde_jax.recipes.dequantization import Dequantization
 from sde_jax.recipes.effects import late_settings, padding, shapes_of
 from sde_jax.recipes.named import Named
 from sde_jax.recipes.trainable import Trainable
 from sde_jax.reporting import report
-from sde_jax.runs.beside import run_beside
 from sde_jax.runs.data_place import absolute, naming_option
 from sde_jax.runs.snapshots import snapshots
-from sde_jax.runs.trained_run import open_run
+from sde_jax.runs.teaching import learner_of, with_run_path
 from sde_jax.training.devices import data_mesh
 from sde_jax.training.learner import Learner, TrainState
 from sde_jax.training.loop import Draw, TrainResult, train
@@ -31,6 +29,7 @@ from sde_jax.training.settings import Training
 CHANGEABLE = frozenset(
     {
         "file",
+        "experiment.teacher",
         "experiment.training.steps",
         "experiment.training.checkpoint_every",
         "experiment.training.sample_every",
@@ -56,10 +55,8 @@ the number of devices."""
 def train_experiment(named: Named[Trainable], workdir: Path, *, resume: bool) -> TrainResult:
     """Trains the experiment in ``workdir`` and draws its training curve."""
     is_new = not (resume and (workdir / "config.json").is_file())
-    source, learner, draw = raise_on_all(
-        lambda: prepare(named.experiment, is_new=is_new, workdir=workdir)
-    )
-    named = with_absolute_paths(named)
+    named = with_absolute_paths(named, workdir)
+    source, learner, draw = raise_on_all(lambda: prepare(named.experiment, is_new=is_new))
     if resume:
         directory = RunDirectory.resume(
             workdir, named.config(), changeable=CHANGEABLE, current=in_current_format
@@ -80,9 +77,10 @@ def train_experiment(named: Named[Trainable], workdir: Path, *, resume: bool) ->
     return result
 
 
-def with_absolute_paths(named: Named[Trainable]) -> Named[Trainable]:
-    """Returns the experiment as its run stores it: a run finds its data from any folder."""
-    experiment: Any = named.experiment
+def with_absolute_paths(named: Named[Trainable], workdir: Path) -> Named[Trainable]:
+    """Returns the experiment as its run stores it: it finds its data and the run that it learns
+    from, which may lie beside ``workdir``, from any folder."""
+    experiment: Any = with_run_path(named.experiment, workdir)
     data = absolute(experiment.data)
     return dataclasses.replace(named, experiment=dataclasses.replace(experiment, data=data))
 
@@ -100,37 +98,25 @@ class Prepared(NamedTuple):
     draw: Draw | None
 
 
-def prepare(experiment: Trainable, *, is_new: bool = True, workdir: Path = Path("run")) -> Prepared:
+def prepare(experiment: Trainable, *, is_new: bool = True) -> Prepared:
     """Loads the data and checks experiment, data and devices against each other.
 
-    A run that is not new may have settings without effect, from before they were refused. The run
-    of a score model that the experiment names may lie beside ``workdir``.
+    A run that is not new may have settings without effect, from before they were refused.
 
     Raises:
       ValueError: if they do not fit.
-      RunError: if the run of the score model cannot be read.
+      UsageError: if the run that it learns from does not fit, or there is none.
     """
     experiment.training.check_devices(data_mesh())
     with naming_option(experiment.data):
         source = experiment.data.load()
     experiment.check_data(source)
-    learner, state = learner_and_state(experiment, source.shape, is_new=is_new)
-    if isinstance(experiment, Dequantization):
-        learner = dequantizing_learner(experiment, source, workdir)
+    learner = learner_of(experiment, source)
+    _, state = learner_and_state(experiment, source.shape, is_new=is_new)
     check_memory(experiment.training, state, source.shape)
     draw = snapshots(experiment, source)
     experiment.training.check_drawing(draw is not None)
     return Prepared(source, learner, draw)
-
-
-def dequantizing_learner(experiment: Dequantization, source: DataSource, workdir: Path) -> Learner:
-    """Returns the learner of a dequantizer for the score model that it names."""
-    run = open_run(run_beside(experiment.score, workdir, "--score"))
-    run.check_layout(Layout(source.shape, source.scaling))
-    settings = dataclasses.replace(
-        run.experiment.likelihood, protocol="variational", dequantizer=None
-    )
-    return experiment.learner_for(source.shape, run.score, run.measurement(settings))
 
 
 def check_memory(training: Training, state: TrainState, shape: tuple[int, ...]) -> None:
@@ -161,7 +147,10 @@ def summary(experiment: Trainable) -> dict[str, Any]:
 
 
 def learner_and_state(
-    experiment: Trainable, shape: tuple[int, ...], *, is_new: bool = True
+    experiment: Trainable,
+    shape: tuple[int, ...],
+    *,
+    is_new: bool = True,
 ) -> tuple[Learner, TrainState]:
     """Returns the learner of examples of ``shape``, and the shapes of its state.
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
         StochasticMethod as StochasticMethod,
     )
     from sde_jax.sampling.blind import BlindAscent as BlindAscent
+    from sde_jax.sampling.consistency import JumpGrid as JumpGrid, Renoise as Renoise
     from sde_jax.sampling.constraint import (
         Constrained as Constrained,
         Constraint as Constraint,

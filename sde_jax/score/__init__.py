@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         VelocityPrediction as VelocityPrediction,
     )
     from sde_jax.score.protocol import Score as Score
+    from sde_jax.score.trig_flow import TrigFlow as TrigFlow
     from sde_jax.score.unit_flow import UnitFlow as UnitFlow
 else:
     __all__, __getattr__, __dir__ = lazy_names(__name__)

@@ -31,7 +31,8 @@ NAMES = [
     *("digits_ddpm", "digits_denoiser_prior", "digits_dequantizer", "digits_flow"),
     "digits_flow_matching",
     *("digits_gan", "digits_labels"),
-    *("digits_latent", "digits_noisy_classifier", "digits_sliced", "digits_subvp", "digits_vae"),
+    *("digits_latent", "digits_noisy_classifier", "digits_sliced", "digits_student"),
+    *("digits_subvp", "digits_vae"),
     *("digits_ve", "digits_vp", "field_2d", "flowers_colour", "flowers_colour_narrow"),
     "flowers_narrow",
     *("flowers_vp", "folder", "mnist_classifier", "mnist_conditional", "mnist_conditional_narrow"),
@@ -67,7 +68,8 @@ SHAPES = {
 }
 DRY = [
     *("digits_classifier", "digits_conditional", "digits_denoiser_prior", "digits_flow"),
-    *("digits_gan", "digits_latent", "digits_noisy_classifier", "digits_vae", "digits_vp", "ring"),
+    *("digits_gan", "digits_latent", "digits_noisy_classifier", "digits_student", "digits_vae"),
+    *("digits_vp", "ring"),
 ]
 """An experiment of each recipe."""
 LIGHT = [

@@ -99,12 +99,15 @@ def test_a_run_stores_absolute_paths(tmp_path, monkeypatch):
     for name in ("pictures", "sets", "cache"):
         (tmp_path / name).mkdir()
     folder = Folder(path="~/pictures", storage=Storage(folder="cache"))
-    stored = with_absolute_paths(named(folder)).experiment.data
+    stored = with_absolute_paths(named(folder), tmp_path / "run").experiment.data
     assert stored.path == f"{tmp_path}/pictures" and stored.storage.folder == f"{tmp_path}/cache"
     prepared = TfdsImages(name="mnist", data_dir="sets")
-    assert with_absolute_paths(named(prepared)).experiment.data.data_dir == f"{tmp_path}/sets"
+    assert (
+        with_absolute_paths(named(prepared), tmp_path / "run").experiment.data.data_dir
+        == f"{tmp_path}/sets"
+    )
     elsewhere = TfdsImages(name="mnist", data_dir="none")
-    assert with_absolute_paths(named(elsewhere)).experiment.data == elsewhere
+    assert with_absolute_paths(named(elsewhere), tmp_path / "run").experiment.data == elsewhere
 
 
 def test_every_kind_of_data_names_its_option(tmp_path):
