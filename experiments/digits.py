@@ -4,12 +4,7 @@ from dataclasses import replace
 
 from sde_jax.data import Digits
 from sde_jax.nets import ClassifierSpec, NCSNppSpec, PooledUNetSpec
-from sde_jax.objectives import (
-    DiscreteTimes,
-    FlowWeighting,
-    LikelihoodTimes,
-    LikelihoodWeighting,
-)
+from sde_jax.objectives import DiscreteTimes, FlowWeighting
 from sde_jax.recipes import (
     Classification,
     EvaluationSettings,
@@ -70,26 +65,6 @@ def digits_ve() -> ScoreExperiment:
     Two CPU cores, 7 minutes; 1.82 bits per dimension of held-out digits.
     """
     return replace(digits_vp(), sde=VE(sigma_min=0.01, sigma_max=10.0), data_deviation=1.0)
-
-
-def digits_bits() -> ScoreExperiment:
-    """Handwritten digits (8x8), VP, for the fewest bits: grey levels without dequantization.
-
-    sde-jax train digits_bits
-
-    The loss is the bound of the likelihood (Song et al. 2021b, arXiv:2101.09258), at importance
-    times, and the network sees waves of the distance of one and of two grey levels. `sde-jax
-    likelihood` measures by the truncated protocol.
-    """
-    usual = digits_vp()
-    return replace(
-        usual,
-        data=Digits(dequantize=False),
-        network=replace(small_network(), input_frequencies=(2, 3)),
-        times=LikelihoodTimes(t_min=1e-3),
-        weighting=LikelihoodWeighting(),
-        likelihood=LikelihoodSettings(protocol="truncated", samples=20, tolerance=1e-4),
-    )
 
 
 def digits_flow_matching() -> ScoreExperiment:

@@ -8,7 +8,6 @@ from sde_jax.baselines import (
     AutoencoderSpec,
     CouplingFlowSpec,
     DCGANSpec,
-    DequantizingFlowSpec,
 )
 from sde_jax.data import Digits
 from sde_jax.nets import NCSNppSpec
@@ -17,7 +16,6 @@ from sde_jax.recipes import (
     AdversarialNetworks,
     Conditional,
     DenoiserPrior,
-    Dequantization,
     LatentScoreModel,
     NormalizingFlow,
     SamplerSettings,
@@ -90,26 +88,6 @@ def digits_flow() -> NormalizingFlow:
         ema_decay=0.99,
         training=Training(steps=1000, batch_size=128, eval_every=100, keep_best=True),
         evaluation=replace(digits_vp().evaluation, sampling=None),
-    )
-
-
-def digits_dequantizer() -> Dequantization:
-    """Handwritten digits (8x8), a dequantizer of `digits_vp`: learned noise in the bins of levels.
-
-    sde-jax train digits_dequantizer
-
-    A conditional flow draws noise where the density of the score model is high, which tightens its
-    bound on the probability of grey levels: `sde-jax likelihood runs/digits_vp --protocol
-    variational --dequantizer runs/digits_dequantizer`. The score model stays as it is; `--score
-    RUN` names another one.
-    """
-    return Dequantization(
-        data=Digits(),
-        score="digits_vp",
-        network=DequantizingFlowSpec(width=32, depth=1, couplings=4),
-        optimizer=Adam(learning_rate=1e-3, warmup_steps=100, decay="cosine"),
-        ema_decay=0.99,
-        training=Training(steps=1000, batch_size=128, eval_every=100, keep_best=True),
     )
 
 

@@ -54,14 +54,8 @@ MAY_IMPORT["__init__"] = {"api", "likelihood", "ode", "sampling", "score", "sde"
 MAY_IMPORT = {name: {*parts, "lazy_names"} for name, parts in MAY_IMPORT.items()}
 
 DEFINITIONS = (
-    "ring",
-    "digits",
-    "digits_others",
-    "mnist",
-    "mnist_narrow",
-    "cifar10",
-    "flowers",
-    "fields",
+    *("ring", "digits", "digits_others", "mnist", "mnist_narrow", "bits"),
+    *("cifar10", "flowers", "fields"),
 )
 IN_EXPERIMENTS = {
     **{name: set(DEFINITIONS[:place]) for place, name in enumerate(DEFINITIONS)},

@@ -7,35 +7,44 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from in_process import refusal, succeed
-from tiny import tiny
+from tiny import tiny, untrained
 
+from sde_jax.data import Batch
 from sde_jax.recipes import LikelihoodSettings
-from sde_jax.runs import open_run
+from sde_jax.runs import find, open_run
+from sde_jax.runs.training import prepare
 
 VARIATIONAL = ("--protocol", "variational")
 
 
-@pytest.fixture(scope="module")
-def trained(tiny_run, tmp_path_factory):
-    """The folder of a score model's run and of its dequantizer, which was trained."""
-    folder = tmp_path_factory.mktemp("dequantized")
-    shutil.copytree(tiny_run, folder / "run")
-    results = succeed("train", tiny("dequantizer"), "--workdir", folder / "dequantizer")
-    assert results["step"] == 2 and np.isfinite(results["held_out_loss"])
-    return folder
-
-
-def test_a_dequantizer_is_found_beside_its_run_and_stays_in_the_bins(trained):
-    run = open_run(trained / "run")
+def test_a_dequantizer_is_found_beside_its_run_and_stays_in_the_bins(tiny_run, tmp_path):
+    shutil.copytree(tiny_run, tmp_path / "run")
+    untrained("dequantizer", tmp_path / "dequantizer")
+    run = open_run(tmp_path / "run")
     settings = LikelihoodSettings(protocol="variational", dequantizer="dequantizer")
     measurement = run.measurement(settings)
-    x = measurement.middles(jnp.linspace(-0.99, 0.99, 64).reshape(8, 8, 1))
+    values = np.linspace(-0.99, 0.99, 64)
+    x = measurement.middles(jnp.asarray(values.reshape(8, 8, 1), jnp.float32))
     dequantizer = measurement.dequantizer(half_width=measurement.half_width)
     z, log_density = dequantizer(jax.random.key(0), run.experiment.sde, x)
     levels = np.ravel(run.layout.scaling.to_levels(z))
-    np.testing.assert_array_equal(levels, np.arange(64) * 17 // 64)
-    assert log_density == pytest.approx(64 * np.log(17 / 2), rel=0.02)
+    np.testing.assert_array_equal(levels, np.floor((values + 1) / 2 * 17))
+    assert log_density == pytest.approx(64 * np.log(17 / 2), rel=0.05)
     assert callable(run.density(settings))
+
+
+def test_its_loss_is_that_of_the_run_beside_it(tiny_run, tmp_path):
+    """Of each example, as it is traced."""
+    shutil.copytree(tiny_run, tmp_path / "run")
+    experiment = find(tiny("dequantizer")).experiment
+    learner = prepare(experiment, workdir=tmp_path / "dequantizer").learner
+    key, examples = jax.random.key(0), jax.ShapeDtypeStruct((4, 8, 8, 1), jnp.float32)
+    state = jax.eval_shape(learner.init, key)
+    losses = jax.eval_shape(learner.evaluate, state, key, Batch(examples, None))
+    assert losses.shape == (4,)
+    with pytest.raises(ValueError, match="no losses without a score"):
+        without = experiment.learner((8, 8, 1))
+        jax.eval_shape(without.evaluate, state, key, Batch(examples, None))
 
 
 REFUSED = {
@@ -64,9 +73,12 @@ def test_a_score_of_other_data_is_refused(ring_run, tmp_path):
 
 
 @pytest.mark.slow("test_a_dequantizer_is_found_beside_its_run_and_stays_in_the_bins")
-def test_the_command_names_the_protocol_and_takes_draws(trained):
+def test_the_command_names_the_protocol_and_takes_draws(tiny_run, tmp_path):
     """Two steps of training leave the noise near to uniform."""
-    options = ("likelihood", trained / "run", "--steps", 16, "--count", 16)
+    shutil.copytree(tiny_run, tmp_path / "run")
+    results = succeed("train", tiny("dequantizer"), "--workdir", tmp_path / "dequantizer")
+    assert results["step"] == 2 and np.isfinite(results["held_out_loss"])
+    options = ("likelihood", tmp_path / "run", "--steps", 16, "--count", 16)
     uniform = succeed(*options)
     one, ten = (
         succeed(*options, *VARIATIONAL, "--dequantizer", "dequantizer", "--samples", samples)
