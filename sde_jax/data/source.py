@@ -46,6 +46,7 @@ class DataSource:
       shape: the shape of an example.
       scaling: map between model coordinates and the data's own values.
       fixed_keys: keys by split that ``batches`` uses instead of its argument.
+      condition_size: number of entries of the conditioning vectors; None for data without.
 
     Attributes:
       sizes: number of examples in each split; `ENDLESS` for a split without an end.
@@ -61,12 +62,14 @@ class DataSource:
         shape: tuple[int, ...],
         scaling: Scaling,
         fixed_keys: Mapping[str, PRNGKeyArray] | None = None,
+        condition_size: int | None = None,
     ) -> None:
         self.rows = dict(rows)
         self.transform = transform
         self.evaluation = evaluation or transform
         self.shape = shape
         self.scaling = scaling
+        self.condition_size = condition_size
         classes = [of_split.classes for of_split in rows.values() if of_split.classes is not None]
         self.classes = max(classes, default=None)
         self.sizes: Mapping[str, int] = {split: len(of_split) for split, of_split in rows.items()}

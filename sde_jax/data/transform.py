@@ -19,6 +19,9 @@ class Batch(NamedTuple):
     label: Int[Array, "batch"] | None
     """Class of each example, if the data has classes."""
 
+    condition: Float[Array, "batch size"] | None = None
+    """Conditioning vector of each example in its own units, if the data has such."""
+
 
 class Transform(Protocol):
     """A hashable spec that makes an example from a row and a key."""

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
         Classifier as Classifier,
         ClassifierSpec as ClassifierSpec,
     )
-    from sde_jax.nets.condition import Condition as Condition
+    from sde_jax.nets.condition import (
+        Condition as Condition,
+        VectorStandardization as VectorStandardization,
+    )
     from sde_jax.nets.ddpm import DDPM as DDPM, DDPMSpec as DDPMSpec
     from sde_jax.nets.mlp import MLP as MLP, MLPSpec as MLPSpec
     from sde_jax.nets.ncsnpp import NCSNpp as NCSNpp, NCSNppSpec as NCSNppSpec

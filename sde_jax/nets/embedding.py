@@ -1,6 +1,7 @@
-"""Embeddings of times and class labels."""
+"""Embeddings of times, class labels and conditioning vectors."""
 
 import functools
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -8,6 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from sde_jax.arrays import Array, Float, Int, PerExample
+from sde_jax.nets.blocks import Layer, product
+from sde_jax.nets.condition import Condition, VectorStandardization
+from sde_jax.nets.spec import NetworkSpec
 
 
 def positional_embedding(
@@ -121,3 +125,46 @@ class LabelEmbedding(nn.Module):
             return embedding
         rows = jnp.take(table, label, axis=0, mode="fill").astype(embedding.dtype)
         return embedding + jnp.where((label >= 0)[:, None], rows, 0)
+
+
+class VectorEmbedding(Layer):
+    """Adds ``dense(swish(dense((vector - mean) / deviation)))``; examples with a NaN get none.
+
+    Attributes:
+      standardization: mean and deviation; None for a network without vectors, which adds nothing.
+
+    Raises:
+      ValueError: if there is a vector but no standardization, or it has another size.
+    """
+
+    standardization: VectorStandardization | None
+
+    @nn.compact
+    def __call__(
+        self, embedding: Float[Array, "batch width"], vector: Float[Array, "batch size"] | None
+    ) -> Float[Array, "batch width"]:
+        if self.standardization is None:
+            if vector is not None:
+                raise ValueError("the condition has a vector, but the network none: set `vector`")
+            return embedding
+        mean, deviation = (
+            jnp.asarray(values, jnp.float32)[None]
+            for values in (self.standardization.mean, self.standardization.deviation)
+        )
+        shape = (len(embedding), self.standardization.size)
+        vector = jnp.full(shape, jnp.nan) if vector is None else vector
+        if vector.shape != shape:
+            raise ValueError(f"the conditioning vector must be {shape}: got shape {vector.shape}")
+        given = ~jnp.isnan(vector).any(axis=1, keepdims=True)
+        h = jnp.where(given, (vector - mean) / deviation, 0.0)
+        width = embedding.shape[-1]
+        h = product(width, **self.numerics)(nn.swish(product(width, **self.numerics)(h)))
+        return embedding + jnp.where(given, h, 0)
+
+
+def conditioned(
+    spec: NetworkSpec, embedding: Float[Array, "batch width"], condition: Condition, **numerics: Any
+) -> Float[Array, "batch width"]:
+    """Adds the embeddings of label and vector, as submodules of the calling module."""
+    embedding = LabelEmbedding(spec.classes)(embedding, condition.label)
+    return VectorEmbedding(spec.vector, **numerics)(embedding, condition.vector)

@@ -1,4 +1,4 @@
-"""A residual MLP for points."""
+"""A residual MLP for vectors."""
 
 import functools
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Float, PerExample
-from sde_jax.nets.condition import Condition
-from sde_jax.nets.embedding import LabelEmbedding, positional_embedding
+from sde_jax.nets.condition import Condition, VectorStandardization
+from sde_jax.nets.embedding import conditioned, positional_embedding
 from sde_jax.nets.spec import NetworkModule, NetworkSpec
-from sde_jax.validation import Classes, Depth, Width
+from sde_jax.validation import BelowOne, Classes, Depth, Width
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +21,15 @@ class MLPSpec(NetworkSpec):
     """Width of every hidden layer and of the time embedding."""
     depth: Depth = 3
     """Number of residual layers."""
+    normalize: bool = False
+    """Normalize the input of each layer and of the output (pre-norm; Gorishniy et al. 2021,
+    arXiv:2106.11959), which keeps deep networks and vectors of many dimensions trainable."""
+    dropout: BelowOne = 0.0
+    """Dropout rate inside residual layers, in training."""
     classes: Classes = None
     """Number of classes of a class-conditional network; None for an unconditional one."""
+    vector: VectorStandardization | None = None
+    """The conditioning vector; None for a network that takes none."""
 
     def build(self) -> "MLP":
         """Builds the network."""
@@ -35,7 +42,8 @@ class MLP(NetworkModule):
     Called as ``(x, time, condition=None, *, deterministic=True)`` with ``x`` of shape
     ``[batch, dimensions]`` and ``time`` of shape ``[batch]``, best in about ``[0, 1000]``. Returns
     float32 like ``x``, zero at initialization. Each layer is
-    ``h + dense(swish(dense(h) + dense(embedding)))``.
+    ``h + dense(dropout(swish(dense(norm(h)) + dense(embedding))))``, and the output
+    ``dense(swish(norm(h)))``; norm is a layer normalization, or nothing without `normalize`.
     """
 
     spec: MLPSpec
@@ -56,10 +64,15 @@ class MLP(NetworkModule):
         dense = functools.partial(nn.Dense, **self.numerics)
         width = self.spec.width
         embedding = dense(width)(positional_embedding(time, width))
-        embedding = nn.swish(LabelEmbedding(self.spec.classes)(embedding, condition.label))
+        embedding = nn.swish(conditioned(self.spec, embedding, condition, **self.numerics))
         h = dense(width)(x)
         for _ in range(self.spec.depth):
-            hidden = dense(width)(h) + dense(width)(embedding)
-            h = h + dense(width)(nn.swish(hidden))
+            hidden = nn.swish(dense(width)(self._norm(h)) + dense(width)(embedding))
+            hidden = nn.Dropout(self.spec.dropout, deterministic=deterministic)(hidden)
+            h = h + dense(width)(hidden)
         output = dense(x.shape[-1], kernel_init=nn.initializers.zeros)
-        return output(nn.swish(h)).astype(jnp.float32)
+        return output(nn.swish(self._norm(h))).astype(jnp.float32)
+
+    @nn.nowrap
+    def _norm(self, h: Float[Array, "batch width"]) -> Float[Array, "batch width"]:
+        return nn.LayerNorm(dtype=self.dtype)(h) if self.spec.normalize else h

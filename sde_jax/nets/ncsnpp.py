@@ -106,7 +106,7 @@ class NCSNpp(NetworkModule):
         spec = self.spec
         condition = Condition() if condition is None else condition
         inputs = unet_input(spec, x, condition)
-        embedding = time_layers(spec, self._features(time), condition.label, **self.numerics)
+        embedding = time_layers(spec, self._features(time), condition, **self.numerics)
 
         def block(
             h: Signal, width: int, resample: Callable[[Signal], Signal] | None = None

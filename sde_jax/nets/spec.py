@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax.typing import PrecisionLike
 from jax.typing import DTypeLike
 
+from sde_jax.nets.condition import VectorStandardization
 from sde_jax.validation import Spec
 
 
@@ -16,6 +17,8 @@ class NetworkSpec(Spec, abc.ABC):
 
     classes: int | None = None
     """Number of classes of a class-conditional network; None for an unconditional one."""
+    vector: VectorStandardization | None = None
+    """The conditioning vector; None for a network that takes none."""
 
     def padded(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Returns the shape to which the network pads examples of ``shape`` inside.

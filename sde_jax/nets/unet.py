@@ -9,10 +9,10 @@ import numpy as np
 from flax.typing import PrecisionLike
 from jax.typing import DTypeLike
 
-from sde_jax.arrays import Array, Float, Int, PerExample, Signal
+from sde_jax.arrays import Array, Float, PerExample, Signal
 from sde_jax.nets.blocks import ACTIVATIONS, product
-from sde_jax.nets.condition import Condition
-from sde_jax.nets.embedding import LabelEmbedding
+from sde_jax.nets.condition import Condition, VectorStandardization
+from sde_jax.nets.embedding import conditioned
 from sde_jax.nets.spec import NetworkSpec
 from sde_jax.validation import (
     BelowOne,
@@ -69,6 +69,8 @@ class UNetSpec(NetworkSpec):
     """Condition the blocks on time."""
     classes: Classes = None
     """Number of classes of a class-conditional network; None for an unconditional one."""
+    vector: VectorStandardization | None = None
+    """The conditioning vector; None for a network that takes none."""
     centered: bool = True
     """Data are in [-1, 1]; if False, they are in [0, 1] and the first layer takes 2 x - 1."""
     input_frequencies: Frequencies = ()
@@ -103,8 +105,9 @@ class UNetSpec(NetworkSpec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        labelled = "be None if `conditional` is False, since labels are part of the time embedding"
-        require(self, "classes", self.classes is None or self.conditional, labelled)
+        rule = "be None if `conditional` is False, since it is part of the time embedding"
+        for field in ("classes", "vector"):
+            require(self, field, getattr(self, field) is None or self.conditional, rule)
         levels = 0 < self.sigma_min < self.sigma_max
         require(self, "sigma_min sigma_max", levels, "be positive and below `sigma_max`")
 
@@ -197,19 +200,20 @@ def unet_input(spec: UNetSpec, x: Signal, condition: Condition) -> Signal:
 def time_layers(
     spec: UNetSpec,
     features: Float[Array, "batch features"],
-    label: Int[Array, "batch"] | None,
+    condition: Condition,
     dtype: DTypeLike,
     precision: PrecisionLike,
 ) -> Float[Array, "batch width"] | None:
-    """Returns the activated embedding of time and label; None if `conditional` is False.
+    """Returns the activated embedding of time, label and vector; None if `conditional` is False.
 
-    It applies two dense layers to the time features and adds the label embedding. The layers become
-    submodules of the calling module.
+    It applies two dense layers to the time features and adds the embeddings of the condition. The
+    layers become submodules of the calling module.
     """
     embedding = features
     if spec.conditional:
         dense = functools.partial(product, 4 * spec.channels, dtype, precision)
         embedding = ACTIVATIONS[spec.activation](dense()(features))
         embedding = dense()(embedding)
-    embedding = ACTIVATIONS[spec.activation](LabelEmbedding(spec.classes)(embedding, label))
+    embedding = conditioned(spec, embedding, condition, dtype=dtype, precision=precision)
+    embedding = ACTIVATIONS[spec.activation](embedding)
     return embedding if spec.conditional else None

@@ -6,6 +6,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
+from sde_jax.arrays import PRNGKeyArray
 from sde_jax.nets import NetworkSpec, UNetSpec
 from sde_jax.recipes.trainable import Trainable
 from sde_jax.training.learner import Learner, TrainState
@@ -57,8 +58,12 @@ def _initialized(
             look(spec, args[0].shape[1:])
         return call(*args, **options)
 
+    def init(key: PRNGKeyArray) -> TrainState:
+        """A new function each time, so that JAX runs it again."""
+        return learner.init(key)
+
     with nn.intercept_methods(intercept):
-        return jax.eval_shape(learner.init, jax.random.key(0))
+        return jax.eval_shape(init, jax.random.key(0))
 
 
 def check_attention(spec: Any, size: int) -> None:

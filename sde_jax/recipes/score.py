@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import jax
 import jax.numpy as jnp
 
-from sde_jax.arrays import Array, Int, Keys, PerExample, PyTree
+from sde_jax.arrays import Keys, PerExample, PyTree
 from sde_jax.data.source import Batch, DataSource, DataSpec, Layout
 from sde_jax.nets import Condition, NetworkSpec
 from sde_jax.objectives import (
@@ -60,7 +60,10 @@ from sde_jax.validation import (
     UnitInterval,
 )
 
-_LABELS = Only("`network.classes` is set", lambda spec: spec.network.classes is not None)
+_CONDITIONAL = Only(
+    "`network.classes` or `network.vector` is set",
+    lambda spec: spec.network.classes is not None or spec.network.vector is not None,
+)
 
 
 def score_sampler(
@@ -111,9 +114,9 @@ class ScoreExperiment(Generative):
     ) = NoiseWeighting()
     matching: Denoising | Sliced | Implicit = Denoising()
     """The score matching objective."""
-    label_dropout: Annotated[UnitInterval, _LABELS] = 0.1
-    """Share of training examples without their label, for a network with `classes`. `sample` and
-    `likelihood` use the network without labels."""
+    label_dropout: Annotated[UnitInterval, _CONDITIONAL] = 0.1
+    """Share of training examples without their label and vector, for a network with `classes` or
+    `vector`. `sample` and `likelihood` use the network without them."""
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
     """Type of the network's computation in training. Parameters, losses, sampling and likelihood
     are float32."""
@@ -128,8 +131,14 @@ class ScoreExperiment(Generative):
     evaluation: EvaluationSettings = EvaluationSettings()
 
     def check_data(self, source: DataSource) -> None:
-        """Raises ValueError if the network takes labels that the data do not have."""
+        """Raises ValueError if the network takes labels or vectors that the data do not have."""
         super().check_data(source)
+        vector = self.network.vector
+        if vector is not None and vector.size != source.condition_size:
+            raise ValueError(
+                f"`vector` has {vector.size} entries, and the conditioning vectors of the data "
+                f"have {source.condition_size or 'none'}."
+            )
         classes = self.network.classes
         if classes is not None and source.classes is None:
             raise ValueError(
@@ -164,15 +173,26 @@ class ScoreExperiment(Generative):
             params: PyTree, seeds: Seeds, batch: Batch, *, deterministic: bool
         ) -> PerExample:
             condition = None
-            if self.network.classes is not None:
-                seeds, seeds_label = seeds.split()
+            if self.network.classes is not None or self.network.vector is not None:
+                seeds, seeds_dropped = seeds.split()
                 dropout = 0.0 if deterministic else self.label_dropout
-                condition = labels_kept(seeds_label.keys, batch.label, dropout)
+                condition = self.condition_of(batch, seeds_dropped.keys, dropout)
             return objective.losses(params, seeds, batch.x, condition, deterministic=deterministic)
 
         return self.minimizing(
             lambda key: model.init(key, shape), losses, ema_warmup=self.ema_warmup
         )
+
+    def condition_of(self, batch: Batch, keys: Keys, dropout: float) -> Condition:
+        """Returns labels and vectors of a batch, without a random share ``dropout`` of them."""
+        dropped = jax.vmap(lambda key: jax.random.bernoulli(key, dropout))(keys)
+        condition = Condition()
+        if self.network.classes is not None and batch.label is not None:
+            condition = condition._replace(label=jnp.where(dropped, -1, batch.label))
+        if self.network.vector is not None and batch.condition is not None:
+            vector = jnp.where(dropped[:, None], jnp.nan, batch.condition)
+            condition = condition._replace(vector=vector)
+        return condition
 
     def sample_fn(
         self, layout: Layout, sampler: Sampler | None, source: Callable[[], DataSource]
@@ -223,11 +243,3 @@ def computing_in(network: Any, dtype: str) -> Any:
             f"`dtype`: got {dtype}."
         )
     return network.clone(dtype=jnp.dtype(dtype))
-
-
-def labels_kept(keys: Keys, label: Int[Array, "batch"] | None, dropout: float) -> Condition | None:
-    """Returns the labels of a batch as a condition, without a random share ``dropout`` of them."""
-    if label is None:
-        return None
-    dropped = jax.vmap(lambda key: jax.random.bernoulli(key, dropout))(keys)
-    return Condition(label=jnp.where(dropped, -1, label))

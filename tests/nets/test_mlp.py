@@ -7,6 +7,7 @@ import pytest
 from parameters import random_parameters
 
 from sde_jax.nets.condition import Condition
+from sde_jax.nets.embedding import positional_embedding
 from sde_jax.nets.mlp import MLP, MLPSpec
 
 SPEC = MLPSpec(width=16, depth=2, classes=3)
@@ -52,6 +53,33 @@ def test_mlp_treats_examples_alone(points, params):
     alone = jax.jit(jax.vmap(lambda x, t: apply(network, params, x[None], t[None])[0]))
     together = apply(network, params, *points)
     np.testing.assert_allclose(alone(*points), together, atol=1e-5)
+
+
+def test_a_normalized_mlp_against_numpy(points):
+    x, time = points
+    network = MLP(MLPSpec(width=8, depth=2, normalize=True))
+    params = random_parameters(network, x, time, mean=0.1)
+    of = {name: jax.tree.map(np.float64, layer) for name, layer in params.items()}
+
+    def dense(name, h):
+        return h @ of[name]["kernel"] + of[name]["bias"]
+
+    def swish(h):
+        return h / (1 + np.exp(-h))
+
+    def norm(name, h):
+        centred = h - h.mean(axis=1, keepdims=True)
+        unit = centred / np.sqrt(centred.var(axis=1, keepdims=True) + 1e-6)
+        return unit * of[name]["scale"] + of[name]["bias"]
+
+    embedding = swish(dense("Dense_0", np.float64(positional_embedding(time, 8))))
+    h = dense("Dense_1", x)
+    for layer in range(2):
+        first, second, third = (f"Dense_{2 + 3 * layer + place}" for place in range(3))
+        hidden = dense(first, norm(f"LayerNorm_{layer}", h)) + dense(second, embedding)
+        h = h + dense(third, swish(hidden))
+    expected = dense("Dense_8", swish(norm("LayerNorm_2", h)))
+    np.testing.assert_allclose(apply(network, params, x, time), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_mlp_in_bfloat16_is_close_and_returns_float32(points, params):

@@ -8,7 +8,6 @@ import pytest
 from experiments.digits import digits_vp
 from sde_jax.data import Batch, GaussianMixture, Ring
 from sde_jax.nets.mlp import MLPSpec
-from sde_jax.recipes.score import labels_kept
 
 points = dataclasses.replace(
     digits_vp(), data=GaussianMixture(components=4), network=MLPSpec(width=8, depth=1, classes=4)
@@ -65,7 +64,8 @@ def test_a_label_that_is_always_kept_from_it_teaches_nothing():
 
 def test_the_share_that_is_kept_from_it_is_the_one_asked_for():
     labels = jnp.arange(40_000) % 10
-    told = labels_kept(jax.random.split(jax.random.key(2), 40_000), labels, 0.1).label
+    batch, keys = Batch(jnp.zeros((40_000, 2)), labels), jax.random.split(jax.random.key(2), 40_000)
+    told = points.condition_of(batch, keys, 0.1).label
     assert abs(float((told == -1).mean()) - 0.1) < 5 * (0.09 / 40_000) ** 0.5
     np.testing.assert_array_equal(told[told != -1], labels[told != -1])
 

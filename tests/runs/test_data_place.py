@@ -144,8 +144,11 @@ def test_arrays_that_moved_out_of_their_run_are_found(tmp_path):
 
 def test_pictures_that_are_not_square_are_padded_and_of_many_sizes_refused(tmp_path):
     wide = write_pictures(tmp_path / "wide", size=(9, 6))
+    usual = find("quickstart").experiment
     experiment = dataclasses.replace(
-        find("quickstart").experiment, data=Folder(path=str(wide), held_out=0)
+        usual,
+        data=Folder(path=str(wide), held_out=0),
+        network=dataclasses.replace(usual.network, attention_resolutions=()),
     )
     line = "the network pads 6 x 9 to 6 x 10 inside, and crops its output"
     assert summary(experiment)["padding"] == [line]
