@@ -54,7 +54,7 @@ class Student(Generative):
     """The process. It may differ from the teacher's."""
     network: NetworkSpec
     """The network, with parameters of the teacher's shapes. It predicts the velocity v."""
-    time_condition: LogNoiseLevel = LogNoiseLevel(scale=4.0)
+    time_condition: LogNoiseLevel = LogNoiseLevel(scale=2.0)
     """The network's time input. Unlike 999 t it varies slowly, as the derivative by time needs."""
     data_deviation: Positive = 0.5
     """Standard deviation d of the data. Training is at angles arctan(r / d), r = sigma / alpha."""

@@ -147,8 +147,8 @@ def test_student_of_a_gaussian_converges_to_the_exact_map():
 
 @pytest.mark.slow("test_student_of_a_gaussian_converges_to_the_exact_map")
 def test_student_of_a_mixture_converges_to_the_exact_map():
-    consistency = objective(MLPSpec(width=64, depth=2).build(), VP(), DEVIATION, scale=4.0)
-    params = trained(consistency, MIXTURE, steps=6000)
+    consistency = objective(MLPSpec(width=64, depth=2).build(), VP(), DEVIATION, scale=2.0)
+    params = trained(consistency, MIXTURE, steps=12000)
 
     def exact(x):
         return quantile_flow(MIXTURE, VP(), x[:, 0], jnp.asarray(1.0), jnp.asarray(1e-6))[:, None]
