@@ -36,7 +36,8 @@ def small_vp(whole):
         training=brief(whole.training),
         likelihood=LikelihoodSettings(t_min=0.01, tolerance=0.1),
         evaluation=dataclasses.replace(
-            few(whole.evaluation), sampling=SamplerSettings(sampler="unipc", steps=2)
+            few(whole.evaluation),
+            sampling=SamplerSettings(sampler="unipc", steps=2, grid="log-snr"),
         ),
     )
 

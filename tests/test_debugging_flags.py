@@ -22,7 +22,7 @@ experiment, run = sys.argv[1:]
 once = ["--training.batch-size", "2", "--training.eval-examples", "2", "--training.steps", "1"]
 for command in (
     ["train", experiment, "--workdir", run, *once],
-    ["sample", run, "--count", "1", "--sampler", "unipc", "--steps", "3"],
+    ["sample", run, "--count", "1", "--sampler", "unipc", "--steps", "3", "--grid", "log-snr"],
     ["sample", run, "--count", "1", "--sampler", "ode", "--tolerance", "0.5"],
     ["sample", run, "--count", "1", "--sampler", "shark", "--tolerance", "0.5"],
     ["likelihood", run, "--count", "1", "--tolerance", "0.5"],

@@ -130,7 +130,7 @@ def digits():
             count=64,
             likelihood_count=8,
             features=("coordinates",),
-            sampling=SamplerSettings(sampler="unipc", steps=2),
+            sampling=SamplerSettings(sampler="unipc", steps=2, grid="log-snr"),
         ),
     )
 
@@ -263,7 +263,7 @@ def latent():
         autoencoder=vae().network,
         sde=VP(),
         network=OneConvolutionUNetSpec(),
-        sampling=SamplerSettings(sampler="unipc", steps=3),
+        sampling=SamplerSettings(sampler="unipc", steps=3, grid="log-snr"),
         likelihood=digits().likelihood,
     )
 

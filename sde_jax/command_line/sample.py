@@ -56,7 +56,8 @@ def main(args: list[str]) -> dict[str, Any]:
 
 def execute(run: GenerativeRun, options: Sample) -> dict[str, Any]:
     """Draws and writes the samples."""
-    settings = options.settings
+    settings = run.resolved(options.settings)
+    options = dataclasses.replace(options, settings=settings)
     if options.trajectory and run.experiment.process is None:
         raise UsageError(f"--trajectory does not apply to a {run.experiment.kind}.")
     started = time.perf_counter()
@@ -171,9 +172,5 @@ def usual_path(run: GenerativeRun, settings: SamplerSettings | None, options: Sa
     """Returns the file in RUN/samples whose name identifies the samples."""
     drawn = f"at{run.step}-seed{options.seed}-count{options.count}"
     if settings is not None:
-        how = "-".join(
-            f"{name}{value:g}" if isinstance(value, float) else f"{name}{value}"
-            for name, value in settings.options().items()
-        )
-        drawn = f"{settings.sampler}-{how or 'rules'}-{drawn}"
+        drawn = f"{settings.described()}-{drawn}"
     return run.directory.path / "samples" / f"{drawn}.npz"

@@ -41,7 +41,7 @@ class Prepared(NamedTuple):
 
 
 def chosen(options: EditOptions, default: SamplerSettings) -> SamplerSettings:
-    """Returns the default sampler, or the one of the options.
+    """Returns the default sampler, or the one of the options, with times that are not fitted.
 
     Raises:
       UsageError: if it is that of a published model.
@@ -51,6 +51,7 @@ def chosen(options: EditOptions, default: SamplerSettings) -> SamplerSettings:
         raise UsageError("--sampler published does not apply to edit.")
     if options.sampler not in (None, default.sampler):
         default = SamplerSettings().switched(options.sampler)
+    default = default.resolved(fits=False)
     if options.steps is None:
         return default
     settings = dataclasses.replace(default, steps=options.steps)

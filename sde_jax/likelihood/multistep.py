@@ -121,9 +121,10 @@ class MultistepLikelihood(Spec):
     ) -> tuple[Examples, LogLikelihoods]:
         """Draws a sample of ``shape`` per key and its log density, in one pass from the prior.
 
-        The samples are those of ``ExponentialAdams(order=2, end="state")`` for the same keys and
-        times, up to rounding. One more evaluation, at the sample, completes the density. One half
-        of each key, ``jax.random.split(key)[0]``, draws the prior, the other draws the probes.
+        The samples are those of ``ExponentialAdams(order=2, orders="full", end="state")`` for the
+        same keys and times, up to rounding. One more evaluation, at the sample, completes the
+        density. One half of each key, ``jax.random.split(key)[0]``, draws the prior, the other
+        draws the probes.
         """
         key_prior, key_probes = split_keys(keys)
         latent = draw_prior(key_prior, sde, shape, precision_of(score))

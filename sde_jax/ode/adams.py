@@ -10,6 +10,9 @@ from sde_jax.arrays import Array, Float
 
 # Gauss-Legendre nodes: exact in float64 for a step across 8 units of log noise.
 _NODES = 16
+# The largest amplification of errors that a step of each order may have. Equal short steps of
+# orders 1 to 4 have 1, 2, 3.67 and 6.67.
+_MOST_AMPLIFICATION = (1.0, 3.0, 4.4, 8.3)
 
 
 class AdamsTable(NamedTuple):
@@ -24,15 +27,26 @@ class AdamsTable(NamedTuple):
 
 
 def adams_table(
-    levels: Float[Array, "times"], order: int, orders: np.ndarray, *, eta: float = 0.0
+    levels: Float[Array, "times"],
+    order: int,
+    orders: np.ndarray,
+    *,
+    eta: float = 0.0,
+    bounded: bool = False,
 ) -> AdamsTable:
     """Returns the coefficients of the steps between values of noise_to_signal, in their type.
+
+    A step multiplies errors of the posterior means by up to ``sum_j |w_j| / sum_j w_j``. This
+    amplification grows with the ratio of a step to those before it. That of order 2 is 1 plus the
+    ratio.
 
     Args:
       levels: the values, falling; without noise they may rise.
       order: the number of weights of a step.
       orders: the order of each step, at most the number of evaluations before its end.
       eta: the amount of noise, as in `ExponentialAdams`.
+      bounded: lower the order of a step until its amplification is at most 3 for order 2, 4.4 for
+        order 3, and 8.3 for order 4.
     """
     later, earlier = levels[:-1], levels[1:]
     # log(r / r'), exact for large and for small steps
@@ -50,9 +64,13 @@ def adams_table(
     for used in range(1, order + 1):
         predicting = _weights(decay, step, nodes[:used])
         correcting = _weights(decay, step, [step, *nodes[:used]])
-        rows = np.flatnonzero(orders == used)
-        weights = weights.at[rows, :used].set(predicting[rows])
-        corrections = corrections.at[rows, : used + 1].set(correcting[rows])
+        taken = jnp.asarray(orders >= used)
+        if bounded:
+            amplification = jnp.abs(predicting).sum(axis=1) / -jnp.expm1(-decay)
+            taken &= amplification <= _MOST_AMPLIFICATION[used - 1] + 1e-4
+        unused = ((0, 0), (0, order - used))
+        weights = jnp.where(taken[:, None], jnp.pad(predicting, unused), weights)
+        corrections = jnp.where(taken[:, None], jnp.pad(correcting, unused), corrections)
     table = AdamsTable(jnp.exp(-decay), weights, deviation, corrections)
     return jax.tree.map(lambda column: column.astype(levels.dtype), table)
 

@@ -10,9 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, NoReturn,
 from sde_jax import ode, sampling
 from sde_jax.validation import FINITE, Spec, UnitInterval, at_most, require
 
-GridName = Literal["uniform", "log-snr", "karras"]
+GridName = Literal["auto", "fitted", "uniform", "log-snr", "karras"]
+
+MOST_FITTED = 12
+"""Most steps that are fitted to the network by default."""
 
 GRIDS: Mapping[GridName, Callable[..., "sampling.TimeGrid"]] = {
+    "auto": lambda *, steps: sampling.LogSNRGrid(steps=steps),
+    # Until a run fits its times.
+    "fitted": lambda *, steps: sampling.LogSNRGrid(steps=steps),
     "uniform": lambda *, steps: sampling.UniformGrid(steps=steps),
     "log-snr": lambda *, steps: sampling.LogSNRGrid(steps=steps),
     "karras": lambda *, steps: sampling.KarrasGrid(steps=steps),
@@ -53,23 +59,24 @@ SAMPLERS: Mapping[str, SamplerEntry] = {
     "ode": SamplerEntry("probability flow", lambda *, tolerance: flow(tolerance)),
     "published": SamplerEntry("as published", lambda: refuse_published()),
     "ddim": SamplerEntry(
-        "DDIM", lambda *, steps=50, grid, eta: stepping(steps, sampling.DDIM(eta=eta), grid)
+        "DDIM", lambda *, steps=50, grid="auto", eta: stepping(steps, sampling.DDIM(eta=eta), grid)
     ),
     "heun": SamplerEntry(
         "Heun",
         lambda *, steps=17, grid="karras", churn: stepping(steps, heun(churn, steps), grid),
     ),
     "dpm++2m": SamplerEntry(
-        "DPM-Solver++ 2M", lambda *, steps=20, grid: multistep(grid, steps, order=2)
+        "DPM-Solver++ 2M", lambda *, steps=20, grid="auto": multistep(grid, steps, order=2)
     ),
     "dpm++3m": SamplerEntry(
-        "DPM-Solver++ 3M", lambda *, steps=20, grid: multistep(grid, steps, order=3)
+        "DPM-Solver++ 3M", lambda *, steps=20, grid="auto": multistep(grid, steps, order=3)
     ),
     "unipc": SamplerEntry(
-        "UniPC", lambda *, steps=20, grid: multistep(grid, steps, order=3, corrected=True)
+        "UniPC", lambda *, steps=20, grid="auto": multistep(grid, steps, order=3, corrected=True)
     ),
     "sde-dpm++2m": SamplerEntry(
-        "SDE-DPM-Solver++ 2M", lambda *, steps=50, grid: multistep(grid, steps, order=2, eta=1.0)
+        "SDE-DPM-Solver++ 2M",
+        lambda *, steps=50, grid="auto": multistep(grid, steps, order=2, eta=1.0),
     ),
     "shark": SamplerEntry("ShARK", lambda *, tolerance=0.05: adaptive("shark", tolerance)),
     "sra1": SamplerEntry("SRA1", lambda *, tolerance=0.05: adaptive("sra1", tolerance)),
@@ -147,9 +154,11 @@ class SamplerSettings(Spec):
     """Signal-to-noise ratio of the Langevin corrector (pc only)."""
     tolerance: Annotated[float, FINITE] = 1e-5
     """Relative and absolute tolerance of a solver step (adaptive samplers only)."""
-    grid: GridName = "log-snr"
-    """Spacing of the steps: uniform in time or in log signal-to-noise ratio, or that of Karras et
-    al. 2022 (samplers with few evaluations only)."""
+    grid: GridName = "auto"
+    """Times of the steps (samplers with few evaluations only): fitted to the network, which takes
+    seconds once and is kept in RUN/grids; uniform in time or in log signal-to-noise ratio; those of
+    Karras et al. 2022. auto: fitted for score models and samplers without noise in at most 12
+    steps, otherwise log-snr."""
     eta: UnitInterval = 0.0
     """Amount of noise: 0 for none, 1 for that of ancestral sampling (ddim only)."""
     churn: float = 0.0
@@ -167,6 +176,38 @@ class SamplerSettings(Spec):
         """
         sampler = SAMPLERS[self.sampler].factory(**self.options())
         return dataclasses.replace(sampler, frames=frames)
+
+    def resolved(self, *, fits: bool) -> Self:
+        """Returns the settings with a grid in place of "auto".
+
+        Args:
+          fits: True where times can be fitted to a network.
+
+        Raises:
+          ValueError: if ``grid`` is "fitted" and they cannot, or the sampler adds noise.
+        """
+        if "grid" not in self.options() or self.grid not in ("auto", "fitted"):
+            return self
+        reason = "" if fits else "the model has no score of the data"
+        if not reason and not self.build().follows_flow:  # type: ignore[attr-defined]
+            reason = "the sampler adds noise, so that there is no trajectory to fit to"
+        if self.grid == "fitted" and reason:
+            raise ValueError(f"`grid` must not be fitted, since {reason}: take log-snr.")
+        fitted = self.grid == "fitted" or (not reason and self.steps <= MOST_FITTED)
+        return dataclasses.replace(self, grid="fitted" if fitted else "log-snr")
+
+    @property
+    def is_fitted(self) -> bool:
+        """True if the times are to be fitted to a network."""
+        return self.grid == "fitted" and "grid" in self.options()
+
+    def described(self) -> str:
+        """Returns the sampler and its options as a part of a file name."""
+        how = "-".join(
+            f"{name}{value:g}" if isinstance(value, float) else f"{name}{value}"
+            for name, value in self.options().items()
+        )
+        return f"{self.sampler}-{how or 'rules'}"
 
     def options(self) -> dict[str, Any]:
         """Returns the settings that the sampler has."""

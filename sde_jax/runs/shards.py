@@ -33,7 +33,7 @@ def identity_of(
         "weights": f"{checksum(run.state.ema_params):08x}",
         "seed": seed,
         "count": count,
-        "sampling": to_config(settings),
+        "sampling": to_config(run.resolved(settings)),
     }
 
 

@@ -23,6 +23,7 @@ from sde_jax.recipes.serialization import ConfigurationError
 from sde_jax.recipes.trainable import Trainable
 from sde_jax.runs.beside import run_beside
 from sde_jax.runs.data_place import DataPlace, naming_option
+from sde_jax.runs.fitted_grids import fitted_grid
 from sde_jax.sampling import Sampler
 from sde_jax.score import NetworkScore
 from sde_jax.training.checkpoint import Checkpoints
@@ -75,17 +76,40 @@ class TrainedRun(Generic[Kind_co]):
         """Returns the function that draws samples by ``settings``, keeping ``frames`` states on the
         way.
 
+        Times that are fitted to the network are read from the run directory, or fitted now.
+
         Raises:
-          ValueError: if the model has no such sampler, as that of a published model has.
+          ValueError: if the model has no such sampler, as that of a published model has, or if it
+            asks for fitted times where there are none.
         """
         sampler: Sampler | None = None
+        settings = self.resolved(settings)
         if settings is not None:
             self.experiment.check_sampler(settings)
         if settings is not None and settings.sampler == "published" and self.named.model:
             sampler = dataclasses.replace(published_sampler(self.named.model), frames=frames)
         elif settings is not None:
-            sampler = settings.build(frames)
+            sampler = self._sampler(settings, frames)
         return self.experiment.sample_fn(self.layout, sampler, lambda: self.source)
+
+    def resolved(self, settings: SamplerSettings | None) -> SamplerSettings | None:
+        """Returns the settings with a grid in place of "auto".
+
+        Raises:
+          ValueError: if the grid is "fitted", and the model or the sampler rules that out.
+        """
+        if settings is None:
+            return None
+        return settings.resolved(fits=isinstance(self.experiment, ScoreExperiment))
+
+    def _sampler(self, settings: SamplerSettings, frames: int) -> Sampler:
+        sampler: Any = settings.build(frames)
+        if not settings.is_fitted:
+            return sampler
+        assert isinstance(self.experiment, ScoreExperiment)
+        state, shape = self.state, self.layout.shape
+        grid = fitted_grid(self.directory, self.experiment, state, settings, shape)
+        return dataclasses.replace(sampler, grid=grid)
 
     def density(self: "GenerativeRun", settings: Any) -> Density | None:
         """Returns the function that measures densities by ``settings``; None if the model has

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sde_jax.sampling.editing import Edit as Edit
     from sde_jax.sampling.exponential import ExponentialAdams as ExponentialAdams
     from sde_jax.sampling.fitting import fit_grid as fit_grid
+    from sde_jax.sampling.grid_loop import GridSampler as GridSampler
     from sde_jax.sampling.heun import Churn as Churn, Heun as Heun
     from sde_jax.sampling.latents import (
         Interpolation as Interpolation,

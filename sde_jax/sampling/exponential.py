@@ -1,7 +1,7 @@
 """Exponential multistep methods, which reuse evaluations of earlier steps."""
 
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,7 +16,10 @@ from sde_jax.score import Score, denoised
 from sde_jax.sde import LinearSDE
 from sde_jax.validation import Rule, UnitInterval
 
-# `lower_order_final` applies below this number of evaluations.
+Orders = Literal["bounded", "falling", "full"]
+"""Rules for the order of each step."""
+
+# Orders fall below this number of evaluations.
 _FEW_EVALUATIONS = 15
 
 
@@ -56,9 +59,16 @@ class ExponentialAdams(GridSampler):
     the next step needs that mean."""
     eta: UnitInterval = 0.0
     """Noise: 0 follows the probability flow, 1 the reverse-time SDE."""
-    lower_order_final: bool = False
-    """Lower the order of the last steps when there are fewer than 15 evaluations, as published. It
-    helps scores that few steps do not resolve near the data."""
+    orders: Orders = "bounded"
+    """Order of each step. bounded: the highest, up to ``order``, at which the step does not amplify
+    errors of the posterior means too much. So the order falls where steps are far longer than those
+    before, as at the end of equal steps of time. falling: lower in the last steps if there are
+    fewer than 15 evaluations, as published. full: always ``order``."""
+
+    @property
+    def follows_flow(self) -> bool:
+        """True for ``eta`` 0."""
+        return not self.eta
 
     def __call__(self, keys: Keys, score: Score, sde: LinearSDE, shape: tuple[int, ...]) -> Samples:
         times = self.times(score, sde)
@@ -91,12 +101,13 @@ class ExponentialAdams(GridSampler):
 
     def table(self, levels: Float[Array, "times"]) -> AdamsTable:
         """Returns the coefficients for decreasing values of noise_to_signal."""
-        return adams_table(levels, self.order, self._orders(len(levels) - 1), eta=self.eta)
+        orders, bounded = self._most_orders(len(levels) - 1), self.orders == "bounded"
+        return adams_table(levels, self.order, orders, eta=self.eta, bounded=bounded)
 
-    def _orders(self, steps: int) -> np.ndarray:
-        """Returns the order of each step, rising from 1 and, if set, falling at the end."""
+    def _most_orders(self, steps: int) -> np.ndarray:
+        """Returns the highest order of each step, rising from 1 and, if set, falling at the end."""
         evaluations = steps + self.last_evaluations
         step = np.arange(steps)
         orders = np.minimum(self.order, step + 1)
-        falls = self.lower_order_final and evaluations < _FEW_EVALUATIONS
+        falls = self.orders == "falling" and evaluations < _FEW_EVALUATIONS
         return np.minimum(orders, evaluations - step) if falls else orders

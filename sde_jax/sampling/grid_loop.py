@@ -1,5 +1,6 @@
 """The loop of all samplers that step along a fixed grid."""
 
+import abc
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -24,7 +25,7 @@ Advance = Callable[[Keys, Any, PyTree, Int[Array, ""]], tuple[Step, PyTree]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class GridSampler(Spec):
+class GridSampler(Spec, abc.ABC):
     """Draws the prior and steps along a grid; the base of samplers that do.
 
     Sample j is a function of ``keys[j]``: one half of the key gives the prior, the other the noise.
@@ -38,10 +39,19 @@ class GridSampler(Spec):
     frames: NotNegativeInt = 0
     """Number of states to record besides the prior; 0 records none."""
 
+    @abc.abstractmethod
+    def __call__(self, keys: Keys, score: Score, sde: LinearSDE, shape: tuple[int, ...]) -> Samples:
+        """Draws one sample of ``shape`` per key."""
+
     @property
     def last_evaluations(self) -> int:
         """Score evaluations after the last step."""
         return int(self.end == "denoised")
+
+    @property
+    def follows_flow(self) -> bool:
+        """True if the steps are those of the probability flow, without noise."""
+        return False
 
     def times(self, score: Score, sde: LinearSDE) -> Float[Array, "times"]:
         """Returns the grid in the precision of the score."""

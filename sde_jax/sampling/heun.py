@@ -53,6 +53,11 @@ class Heun:
     """Noise added before each step; None follows the flow. Unlike the paper's, it never exceeds the
     level at t = 1, and none is added before the final denoising."""
 
+    @property
+    def follows_flow(self) -> bool:
+        """True without ``churn``."""
+        return self.churn is None
+
     def __call__(
         self, noise: Array, score: Score, sde: LinearSDE, x: Array, t: Array, s: Array
     ) -> Step:

@@ -31,6 +31,12 @@ class PredictorCorrector(GridSampler):
         if self.predictor is None and self.corrector is None:
             raise ValueError("`predictor` and `corrector` must not both be None: set at least one.")
 
+    @property
+    def follows_flow(self) -> bool:
+        """True for a predictor of the probability flow alone."""
+        follows = self.predictor is not None and self.predictor.follows_flow
+        return follows and self.corrector is None
+
     def __call__(self, keys: Keys, score: Score, sde: LinearSDE, shape: tuple[int, ...]) -> Samples:
         times = self.times(score, sde)
         parts = [part for part in (self.corrector, self.predictor) if part is not None]

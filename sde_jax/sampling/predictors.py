@@ -40,6 +40,11 @@ class Predictor(Move, Protocol):
         """Score evaluations per step."""
         ...
 
+    @property
+    def follows_flow(self) -> bool:
+        """True for a step of the probability flow, without noise."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class EulerMaruyama:
@@ -54,6 +59,7 @@ class EulerMaruyama:
     """
 
     evaluations: ClassVar[int] = 1
+    follows_flow: ClassVar[bool] = False
 
     def __call__(
         self, noise: Array, score: Score, sde: LinearSDE, x: Array, t: Array, s: Array
@@ -81,6 +87,11 @@ class ReverseDiffusion:
     probability_flow: bool = False
     """Follow the probability flow, without noise."""
 
+    @property
+    def follows_flow(self) -> bool:
+        """True with ``probability_flow``."""
+        return self.probability_flow
+
     def __call__(
         self, noise: Array, score: Score, sde: LinearSDE, x: Array, t: Array, s: Array
     ) -> Step:
@@ -103,6 +114,7 @@ class Ancestral(Spec):
     """
 
     evaluations: ClassVar[int] = 1
+    follows_flow: ClassVar[bool] = False
 
     transition: TransitionRule = ExactTransition()
     """The exact transition along the grid, or that of a published chain."""
@@ -139,6 +151,11 @@ class DDIM(Spec):
 
     eta: UnitInterval = 0.0
     """Noise, as a fraction of the posterior's standard deviation."""
+
+    @property
+    def follows_flow(self) -> bool:
+        """True for ``eta`` 0."""
+        return not self.eta
 
     def __call__(
         self, noise: Array, score: Score, sde: LinearSDE, x: Array, t: Array, s: Array

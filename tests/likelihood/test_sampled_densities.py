@@ -30,7 +30,7 @@ def adaptive(sde, divergence, tolerance=1e-5):
 def multistep(sde, divergence, steps=100):
     """One in fixed steps, and its sampler."""
     grid = LogSNRGrid(steps=steps, last=float(sde.noise_to_signal(jnp.asarray(T_MIN))))
-    sampler = ExponentialAdams(order=2, grid=grid, end="state")
+    sampler = ExponentialAdams(order=2, grid=grid, end="state", orders="full")
     return MultistepLikelihood(times=even_times(sde, T_MIN, steps), divergence=divergence), sampler
 
 

@@ -5,7 +5,14 @@ from typing import get_args
 
 import pytest
 
-from sde_jax.recipes.sampler_settings import GRIDS, SAMPLERS, GridName, SamplerName, SamplerSettings
+from sde_jax.recipes.sampler_settings import (
+    GRIDS,
+    MOST_FITTED,
+    SAMPLERS,
+    GridName,
+    SamplerName,
+    SamplerSettings,
+)
 from sde_jax.sampling import DDIM, KarrasGrid, LogSNRGrid, UniformGrid
 
 FIELDS = {field.name for field in dataclasses.fields(SamplerSettings)}
@@ -34,9 +41,9 @@ def test_another_sampler_has_its_own_defaults_and_the_rest_of_the_settings():
     assert settings.switched("pc").options() == {"steps": 300, "snr": 0.16}
     assert settings.switched("ode").options() == {"tolerance": 1e-3}
     assert settings.switched("shark").options() == {"tolerance": 0.05}
-    assert settings.switched("ddim").options() == {"steps": 50, "grid": "log-snr", "eta": 0.5}
+    assert settings.switched("ddim").options() == {"steps": 50, "grid": "auto", "eta": 0.5}
     assert settings.switched("heun").options() == {"steps": 17, "grid": "karras", "churn": 0.0}
-    assert settings.switched("unipc").options() == {"steps": 20, "grid": "log-snr"}
+    assert settings.switched("unipc").options() == {"steps": 20, "grid": "auto"}
 
 
 def test_what_is_built_has_the_options():
@@ -55,3 +62,44 @@ def test_a_changed_option_without_effect_is_refused():
     dataclasses.replace(default, tolerance=0.1).check_changes(default)
     with pytest.raises(ValueError, match="`steps` does not apply to the sampler ode"):
         dataclasses.replace(default, steps=3).check_changes(default)
+
+
+@pytest.mark.parametrize(
+    ("settings", "fits", "grid"),
+    [
+        ({"sampler": "unipc", "steps": MOST_FITTED}, True, "fitted"),
+        ({"sampler": "unipc", "steps": MOST_FITTED + 1}, True, "log-snr"),
+        ({"sampler": "unipc", "steps": 40, "grid": "fitted"}, True, "fitted"),
+        ({"sampler": "unipc", "steps": 8, "grid": "karras"}, True, "karras"),
+        ({"sampler": "unipc", "steps": 8}, False, "log-snr"),
+        ({"sampler": "ddim", "steps": 8}, True, "fitted"),
+        ({"sampler": "ddim", "steps": 8, "eta": 0.5}, True, "log-snr"),
+        ({"sampler": "sde-dpm++2m", "steps": 8}, True, "log-snr"),
+        ({"sampler": "heun", "steps": 8, "grid": "fitted"}, True, "fitted"),
+    ],
+)
+def test_times_are_fitted_in_few_steps_without_noise(settings, fits, grid):
+    resolved = SamplerSettings(**settings).resolved(fits=fits)
+    assert resolved.grid == grid
+    assert resolved.resolved(fits=fits) == resolved
+    assert resolved.is_fitted == (grid == "fitted")
+
+
+def test_a_sampler_without_a_grid_has_none_to_fit():
+    for name in ("em", "ode", "published"):
+        settings = SamplerSettings(sampler=name, steps=5)
+        assert settings.resolved(fits=True) == settings
+        assert not dataclasses.replace(settings, grid="fitted").is_fitted
+
+
+@pytest.mark.parametrize(
+    ("settings", "fits", "reason"),
+    [
+        ({"sampler": "sde-dpm++2m"}, True, "the sampler adds noise"),
+        ({"sampler": "heun", "churn": 1.0}, True, "the sampler adds noise"),
+        ({"sampler": "unipc"}, False, "the model has no score of the data"),
+    ],
+)
+def test_what_cannot_be_fitted_is_refused(settings, fits, reason):
+    with pytest.raises(ValueError, match=rf"^`grid` must not be fitted, since {reason}.*log-snr"):
+        SamplerSettings(grid="fitted", **settings).resolved(fits=fits)

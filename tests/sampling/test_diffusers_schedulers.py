@@ -77,7 +77,7 @@ def test_as_diffusers_has_it(scheduler, settings, ours, steps, key, monkeypatch)
     noise, noises = rng.normal(size=(4, 3)), rng.normal(size=(steps, 4, 3))
     with jax.enable_x64(True):
         grid = Times(peer)
-        sampler = ExponentialAdams(grid=grid, lower_order_final=True, end="state", **ours)
+        sampler = ExponentialAdams(grid=grid, orders="falling", end="state", **ours)
         monkeypatch.setattr("sde_jax.sampling.grid_loop.draw_prior", lambda *_: jnp.asarray(noise))
         monkeypatch.setattr(
             "sde_jax.sampling.exponential.step_noise", lambda k, step, *_: jnp.asarray(noises)[step]

@@ -178,7 +178,8 @@ def test_the_stochastic_variant_has_the_datas_law(key):
 def test_weights_are_integrals_of_polynomials(eta, corrected):
     """Of order 3 in the sixth of uneven steps, by quadrature of the basis polynomials."""
     levels = np.array([50.0, 20.0, 11.0, 5.0, 1.0, 0.4, 0.1, 0.02])
-    table_of = jax.jit(ExponentialAdams(grid=UniformGrid(steps=1), eta=eta).table)
+    spec = ExponentialAdams(grid=UniformGrid(steps=1), eta=eta, orders="full")
+    table_of = jax.jit(spec.table)
     # long enough not to fall in order at its end
     padded = np.append(levels, 0.02 * 0.5 ** np.arange(1, 20))
     with jax.enable_x64(True):
@@ -274,10 +275,67 @@ def test_orders_rise_and_may_fall_in_few_evaluations():
         weights = jax.jit(spec.table)(np.geomspace(50, 0.01, steps + 1).astype(np.float32)).weights
         return (np.asarray(weights) != 0).sum(axis=1)
 
-    np.testing.assert_array_equal(orders(20, lower_order_final=True), [1, 2] + [3] * 18)
-    falling = {"lower_order_final": True}
+    np.testing.assert_array_equal(orders(20, orders="falling"), [1, 2] + [3] * 18)
+    falling = {"orders": "falling"}
     np.testing.assert_array_equal(orders(9, **falling), [1, 2, 3, 3, 3, 3, 3, 3, 2])
     np.testing.assert_array_equal(orders(9, end="state", **falling), [1, 2, 3, 3, 3, 3, 3, 2, 1])
+
+
+def amplification(levels, step, order):
+    """Of a step of exponential Adams-Bashforth: sum |w| / sum w, by quadrature of its basis."""
+    logs = -np.log(levels)
+    nodes = [logs[step - j] for j in range(order)]
+    total, end = 1 - levels[step + 1] / levels[step], logs[step + 1]
+    if order == 2:  # as published: the value in the middle of the step
+        middle = (0.5 * (logs[step] + end) - nodes[0]) / (nodes[1] - nodes[0])
+        return abs(1 - middle) + abs(middle)
+
+    def weight(node):
+        others = [other for other in nodes if other != node]
+
+        def integrand(at):
+            return np.exp(at - end) * np.prod([(at - o) / (node - o) for o in others])
+
+        return quad(integrand, logs[step], end)[0]
+
+    return sum(abs(weight(node)) for node in nodes) / total
+
+
+def test_orders_fall_where_a_step_would_amplify_errors():
+    """In steps of random lengths, the highest order within its bound is taken."""
+    rng = np.random.default_rng(3)
+    levels = 50.0 * np.exp(-np.cumsum(np.append(0.0, rng.uniform(0.05, 1.5, 30))))
+    table = jax.jit(ExponentialAdams(grid=UniformGrid(steps=1)).table)(levels.astype(np.float32))
+    found = (np.asarray(table.weights) != 0).sum(axis=1)
+    for step, order in enumerate(found):
+        bounds = {2: 3.0, 3: 4.4}
+        allowed = [
+            k for k in bounds if k <= step + 1 and amplification(levels, step, k) <= bounds[k]
+        ]
+        assert order == max(allowed, default=1), step
+    assert set(found[3:]) == {1, 2, 3}
+
+
+@pytest.mark.slow("test_orders_fall_where_a_step_would_amplify_errors")
+@pytest.mark.parametrize("name", ["vp", "subvp", "flow-matching"])
+@pytest.mark.parametrize("steps", [8, 20, 35])
+def test_bounded_orders_stand_equal_steps_of_time(name, steps, key):
+    """Where order 3 breaks: less than half of its error, and less than that of order 1."""
+    sde, all_keys = ONE_RANGE[name], keys(key, 200)
+    weights, means = jnp.asarray([0.35, 0.65]), jnp.asarray([[-0.6, 0.3], [0.8, -0.2]])
+    data = GaussianMixture(weights, means, jnp.asarray([[0.04, 0.1], [0.16, 0.02]]))
+    grid = UniformGrid(steps=steps, t_min=float(sde.time_of(jnp.asarray(0.0105))))
+
+    def ends(grid, **settings):
+        return draw(ExponentialAdams(grid=grid, **settings), data, sde, all_keys).x
+
+    with jax.enable_x64(True):
+        exact = ends(LogSNRGrid(steps=400, last=0.0105))
+        bounded, full, first = (
+            float(jnp.sqrt(((ends(grid, **settings) - exact) ** 2).mean()))
+            for settings in ({}, {"orders": "full"}, {"order": 1})
+        )
+    assert bounded < min(first, 0.5 * full), (bounded, full, first)
 
 
 @pytest.mark.slow(

@@ -153,7 +153,7 @@ def test_levels_that_a_process_does_not_have_are_refused():
 
 def test_what_cannot_be_fitted_is_refused(key):
     grid, score = LogSNRGrid(steps=3), MixtureScore(plane_mixture(), SDES["vp"])
-    with pytest.raises(ValueError, match=r"^`sampler` must follow the flow, with eta=0: got eta=1"):
+    with pytest.raises(ValueError, match=r"^`sampler` must follow the flow, without noise: got E"):
         fit_grid(keys(key, 4), score, SDES["vp"], (2,), ExponentialAdams(grid=grid, eta=1.0))
     with pytest.raises(ValueError, match=r"^`keys` must be two or more, one for each pilot: got 1"):
         fit_grid(keys(key, 1), score, SDES["vp"], (2,), ExponentialAdams(grid=grid))

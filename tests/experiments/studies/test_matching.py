@@ -243,6 +243,7 @@ TINY = {
         *RING,
         *("--evaluation.count", 40, "--evaluation.reference-count", 40),
         *("--evaluation.sampling.sampler", "unipc", "--evaluation.sampling.steps", 2),
+        *("--evaluation.sampling.grid", "log-snr"),
         *("--evaluation.metrics", "frechet"),
     ],
     "digits_matching": [
@@ -250,6 +251,7 @@ TINY = {
         *("--network.attention-resolutions", "--training.steps", 2),
         *("--training.batch-size", 16, "--training.eval-examples", 16),
         *("--evaluation.count", 40, "--evaluation.sampling.steps", 2),
+        *("--evaluation.sampling.grid", "log-snr"),
         *("--evaluation.features", "coordinates", "--likelihood.tolerance", 0.1),
         *("--evaluation.metrics", "frechet", "likelihood", "--evaluation.likelihood-count", 8),
     ],

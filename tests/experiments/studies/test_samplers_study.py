@@ -10,7 +10,7 @@ from experiments.studies import samplers
 from sde_jax.recipes.sampler_settings import SamplerSettings
 
 SETTINGS = (
-    SamplerSettings(sampler="unipc", steps=2),
+    SamplerSettings(sampler="unipc", steps=2, grid="log-snr"),
     SamplerSettings(sampler="pc", steps=3),
     SamplerSettings(sampler="ode", tolerance=0.1),
 )
