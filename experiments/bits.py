@@ -4,9 +4,9 @@ noise."""
 from dataclasses import replace
 
 from experiments.digits import digits_vp, small_network
-from experiments.mnist_narrow import mnist_vp_narrow
+from experiments.mnist_narrow import mnist_vp_narrow, narrow_network
 from sde_jax.baselines import DequantizingFlowSpec
-from sde_jax.data import Digits
+from sde_jax.data import Digits, TfdsImages
 from sde_jax.objectives import LikelihoodTimes, LikelihoodWeighting
 from sde_jax.recipes import Dequantization, LikelihoodSettings, ScoreExperiment
 from sde_jax.training import Adam, Training
@@ -61,10 +61,11 @@ def mnist_bits_narrow() -> ScoreExperiment:
     to the end.
     """
     usual = mnist_vp_narrow()
+    assert isinstance(usual.data, TfdsImages)
     return replace(
         usual,
         data=replace(usual.data, dequantize=False),
-        network=replace(usual.network, input_frequencies=(6, 7)),
+        network=replace(narrow_network(dropout=0.0), input_frequencies=(6, 7)),
         times=LikelihoodTimes(t_min=1e-5),
         weighting=LikelihoodWeighting(),
         likelihood=LikelihoodSettings(protocol="truncated", samples=20, tolerance=1e-4),

@@ -22,6 +22,7 @@ class Renoise:
     """
 
     evaluations: ClassVar[int] = 1
+    follows_flow: ClassVar[bool] = False
 
     def __call__(
         self, noise: Array, score: Score, sde: LinearSDE, x: Array, t: Array, s: Array

@@ -12,7 +12,7 @@ from tiny import tiny, untrained
 from sde_jax.data import Batch
 from sde_jax.recipes import LikelihoodSettings
 from sde_jax.runs import find, open_run
-from sde_jax.runs.training import prepare
+from sde_jax.runs.training import prepare, with_absolute_paths
 
 VARIATIONAL = ("--protocol", "variational")
 
@@ -36,14 +36,14 @@ def test_a_dequantizer_is_found_beside_its_run_and_stays_in_the_bins(tiny_run, t
 def test_its_loss_is_that_of_the_run_beside_it(tiny_run, tmp_path):
     """Of each example, as it is traced."""
     shutil.copytree(tiny_run, tmp_path / "run")
-    experiment = find(tiny("dequantizer")).experiment
-    learner = prepare(experiment, workdir=tmp_path / "dequantizer").learner
+    named = with_absolute_paths(find(tiny("dequantizer")), tmp_path / "dequantizer")
+    learner = prepare(named.experiment).learner
     key, examples = jax.random.key(0), jax.ShapeDtypeStruct((4, 8, 8, 1), jnp.float32)
     state = jax.eval_shape(learner.init, key)
     losses = jax.eval_shape(learner.evaluate, state, key, Batch(examples, None))
     assert losses.shape == (4,)
     with pytest.raises(ValueError, match="no losses without a score"):
-        without = experiment.learner((8, 8, 1))
+        without = named.experiment.learner((8, 8, 1))
         jax.eval_shape(without.evaluate, state, key, Batch(examples, None))
 
 
