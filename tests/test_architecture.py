@@ -40,6 +40,7 @@ LIBRARY = {
     | {"numpy_files", "operators", "reporting", "validation"},
     "metrics": {"arrays", "validation"},
     "figures": {"arrays", "atomic"},
+    "array_figures": {"figures"},
     "training": {"arrays", "randomness", "atomic", "json_files", "lines", "reporting", "data"}
     | {"validation"},
 }

@@ -19,7 +19,7 @@ from sde_jax.recipes.effects import check_effects
 from sde_jax.recipes.interfaces import Measured
 from sde_jax.recipes.likelihood_settings import by_flow
 from sde_jax.recipes.score import ScoreExperiment
-from sde_jax.runs.measurement import concatenate, measure, summarize, write_table
+from sde_jax.runs.measurement import concatenate, measure, summarize, unit_of, write_table
 from sde_jax.runs.multilevel import multilevel_mean
 from sde_jax.runs.steps import CHECKED, fixed_steps, root_mean_square_difference
 from sde_jax.runs.trained_run import GenerativeRun, ScoreRun
@@ -87,12 +87,14 @@ def execute(run: GenerativeRun, options: Likelihoods) -> dict[str, Any]:
             if options.steps is None
             else in_steps(options.steps, count=options.count)
         )
-        found = summarize(measured, math.prod(run.layout.shape))
+        found = summarize(measured, run.layout)
         if options.steps is not None:
             checked = in_steps(2 * options.steps, count=min(CHECKED, len(measured.nats)))
-            found["step_error"] = root_mean_square_difference(measured, checked)
+            difference = root_mean_square_difference(measured, checked)
+            error = abs(unit_of(run.layout).factor)
+            found["step_error"] = None if difference is None else error * difference
         if out is not None and is_first():
-            write_whole(out, lambda path: write_table(measured, path))
+            write_whole(out, lambda path: write_table(measured, run.layout, path))
     seconds = round(time.perf_counter() - started, 2)
     return {**found, **facts(run, options), "seconds": seconds, "out": out and str(out)}
 
@@ -123,11 +125,14 @@ def mean_alone(
         return measured.bits_per_dim
 
     rng = np.random.default_rng(options.seed)
-    mean = multilevel_mean(bits, size, rng, options.stderr)
+    unit = unit_of(run.layout)
+    error = abs(unit.factor)
+    wanted = None if options.stderr is None else options.stderr / error
+    mean = multilevel_mean(bits, size, rng, wanted)
     return {
-        "bits_per_dim": mean.mean,
-        "stderr": mean.stderr,
-        "solver_stderr": mean.solver_stderr,
+        unit.name: unit.factor * mean.mean,
+        "stderr": error * mean.stderr,
+        "solver_stderr": error * mean.solver_stderr,
         "nfe": mean.nfe,
         "count": size,
         "counts_by_steps": {str(steps): count for steps, count in mean.counts.items()},

@@ -5,8 +5,14 @@ from typing import TYPE_CHECKING
 from sde_jax.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from sde_jax.data.array_data import (
+        ArrayData as ArrayData,
+        Measurements as Measurements,
+        NumberFile as NumberFile,
+    )
     from sde_jax.data.array_file import ArrayFile as ArrayFile, held_out_splits as held_out_splits
     from sde_jax.data.array_source import ArraySource as ArraySource
+    from sde_jax.data.channel_scaling import ChannelScaling as ChannelScaling
     from sde_jax.data.degradation import (
         Degradation as Degradation,
         Grey as Grey,
@@ -48,6 +54,8 @@ if TYPE_CHECKING:
         Ring as Ring,
         SwissRoll as SwissRoll,
     )
+    from sde_jax.data.tables import Table as Table, read_table as read_table
     from sde_jax.data.tfds import TfdsImages as TfdsImages
+    from sde_jax.data.transform import Dequantize as Dequantize
 else:
     __all__, __getattr__, __dir__ = lazy_names(__name__)

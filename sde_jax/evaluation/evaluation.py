@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import datetime
-import math
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -28,6 +27,7 @@ from sde_jax.evaluation.task import Drawn, Task
 from sde_jax.interop import Reference
 from sde_jax.recipes.serialization import to_config
 from sde_jax.reporting import report
+from sde_jax.runs.measurement import unit_of
 from sde_jax.training import environment
 from sde_jax.training.processes import of_first
 
@@ -98,9 +98,10 @@ def measure_all(
     if "likelihood" in task.settings.metrics:
         with timed(seconds, "likelihood"):
             measured = task.likelihoods()
-        dimensions = math.prod(task.run.layout.shape)
-        name = task.run.experiment.bits_by(task.run.layout, task.likelihood)
-        finding = of_likelihoods(name, measured, dimensions)
+        layout = task.run.layout
+        name = task.run.experiment.bits_by(layout, task.likelihood)
+        name = name.replace("bits_per_dim", unit_of(layout).name)
+        finding = of_likelihoods(name, measured, layout)
         yield Compared([finding], draw_bits(task, measured))
     yield Compared([], draw_training(task))
 
