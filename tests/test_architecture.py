@@ -54,7 +54,10 @@ MAY_IMPORT["__main__"] = {"command_line"}
 MAY_IMPORT["__init__"] = {"api", "likelihood", "ode", "sampling", "score", "sde"}
 MAY_IMPORT = {name: {*parts, "lazy_names"} for name, parts in MAY_IMPORT.items()}
 
-DEFINITIONS = ("ring", "digits", "digits_others", "mnist", "mnist_narrow", "cifar10", "flowers")
+DEFINITIONS = (
+    *("ring", "digits", "digits_others", "mnist", "mnist_narrow", "cifar10", "flowers"),
+    "tables",
+)
 IN_EXPERIMENTS = {
     **{name: set(DEFINITIONS[:place]) for place, name in enumerate(DEFINITIONS)},
     "studies": set(),

@@ -83,48 +83,12 @@ class ArrayData(Spec, DataSpec):
           DataNotFoundError: if they are missing, or of another shape than when they were measured.
           ValueError: as `measure`.
         """
-        known = self.measured or self._measurements
-        shape, scaling, tables = known.shape, known.scaling, self._tables
-        table = tables[TRAIN]
-        if table.values.shape[1:] != shape:
-            raise DataNotFoundError(
-                f"{table.where} holds examples of shape {list(table.values.shape[1:])}: the run "
-                f"was trained on {list(shape)}"
-            )
-        numbers = self._numbers(table.values)
-        transform: Transform = DequantizeAndFlip()
-        if isinstance(scaling, ChannelScaling):
-            transform = Dequantize(steps=scaling.steps)
-        rows = {
-            split: ArrayRows(tables.get(split, table).values, of_split, scaling)
-            for split, of_split in numbers.items()
-        }
-        return DataSource(
-            {split: self._placed(of_split) for split, of_split in rows.items()},
-            transform,
-            shape=shape,
-            scaling=scaling,
-        )
-
-    def _placed(self, rows: "ArrayRows") -> Rows:
-        size = len(rows) * rows[np.arange(1)].nbytes
-        if self.keep == "file" or (self.keep == "auto" and size > device_share()):
-            return HostRows(images=rows, threads=THREADS)
-        check_fits(size, "data with `keep`=device")
-        return DeviceRows(rows[np.arange(len(rows))], None)
+        measured = self.measured or self._measurements
+        return source_of_tables(self._tables, measured, held_out=self.held_out, keep=self.keep)
 
     @functools.cached_property
     def _measurements(self) -> Measurements:
-        tables = self._tables
-        values = tables[TRAIN].values
-        scaling: ChannelScaling | ImageScaling = ImageScaling()
-        if not is_images(values):
-            chosen = np.zeros(len(values), bool)
-            chosen[self._numbers(values)[TRAIN]] = True
-            scaling = scaling_of(tables[TRAIN], self.scaling, chosen)
-            if TEST in tables:
-                statistics_of(tables[TEST], log=self.scaling == "log")
-        return Measurements(shape=values.shape[1:], scaling=scaling)
+        return measurements_of(self._tables, self.scaling, self.held_out)
 
     @functools.cached_property
     def _tables(self) -> Mapping[str, Table]:
@@ -139,13 +103,76 @@ class ArrayData(Spec, DataSpec):
                 )
         return tables
 
-    def _numbers(self, values: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns the numbers of the examples of each split, in its table."""
-        if TEST in self._tables:
-            return {split: np.arange(len(table.values)) for split, table in self._tables.items()}
-        order = np.random.default_rng(0).permutation(len(values))
-        held_out = min(max(round(self.held_out * len(values)), 1), len(values) - 1)
-        return {TRAIN: order[held_out:], TEST: order[:held_out]}
+
+def source_of_tables(
+    tables: Mapping[str, Table],
+    measured: Measurements,
+    *,
+    held_out: float,
+    keep: Literal["auto", "device", "file"] = "auto",
+) -> DataSource:
+    """Builds the source of the examples of tables; the arguments are fields of `ArrayData`.
+
+    Raises:
+      DataNotFoundError: if they are of another shape than when they were measured.
+    """
+    table, (shape, scaling) = tables[TRAIN], (measured.shape, measured.scaling)
+    if table.values.shape[1:] != shape:
+        raise DataNotFoundError(
+            f"{table.where} holds examples of shape {list(table.values.shape[1:])}: the run was "
+            f"trained on {list(shape)}"
+        )
+    transform: Transform = DequantizeAndFlip()
+    if isinstance(scaling, ChannelScaling):
+        transform = Dequantize(steps=scaling.steps)
+    rows = {
+        split: ArrayRows(tables.get(split, table).values, numbers, scaling)
+        for split, numbers in numbers_of(tables, held_out).items()
+    }
+    return DataSource(
+        {split: placed(of_split, keep) for split, of_split in rows.items()},
+        transform,
+        shape=shape,
+        scaling=scaling,
+    )
+
+
+def placed(rows: "ArrayRows", keep: Literal["auto", "device", "file"]) -> Rows:
+    """Returns the rows on the device, or read from the file for each batch."""
+    size = len(rows) * rows[np.arange(1)].nbytes
+    if keep == "file" or (keep == "auto" and size > device_share()):
+        return HostRows(images=rows, threads=THREADS)
+    check_fits(size, "data with `keep`=device")
+    return DeviceRows(rows[np.arange(len(rows))], None)
+
+
+def numbers_of(tables: Mapping[str, Table], held_out: float) -> dict[str, np.ndarray]:
+    """Returns the numbers of the examples of each split, in its table or in the only one."""
+    if TEST in tables:
+        return {split: np.arange(len(table.values)) for split, table in tables.items()}
+    count = len(tables[TRAIN].values)
+    order = np.random.default_rng(0).permutation(count)
+    left_out = min(max(round(held_out * count), 1), count - 1)
+    return {TRAIN: order[left_out:], TEST: order[:left_out]}
+
+
+def measurements_of(
+    tables: Mapping[str, Table], scaling: ScalingName, held_out: float
+) -> Measurements:
+    """Checks the tables, and measures the training split.
+
+    Raises:
+      ValueError: if they cannot be trained on.
+    """
+    values = tables[TRAIN].values
+    if is_images(values):
+        return Measurements(shape=values.shape[1:], scaling=ImageScaling())
+    chosen = np.zeros(len(values), bool)
+    chosen[numbers_of(tables, held_out)[TRAIN]] = True
+    measured = scaling_of(tables[TRAIN], scaling, chosen)
+    if TEST in tables:
+        statistics_of(tables[TEST], log=scaling == "log")
+    return Measurements(shape=values.shape[1:], scaling=measured)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

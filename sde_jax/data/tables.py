@@ -56,16 +56,19 @@ def read_table(
     if not path.is_file():
         raise DataNotFoundError(f"{path} is no file")
     if reader is not _read_columns:
-        return _of_array(reader(path, array), path, array, columns)
+        where = str(path) if array is None else f"{array} of {path}"
+        return table_of(reader(path, array), where, columns)
     if array is not None:
         raise ValueError(f"`array` does not apply to {path}, which has columns: got {array!r}")
     return _read_columns(path, columns)
 
 
-def _of_array(
-    values: np.ndarray, path: Path, array: str | None, columns: Sequence[str] | None
-) -> Table:
-    where = str(path) if array is None else f"{array} of {path}"
+def table_of(values: np.ndarray, where: str, columns: Sequence[str] | None = None) -> Table:
+    """Returns an array, or some of its channels, as a table that messages call ``where``.
+
+    Raises:
+      ValueError: if it does not hold real numbers ``[examples, ..., channels]``.
+    """
     if values.dtype == bool:
         values = values.view(np.uint8)
     if values.dtype.kind not in "iuf":

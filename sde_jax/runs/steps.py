@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sde_jax.data import TRAIN
-from sde_jax.likelihood import Hutchinson, MultistepLikelihood, even_times, fitted_times
+from sde_jax.likelihood import MultistepLikelihood, even_times, fitted_times
 from sde_jax.recipes.interfaces import Density, Measured
 from sde_jax.recipes.likelihood_settings import LikelihoodSettings
 from sde_jax.runs.trained_run import ScoreRun
@@ -23,7 +23,7 @@ def fixed_steps(run: ScoreRun, settings: LikelihoodSettings) -> Callable[[int], 
     ``settings`` say where it starts and how many probes it has. The steps lie where they are worth
     most for the first training examples.
     """
-    sde, divergence = run.experiment.sde, Hutchinson(probes=settings.probes)
+    sde, divergence = run.experiment.sde, settings.divergence
     measurement = run.experiment.measurement(run.layout, settings)
     even = even_times(sde, measurement.start, PILOT_STEPS)
     pilot = MultistepLikelihood(times=even)
