@@ -30,7 +30,7 @@ def table() -> ScoreExperiment:
         ema_decay=0.995,
         training=Training(steps=4000, batch_size=256, eval_every=500, keep_best=True),
         sampling=SamplerSettings(sampler="unipc", steps=20),
-        likelihood=LikelihoodSettings(t_min=1e-4, trace="exact"),
+        likelihood=LikelihoodSettings(t_min=1e-4, tolerance=1e-4, trace="exact"),
         evaluation=EvaluationSettings(
             count=1000,
             metrics=("likelihood",),

@@ -38,12 +38,14 @@ class GivenArray:
     """Writes the file."""
 
     def is_data_of(self, experiment: Any) -> bool:
-        """Returns whether an experiment has these data, wherever they lie."""
-        theirs = experiment.data
-        if type(theirs) is not type(self.spec):
-            return False
-        here: bool = dataclasses.replace(theirs, path=self.spec.path) == self.spec
-        return here
+        """Returns whether an experiment has these data, wherever they lie and are kept."""
+        ours, theirs = self.spec, experiment.data
+        names = [field.name for field in dataclasses.fields(ours)]
+        return type(theirs) is type(ours) and all(
+            getattr(theirs, name) == getattr(ours, name)
+            for name in names
+            if name not in ("path", "keep")
+        )
 
 
 def given_array(data: np.ndarray, workdir: Path, scaling: ScalingName) -> GivenArray:

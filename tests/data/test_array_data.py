@@ -171,7 +171,7 @@ def test_columns_of_integers_beside_others_are_a_density_in_nats(tmp_path):
     assert not spec.measured.scaling.in_bits
 
 
-@pytest.mark.parametrize("values", ["numbers", "images"])
+@pytest.mark.parametrize("values", ["numbers", pytest.param("images", marks=pytest.mark.slow)])
 def test_batches_are_the_same_from_the_device_and_from_the_file(tmp_path, key, values):
     rng = np.random.default_rng(0)
     arrays = {
