@@ -12,6 +12,7 @@ from sde_jax.data.tables import Table
 from sde_jax.lines import listed
 
 ScalingName = Literal["standardize", "range", "log", "none"]
+"""Names of the scalings that `ArrayData` measures."""
 
 LEAST_EXAMPLES = 20
 PIECE = 2**20

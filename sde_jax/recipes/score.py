@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from sde_jax.arrays import Array, Int, Keys, PerExample, PyTree
 from sde_jax.data.source import Batch, DataSource, DataSpec, Layout
-from sde_jax.nets import Condition, NetworkSpec
+from sde_jax.nets import Condition, MLPSpec, NetworkSpec
 from sde_jax.objectives import (
     DiscreteTimes,
     EDMWeighting,
@@ -128,8 +128,13 @@ class ScoreExperiment(Generative):
     evaluation: EvaluationSettings = EvaluationSettings()
 
     def check_data(self, source: DataSource) -> None:
-        """Raises ValueError if the network takes labels that the data do not have."""
+        """Raises ValueError if the network takes other shapes, or labels that the data lack."""
         super().check_data(source)
+        if isinstance(self.network, MLPSpec) and len(source.shape) != 1:
+            raise ValueError(
+                f"the examples must be vectors for an MLP: their shape is {list(source.shape)}. "
+                "`array.reshape(len(array), -1)` makes vectors of an array."
+            )
         classes = self.network.classes
         if classes is not None and source.classes is None:
             raise ValueError(
