@@ -47,7 +47,7 @@ def numbers() -> ScoreExperiment:
     sde-jax train numbers --data.path FILE
 
     A row is one example; a tenth of the rows is held out; `sde-jax data show FILE` describes them.
-    Two CPU cores, 5 minutes. The number to expect depends on the file.
+    The 10,000 steps take minutes on two CPU cores. The number to expect depends on the file.
     """
     experiment = table()
     return replace(
