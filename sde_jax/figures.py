@@ -283,11 +283,3 @@ def save_figure(figure: Figure, path: FilePath, *, dpi: float = 150, tight: bool
 def literal(name: str) -> str:
     """Returns the name of a file or a run as the text of a figure: it is no formula."""
     return encoded(name).decode().replace("$", r"\$")
-
-
-def draw_picture(samples: np.ndarray, title: str, path: pathlib.Path) -> None:
-    """Draws samples in the data's own coordinates: images in a grid, points in the plane."""
-    if samples.ndim == 2:
-        point_frames({title: [(0.0, samples)]}, path)
-    else:
-        image_grid(samples, path)

@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -74,6 +74,17 @@ class Arrays(Mapping[str, np.ndarray]):
                     return _array(file, entry.file_size)
             return _array(self._file, self._file.seek(0, 2))
 
+    def mapped(self) -> np.ndarray:
+        """Returns the array of an .npy file, mapped into memory read-only.
+
+        Raises:
+          ArraysError: as for reading it.
+        """
+        with self._naming_file():
+            size = self._file.seek(0, 2)
+            shape, order, dtype = _header(self._file, size)
+            return np.memmap(self.path, dtype, "r", self._file.tell(), shape, order)
+
     @contextlib.contextmanager
     def _naming_file(self) -> Iterator[None]:
         """Turns any error into one line with the file: zipfile and numpy raise many kinds."""
@@ -86,6 +97,18 @@ class Arrays(Mapping[str, np.ndarray]):
 
 def _array(file: Any, size: int) -> np.ndarray:
     """Reads the array of an .npy file of ``size`` bytes."""
+    shape, order, dtype = _header(file, size)
+    check_fits(math.prod(shape) * dtype.itemsize, "its arrays")
+    data = np.empty(math.prod(shape) * dtype.itemsize, np.uint8)
+    for first in range(0, data.size, PIECE):
+        part = data[first : first + PIECE]
+        if file.readinto(part) < part.size:
+            raise ValueError("it ends too early")
+    return np.ndarray(shape, dtype, data, order=order)
+
+
+def _header(file: Any, size: int) -> tuple[tuple[int, ...], Literal["C", "F"], np.dtype[Any]]:
+    """Reads shape, order and type of the array of an .npy file of ``size`` bytes."""
     _check_start(file)
     version = file.read(2)
     if version not in HEADERS:
@@ -98,13 +121,7 @@ def _array(file: Any, size: int) -> np.ndarray:
         raise ValueError(f"its header says {dtype} {shape}, which is no array of plain values")
     if math.prod(shape) * dtype.itemsize > size:
         raise ValueError(f"its header promises {dtype} {shape}, more than it holds")
-    check_fits(math.prod(shape) * dtype.itemsize, "its arrays")
-    data = np.empty(math.prod(shape) * dtype.itemsize, np.uint8)
-    for first in range(0, data.size, PIECE):
-        part = data[first : first + PIECE]
-        if file.readinto(part) < part.size:
-            raise ValueError("it ends too early")
-    return np.ndarray(shape, dtype, data, order="F" if by_columns else "C")
+    return shape, "F" if by_columns else "C", dtype
 
 
 def _check_start(file: Any) -> None:

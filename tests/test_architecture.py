@@ -40,6 +40,7 @@ LIBRARY = {
     | {"numpy_files", "operators", "reporting", "validation"},
     "metrics": {"arrays", "validation"},
     "figures": {"arrays", "atomic"},
+    "array_figures": {"figures"},
     "training": {"arrays", "randomness", "atomic", "json_files", "lines", "reporting", "data"}
     | {"validation"},
 }
@@ -55,7 +56,7 @@ MAY_IMPORT = {name: {*parts, "lazy_names"} for name, parts in MAY_IMPORT.items()
 
 DEFINITIONS = (
     *("ring", "digits", "digits_others", "mnist", "mnist_narrow", "bits"),
-    *("cifar10", "flowers", "fields"),
+    *("cifar10", "flowers", "fields", "tables"),
 )
 IN_EXPERIMENTS = {
     **{name: set(DEFINITIONS[:place]) for place, name in enumerate(DEFINITIONS)},

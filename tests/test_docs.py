@@ -64,6 +64,8 @@ def workshop(tmp_path_factory):
         for index in range(12):
             grey = draw.integers(0, 256, (8, 8), np.uint8)
             PIL.Image.fromarray(grey).save(folder / path / f"{index}.png")
+    rows = "".join(f"{a},{b}\n" for a, b in draw.normal(size=(40, 2)).tolist())
+    (folder / "table.csv").write_text(f"length,width\n{rows}")
     PIL.Image.fromarray(np.uint8([[255] * 8] * 3 + [[0] * 8] * 5)).save(folder / "mask.png")
     return folder
 
@@ -76,6 +78,8 @@ def inside(workshop, monkeypatch):
     def small(*args):
         experiment = whole(*args)
         training = dataclasses.replace(experiment.training, batch_size=16)
+        if len(experiment.data.layout().shape) == 1:
+            return dataclasses.replace(experiment, training=training)
         return dataclasses.replace(experiment, network=network, training=training)
 
     monkeypatch.setattr(fitting, "_default_experiment", small)
@@ -163,6 +167,11 @@ def run_was_fitted(names, out):
     assert names["run"].step >= 10
 
 
+def numbers_were_fitted(names, out):
+    assert names["samples"].shape == (16, 2) and np.all(names["samples"] > 0)
+    assert np.all(np.isfinite(names["nats"]))
+
+
 CHECKS = {
     "predictor=EulerMaruyama())": mixture_was_drawn,
     "StreamingMoments": halves_are_as_far_apart_as_the_finite_sample_bias,
@@ -175,7 +184,8 @@ CHECKS = {
     "print(samples, density": samples_have_the_exact_density,
     "gradient(x)": gradients_are_the_exact_score,
     "abs(change - expected)": coefficients_belong_together,
-    "sde_jax.fit": run_was_fitted,
+    "sde_jax.fit(images": run_was_fitted,
+    "sde_jax.fit(numbers": numbers_were_fitted,
 }
 
 
@@ -189,6 +199,7 @@ DEAR = [
     "docs/concepts/likelihood.md",
     "docs/index.md",
     "docs/how_to/conditional_sampling.md",
+    "docs/how_to/own_data.md",
     "docs/how_to/own_training_loop.md",
 ]
 """Pages that take longest."""

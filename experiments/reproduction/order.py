@@ -13,7 +13,7 @@ FULL_SIZE = (
 ORDER = (
     *("digits_forward", "forward"),
     *("ring", "ring_sliced", "ring_implicit", "ring_matching"),
-    *("series", "field_2d", "volume"),
+    *("series", "field_2d", "volume", "table"),
     *("digits_classifier", "quickstart", "digits_vp", "digits_subvp", "digits_ve"),
     *("digits_flow_matching", "digits_bits", "digits_dequantizer", "digits_ddpm"),
     *("digits_samplers", "digits_protocols", "digits_nearest", "digits_sliced"),

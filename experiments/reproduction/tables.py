@@ -23,7 +23,7 @@ BLOCK = re.compile(
     r"(<!-- (reproduced|findings|report): ([\w/ ]+) -->\n).*?(<!-- end -->)", re.DOTALL
 )
 SHOWN = (
-    *("bits_per_dim", "bits_per_dim_bound", "frechet_distance", "precision", "recall"),
+    *("bits_per_dim", "bits_per_dim_bound", "nats", "frechet_distance", "precision", "recall"),
     *("mean_max_logit", "unsure_share", "label_distance"),
 )
 """Findings that are columns, in the features of the first network that has them."""

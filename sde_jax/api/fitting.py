@@ -3,31 +3,21 @@
 import dataclasses
 import math
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import jax
 import numpy as np
 
+from sde_jax.api.default_experiments import LEAST_STEPS, most_steps, of_images, of_numbers
+from sde_jax.api.given_array import given_array
 from sde_jax.api.run import Run, open_run
 from sde_jax.arrays import single_precision
-from sde_jax.data import TRAIN, ArrayFile, ArraySource, DataSource, held_out_splits
-from sde_jax.nets import NCSNppSpec
-from sde_jax.recipes import (
-    EvaluationSettings,
-    LikelihoodSettings,
-    Named,
-    SamplerSettings,
-    ScoreExperiment,
-    Trainable,
-)
+from sde_jax.data import TRAIN, DataSource, DataSpec, ImageScaling, ScalingName
+from sde_jax.recipes import Named, ScoreExperiment, Trainable
 from sde_jax.runs.trained_run import stored_experiment
 from sde_jax.runs.training import train_experiment
-from sde_jax.sde import VP
 from sde_jax.training import (
-    Adam,
     RunDirectory,
-    Training,
     batch_sharding,
     data_mesh,
     replicate,
@@ -36,13 +26,7 @@ from sde_jax.training import (
 from sde_jax.training.compiled import Updates
 
 NAME = "fit"
-LEAST_IMAGES = 20
-LEAST_STEPS = 50
 TIMED_CALLS = 5
-SMALL_SIDE = 16
-MOST_COORDINATES = 1024
-"""Dimensions up to which an evaluation compares images by their pixels."""
-
 UPDATES_SHARE = 1.15
 """Time of a run over that of its updates alone: evaluations and checkpoints take the rest."""
 
@@ -72,47 +56,56 @@ def train(
 
 
 @single_precision()
-def fit(images: np.ndarray, *, workdir: str | Path, minutes: float = 3.0) -> Run:
-    """Trains a score model on images for about so many minutes, and opens the run.
+def fit(
+    data: np.ndarray,
+    *,
+    workdir: str | Path,
+    minutes: float = 3.0,
+    scaling: ScalingName = "standardize",
+) -> Run:
+    """Trains a score model on an array for about so many minutes, and opens the run.
 
-    The images are copied into the run directory, and a random tenth of them is held out. Called
-    again for the same directory and images, it continues the run, or opens the finished one; then
-    ``minutes`` has no effect. Labels are not used.
+    The array is copied into the run directory, and a random tenth of it, at most 10,000 examples,
+    is held out. Called again for the same directory and data, it continues the run, or opens the
+    finished one; then ``minutes`` has no effect.
 
     Args:
-      images: uint8 ``[count, side, side, channels]``, with 1 or 3 channels; the side is a multiple
-        of 4 and at least 8.
+      data: vectors ``[count, dimensions]`` of any real numbers; or images, uint8 ``[count, side,
+        side, channels]`` with 1 or 3 channels and a side that is a multiple of 4 and at least 8.
+        Values of integer type are dequantized.
       workdir: the run directory, which the commands of ``sde-jax`` take as well.
       minutes: the time that the call takes on a free machine, compilation included. At least 50
-        updates are made, however long they take.
+        updates are made, however long they take, and at most 2,000 epochs of vectors.
+      scaling: scaling of each column of vectors, measured on the training split: ``standardize``,
+        ``range``, ``log`` for positive data, or ``none``; see `NumberFile`.
 
     Returns:
-      The run.
+      The run. Its densities are those of the data in their own unit.
 
     Raises:
-      ValueError: if the images are not as described, or the directory holds a run on others.
+      ValueError: if the data are not as described, some are missing or infinite, a column is
+        constant, or the directory holds a run on others.
       RunError: if the directory holds other files, or another process trains there.
       NonFiniteError: if training diverges.
     """
-    started, images, workdir = time.perf_counter(), np.asarray(images), Path(workdir)
-    _check(images, minutes)
-    splits = held_out_splits(images)
-    data = ArrayFile.of(splits, workdir / "data.npz")
+    started, workdir = time.perf_counter(), Path(workdir)
+    given = given_array(np.asarray(data), workdir, scaling)
+    _check(minutes)
     if (workdir / "config.json").is_file():
         named = stored_experiment(RunDirectory.open(workdir))
-        if getattr(named.experiment.data, "sha256", None) != data.sha256:
+        if not given.is_data_of(named.experiment):
             raise ValueError(
                 f"{workdir} holds a run on other data: give another `workdir`, or open that run "
                 "with `open_run`."
             )
     else:
         RunDirectory.check_free(workdir)
-        experiment = _default_experiment(data, len(splits[TRAIN]))
-        experiment = _sized(experiment, splits, started + 60 * minutes)
+        experiment = _default_experiment(given.spec, given.source.sizes[TRAIN])
+        experiment = _sized(experiment, given.source, started + 60 * minutes)
         named = Named(NAME, experiment)
         RunDirectory.create(workdir, named.config())
-    if not (workdir / "data.npz").is_file():
-        data.write(splits)
+    if not Path(given.spec.path).is_file():
+        given.write()
     return _train(named, workdir, resume=True)
 
 
@@ -121,76 +114,37 @@ def _train(named: Named[Trainable], workdir: Path, *, resume: bool) -> Run:
     return open_run(workdir)
 
 
-def _check(images: np.ndarray, minutes: float) -> None:
-    """Raises ValueError where `fit` cannot work with the images."""
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
-        raise ValueError(
-            "`images` must be uint8 [count, side, side, channels] with 1 or 3 channels: got "
-            f"{images.dtype} {list(images.shape)}."
-        )
-    count, height, width, _ = images.shape
-    if height != width or height % 4 or height < 8:
-        raise ValueError(
-            "`images` must be square, with a side of at least 8 that is a multiple of 4: got "
-            f"{height}x{width}. Pad or crop them."
-        )
-    if count < LEAST_IMAGES:
-        raise ValueError(f"`images` must be at least {LEAST_IMAGES}: got {count}.")
+def _check(minutes: float) -> None:
+    """Raises ValueError where `fit` cannot work."""
     if not 0 < minutes < math.inf:
         raise ValueError(f"`minutes` must be positive and finite: got minutes={minutes}.")
     if jax.process_count() > 1:
         raise ValueError("`fit` works in one process, on all of its devices: use `train` instead.")
 
 
-def _default_experiment(data: ArrayFile, train_count: int) -> ScoreExperiment:
-    """Returns an experiment that suits images of this size, of `LEAST_STEPS` updates."""
-    side, devices = data.shape[0], data_mesh().size
-    small = side <= SMALL_SIDE
-    sampling = SamplerSettings(sampler="unipc", steps=20)
-    by_pixels = math.prod(data.shape) <= MOST_COORDINATES
-    return ScoreExperiment(
-        data=data,
-        sde=VP(),
-        network=NCSNppSpec(
-            channels=24 if small else 32,
-            multipliers=(1, 2) if small else (1, 2, 2),
-            blocks_per_level=1,
-            attention_resolutions=(side // 2 if small else side // 4,),
-            dropout=0.0,
-        ),
-        optimizer=Adam(learning_rate=2e-3, warmup_steps=100, decay="cosine"),
-        ema_decay=0.995,
-        training=Training(
-            steps=LEAST_STEPS,
-            batch_size=max(min(128, train_count) // devices, 1) * devices,
-            eval_examples=512,
-        ),
-        sampling=sampling,
-        likelihood=LikelihoodSettings(t_min=1e-3, tolerance=1e-4),
-        evaluation=EvaluationSettings(
-            count=2000,
-            likelihood_count=512,
-            features=("coordinates",) if by_pixels else ("inception",),
-            sampling=sampling,
-        ),
-    )
+def _default_experiment(data: DataSpec, train_count: int) -> ScoreExperiment:
+    """Returns an experiment that suits the data."""
+    shape, scaling = data.layout()
+    if isinstance(scaling, ImageScaling):
+        return of_images(data, shape, train_count)
+    return of_numbers(data, shape, train_count)
 
 
-def _sized(
-    experiment: ScoreExperiment, splits: Mapping[str, np.ndarray], deadline: float
-) -> ScoreExperiment:
+def _sized(experiment: ScoreExperiment, source: DataSource, deadline: float) -> ScoreExperiment:
     """Returns the experiment with as many updates as end before the deadline.
 
     They are compiled a second time for the run, since their number is a part of the program.
     """
-    compiling, updating = _seconds(experiment, ArraySource(splits))
+    compiling, updating = _seconds(experiment, source)
     left = deadline - time.perf_counter() - compiling
     steps = max(int(left / (UPDATES_SHARE * updating)), LEAST_STEPS)
+    if experiment.training.keep_best:
+        steps = min(steps, most_steps(experiment, source.sizes[TRAIN]))
     every, in_a_minute = max(steps // 10, 1), max(int(60 / updating), 1)
     training = dataclasses.replace(
         experiment.training,
         steps=steps,
-        eval_every=2 * every,
+        eval_every=every if experiment.training.keep_best else 2 * every,
         log_every=min(every, 50),
         checkpoint_every=min(2 * every, in_a_minute),
     )

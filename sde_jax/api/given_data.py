@@ -1,34 +1,30 @@
 """Arrays of the user's as a source of data."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from sde_jax.arrays import Array, PRNGKeyArray
-from sde_jax.data import Batch, DataSource, DeviceRows, ImageScaling, Layout
+from sde_jax.data import (
+    ChannelScaling,
+    DataSource,
+    Dequantize,
+    DeviceRows,
+    ImageScaling,
+    Layout,
+)
 from sde_jax.data.transform import DequantizeAndFlip, Transform
 
 GIVEN = "given"
 """The one split of such a source."""
 
 
-@dataclass(frozen=True)
-class _Unchanged:
-    """The transform of points, which are in model coordinates already."""
-
-    def sample(self, key: PRNGKeyArray, point: Array, label: Array | None = None) -> Batch:
-        """Returns the point."""
-        return Batch(point, label)
-
-
 def source_of(data: Any, layout: Layout) -> DataSource:
     """Builds the source of these examples alone, in the order given.
 
     Args:
-      data: integer grey levels ``[count, height, width, channels]`` for images, floats for points.
+      data: integer grey levels ``[count, height, width, channels]`` for images, numbers in their
+        own unit for other arrays and points.
       layout: shape and scaling of the examples.
 
     Raises:
@@ -48,16 +44,30 @@ def source_of(data: Any, layout: Layout) -> DataSource:
     if isinstance(layout.scaling, ImageScaling):
         _check_levels(data, layout.scaling.levels)
         rows, transform = data.astype(np.int32), DequantizeAndFlip(scaling=layout.scaling)
-    elif np.isrealobj(data) and np.issubdtype(data.dtype, np.number):
-        rows, transform = data.astype(jnp.float32), _Unchanged()
-    else:
+    elif not np.isrealobj(data) or not np.issubdtype(data.dtype, np.number):
         raise ValueError(f"`data` must be real numbers: got {data.dtype}.")
+    elif isinstance(layout.scaling, ChannelScaling):
+        _check_finite(data, log=layout.scaling.log)
+        rows = layout.scaling.to_model(data)
+        transform = Dequantize(steps=layout.scaling.steps)
+    else:
+        rows, transform = data.astype(np.float32), Dequantize()
     return DataSource(
         {GIVEN: DeviceRows(rows, None)},
         transform,
         shape=layout.shape,
         scaling=layout.scaling,
     )
+
+
+def _check_finite(data: np.ndarray, *, log: bool) -> None:
+    """Raises ValueError for values without a density."""
+    wrong = ~np.isfinite(data) | ((data <= 0) if log else False)
+    if wrong.any():
+        place = [int(number) for number in np.unravel_index(wrong.argmax(), data.shape)]
+        rule = "finite and positive, since the run takes logarithms" if log else "finite"
+        count = np.count_nonzero(wrong)
+        raise ValueError(f"`data` must be {rule}: {count} values are not, the first at {place}.")
 
 
 def _check_levels(data: np.ndarray, levels: int) -> None:

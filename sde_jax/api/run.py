@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from sde_jax.api.given_data import GIVEN, source_of
+from sde_jax.api.mode import Maximum, find_maximum
 from sde_jax.api.settings import sampler_settings, with_settings
 from sde_jax.arguments import check_counts
 from sde_jax.arrays import Array, Float, PRNGKeyArray, PyTree, single_precision
@@ -62,8 +63,8 @@ def open_run(
 class Run:
     """A run directory with its averaged parameters, opened by `open_run`, `fit` or `train`.
 
-    Images go into `likelihood` as integer grey levels and come out of `sample` in [0, 1]; points
-    are in their own coordinates. A call with the settings of an earlier one reuses its program.
+    Images go into `likelihood` as integer grey levels and come out of `sample` in [0, 1]; other
+    numbers are in their own unit. A call with the settings of an earlier one reuses its program.
     """
 
     def __init__(self, opened: TrainedRun[Trainable]) -> None:
@@ -212,6 +213,42 @@ class Run:
             batch_size=batch_size,
         )
         return concatenate(parts)
+
+    def log_density(
+        self, data: Float[Array, "count *shape"] | np.ndarray, **settings: Any
+    ) -> np.ndarray:
+        """Returns the log density of each example in the data's own unit, in nats.
+
+        Args:
+          data: as for `likelihood`.
+          **settings: as for `likelihood`: ``key``, ``steps``, ``batch_size``, and its fields.
+
+        Returns:
+          Nats ``[count]``, of integers a bound of log probability; NaN where the solver failed.
+
+        Raises:
+          TypeError, ValueError: as `likelihood`.
+        """
+        return self.likelihood(data, **settings).nats
+
+    def maximum(self, *, key: PRNGKeyArray | None = None, **settings: Any) -> Maximum:
+        """Finds the mode of the density of continuous data: see `find_maximum`.
+
+        Args:
+          key: fixes the samples that the search starts from; None for ``jax.random.key(0)``.
+          **settings: fields of the experiment's likelihood that differ.
+
+        Returns:
+          The mode ``x`` in the data's own unit, and its log density ``nats`` there.
+
+        Raises:
+          TypeError: if the run is not that of a score model.
+          ValueError: if the data are integers, or a setting is unknown or out of range.
+        """
+        run = self._of_kind(ScoreExperiment, "maximum")
+        chosen = with_settings(run.experiment.likelihood, settings)
+        key = jax.random.key(0) if key is None else one_key(key)
+        return find_maximum(run, chosen, key)
 
     @single_precision()
     def evaluate(self, **settings: Any) -> dict[str, Any]:

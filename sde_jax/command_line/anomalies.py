@@ -47,7 +47,7 @@ def execute(run: GenerativeRun, options: Anomalies) -> dict[str, Any]:
         title = f"{run.named.name}, step {run.step:,}"
         sets = dict(zip(options.sets, others, strict=True))
         anomaly_figure.draw(own, sets, out, title=title, unit=unit)
-    first, *rest = (summarize(of, math.prod(run.layout.shape)) for of in measured)
+    first, *rest = (summarize(of, run.layout) for of in measured)
     found = {
         name: summary | area(other, own)
         for name, summary, other in zip(options.sets, rest, others, strict=True)

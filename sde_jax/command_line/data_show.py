@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sde_jax import figures
+from sde_jax.command_line import number_show
 from sde_jax.command_line.options.data_show import COMMON_SIZE, Show
 from sde_jax.command_line.output import file_name, output_file
 from sde_jax.data.encoded_records import EncodedRecords
@@ -25,6 +26,8 @@ SHOWN = 64
 
 def main(options: Show) -> dict[str, Any]:
     """Runs the command and returns its results."""
+    if number_show.is_numbers(options):
+        return number_show.main(options)
     fields = {name: getattr(options, name) for name in ("image_size", "fit", "grey")}
     spec = spec_of(options.source, options.data_dir, fields)
     try:

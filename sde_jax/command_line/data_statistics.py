@@ -56,7 +56,7 @@ def network_of(options: Statistics, source: DataSource) -> FeatureNetwork:
     """Returns the feature network of ``--features``."""
     match options.features:
         case "coordinates":
-            return coordinates(source.shape)
+            return coordinates(source.shape, source.scaling)
         case "inception":
             return inception(options.preprocessing or "tensorflow")
     return classifier(Path(options.features))

@@ -16,7 +16,7 @@ from sde_jax.recipes.effects import check_effects
 from sde_jax.recipes.likelihood_settings import by_flow
 from sde_jax.recipes.score import ScoreExperiment
 from sde_jax.runs.mean_likelihood import mean_likelihood
-from sde_jax.runs.measurement import concatenate, measure, plain, summarize, write_table
+from sde_jax.runs.measurement import concatenate, measure, plain, summarize, unit_of, write_table
 from sde_jax.runs.steps import fixed_steps
 from sde_jax.runs.trained_run import GenerativeRun, ScoreRun
 from sde_jax.training.processes import is_first, raise_on_all
@@ -66,11 +66,14 @@ def execute(run: GenerativeRun, options: Likelihoods) -> dict[str, Any]:
     if options.steps == "auto":
         found = mean_alone(cast(ScoreRun, run), options)
     else:
-        errors = {}
+        unit, errors = unit_of(run.layout), {}
         if options.steps is not None:
             fixed = fixed_steps(cast(ScoreRun, run), options.settings)
             density, error = fixed.corrected(options.steps)
-            errors = {"common_error": plain(error.mean), "step_error": plain(error.left)}
+            errors = {
+                "common_error": plain(unit.factor * error.mean),
+                "step_error": plain(abs(unit.factor) * error.left),
+            }
         parts = measure(
             density,
             run.params,
@@ -81,9 +84,9 @@ def execute(run: GenerativeRun, options: Likelihoods) -> dict[str, Any]:
             batch_size=options.batch_size,
         )
         measured = concatenate(parts)
-        found = {**summarize(measured, math.prod(run.layout.shape)), **errors}
+        found = {**summarize(measured, run.layout), **errors}
         if out is not None and is_first():
-            write_whole(out, lambda path: write_table(measured, path))
+            write_whole(out, lambda path: write_table(measured, run.layout, path))
     seconds = round(time.perf_counter() - started, 2)
     return {**found, **facts(run, options), "seconds": seconds, "out": out and str(out)}
 
@@ -99,6 +102,8 @@ def facts(run: GenerativeRun, options: Likelihoods) -> dict[str, Any]:
 
 def mean_alone(run: ScoreRun, options: Likelihoods) -> dict[str, Any]:
     """Returns the results of ``--steps auto``."""
+    unit = unit_of(run.layout)
+    wanted = None if options.stderr is None else options.stderr / abs(unit.factor)
     mean, size = mean_likelihood(
         run,
         options.settings,
@@ -106,10 +111,11 @@ def mean_alone(run: ScoreRun, options: Likelihoods) -> dict[str, Any]:
         count=options.count,
         seed=options.seed,
         batch_size=options.batch_size,
-        wanted=options.stderr,
+        wanted=wanted,
     )
+    mean = mean.scaled(unit.factor)
     return {
-        "bits_per_dim": mean.mean,
+        unit.name: mean.mean,
         "stderr": mean.stderr,
         "solver_stderr": mean.solver_stderr,
         "nfe": mean.nfe,

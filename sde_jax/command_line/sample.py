@@ -11,13 +11,14 @@ import numpy as np
 
 from sde_jax import figures
 from sde_jax.arguments import UsageError
+from sde_jax.array_figures import draw_picture
 from sde_jax.arrays import Array
 from sde_jax.atomic import whole_file
 from sde_jax.command_line.opening import open_first
 from sde_jax.command_line.options.sample import Sample
 from sde_jax.command_line.output import output_file, writable
 from sde_jax.command_line.parsing import parse
-from sde_jax.figures import draw_picture
+from sde_jax.data import ImageScaling
 from sde_jax.recipes.sampler_settings import SAMPLERS, SamplerSettings
 from sde_jax.runs.generation import draw_all, is_valid
 from sde_jax.runs.levels import from_levels
@@ -60,6 +61,9 @@ def execute(run: GenerativeRun, options: Sample) -> dict[str, Any]:
     options = dataclasses.replace(options, settings=settings)
     if options.trajectory and run.experiment.process is None:
         raise UsageError(f"--trajectory does not apply to a {run.experiment.kind}.")
+    images = isinstance(run.layout.scaling, ImageScaling)
+    if options.trajectory and not images and run.layout.shape != (2,):
+        raise UsageError("--trajectory draws images and points in the plane.")
     started = time.perf_counter()
     if options.out is not None and options.out.suffix != SAMPLES:
         drawn = in_shards(run, options, options.out)
@@ -133,7 +137,7 @@ def write(
     run: GenerativeRun, settings: SamplerSettings | None, samples: Samples, out: Path
 ) -> list[Path]:
     """Writes the samples and their pictures, and returns the paths of the pictures."""
-    data = np.asarray(run.layout.scaling.to_unit(samples.x), np.float32)
+    data = np.asarray(run.layout.scaling.to_unit(samples.x))
     with whole_file(out) as file:
         np.savez(file, samples=data)
     pictures = [out.with_suffix(PICTURE)]
@@ -158,7 +162,7 @@ def draw_trajectory(
     """Draws states by time, each divided by the deviation that unit data have there."""
     sde = run.experiment.process
     assert sde is not None
-    if states.ndim == 3:
+    if states.shape[2:] == (2,):
         frames = list(zip(times.tolist(), states, strict=True))
         figures.point_frames({title: frames}, path)
         return

@@ -5,8 +5,16 @@ from typing import TYPE_CHECKING
 from sde_jax.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from sde_jax.data.array_data import (
+        ArrayData as ArrayData,
+        Measurements as Measurements,
+        NumberFile as NumberFile,
+        measurements_of as measurements_of,
+        source_of_tables as source_of_tables,
+    )
     from sde_jax.data.array_file import ArrayFile as ArrayFile, held_out_splits as held_out_splits
     from sde_jax.data.array_source import ArraySource as ArraySource
+    from sde_jax.data.channel_scaling import ChannelScaling as ChannelScaling
     from sde_jax.data.degradation import (
         Degradation as Degradation,
         Grey as Grey,
@@ -22,6 +30,7 @@ if TYPE_CHECKING:
     )
     from sde_jax.data.folder import Folder as Folder
     from sde_jax.data.gaussian_field import GaussianField as GaussianField
+    from sde_jax.data.measuring import ScalingName as ScalingName
     from sde_jax.data.picture_files import open_files as open_files
     from sde_jax.data.preprocessing import Preprocessing as Preprocessing
     from sde_jax.data.rows import DeviceRows as DeviceRows
@@ -31,6 +40,7 @@ if TYPE_CHECKING:
         Scaling as Scaling,
     )
     from sde_jax.data.shards import Shards as Shards
+    from sde_jax.data.sklearn_table import BreastCancer as BreastCancer
     from sde_jax.data.source import (
         ENDLESS as ENDLESS,
         Batch as Batch,
@@ -49,6 +59,12 @@ if TYPE_CHECKING:
         Ring as Ring,
         SwissRoll as SwissRoll,
     )
+    from sde_jax.data.tables import (
+        Table as Table,
+        read_table as read_table,
+        table_of as table_of,
+    )
     from sde_jax.data.tfds import TfdsImages as TfdsImages
+    from sde_jax.data.transform import Dequantize as Dequantize
 else:
     __all__, __getattr__, __dir__ = lazy_names(__name__)

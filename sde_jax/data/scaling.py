@@ -1,27 +1,37 @@
 """Maps between the data's own values and model coordinates, with their log-determinants.
 
-In D dimensions ``log p(data) = log p_model(x) + D * log_det_per_dimension``, so bits per dimension
-of the data need no further offset.
+In D dimensions ``log p(data) = log p_model(x) + D * log_slope``, so log densities of the data need
+no further offset.
 """
 
 import dataclasses
 import math
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import jax.numpy as jnp
+import numpy as np
 
 from sde_jax.arrays import Array, Float, Int
+
+Examples = Array | np.ndarray
 
 
 class Scaling(Protocol):
     """A map between data and model coordinates, as evaluation needs it: a frozen spec."""
 
     @property
-    def log_det_per_dimension(self) -> float:
-        """``log |dx / d data|`` per dimension, in nats."""
+    def dequantized(self) -> bool:
+        """Says whether integers are spread over their bins."""
 
-    def to_unit(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
-        """Returns the data of ``x`` in its unit: images in [0, 1], points as they are."""
+    @property
+    def in_bits(self) -> bool:
+        """Says whether results are stated in bits per dimension; the others are in nats."""
+
+    def log_slope(self, x: Examples) -> float | Examples:
+        """Returns ``log |dx / d data|`` per dimension of each example, in nats."""
+
+    def to_unit(self, x: Float[Array, "..."]) -> Examples:
+        """Returns the data of ``x`` in its unit: images in [0, 1], other numbers as they are."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,6 +55,13 @@ class ImageScaling:
     def __post_init__(self) -> None:
         if not 2 <= self.levels <= 65536:
             raise ValueError(f"`levels` must be in 2..65536: got {self.levels}. 8-bit images: 256.")
+
+    dequantized: ClassVar[bool] = True
+    in_bits: ClassVar[bool] = True
+
+    def log_slope(self, x: Examples) -> float:
+        """Returns `log_det_per_dimension`, which is that of every image."""
+        return self.log_det_per_dimension
 
     @property
     def log_det_per_dimension(self) -> float:
@@ -104,9 +121,11 @@ class ImageScaling:
 class PointScaling:
     """The identity: model coordinates of points are their own."""
 
-    @property
-    def log_det_per_dimension(self) -> float:
-        """Zero."""
+    dequantized: ClassVar[bool] = False
+    in_bits: ClassVar[bool] = True
+
+    def log_slope(self, x: Examples) -> float:
+        """Returns zero."""
         return 0.0
 
     def to_unit(self, x: Float[Array, "..."]) -> Float[Array, "..."]:

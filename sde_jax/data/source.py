@@ -168,6 +168,10 @@ class DataSpec(abc.ABC):
         source = self.load()
         return Layout(source.shape, source.scaling)
 
+    def measure(self) -> Self:
+        """Returns the spec with all that its layout takes from the data, which it may read."""
+        return self
+
     def fingerprint(self, split: str) -> str:
         """Returns a hash of the files of a split without reading all of it, or an empty string."""
         return ""

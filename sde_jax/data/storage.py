@@ -114,7 +114,7 @@ def _resolved_keep(
     if keep == "auto":
         missing = [of_split for of_split in records.values() if not cache.holds(of_split)]
         to_write = sum(map(len, missing)) * math.prod(shape)
-        if size <= _device_bytes():
+        if size <= device_share():
             keep = "device"
         elif to_write <= DISK_SHARE * _free_bytes(cache.folder):
             keep = "cache"
@@ -130,8 +130,8 @@ def _resolved_keep(
     return keep
 
 
-def _device_bytes() -> float:
-    """Returns the part of a device's memory that images may take."""
+def device_share() -> float:
+    """Returns the bytes of a device's memory that data may take."""
     statistics = jax.local_devices()[0].memory_stats() or {}
     return DEVICE_SHARE * statistics.get("bytes_limit", CPU_BYTES / DEVICE_SHARE)
 

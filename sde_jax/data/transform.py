@@ -62,3 +62,24 @@ class DequantizeAndFlip:
             return Batch(self.scaling.place(image), label)
         noise = jax.random.uniform(key_noise, image.shape, jnp.float32)
         return Batch(self.scaling.dequantize(image, noise), label)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Dequantize:
+    """Spreads the values of channels over their bins: a row in model coordinates becomes
+    ``row + steps u``, ``u ~ U[0, 1)``."""
+
+    steps: tuple[float, ...] = ()
+    """Width of the bins of each channel, zero for continuous ones; empty if all are."""
+
+    def sample(
+        self,
+        key: PRNGKeyArray,
+        row: Float[Array, "*shape channels"],
+        label: Int[Array, ""] | None = None,
+    ) -> Batch:
+        """Returns the row, with its label."""
+        if not any(self.steps):
+            return Batch(row, label)
+        steps = jnp.asarray(self.steps, jnp.float32).reshape((1,) * (row.ndim - 1) + (-1,))
+        return Batch(row + steps * jax.random.uniform(key, row.shape, jnp.float32), label)

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import datetime
-import math
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -30,6 +29,7 @@ from sde_jax.recipes.likelihood_settings import by_flow
 from sde_jax.recipes.score import ScoreExperiment
 from sde_jax.recipes.serialization import to_config
 from sde_jax.reporting import report
+from sde_jax.runs.measurement import unit_of
 from sde_jax.training import environment
 from sde_jax.training.processes import of_first
 
@@ -105,12 +105,14 @@ def measure_all(
 
 
 def likelihoods_of(task: Task) -> Compared:
-    """Returns the bits per dimension of the test split, with a picture of those of each image."""
-    name = task.run.experiment.bits_by(task.run.layout, task.likelihood)
+    """Returns the likelihood of the test split, with a picture of those of each example."""
+    layout = task.run.layout
+    name = task.run.experiment.bits_by(layout, task.likelihood)
+    name = name.replace("bits_per_dim", unit_of(layout).name)
     if task.settings.likelihood_of == "mean":
         return Compared([of_mean(name, task.mean_likelihood())], [])
     measured = task.likelihoods()
-    finding = of_likelihoods(name, measured, math.prod(task.run.layout.shape))
+    finding = of_likelihoods(name, measured, layout)
     return Compared([finding], draw_bits(task, measured))
 
 

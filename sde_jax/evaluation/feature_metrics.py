@@ -73,7 +73,7 @@ def closeness_networks(task: Task, found: list[FeatureNetwork]) -> list[FeatureN
         return []
     if any(network.name == "coordinates" for network in found):
         return found
-    return [*found, coordinates(task.run.layout.shape)]
+    return [*found, coordinates(*task.run.layout)]
 
 
 def find_closeness(task: Task, network: FeatureNetwork, drawn: Drawn) -> Compared:

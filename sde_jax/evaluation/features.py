@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from sde_jax.arrays import Array, Float, PyTree
+from sde_jax.data import ChannelScaling, Scaling
 from sde_jax.interop import load_inception, weights_sha256
 from sde_jax.metrics import InceptionFeatures, InceptionPreprocessing
 from sde_jax.recipes.classification import Classification
@@ -48,13 +49,23 @@ class FeatureNetwork:
     """Computes the outputs from parameters and data; not compiled."""
 
 
-def coordinates(shape: tuple[int, ...]) -> FeatureNetwork:
-    """Returns the network whose features are the data, for points and small images."""
+def coordinates(shape: tuple[int, ...], scaling: Scaling | None = None) -> FeatureNetwork:
+    """Returns the network whose features are the data, for points and small images.
+
+    Channels that have a measured scaling are compared in model coordinates: their own units differ.
+    """
+    measured = scaling if isinstance(scaling, ChannelScaling) else None
 
     def extract(params: PyTree, data: Data) -> Extracted:
+        if measured is not None:
+            last = (*[1] * (data.ndim - 1), -1)
+            centers, widths = jnp.array([measured.centers, measured.widths])
+            data = jnp.log(data) if measured.log else data
+            data = (data - centers.reshape(last)) / widths.reshape(last)
         return Extracted(data.reshape(len(data), -1), None)
 
-    return FeatureNetwork("coordinates", {}, math.prod(shape), {}, extract)
+    identity: dict[str, str] = {} if measured is None else {"scaling": repr(measured)}
+    return FeatureNetwork("coordinates", identity, math.prod(shape), {}, extract)
 
 
 def inception(preprocessing: InceptionPreprocessing = "tensorflow") -> FeatureNetwork:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from sde_jax.data import Layout
 from sde_jax.evaluation.reference import Gathered
 from sde_jax.interop import Reference
 from sde_jax.metrics import (
@@ -21,7 +22,7 @@ from sde_jax.metrics import (
 )
 from sde_jax.recipes.evaluation_settings import MetricName
 from sde_jax.recipes.interfaces import Measured
-from sde_jax.runs.measurement import plain, summarize
+from sde_jax.runs.measurement import plain, summarize, unit_of
 
 Subject = Literal["run", "held-out data"]
 """The samples of a run, or held-out data, which are measured in the same way."""
@@ -133,19 +134,19 @@ def of_closeness(network: str, closeness: Closeness) -> Iterator[Finding]:
     yield found("near", network, "run", closeness.near, expected=closeness.near_expected)
 
 
-def of_likelihoods(metric: str, measured: Measured, dimensions: int) -> Finding:
-    """Returns the finding ``metric`` of the bits per dimension of held-out data."""
-    summary = summarize(measured, dimensions)
+def of_likelihoods(metric: str, measured: Measured, layout: Layout) -> Finding:
+    """Returns the finding ``metric`` of the likelihood of held-out data, in its unit."""
+    summary = summarize(measured, layout)
     value, stderr = (
         math.nan if number is None else number
-        for number in (summary.pop("bits_per_dim"), summary.pop("stderr"))
+        for number in (summary.pop(unit_of(layout).name), summary.pop("stderr"))
     )
     estimate = Estimate(value, stderr, (summary.pop("count"),))
     return found(metric, None, "run", estimate, **summary)
 
 
 def of_mean(metric: str, columns: Mapping[str, np.ndarray]) -> Finding:
-    """Returns the finding ``metric`` of the mean bits per dimension alone."""
+    """Returns the finding ``metric`` of the mean likelihood alone."""
     numbers = {name: column[0].item() for name, column in columns.items()}
     count = numbers.pop("count")
     estimate = Estimate(numbers.pop("value"), numbers.pop("stderr"), (count,))

@@ -39,7 +39,7 @@ def network(name: FeatureName, settings: EvaluationSettings, run: GenerativeRun)
       CheckpointFileError, MissingNetworkError: if it is missing.
     """
     if name == "coordinates":
-        return coordinates(run.layout.shape)
+        return coordinates(*run.layout)
     if name == "classifier":
         return classifier(classifier_run(settings.classifier, run.directory.path))
     return inception()

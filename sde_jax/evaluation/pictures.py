@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from sde_jax import figures
+from sde_jax import array_figures, figures
 from sde_jax.data import TEST, TRAIN
 from sde_jax.evaluation.examples import read_examples
 from sde_jax.evaluation.task import Drawn, Task
 from sde_jax.metrics import Nearest, Predictions
 from sde_jax.recipes.interfaces import Measured
+from sde_jax.runs.measurement import unit_of
 from sde_jax.training.processes import of_first
 
 SHOWN = 100
@@ -42,20 +43,22 @@ def draw(function: Callable[..., object], *arguments: Any, **options: Any) -> No
 def draw_samples(task: Task, drawn: Drawn) -> Picture:
     """Draws the first samples, without selection."""
     shown = drawn.data if drawn.data.ndim == 2 else drawn.data[:SHOWN]
-    draw(figures.draw_picture, shown, "samples", task.folder / "samples.png")
+    draw(array_figures.draw_picture, shown, "samples", task.folder / "samples.png")
     caption = f"The first {len(shown):,} of {task.settings.count:,} samples, not selected."
     return Picture(file="samples.png", title="Samples", caption=caption)
 
 
 def draw_bits(task: Task, measured: Measured) -> list[Picture]:
-    """Draws the distribution of bits per dimension; returns no picture if no solve converged."""
-    bits = measured.bits_per_dim[measured.converged]
-    if not len(bits):
+    """Draws the distribution of likelihoods; returns no picture if no solve converged."""
+    unit = unit_of(task.run.layout)
+    found = unit.factor * measured.bits_per_dim[measured.converged]
+    if not len(found):
         return []
-    values = {f"{TEST} split": np.asarray(bits)}
-    draw(figures.histogram, values, task.folder / "bits.png", xlabel="bits per dimension")
-    caption = f"Bits per dimension of {len(bits):,} single examples of the {TEST} split."
-    return [Picture(file="bits.png", title="Bits per dimension", caption=caption)]
+    title = {"bits_per_dim": "Bits per dimension", "nats": "Log density in nats"}[unit.name]
+    label = title[0].lower() + title[1:]
+    draw(figures.histogram, {f"{TEST} split": found}, task.folder / "bits.png", xlabel=label)
+    caption = f"{title} of {len(found):,} single examples of the {TEST} split."
+    return [Picture(file="bits.png", title=title, caption=caption)]
 
 
 def draw_training(task: Task) -> list[Picture]:

@@ -22,7 +22,7 @@ from sde_jax.recipes.serialization import to_config
 from sde_jax.runs.generation import check_memory
 from sde_jax.runs.levels import from_levels
 from sde_jax.runs.mean_likelihood import mean_likelihood
-from sde_jax.runs.measurement import measure
+from sde_jax.runs.measurement import measure, unit_of
 from sde_jax.runs.shards import draw_shards, identity_of
 from sde_jax.runs.trained_run import GenerativeRun, ScoreRun
 from sde_jax.training.processes import of_first
@@ -131,6 +131,7 @@ class Task:
             seed=self.seed,
             batch_size=self.batch_size,
         )
+        mean = mean.scaled(unit_of(self.run.layout).factor)
         found = {"value": mean.mean, "stderr": mean.stderr, "solver_stderr": mean.solver_stderr}
         yield {
             name: np.asarray([x]) for name, x in {**found, "nfe": mean.nfe, "count": size}.items()

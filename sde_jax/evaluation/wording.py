@@ -45,6 +45,10 @@ WORDING = {
     "bits_per_dim": Wording(
         "Bits per dimension", "exact density of the test split; lower is better"
     ),
+    "nats": Wording("Log density", "of the test split, in nats of the data; higher is better"),
+    "nats_bound": Wording(
+        "Log density, at least", "lower bound for the test split, in nats; higher is better"
+    ),
     "bits_per_dim_bound": Wording(
         "Bits per dimension, at most", "upper bound for the test split; lower is better"
     ),

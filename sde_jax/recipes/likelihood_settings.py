@@ -39,15 +39,30 @@ class FlowSettings(Spec):
     """Relative and absolute tolerance of a solver step."""
     method: Annotated[Method, _OF_FLOW] = "tsit5"
     """Runge-Kutta pair of the solver."""
-    probes: Annotated[int, at_least(1), at_most(10**4), _OF_FLOW] = 1
+    trace: Annotated[Literal["hutchinson", "exact"], _OF_FLOW] = "hutchinson"
+    """hutchinson: the divergence by random probes. exact: itself, by a product for each dimension,
+    for few dimensions."""
+    probes: Annotated[
+        int,
+        at_least(1),
+        at_most(10**4),
+        _OF_FLOW,
+        Only("`trace` is hutchinson", lambda spec: spec.trace == "hutchinson"),
+    ] = 1
     """Hutchinson probes for each example. Two or more give its standard error."""
 
     def build(self, t_min: float | None = None) -> "likelihood.Likelihood":
         """Builds the likelihood from ``t_min``, by default that of the settings."""
         solver = ode.AdaptiveSolver(rtol=self.tolerance, atol=self.tolerance, method=self.method)
         start = self.start if t_min is None else t_min
-        divergence = likelihood.Hutchinson(probes=self.probes)
-        return likelihood.Likelihood(solver=solver, t_min=start, divergence=divergence)
+        return likelihood.Likelihood(solver=solver, t_min=start, divergence=self.divergence)
+
+    @property
+    def divergence(self) -> "likelihood.Divergence":
+        """The estimate of the divergence."""
+        if self.trace == "exact":
+            return likelihood.ExactTrace()
+        return likelihood.Hutchinson(probes=self.probes)
 
     @property
     def start(self) -> float:

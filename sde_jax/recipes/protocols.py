@@ -95,7 +95,7 @@ class Measurement:
         """Names what the result is."""
         if self.discrete:
             return "bound on the probability of grey levels"
-        data = "dequantized data" if isinstance(self.scaling, ImageScaling) else "the data"
+        data = "dequantized data" if self.scaling.dequantized else "the data"
         return f"{'density' if by_flow(self.settings) else 'bound on the density'} of {data}"
 
     @property
@@ -131,7 +131,7 @@ class Measurement:
         def density(params: PyTree, keys: Keys, x: Examples) -> "likelihoods.LogLikelihoods":
             found = continuous(params, keys, self.middles(x))
             # A probability of levels is a density that is even over their bins.
-            volume = x[0].size * self.scaling.log_det_per_dimension
+            volume = x[0].size * self._grey.log_det_per_dimension
             return found._replace(nats=found.nats - volume)
 
         return density

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from sde_jax.arrays import Keys, PerExample, PyTree
 from sde_jax.data.source import Batch, DataSource, DataSpec, Layout
-from sde_jax.nets import Condition, NetworkSpec
+from sde_jax.nets import Condition, MLPSpec, NetworkSpec
 from sde_jax.objectives import (
     DiscreteTimes,
     EDMWeighting,
@@ -131,8 +131,14 @@ class ScoreExperiment(Generative):
     evaluation: EvaluationSettings = EvaluationSettings()
 
     def check_data(self, source: DataSource) -> None:
-        """Raises ValueError if the network takes labels or vectors that the data do not have."""
+        """Raises ValueError if the network takes other shapes, or labels or vectors that the data
+        lack."""
         super().check_data(source)
+        if isinstance(self.network, MLPSpec) and len(source.shape) != 1:
+            raise ValueError(
+                f"the examples must be vectors for an MLP: their shape is {list(source.shape)}. "
+                "`array.reshape(len(array), -1)` makes vectors of an array."
+            )
         vector = self.network.vector
         if vector is not None and vector.size != source.condition_size:
             raise ValueError(

@@ -9,7 +9,7 @@ from sde_jax.data import ImageScaling, Scaling
 def to_levels(data: np.ndarray, scaling: Scaling) -> np.ndarray:
     """Rounds images in [0, 1] to levels of the smallest integer type; points stay the same."""
     if not isinstance(scaling, ImageScaling):
-        return np.asarray(data, np.float32)
+        return data
     top = scaling.levels - 1
     return np.rint(np.float64(data) * top).astype(np.min_scalar_type(top))
 

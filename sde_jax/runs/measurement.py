@@ -4,14 +4,14 @@ import csv
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from tqdm import tqdm
 
 from sde_jax.arrays import PRNGKeyArray, PyTree
-from sde_jax.data.source import ENDLESS, DataSource
+from sde_jax.data.source import ENDLESS, DataSource, Layout
 from sde_jax.likelihood import LogLikelihoods, bits_per_dimension
 from sde_jax.memory import check_fits
 from sde_jax.metrics import mean_estimate
@@ -65,7 +65,8 @@ def measure(
             result = jax.device_get(compiled(params, keys, shard_batch(x, mesh, batch_size)))
             kept = len(x)
             result = jax.tree.map(lambda array, kept=kept: array[:kept], result)
-            yield _in_units(result, math.prod(source.shape), source.scaling.log_det_per_dimension)
+            slope = source.scaling.log_slope(np.asarray(x))
+            yield _in_units(result, math.prod(source.shape), slope)
             progress.update(kept)
 
 
@@ -74,10 +75,11 @@ def concatenate(parts: Iterable[Measured]) -> Measured:
     return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
 
 
-def _in_units(result: LogLikelihoods, dimensions: int, slope: float) -> Measured:
+def _in_units(result: LogLikelihoods, dimensions: int, slope: Any) -> Measured:
     """Converts arrays of the host from model coordinates to the data's.
 
-    ``slope`` is the log-determinant per dimension. NaN stands for what is not known.
+    ``slope`` is the log-determinant per dimension, of all or of each. NaN stands for what is not
+    known.
     """
     nats: Any = np.where(result.converged, result.nats, np.float32(math.nan))
     stderr = np.full_like(nats, math.nan) if result.probe_stderr is None else result.probe_stderr
@@ -93,40 +95,62 @@ def _in_units(result: LogLikelihoods, dimensions: int, slope: float) -> Measured
     )
 
 
-def summarize(measured: Measured, dimensions: int) -> dict[str, Any]:
-    """Returns mean bits per dimension over the examples whose solve converged, and standard errors.
+class Unit(NamedTuple):
+    """The unit in which likelihoods are stated: bits per dimension, or nats of an example."""
+
+    name: str
+    """``bits_per_dim`` or ``nats``."""
+    factor: float
+    """Value of one bit per dimension."""
+
+
+def unit_of(layout: Layout) -> Unit:
+    """Returns bits for integers and points, nats of the data's own density for other numbers."""
+    if layout.scaling.in_bits:
+        return Unit("bits_per_dim", 1.0)
+    return Unit("nats", -math.prod(layout.shape) * math.log(2))
+
+
+def summarize(measured: Measured, layout: Layout) -> dict[str, Any]:
+    """Returns the mean over the examples whose solve converged, and standard errors, in the unit of
+    `unit_of`.
 
     ``stderr`` is that of the mean over examples, the errors of probes and draws included;
     ``probe_stderr`` and ``draw_stderr`` are the parts of it that more of them would remove, None
     where one leaves it unknown.
     """
-    bits = measured.bits_per_dim[measured.converged]
-    mean, stderr, _ = mean_estimate(bits) if len(bits) else (math.nan, math.nan, ())
+    unit = unit_of(layout)
+    values = unit.factor * measured.bits_per_dim[measured.converged]
+    mean, stderr, _ = mean_estimate(values) if len(values) else (math.nan, math.nan, ())
 
     def part(errors: np.ndarray | None) -> Any:
-        if errors is None or not len(bits):
+        if errors is None or not len(values):
             return None
-        return plain(math.sqrt((errors[measured.converged] ** 2).sum()) / len(bits))
+        squared = (errors[measured.converged] ** 2).sum()
+        return plain(abs(unit.factor) * math.sqrt(squared) / len(values))
 
     return {
-        "bits_per_dim": plain(mean),
+        unit.name: plain(mean),
         "stderr": plain(stderr),
         "probe_stderr": part(measured.probe_stderr),
         "draw_stderr": part(measured.draw_stderr),
         "nfe": plain(measured.nfe.mean()),
         "nfe_max": int(measured.nfe.max()),
         "count": len(measured.nats),
-        "dimensions": dimensions,
+        "dimensions": math.prod(layout.shape),
         "failed": np.flatnonzero(~measured.converged).tolist(),
     }
 
 
-def write_table(measured: Measured, path: Path) -> None:
-    """Writes a line for each example: index, nats, bits per dimension, its errors, evaluations."""
-    columns = {"nats": measured.nats, "bits_per_dim": measured.bits_per_dim}
-    columns |= {"probe_stderr": measured.probe_stderr, "nfe": measured.nfe}
+def write_table(measured: Measured, layout: Layout, path: Path) -> None:
+    """Writes a line for each example: index, nats, bits per dimension where they are the unit, the
+    errors of the last, evaluations."""
+    unit = unit_of(layout)
+    columns = {"nats": measured.nats, unit.name: unit.factor * measured.bits_per_dim}
+    error = abs(unit.factor)
+    columns |= {"probe_stderr": error * measured.probe_stderr, "nfe": measured.nfe}
     if measured.draw_stderr is not None:
-        columns["draw_stderr"] = measured.draw_stderr
+        columns["draw_stderr"] = error * measured.draw_stderr
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["index", *columns])

@@ -35,6 +35,14 @@ class MultilevelMean(NamedTuple):
         """Standard error of all causes."""
         return math.hypot(self.image_stderr, self.solver_stderr)
 
+    def scaled(self, factor: float) -> "MultilevelMean":
+        """Returns the mean and its errors in a unit of which a bit per dimension is ``factor``."""
+        return self._replace(
+            mean=factor * self.mean,
+            image_stderr=abs(factor) * self.image_stderr,
+            solver_stderr=abs(factor) * self.solver_stderr,
+        )
+
 
 def multilevel_mean(
     bits: Bits, size: int, rng: np.random.Generator, wanted: float | None = None

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sde_jax import figures
+from sde_jax import array_figures
 from sde_jax.data.source import DataSource, Layout
 from sde_jax.recipes.generative import Generative
 from sde_jax.recipes.trainable import Trainable
@@ -45,6 +45,6 @@ def snapshots(experiment: Trainable, source: DataSource) -> Draw | None:
         samples = compiled(state.ema_params, keys, jnp.arange(padded))
         if is_first():
             data = layout.scaling.to_unit(samples.x[:count])
-            figures.draw_picture(np.asarray(data), "samples", path)
+            array_figures.draw_picture(np.asarray(data), "samples", path)
 
     return draw

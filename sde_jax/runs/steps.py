@@ -12,7 +12,6 @@ import numpy as np
 from sde_jax.arrays import Array, Examples, Float, Keys, PyTree
 from sde_jax.data import TRAIN
 from sde_jax.likelihood import (
-    Hutchinson,
     LogLikelihoods,
     MultistepLikelihood,
     even_times,
@@ -78,8 +77,7 @@ class FixedSteps:
 
     def _density(self, settings: LikelihoodSettings, steps: int) -> Density:
         times = fitted_times(self.run.experiment.sde, self.even, self.bends, steps)
-        divergence = Hutchinson(probes=settings.probes)
-        likelihood = MultistepLikelihood(times=times, divergence=divergence)
+        likelihood = MultistepLikelihood(times=times, divergence=settings.divergence)
         measurement = self.run.measurement(settings)
         return measurement.density(self.run.experiment.score, likelihood)
 

@@ -39,6 +39,8 @@ CHANGEABLE = frozenset(
         "experiment.network.rematerialize",
         "experiment.data.data_dir",
         "experiment.data.path",
+        "experiment.data.test_path",
+        "experiment.data.keep",
         "experiment.data.storage.keep",
         "experiment.data.storage.folder",
         "experiment.data.storage.workers",
@@ -55,7 +57,7 @@ the number of devices."""
 def train_experiment(named: Named[Trainable], workdir: Path, *, resume: bool) -> TrainResult:
     """Trains the experiment in ``workdir`` and draws its training curve."""
     is_new = not (resume and (workdir / "config.json").is_file())
-    named = with_absolute_paths(named, workdir)
+    named = raise_on_all(lambda: with_measured_data(with_absolute_paths(named, workdir)))
     source, learner, draw = raise_on_all(lambda: prepare(named.experiment, is_new=is_new))
     if resume:
         directory = RunDirectory.resume(
@@ -82,6 +84,14 @@ def with_absolute_paths(named: Named[Trainable], workdir: Path) -> Named[Trainab
     from, which may lie beside ``workdir``, from any folder."""
     experiment: Any = with_run_path(named.experiment, workdir)
     data = absolute(experiment.data)
+    return dataclasses.replace(named, experiment=dataclasses.replace(experiment, data=data))
+
+
+def with_measured_data(named: Named[Trainable]) -> Named[Trainable]:
+    """Returns the experiment as its run stores it: the run opens without the data."""
+    experiment: Any = named.experiment
+    with naming_option(experiment.data):
+        data = experiment.data.measure()
     return dataclasses.replace(named, experiment=dataclasses.replace(experiment, data=data))
 
 

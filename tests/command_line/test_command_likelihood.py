@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from in_process import contents, refusal, run_command, succeed
 
+from sde_jax.data import Layout, PointScaling
 from sde_jax.recipes.interfaces import Measured
 from sde_jax.runs.measurement import summarize
 from sde_jax.runs.steps import shared_error
@@ -177,7 +178,7 @@ def test_a_summary_leaves_out_what_failed():
         nfe=np.asarray([10, 20, 30, 40]),
         converged=np.asarray([True, True, False, True]),
     )
-    summary = summarize(measured, 64)
+    summary = summarize(measured, Layout((64,), PointScaling()))
     assert summary["bits_per_dim"] == 4
     # Deviations -2, -1 and 3: variance 7 over 3 - 1 examples, of the mean 7 / 3.
     np.testing.assert_allclose(summary["stderr"], (7 / 3) ** 0.5)

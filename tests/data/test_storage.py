@@ -180,7 +180,7 @@ def test_each_process_reads_the_rows_of_its_devices(monkeypatch):
 )
 def test_the_choice_is_made_by_size(tmp_path, monkeypatch, capsys, on_device, free, expected):
     """74 images of 24 bytes are 1776, four fifths of 2220."""
-    monkeypatch.setattr(storage, "_device_bytes", lambda: on_device)
+    monkeypatch.setattr(storage, "device_share", lambda: on_device)
     monkeypatch.setattr(storage, "_free_bytes", lambda folder: free)
     open_images(records(), Storage(folder=str(tmp_path)), DequantizeAndFlip())
     assert expected in capsys.readouterr().err
@@ -191,9 +191,9 @@ def test_a_quarter_of_the_device_and_the_disk_of_the_folder(monkeypatch, tmp_pat
         def memory_stats(self):
             return {"bytes_limit": 4000}
 
-    assert storage._device_bytes() == 2 * 2**30
+    assert storage.device_share() == 2 * 2**30
     monkeypatch.setattr(storage.jax, "local_devices", lambda: [Device()])
-    assert storage._device_bytes() == 1000
+    assert storage.device_share() == 1000
     assert storage._free_bytes(tmp_path / "not" / "there") > 0
 
 

@@ -3,7 +3,14 @@ import numpy as np
 import pytest
 from tiny import untrained
 
-from sde_jax.evaluation.features import classifier, coordinates, extractor, inception
+from sde_jax.data import ChannelScaling
+from sde_jax.evaluation.features import (
+    classifier,
+    coordinates,
+    extractor,
+    features_of,
+    inception,
+)
 from sde_jax.interop.errors import CheckpointFileError
 from sde_jax.interop.inception import weights_sha256
 from sde_jax.recipes.classification import Classification
@@ -48,3 +55,10 @@ def test_a_classifier_refuses_other_examples_and_other_runs(classifier_run, ring
         extractor(classifier(classifier_run), 8)(np.zeros((2, 8, 8, 3), np.float32))
     with pytest.raises(WrongKindError, match="must be the run of a classifier: it is that of the "):
         classifier(ring_run)
+
+
+def test_coordinates_of_columns_are_compared_in_their_own_deviations():
+    scaling = ChannelScaling(centers=(2.0, -1.0), widths=(0.5, 3.0), log=True)
+    data = np.random.default_rng(0).gamma(2.0, 4.0, (5, 2)).astype(np.float32)
+    features = features_of(coordinates((2,), scaling), data).features
+    np.testing.assert_allclose(features, (np.log(data) - [2, -1]) / [0.5, 3], rtol=1e-5)

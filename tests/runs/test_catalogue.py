@@ -42,7 +42,9 @@ NAMES = [
     *("mnist_gan", "mnist_gan_narrow", "mnist_labels", "mnist_latent", "mnist_latent_narrow"),
     *("mnist_noisy_classifier", "mnist_sliced", "mnist_subvp", "mnist_subvp_narrow", "mnist_vae"),
     *("mnist_vae_narrow", "mnist_ve", "mnist_ve_narrow", "mnist_vp", "mnist_vp_narrow"),
-    *("quickstart", "ring", "ring_implicit", "ring_sliced", "series", "svhn_vp", "volume"),
+    "numbers",
+    *("quickstart", "ring", "ring_implicit", "ring_sliced", "series", "svhn_vp", "table"),
+    "volume",
 ]
 STUDIES = [
     *("digits_comparison", "digits_forward", "digits_matching", "digits_nearest"),
@@ -62,10 +64,12 @@ SHAPES = {
     "folder": (64, 64, 3),
     "mnist": (32, 32, 1),
     "quickstart": (8, 8, 1),
+    "numbers": (3,),
     "ring": (2,),
     "series": (256, 1),
     "svhn": (32, 32, 3),
     "volume": (8, 8, 8, 1),
+    "table": (8,),
 }
 DRY = [
     *("digits_classifier", "digits_conditional", "digits_denoiser_prior", "digits_flow"),
@@ -76,6 +80,7 @@ DRY = [
 LIGHT = [
     *("digits_classifier", "digits_ddpm", "digits_gan", "digits_labels", "digits_noisy_classifier"),
     *("digits_sliced", "digits_vae", "digits_vp", "ring", "ring_implicit", "ring_sliced"),
+    *("numbers", "table"),
 ]
 """Experiments whose losses are traced quickly."""
 STRIPES = '''

@@ -10,7 +10,7 @@ import pytest
 from in_process import RING, succeed
 
 from experiments.digits import digits_vp
-from sde_jax import figures
+from sde_jax import array_figures
 from sde_jax.nets.spec import NetworkSpec
 from sde_jax.runs import snapshots
 from sde_jax.runs.generation import concatenate, generate
@@ -63,7 +63,7 @@ def test_they_are_the_first_samples_of_the_averaged_parameters(
     monkeypatch.setattr(snapshots, "COUNT", most)
     drawn, counting = [], Counting()
     monkeypatch.setattr(snapshots, "SAMPLER", counting)
-    monkeypatch.setattr(figures, "draw_picture", lambda data, *_: drawn.append(data))
+    monkeypatch.setattr(array_figures, "draw_picture", lambda data, *_: drawn.append(data))
     experiment = training(batch_size)
     layout = experiment.data.layout()
     draw = snapshots.snapshots(experiment, experiment.data.load())

@@ -1,0 +1,116 @@
+"""The experiments that `fit` trains, chosen by the shape and the number of the examples."""
+
+import math
+
+from sde_jax.data import DataSpec
+from sde_jax.nets import MLPSpec, NCSNppSpec, NetworkSpec
+from sde_jax.recipes import (
+    EvaluationSettings,
+    LikelihoodSettings,
+    SamplerSettings,
+    ScoreExperiment,
+)
+from sde_jax.sde import VP
+from sde_jax.training import Adam, Training, data_mesh
+
+LEAST_STEPS = 50
+SMALL_SIDE = 16
+MOST_COORDINATES = 1024
+"""Dimensions up to which an evaluation compares images by their pixels."""
+MANY = 10_000
+"""Number of examples from which a network for vectors is wide."""
+MOST_EXACT = 32
+"""Dimensions up to which the trace in a likelihood is exact."""
+MOST_EPOCHS = 2000
+
+
+def of_images(data: DataSpec, shape: tuple[int, ...], train_count: int) -> ScoreExperiment:
+    """Returns an experiment that suits images of this shape, of `LEAST_STEPS` updates."""
+    side, small = shape[0], shape[0] <= SMALL_SIDE
+    sampling = SamplerSettings(sampler="unipc", steps=20)
+    by_pixels = math.prod(shape) <= MOST_COORDINATES
+    return ScoreExperiment(
+        data=data,
+        sde=VP(),
+        network=NCSNppSpec(
+            channels=24 if small else 32,
+            multipliers=(1, 2) if small else (1, 2, 2),
+            blocks_per_level=1,
+            attention_resolutions=(side // 2 if small else side // 4,),
+            dropout=0.0,
+        ),
+        optimizer=Adam(learning_rate=2e-3, warmup_steps=100, decay="cosine"),
+        ema_decay=0.995,
+        training=Training(
+            steps=LEAST_STEPS, batch_size=batch_size(128, train_count), eval_examples=512
+        ),
+        sampling=sampling,
+        likelihood=LikelihoodSettings(t_min=1e-3, tolerance=1e-4),
+        evaluation=EvaluationSettings(
+            count=2000,
+            likelihood_count=512,
+            features=("coordinates",) if by_pixels else ("inception",),
+            sampling=sampling,
+        ),
+    )
+
+
+def of_numbers(data: DataSpec, shape: tuple[int, ...], train_count: int) -> ScoreExperiment:
+    """Returns an experiment that suits numbers of this shape, of `LEAST_STEPS` updates.
+
+    The checkpoint of the least held-out loss is kept, since few examples are soon overfitted.
+
+    Raises:
+      ValueError: if no network takes the shape.
+    """
+    sampling = SamplerSettings(sampler="unipc", steps=20)
+    exact = math.prod(shape) <= MOST_EXACT
+    return ScoreExperiment(
+        data=data,
+        sde=VP(),
+        network=network_for(shape, train_count),
+        optimizer=Adam(learning_rate=1e-3, warmup_steps=100, decay="cosine"),
+        ema_decay=0.999,
+        training=Training(
+            steps=LEAST_STEPS,
+            batch_size=batch_size(256, train_count),
+            eval_examples=4096,
+            keep_best=True,
+        ),
+        sampling=sampling,
+        likelihood=LikelihoodSettings(
+            t_min=1e-4, tolerance=1e-4, trace="exact" if exact else "hutchinson"
+        ),
+        evaluation=EvaluationSettings(
+            count=2000,
+            likelihood_count=2000,
+            metrics=("likelihood",),
+            features=(),
+            sampling=sampling,
+        ),
+    )
+
+
+def network_for(shape: tuple[int, ...], train_count: int) -> NetworkSpec:
+    """Returns the network for numbers of this shape.
+
+    Raises:
+      ValueError: if there is none.
+    """
+    if len(shape) == 1:
+        return MLPSpec(width=128 if train_count < MANY else 256)
+    raise ValueError(
+        f"`data` must be vectors [count, dimensions] or 8-bit images: no network takes examples of "
+        f"shape {list(shape)} yet. `data.reshape(len(data), -1)` makes vectors of them."
+    )
+
+
+def batch_size(most: int, train_count: int) -> int:
+    """Returns a batch of at most so many examples, a multiple of the devices."""
+    devices = data_mesh().size
+    return max(min(most, train_count) // devices, 1) * devices
+
+
+def most_steps(experiment: ScoreExperiment, train_count: int) -> int:
+    """Returns the updates of `MOST_EPOCHS` epochs: more of them only overfit."""
+    return max(MOST_EPOCHS * train_count // experiment.training.batch_size, LEAST_STEPS)
