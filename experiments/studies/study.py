@@ -66,7 +66,7 @@ class Report(Study):
         columns = list(dict.fromkeys(column for row in rows.values() for column in row))
         yield from markdown_table(
             ["", *columns],
-            ([name, *(row[column] for column in columns)] for name, row in rows.items()),
+            ([name, *(row.get(column, "") for column in columns)] for name, row in rows.items()),
         )
 
 
