@@ -4,9 +4,10 @@ noise."""
 from dataclasses import replace
 
 from experiments.digits import digits_vp, small_network
+from experiments.mnist import narrow_network
 from experiments.mnist_narrow import mnist_vp_narrow
 from sde_jax.baselines import DequantizingFlowSpec
-from sde_jax.data import Digits
+from sde_jax.data import Digits, TfdsImages
 from sde_jax.objectives import LikelihoodTimes, LikelihoodWeighting
 from sde_jax.recipes import Dequantization, LikelihoodSettings, ScoreExperiment
 from sde_jax.training import Adam, Training
@@ -60,11 +61,10 @@ def mnist_bits_narrow() -> ScoreExperiment:
     `mnist_vp_narrow` with the loss and the waves of `digits_bits`, for 256 grey levels. Not yet run
     to the end.
     """
-    usual = mnist_vp_narrow()
     return replace(
-        usual,
-        data=replace(usual.data, dequantize=False),
-        network=replace(usual.network, input_frequencies=(6, 7)),
+        mnist_vp_narrow(),
+        data=TfdsImages(name="mnist", image_size=32, fit="pad", channels=1, dequantize=False),
+        network=replace(narrow_network(dropout=0.0), input_frequencies=(6, 7)),
         times=LikelihoodTimes(t_min=1e-5),
         weighting=LikelihoodWeighting(),
         likelihood=LikelihoodSettings(protocol="truncated", samples=20, tolerance=1e-4),
