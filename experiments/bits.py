@@ -4,7 +4,8 @@ noise."""
 from dataclasses import replace
 
 from experiments.digits import digits_vp, small_network
-from experiments.mnist_narrow import mnist_vp_narrow, narrow_network
+from experiments.mnist import narrow_network
+from experiments.mnist_narrow import mnist_vp_narrow
 from sde_jax.baselines import DequantizingFlowSpec
 from sde_jax.data import Digits, TfdsImages
 from sde_jax.objectives import LikelihoodTimes, LikelihoodWeighting
@@ -60,11 +61,9 @@ def mnist_bits_narrow() -> ScoreExperiment:
     `mnist_vp_narrow` with the loss and the waves of `digits_bits`, for 256 grey levels. Not yet run
     to the end.
     """
-    usual = mnist_vp_narrow()
-    assert isinstance(usual.data, TfdsImages)
     return replace(
-        usual,
-        data=replace(usual.data, dequantize=False),
+        mnist_vp_narrow(),
+        data=TfdsImages(name="mnist", image_size=32, fit="pad", channels=1, dequantize=False),
         network=replace(narrow_network(dropout=0.0), input_frequencies=(6, 7)),
         times=LikelihoodTimes(t_min=1e-5),
         weighting=LikelihoodWeighting(),
