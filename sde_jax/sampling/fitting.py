@@ -21,9 +21,9 @@ _LEAST_NODES = 64
 _ORDER = 3
 # Runs of the sampler after those that measure the first slopes; a search also ends where the
 # damping exceeds its limit.
-_RUNS = 16
+_RUNS = 10
 _MOST_DAMPING = 1e3
-_DIFFERENCE = 0.05
+_DIFFERENCE = 0.01
 # The least share of the log noise range that a search with a free end leaves to denoising at first.
 _LEAST_REST = 0.02
 
@@ -46,14 +46,14 @@ def fit_grid(
     Pilot samples follow the probability flow in many steps. Dynamic programming then finds the
     times with the least sum of local errors of DDIM (GITS, Chen et al. 2024, arXiv:2405.11326).
     An error counts by how much the pilots approach each other on the rest of the way. From these
-    times, or from equal steps of log-SNR, of time or of Karras et al. if they are better,
-    Levenberg and Marquardt's method reduces the error of ``sampler`` itself. Its slopes are
-    differences at first, and follow from the runs after that (Broyden 1965). The best of the three
-    spacings is returned unless the found times are better by more than two standard errors over
-    the pilots.
+    times, or from equal steps of log-SNR, of time, of flow matching's time r / (1 + r) or of
+    Karras et al. if they are better, Levenberg and Marquardt's method reduces the error of
+    ``sampler`` itself, twice. Its slopes are differences at first, and follow from the runs
+    after that (Broyden 1965). The best of these spacings is returned unless the found times are
+    better by more than a standard error over the pilots.
 
-    The cost is that of 64 evaluations of each pilot or more, and of about ``n + 20`` runs of the
-    sampler in n steps.
+    The cost is that of 64 evaluations of each pilot or more, and of at most ``2 n + 25`` runs of
+    the sampler in n steps.
 
     Args:
       keys: one for each pilot; 32 are usually enough.
@@ -90,7 +90,8 @@ def fit_grid(
     starts = [_plan(pilots, len(times) - 1, free=search.free), *_spacings(sde, times)]
     trials = [_Trial.of(errors, search.logits(levels)) for levels in starts]
     spacing, start = (min(some, key=_Trial.total) for some in (trials[1:], trials))
-    best = _descend(errors, start)
+    # Slopes of earlier times would leave the search beside the optimum.
+    best = _descend(errors, _descend(errors, start))
     if not best.is_surely_better_than(spacing):
         best = spacing
     return FittedGrid(levels=tuple(np.asarray(search.levels(jnp.asarray(best.logits))).tolist()))
@@ -152,14 +153,18 @@ def _plan(pilots: _Pilots, steps: int, *, free: bool) -> np.ndarray:
 
 
 def _spacings(sde: LinearSDE, times: Float[Array, "times"]) -> list[np.ndarray]:
-    """Returns the levels after each step of three spacings from the first to the last time."""
+    """Returns the levels after each step of four spacings from the first to the last time."""
     steps, last = len(times) - 1, float(sde.noise_to_signal(times[-1]))
     grids = (
         LogSNRGrid(steps=steps, last=last),
         KarrasGrid(steps=steps, last=last),
         UniformGrid(steps=steps, t_min=float(times[-1])),
     )
-    return [np.asarray(sde.noise_to_signal(grid(sde)), np.float64)[1:] for grid in grids]
+    spacings = [np.asarray(sde.noise_to_signal(grid(sde)), np.float64) for grid in grids]
+    # Equal steps of flow matching's time.
+    most, least = (level / (1 + level) for level in spacings[0][[0, -1]])
+    shares = np.linspace(most, least, steps + 1)
+    return [levels[1:] for levels in (*spacings, shares / (1 - shares))]
 
 
 class _Trial(NamedTuple):
@@ -178,9 +183,9 @@ class _Trial(NamedTuple):
         return float((self.errors**2).sum())
 
     def is_surely_better_than(self, other: "_Trial") -> bool:
-        """Returns whether the squares are less by more than two standard errors over the pilots."""
+        """Returns whether the squares are less by more than a standard error over the pilots."""
         gains = (other.errors**2 - self.errors**2).mean(axis=1)
-        return bool(gains.mean() > 2 * gains.std(ddof=1) / len(gains) ** 0.5)
+        return bool(gains.mean() > gains.std(ddof=1) / len(gains) ** 0.5)
 
 
 def _descend(errors: Callable[[np.ndarray], np.ndarray], best: _Trial) -> _Trial:
