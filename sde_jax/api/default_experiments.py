@@ -1,6 +1,7 @@
 """The experiments that `fit` trains, chosen by the shape and the number of the examples."""
 
 import math
+from typing import Literal, cast
 
 from sde_jax.data import DataSpec
 from sde_jax.nets import MLPSpec, NCSNppSpec, NetworkSpec
@@ -14,7 +15,8 @@ from sde_jax.sde import VP
 from sde_jax.training import Adam, Training, data_mesh
 
 LEAST_STEPS = 50
-SMALL_SIDE = 16
+AXES = (1, 2, 3)
+LEAST_SIDE, SMALL_SIDE = 8, 16
 MOST_COORDINATES = 1024
 """Dimensions up to which an evaluation compares images by their pixels."""
 MANY = 10_000
@@ -26,19 +28,12 @@ MOST_EPOCHS = 2000
 
 def of_images(data: DataSpec, shape: tuple[int, ...], train_count: int) -> ScoreExperiment:
     """Returns an experiment that suits images of this shape, of `LEAST_STEPS` updates."""
-    side, small = shape[0], shape[0] <= SMALL_SIDE
     sampling = SamplerSettings(sampler="unipc", steps=20)
     by_pixels = math.prod(shape) <= MOST_COORDINATES
     return ScoreExperiment(
         data=data,
         sde=VP(),
-        network=NCSNppSpec(
-            channels=24 if small else 32,
-            multipliers=(1, 2) if small else (1, 2, 2),
-            blocks_per_level=1,
-            attention_resolutions=(side // 2 if small else side // 4,),
-            dropout=0.0,
-        ),
+        network=network_for(shape, train_count),
         optimizer=Adam(learning_rate=2e-3, warmup_steps=100, decay="cosine"),
         ema_decay=0.995,
         training=Training(
@@ -92,16 +87,31 @@ def of_numbers(data: DataSpec, shape: tuple[int, ...], train_count: int) -> Scor
 
 
 def network_for(shape: tuple[int, ...], train_count: int) -> NetworkSpec:
-    """Returns the network for numbers of this shape.
+    """Returns the network for examples of this shape: vectors, series, images or volumes.
 
     Raises:
       ValueError: if there is none.
     """
     if len(shape) == 1:
         return MLPSpec(width=128 if train_count < MANY else 256)
-    raise ValueError(
-        f"`data` must be vectors [count, dimensions] or 8-bit images: no network takes examples of "
-        f"shape {list(shape)} yet. `data.reshape(len(data), -1)` makes vectors of them."
+    *sizes, _ = shape
+    longest = max(sizes, default=0)
+    if len(sizes) not in AXES or longest < LEAST_SIDE:
+        raise ValueError(
+            "`data` must be vectors [count, dimensions], or series, images or volumes [count, "
+            f"*sizes, channels] with one to three sizes, the longest at least {LEAST_SIDE}: the "
+            f"shape of an example is {list(shape)}. Channels come last."
+        )
+    multipliers = (1, 2) if longest <= SMALL_SIDE else (1, 2, 2)
+    # The network pads every size to a multiple of this.
+    least = 2 ** (len(multipliers) - 1)
+    return NCSNppSpec(
+        axes=cast(Literal[1, 2, 3], len(sizes)),
+        channels=24 if longest <= SMALL_SIDE else 32,
+        multipliers=multipliers,
+        blocks_per_level=1,
+        attention_resolutions=(math.ceil(longest / least),),
+        dropout=0.0,
     )
 
 

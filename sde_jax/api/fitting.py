@@ -70,13 +70,14 @@ def fit(
     finished one; then ``minutes`` has no effect.
 
     Args:
-      data: vectors ``[count, dimensions]`` of any real numbers; or images, uint8 ``[count, side,
-        side, channels]`` with 1 or 3 channels and a side that is a multiple of 4 and at least 8.
-        Values of integer type are dequantized.
+      data: vectors ``[count, dimensions]``, or series, images or volumes ``[count, *sizes,
+        channels]`` with one to three sizes, the longest at least 8, of any real numbers. Values of
+        integer type are dequantized; uint8 with two sizes and 1 or 3 channels are 8-bit images.
       workdir: the run directory, which the commands of ``sde-jax`` take as well.
       minutes: the time that the call takes on a free machine, compilation included. At least 50
-        updates are made, however long they take, and at most 2,000 epochs of vectors.
-      scaling: scaling of each column of vectors, measured on the training split: ``standardize``,
+        updates are made, however long they take, and at most 2,000 epochs of other data
+        than images.
+      scaling: scaling of each channel or column, measured on the training split: ``standardize``,
         ``range``, ``log`` for positive data, or ``none``; see `NumberFile`.
 
     Returns:

@@ -76,11 +76,6 @@ def given_array(data: np.ndarray, workdir: Path, scaling: ScalingName) -> GivenA
 
 def check_images(images: np.ndarray) -> None:
     """Raises ValueError where `fit` cannot work with the images."""
-    count, height, width, _ = images.shape
-    if height != width or height % 4 or height < 8:
-        raise ValueError(
-            "`data` that are images must be square, with a side of at least 8 that is a multiple "
-            f"of 4: got {height}x{width}. Pad or crop them."
-        )
-    if count < LEAST_IMAGES:
-        raise ValueError(f"`data` must be at least {LEAST_IMAGES} images: got {count}.")
+    network_for(images.shape[1:], len(images))
+    if len(images) < LEAST_IMAGES:
+        raise ValueError(f"`data` must be at least {LEAST_IMAGES} images: got {len(images)}.")

@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
@@ -11,6 +12,7 @@ from in_process import refusal, run_command, succeed
 
 import sde_jax
 from sde_jax.api import default_experiments, fitting
+from sde_jax.api.default_experiments import network_for
 from sde_jax.api.mode import find_maximum
 from sde_jax.data import Dequantize, NumberFile
 from sde_jax.nets import MLPSpec
@@ -157,12 +159,22 @@ def test_integers_have_no_mode(run):
     assert Dequantize(steps=whole.steps).steps == pytest.approx(1 / np.array(whole.widths))
 
 
+@pytest.mark.parametrize("shape", [(5,), (50, 2), (9, 24, 1), (8, 5, 7, 1)])
+def test_every_shape_has_a_network(shape):
+    model = network_for(shape, 1000).build()
+    x, t = jax.ShapeDtypeStruct((2, *shape), jnp.float32), jax.ShapeDtypeStruct((2,), jnp.float32)
+    output, params = jax.eval_shape(model.init_with_output, jax.random.key(0), x, t)
+    assert output.shape == x.shape
+    attends = any("Attention" in name for name in params["params"])
+    assert attends == (len(shape) > 1)
+
+
 @pytest.mark.parametrize(
     ("data", "complaint"),
     [
         (
             np.zeros((5000, 1, 128)),
-            r"no network takes examples of shape \[1, 128\] yet. `data",
+            r"the shape of an example is \[1, 128\]. Channels",
         ),
         (table()[:3], "`data` must hold at least 20 examples: it holds 3"),
         (np.where(np.arange(120).reshape(60, 2) == 35, np.nan, table()), "row 17, column 1"),
