@@ -126,7 +126,7 @@ def test_help_after_a_run_shows_the_defaults_of_its_experiment(ring_run):
         (["--tolerance", 0.1], "`tolerance` does not apply to the sampler em"),
         (
             ["--sampler", "euler"],
-            "--sampler must be one of ancestral, ddim, dpm++2m, dpm++3m, em, gotta-go-fast, heun",
+            "--sampler must be one of ancestral, consistency, ddim, dpm++2m, dpm++3m, em, gotta",
         ),
         (["--sampler", "unipc", "--eta", 0.1], "`eta` does not apply to the sampler unipc"),
         (["--sampler", "shark", "--steps", 5], "`steps` does not apply to the sampler shark"),

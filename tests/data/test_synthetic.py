@@ -39,7 +39,7 @@ def test_ring(key):
 
 def test_mixture(key):
     mixture = GaussianMixture(components=3, radius=2.0, deviation=0.3)
-    x, label = draw(mixture, key)
+    x, label, _ = draw(mixture, key)
     means = 2.0 * np.array([[1, 0], [-0.5, math.sqrt(0.75)], [-0.5, -math.sqrt(0.75)]])
     share = np.bincount(label, minlength=3) / COUNT
     assert np.abs(share - 1 / 3).max() < 5 * math.sqrt(2 / 9 / COUNT)
