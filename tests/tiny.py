@@ -262,7 +262,7 @@ def latent():
         LatentScoreModel,
         autoencoder=vae().network,
         sde=VP(),
-        network=OneConvolutionUNetSpec(),
+        network=OneConvolutionUNetSpec(multipliers=(1,), attention_resolutions=()),
         sampling=SamplerSettings(sampler="unipc", steps=3, grid="log-snr"),
         likelihood=digits().likelihood,
     )

@@ -223,7 +223,7 @@ def test_a_classifier_of_no_weight_leaves_plain_samples(coloured_run, noisy_clas
     few = ("--steps", 3, "--count", 2, "--classifier", noisy_classifier)
     _, plain = edited(coloured_run, tmp_path / "a.png", "class", "--weight", 0.0, *few)
     _, guided = edited(coloured_run, tmp_path / "b.png", "class", "--weight", 9.0, *few)
-    sampler = ("--sampler", "unipc", "--steps", 3, "--count", 20)
+    sampler = ("--sampler", "unipc", "--grid", "log-snr", "--steps", 3, "--count", 20)
     results = succeed("sample", coloured_run, "--out", tmp_path / "c.npz", *sampler)
     with np.load(results["out"]) as file:
         samples = file["samples"].reshape(plain.shape)
