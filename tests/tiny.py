@@ -271,7 +271,10 @@ def latent():
 def conditional():
     """A model of the lower half of digits given the upper one."""
     return trained_alike(
-        Conditional, sde=VP(), network=OneConvolutionUNetSpec(), sampling=latent().sampling
+        Conditional,
+        sde=VP(),
+        network=OneConvolutionUNetSpec(attention_resolutions=()),
+        sampling=latent().sampling,
     )
 
 

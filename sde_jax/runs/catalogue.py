@@ -49,7 +49,8 @@ def find_model(name: str) -> tuple[str, PublishedModel]:
     """Finds a published model by its name, or by a .json file, whose stem becomes its name.
 
     Raises:
-      ConfigurationError: if there is none, or the file does not describe a `PublishedModel`.
+      ConfigurationError: if there is none, or the file does not describe a `PublishedModel` that
+        can be trained.
     """
     if not name.endswith(".json"):
         try:
@@ -58,7 +59,9 @@ def find_model(name: str) -> tuple[str, PublishedModel]:
             raise ConfigurationError(str(error)) from None
     path = Path(name)
     try:
-        return path.stem, PublishedModel.from_fields(read_json(path))
+        model = PublishedModel.from_fields(read_json(path))
+        published_experiment(model)  # It refuses settings that no experiment has.
+        return path.stem, model
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}.") from None
     except ValueError as error:
