@@ -189,14 +189,14 @@ class NumberFile(ArrayData):
     """A file of the held-out examples, of the same form."""
 
     def tables(self) -> Mapping[str, Table]:
-        """See `ArrayData.tables`."""
+        """Opens the file, and that of the held-out examples."""
         if not self.path:
             raise DataNotFoundError("`path` must be stated: the file with the numbers")
         files = {TRAIN: self.path} | ({} if self.test_path is None else {TEST: self.test_path})
         return {split: read_table(file, self.array, self.columns) for split, file in files.items()}
 
     def fingerprint(self, split: str) -> str:
-        """See `DataSpec.fingerprint`."""
+        """Returns a digest of the files' sizes and times and of what is read from them."""
         files = [file for file in (self.path, self.test_path) if file]
         stamps = [(Path(f).stat().st_size, Path(f).stat().st_mtime_ns) for f in files]
         known = repr((stamps, self.array, self.columns, self.held_out, self.measured))

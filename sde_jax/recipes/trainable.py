@@ -27,7 +27,7 @@ class Trainable(Spec, abc.ABC):
 
     @property
     def alternative(self) -> str:
-        """The run to use for what this kind has not, as a sentence; empty if there is none."""
+        """A sentence that names the run to use instead, for what this kind cannot do; or nothing."""
         return ""
 
     @abc.abstractmethod
