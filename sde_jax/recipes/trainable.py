@@ -27,7 +27,7 @@ class Trainable(Spec, abc.ABC):
 
     @property
     def alternative(self) -> str:
-        """A sentence that names the run to use instead, for what this kind cannot do; or nothing."""
+        """A sentence that names the run to use for what this kind cannot do, or nothing."""
         return ""
 
     @abc.abstractmethod
