@@ -16,8 +16,8 @@ from sde_jax.evaluation import (
     network,
 )
 from sde_jax.metrics import FittedGaussian, FrechetDistance, frechet_distance
+from sde_jax.recipes import SamplerSettings
 from sde_jax.runs import ScoreRun, draw_all, is_valid, open_run
-from sde_jax.sampling import Sampler
 from sde_jax.training import NotARunError
 
 
@@ -39,16 +39,15 @@ class TrainedModel(NamedTuple):
         return frechet_distance(features.gaussian, self.training_data)
 
     def draw(
-        self, sampler: Sampler, *, count: int, batch_size: int, evaluations: int
+        self, settings: SamplerSettings, *, count: int, batch_size: int, evaluations: int
     ) -> np.ndarray:
         """Draws samples in model coordinates.
 
         Raises:
           AssertionError: if a sample is not finite or took another number of evaluations.
         """
-        run = self.run
-        draw = run.experiment.sample_fn(run.layout, sampler, lambda: run.source)
-        samples = draw_all(draw, run.params, count=count, batch_size=batch_size)
+        draw = self.run.sample_fn(settings)
+        samples = draw_all(draw, self.run.params, count=count, batch_size=batch_size)
         assert is_valid(samples).all(), "a sample is not finite"
         assert (samples.nfe == evaluations).all(), f"evaluations: {samples.nfe}"
         return samples.x
