@@ -98,13 +98,12 @@ def diffusers_distances(
         from benchmarks import diffusers_peer as peer
     except ModuleNotFoundError as error:
         return not_installed(error)
-    run = trained.run
-    sde = run.experiment.sde
+    sde, shape = trained.run.experiment.process, trained.run.layout.shape
     times = jnp.linspace(LogSNRGrid(steps=1)(sde)[-1], 1.0, LEVELS)
     levels = np.asarray(sde.noise_to_signal(times))
-    denoise = peer.denoiser(run.score, sde)
+    denoise = peer.denoiser(trained.score, sde)
     prior = [
-        peer.prior_noise(example_keys(jax.random.key(0), first, batch), sde, run.layout.shape)
+        peer.prior_noise(example_keys(jax.random.key(0), first, batch), sde, shape)
         for first in range(0, count, batch)
     ]
     noise = np.asarray(prior) / float(sde.alpha(jnp.float32(1.0))) / np.hypot(1.0, levels[-1])
