@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     )
     from sde_jax.data.array_file import ArrayFile as ArrayFile, held_out_splits as held_out_splits
     from sde_jax.data.array_source import ArraySource as ArraySource
+    from sde_jax.data.box_scaling import BoxScaling as BoxScaling
     from sde_jax.data.channel_scaling import ChannelScaling as ChannelScaling
     from sde_jax.data.degradation import (
         Degradation as Degradation,
@@ -40,6 +41,13 @@ if TYPE_CHECKING:
         Scaling as Scaling,
     )
     from sde_jax.data.shards import Shards as Shards
+    from sde_jax.data.simulator import Simulator as Simulator, SplitVector as SplitVector
+    from sde_jax.data.simulators import (
+        SLCP as SLCP,
+        GaussianLinearUniform as GaussianLinearUniform,
+        GaussianMixtureMean as GaussianMixtureMean,
+        TwoMoons as TwoMoons,
+    )
     from sde_jax.data.sklearn_table import BreastCancer as BreastCancer
     from sde_jax.data.source import (
         ENDLESS as ENDLESS,
