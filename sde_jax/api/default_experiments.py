@@ -11,6 +11,7 @@ from sde_jax.recipes import (
     LikelihoodSettings,
     SamplerSettings,
     ScoreExperiment,
+    numbers,
 )
 from sde_jax.sde import VP
 from sde_jax.training import Adam, Training, data_mesh
@@ -60,28 +61,13 @@ def of_numbers(data: DataSpec, shape: tuple[int, ...], train_count: int) -> Scor
     Raises:
       ValueError: if no network takes the shape.
     """
-    sampling = SamplerSettings(sampler="unipc", steps=20)
-    exact = math.prod(shape) <= MOST_EXACT
-    experiment = ScoreExperiment(
+    usual, exact = numbers(), math.prod(shape) <= MOST_EXACT
+    experiment = dataclasses.replace(
+        usual,
         data=data,
-        sde=VP(),
         network=network_for(shape, train_count),
-        optimizer=Adam(learning_rate=1e-3, warmup_steps=100, decay="cosine"),
-        ema_decay=0.999,
-        training=Training(
-            batch_size=batch_size(256, train_count), eval_examples=4096, keep_best=True
-        ),
-        sampling=sampling,
-        likelihood=LikelihoodSettings(
-            t_min=1e-4, tolerance=1e-4, trace="exact" if exact else "hutchinson"
-        ),
-        evaluation=EvaluationSettings(
-            count=2000,
-            likelihood_count=2000,
-            metrics=("likelihood",),
-            features=(),
-            sampling=sampling,
-        ),
+        training=dataclasses.replace(usual.training, batch_size=batch_size(256, train_count)),
+        likelihood=dataclasses.replace(usual.likelihood, trace="exact" if exact else "hutchinson"),
     )
     return with_steps(experiment, default_steps(experiment, shape, train_count))
 

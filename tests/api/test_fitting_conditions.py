@@ -164,6 +164,7 @@ def test_guidance_extrapolates_from_the_score_without_a_condition(exact):
     assert guided.std(axis=0)[largest] < plain.std(axis=0)[largest]
 
 
+@pytest.mark.slow("test_a_run_given_a_column_is_sampled_and_measured")
 def test_commands_take_the_conditions_of_a_file(fitted, tmp_path):
     parameters, observed = simulated(4, seed=5)
     np.save(tmp_path / "observed.npy", observed)
@@ -237,6 +238,7 @@ def test_other_conditions_are_other_data(fitted):
         sde_jax.fit(parameters, workdir=fitted.path)
 
 
+@pytest.mark.slow("test_samples_are_those_of_each_condition")
 def test_labels_are_conditions(tmp_path, monkeypatch):
     monkeypatch.setattr(default_experiments, "network_for", lambda *_: MLPSpec(width=8, depth=1))
     labels = np.arange(40) % 3
