@@ -164,7 +164,7 @@ def test_guidance_extrapolates_from_the_score_without_a_condition(exact):
     assert guided.std(axis=0)[largest] < plain.std(axis=0)[largest]
 
 
-@pytest.mark.slow("test_a_run_given_a_column_is_sampled_and_measured")
+@pytest.mark.slow("test_commands_refuse_what_does_not_fit")
 def test_commands_take_the_conditions_of_a_file(fitted, tmp_path):
     parameters, observed = simulated(4, seed=5)
     np.save(tmp_path / "observed.npy", observed)
