@@ -13,6 +13,7 @@ from sde_jax.recipes import (
     ScoreExperiment,
     numbers,
 )
+from sde_jax.score import NoisePrediction
 from sde_jax.sde import VP
 from sde_jax.training import Adam, Training, data_mesh
 
@@ -66,6 +67,7 @@ def of_numbers(data: DataSpec, shape: tuple[int, ...], train_count: int) -> Scor
         usual,
         data=data,
         network=network_for(shape, train_count),
+        parameterization=usual.parameterization if len(shape) == 1 else NoisePrediction(),
         training=dataclasses.replace(usual.training, batch_size=batch_size(256, train_count)),
         likelihood=dataclasses.replace(usual.likelihood, trace="exact" if exact else "hutchinson"),
     )

@@ -7,6 +7,7 @@ from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.likelihood_settings import LikelihoodSettings
 from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.recipes.score import ScoreExperiment
+from sde_jax.score import VelocityPrediction
 from sde_jax.sde import VP
 from sde_jax.training.optimizer import Adam
 from sde_jax.training.settings import Training
@@ -56,6 +57,8 @@ def numbers() -> ScoreExperiment:
         data=NumberFile(),
         sde=VP(),
         network=MLPSpec(width=256),
+        # Zero is the exact output for independent Gaussian columns.
+        parameterization=VelocityPrediction(),
         optimizer=Adam(learning_rate=1e-3, warmup_steps=100, decay="cosine"),
         ema_decay=0.999,
         training=Training(

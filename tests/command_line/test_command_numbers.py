@@ -47,12 +47,8 @@ def test_a_table_is_shown_with_the_reason_of_its_refusal(tmp_path, monkeypatch):
 
 def test_a_run_given_a_column_is_sampled_and_measured(run, tmp_path):
     (tmp_path / "one.csv").write_text("time\n5\n")
-    out = tmp_path / "samples.npz"
-    found = succeed("sample", run, "--condition", tmp_path / "one.csv", "--count", 6, "--out", out)
-    assert np.load(out)["samples"].shape == (6, 2) and found["failed"] == []
-    again = succeed("sample", run, "--condition", tmp_path / "one.csv", "--count", 2)
-    other = succeed("sample", run, "--condition", run.parent / "table.csv", "--count", 60)
-    assert "-condition" in again["out"] and other["count"] == 60
+    found = succeed("sample", run, "--condition", tmp_path / "one.csv", "--count", 6)
+    assert np.load(found["out"])["samples"].shape == (6, 2) and "-condition" in found["out"]
     measured = succeed("likelihood", run)
     assert measured["count"] == 6 and measured["measures"] == "density of the data"
     same = succeed("likelihood", run, "--condition", tmp_path / "one.csv")
