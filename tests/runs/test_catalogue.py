@@ -335,7 +335,7 @@ def test_a_broken_file_is_reported_and_leaves_the_other_commands(own_folder):
         warnings.simplefilter("default")
         outcome = run_command("list")
     assert outcome.code == 0
-    assert outcome.results["experiments"][:3] == ["late", "quickstart", "stripes"]
+    assert outcome.results["experiments"][:4] == ["late", "numbers", "quickstart", "stripes"]
     (line,) = outcome.messages
     assert line.startswith(f"warning: {own_folder / 'broken.py'} cannot be parsed: SyntaxError: ")
     assert line.endswith("Its experiments are left out.")
