@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 
-METHODS = ("NPSE", "FMPE")
-
 
 def posterior_sampler(
     method: str,
@@ -22,7 +20,7 @@ def posterior_sampler(
     """Returns the peer's name, and a function that trains and samples.
 
     Args:
-      method: one of `METHODS`.
+      method: NPSE or FMPE.
       bounds: lower and upper bounds of the uniform prior.
       parameters: parameters of the simulations, ``[simulations, dimensions]``.
       simulations: their simulations, ``[simulations, size]``.

@@ -1,5 +1,7 @@
 """Posteriors of four simulators of sbibm, from 10,000 simulations each."""
 
+from dataclasses import replace
+
 from sde_jax.data import (
     SLCP,
     GaussianLinearUniform,
@@ -8,14 +10,9 @@ from sde_jax.data import (
     TwoMoons,
 )
 from sde_jax.nets import MLPSpec, VectorStandardization
-from sde_jax.recipes import (
-    EvaluationSettings,
-    LikelihoodSettings,
-    SamplerSettings,
-    ScoreExperiment,
-)
-from sde_jax.sde import VP
-from sde_jax.training import Adam, Training
+from sde_jax.objectives import LikelihoodTimes, LikelihoodWeighting
+from sde_jax.recipes import ScoreExperiment, numbers
+from sde_jax.score import LogNoiseLevel
 
 
 def two_moons() -> ScoreExperiment:
@@ -59,28 +56,30 @@ def gaussian_mixture() -> ScoreExperiment:
 
 
 def posterior(simulator: Simulator) -> ScoreExperiment:
-    """Returns the experiment of the posteriors of a simulator."""
+    """Returns the experiment of the posteriors of a simulator.
+
+    Its times are uniform in the log of the noise level, since posteriors may be far narrower than
+    the prior.
+    """
+    usual = numbers()
     _, simulations = simulator.simulations()
-    sampling = SamplerSettings(sampler="unipc", steps=30)
-    return ScoreExperiment(
+    return replace(
+        usual,
         data=simulator,
-        sde=VP(),
         network=MLPSpec(
             width=128, depth=4, normalize=True, vector=VectorStandardization.of(simulations)
         ),
+        time_condition=LogNoiseLevel(scale=40.0),
+        times=LikelihoodTimes(t_min=1e-4),
+        weighting=LikelihoodWeighting(),
         label_dropout=0.0,
-        optimizer=Adam(learning_rate=1e-3, warmup_steps=100, decay="cosine"),
-        ema_decay=0.999,
-        training=Training(
-            steps=6000, batch_size=256, eval_every=300, checkpoint_every=6000, keep_best=True
+        training=replace(
+            usual.training,
+            steps=3000,
+            eval_every=150,
+            eval_examples=None,
+            checkpoint_every=3000,
         ),
-        sampling=sampling,
-        likelihood=LikelihoodSettings(t_min=1e-4, tolerance=1e-4, trace="exact"),
-        evaluation=EvaluationSettings(
-            count=2000,
-            likelihood_count=1000,
-            metrics=("likelihood",),
-            features=(),
-            sampling=sampling,
-        ),
+        sampling=replace(usual.sampling, steps=30),
+        evaluation=replace(usual.evaluation, likelihood_count=None),
     )

@@ -55,7 +55,7 @@ class PosteriorQuality(Report):
     """
 
     def measure(self, runs: Path, pictures: Path) -> dict[str, Any]:
-        """Returns the measures; draws ``accuracies.png``, ``ranks.png`` and ``posterior.png``."""
+        """Returns the measures; draws ``accuracies.png`` and ``ranks.png``."""
         run = open_run(runs / self.run)
         simulator: Any = run.experiment
         known = observations(TASKS[type(simulator.data)])

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
         Scaling as Scaling,
     )
     from sde_jax.data.shards import Shards as Shards
-    from sde_jax.data.simulator import Simulator as Simulator, SplitVector as SplitVector
+    from sde_jax.data.simulator import Simulator as Simulator
     from sde_jax.data.simulators import (
         SLCP as SLCP,
         GaussianLinearUniform as GaussianLinearUniform,

@@ -2,16 +2,16 @@
 
 import abc
 import dataclasses
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
-from sde_jax.arrays import Array, Float, PRNGKeyArray
+from sde_jax.arrays import Float
 from sde_jax.data.box_scaling import BoxScaling
 from sde_jax.data.rows import DeviceRows
 from sde_jax.data.source import DataSource, DataSpec, Layout
 from sde_jax.data.splits import TEST, TRAIN
-from sde_jax.data.transform import Batch
+from sde_jax.data.transform import Dequantize
 from sde_jax.validation import Rule, Spec, at_least
 
 SHARE = Rule("lie between 0 and 1", lambda share: 0 < share < 1)
@@ -59,24 +59,16 @@ class Simulator(Spec, DataSpec):
     def load(self) -> DataSource:
         """Simulates all examples."""
         (shape, scaling), (parameters, simulations) = self.layout(), self.simulations()
-        rows = np.concatenate([self.prior.to_model(parameters), simulations], axis=1)
+        columns = self.prior.to_model(parameters), np.float32(simulations)
         train = self.count - min(max(round(self.held_out * self.count), 1), self.count - 1)
-        splits = {TRAIN: rows[:train], TEST: rows[train:]}
+        places = {TRAIN: slice(None, train), TEST: slice(train, None)}
         return DataSource(
-            {split: DeviceRows(np.float32(part), None) for split, part in splits.items()},
-            SplitVector(size=shape[0]),
+            {
+                split: DeviceRows(columns[0][place], None, columns[1][place])
+                for split, place in places.items()
+            },
+            Dequantize(),
             shape=shape,
             scaling=scaling,
             condition_size=simulations.shape[1],
         )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class SplitVector:
-    """Splits a row into an example of ``size`` numbers and its conditioning vector."""
-
-    size: int
-
-    def sample(self, key: PRNGKeyArray, row: Float[Array, "columns"], *unused: Any) -> Batch:
-        """Returns the example, without a label."""
-        return Batch(row[: self.size], None, row[self.size :])
