@@ -10,6 +10,7 @@ from sde_jax.evaluation.evaluation import RECORD, REPORT, evaluate
 from sde_jax.evaluation.task import Task
 from sde_jax.evaluation.wording import with_error
 from sde_jax.recipes.effects import check_effects
+from sde_jax.runs.conditions import given, read_condition
 from sde_jax.training.processes import is_first
 
 PROGRAM = "sde-jax evaluate"
@@ -22,8 +23,13 @@ def main(args: list[str]) -> dict[str, Any]:
     default = Evaluate(run=path, settings=experiment.evaluation, likelihood=experiment.likelihood)
     options = parse(Evaluate, args, PROGRAM, default, run=default.run)
     check_options(options, default)
+    rows = read_condition(run, options.condition)
+    conditional = (
+        run if rows is None else given(run, rows, count=options.settings.count, of="samples")
+    )
     task = Task(
         run=run,
+        condition=conditional.condition,
         settings=options.settings,
         likelihood=options.likelihood,
         seed=options.seed,

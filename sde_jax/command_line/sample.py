@@ -20,6 +20,7 @@ from sde_jax.command_line.output import output_file, writable
 from sde_jax.command_line.parsing import parse
 from sde_jax.data import ImageScaling
 from sde_jax.recipes.sampler_settings import SAMPLERS, SamplerSettings
+from sde_jax.runs.conditions import digest, given, read_condition
 from sde_jax.runs.generation import draw_all, is_valid
 from sde_jax.runs.levels import from_levels
 from sde_jax.runs.shards import draw_shards
@@ -57,6 +58,8 @@ def main(args: list[str]) -> dict[str, Any]:
 
 def execute(run: GenerativeRun, options: Sample) -> dict[str, Any]:
     """Draws and writes the samples."""
+    rows = read_condition(run, options.condition)
+    run = given(run, rows, count=options.count, of="samples", weight=options.weight)
     settings = run.resolved(options.settings)
     options = dataclasses.replace(options, settings=settings)
     if options.trajectory and run.experiment.process is None:
@@ -98,7 +101,7 @@ def in_file(run: GenerativeRun, options: Sample) -> Written:
     out = raise_on_all(lambda: output_file(options.out, usual, beside=beside))
     samples = draw_all(
         draw,
-        run.params,
+        run.inputs,
         count=options.count,
         batch_size=options.batch_size,
         key=jax.random.key(options.seed),
@@ -177,4 +180,6 @@ def usual_path(run: GenerativeRun, settings: SamplerSettings | None, options: Sa
     drawn = f"at{run.step}-seed{options.seed}-count{options.count}"
     if settings is not None:
         drawn = f"{settings.described()}-{drawn}"
+    if run.condition is not None:
+        drawn = f"{drawn}-condition{digest(run.condition, run.weight)}"
     return run.directory.path / "samples" / f"{drawn}.npz"

@@ -188,7 +188,7 @@ class SamplerSettings(Spec):
         """
         if "grid" not in self.options() or self.grid not in ("auto", "fitted"):
             return self
-        reason = "" if fits else "the model has no score of the data"
+        reason = "" if fits else "the model has no score of the data alone"
         if not reason and not self.build().follows_flow:  # type: ignore[attr-defined]
             reason = "the sampler adds noise, so that there is no trajectory to fit to"
         if self.grid == "fitted" and reason:

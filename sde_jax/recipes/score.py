@@ -3,14 +3,15 @@
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import jax
 import jax.numpy as jnp
 
 from sde_jax.arrays import Keys, PerExample, PyTree
+from sde_jax.data import ArrayData
 from sde_jax.data.source import Batch, DataSource, DataSpec, Layout
-from sde_jax.nets import Condition, MLPSpec, NetworkSpec
+from sde_jax.nets import Condition, MLPSpec, NetworkSpec, VectorStandardization
 from sde_jax.objectives import (
     DiscreteTimes,
     EDMWeighting,
@@ -27,6 +28,7 @@ from sde_jax.objectives import (
 from sde_jax.randomness import Seeds
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.generative import Generative
+from sde_jax.recipes.given import score_sampler
 from sde_jax.recipes.interfaces import Density, Draw
 from sde_jax.recipes.likelihood_settings import LikelihoodSettings
 from sde_jax.recipes.matching import Denoising, Implicit, Sliced
@@ -45,7 +47,6 @@ from sde_jax.score import (
     NoiseLevel,
     NoisePrediction,
     ScaledTime,
-    Score,
     ScoreModel,
     ScorePrediction,
     VelocityPrediction,
@@ -64,17 +65,6 @@ _CONDITIONAL = Only(
     "`network.classes` or `network.vector` is set",
     lambda spec: spec.network.classes is not None or spec.network.vector is not None,
 )
-
-
-def score_sampler(
-    score: Callable[[PyTree], Score],
-    sde: LinearSDE,
-    sampler: Sampler | None,
-    shape: tuple[int, ...],
-) -> Draw:
-    """Returns the function that draws samples of ``shape`` by the score of its parameters."""
-    assert sampler is not None, "a score has no samples without a sampler"
-    return lambda params, keys, index: sampler(keys, score(params), sde, shape)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +120,19 @@ class ScoreExperiment(Generative):
     likelihood: LikelihoodSettings = LikelihoodSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
 
+    def with_data(self, data: DataSpec) -> Self:
+        """Returns the experiment of measured data. Its network takes their conditions."""
+        network: Any = self.network
+        measured = data.measured if isinstance(data, ArrayData) else None
+        if measured is not None and measured.vector is not None and network.vector is None:
+            vector = VectorStandardization(
+                mean=measured.vector.centers, deviation=measured.vector.widths
+            )
+            network = dataclasses.replace(network, vector=vector)
+        if measured is not None and measured.classes is not None and network.classes is None:
+            network = dataclasses.replace(network, classes=measured.classes)
+        return dataclasses.replace(self, data=data, network=network)
+
     def check_data(self, source: DataSource) -> None:
         """Raises ValueError if the network takes other shapes, or labels or vectors that the data
         lack."""
@@ -179,7 +182,7 @@ class ScoreExperiment(Generative):
             params: PyTree, seeds: Seeds, batch: Batch, *, deterministic: bool
         ) -> PerExample:
             condition = None
-            if self.network.classes is not None or self.network.vector is not None:
+            if self.is_conditional:
                 seeds, seeds_dropped = seeds.split()
                 dropout = 0.0 if deterministic else self.label_dropout
                 condition = self.condition_of(batch, seeds_dropped.keys, dropout)
@@ -189,21 +192,39 @@ class ScoreExperiment(Generative):
             lambda key: model.init(key, shape), losses, ema_warmup=self.ema_warmup
         )
 
+    @property
+    def is_conditional(self) -> bool:
+        """Says whether the network takes labels or vectors."""
+        return self.network.classes is not None or self.network.vector is not None
+
+    @property
+    def needs_condition(self) -> bool:
+        """Says whether samples and densities are refused without a condition. Those of a network of
+        labels are then unconditional, unless it was never trained so."""
+        dropped = self.is_conditional and self.label_dropout > 0
+        return self.network.vector is not None or (self.is_conditional and not dropped)
+
+    def own_condition(self, batch: Batch) -> Condition:
+        """Returns the labels and vectors of a batch that the network takes."""
+        return Condition(
+            label=None if self.network.classes is None else batch.label,
+            vector=None if self.network.vector is None else batch.condition,
+        )
+
     def condition_of(self, batch: Batch, keys: Keys, dropout: float) -> Condition:
         """Returns labels and vectors of a batch, without a random share ``dropout`` of them."""
         dropped = jax.vmap(lambda key: jax.random.bernoulli(key, dropout))(keys)
-        condition = Condition()
-        if self.network.classes is not None and batch.label is not None:
-            condition = condition._replace(label=jnp.where(dropped, -1, batch.label))
-        if self.network.vector is not None and batch.condition is not None:
-            vector = jnp.where(dropped[:, None], jnp.nan, batch.condition)
-            condition = condition._replace(vector=vector)
-        return condition
+        own = self.own_condition(batch)
+        if own.label is not None:
+            own = own._replace(label=jnp.where(dropped, -1, own.label))
+        if own.vector is not None:
+            own = own._replace(vector=jnp.where(dropped[:, None], jnp.nan, own.vector))
+        return own
 
     def sample_fn(
         self, layout: Layout, sampler: Sampler | None, source: Callable[[], DataSource]
     ) -> Draw:
-        """Returns the sampler of the reversed SDE or its flow."""
+        """Returns the sampler of the reversed SDE or its flow, conditional on a `Given`."""
         return score_sampler(self.score, self.sde, sampler, layout.shape)
 
     def density(self, layout: Layout, settings: LikelihoodSettings) -> Density:
@@ -230,9 +251,9 @@ class ScoreExperiment(Generative):
         density = self.measurement(layout, settings).measures.startswith("density")
         return self.bits if density else f"{self.bits}_bound"
 
-    def score(self, params: PyTree) -> NetworkScore:
-        """Returns the score with these parameters."""
-        return NetworkScore(params, self.model())
+    def score(self, params: PyTree, condition: Condition | None = None) -> NetworkScore:
+        """Returns the score with these parameters, given a condition of each example or none."""
+        return NetworkScore(params, self.model(), condition)
 
 
 def computing_in(network: Any, dtype: str) -> Any:

@@ -40,6 +40,7 @@ CHANGEABLE = frozenset(
         "experiment.data.data_dir",
         "experiment.data.path",
         "experiment.data.test_path",
+        "experiment.data.condition_path",
         "experiment.data.keep",
         "experiment.data.storage.keep",
         "experiment.data.storage.folder",
@@ -92,7 +93,7 @@ def with_measured_data(named: Named[Trainable]) -> Named[Trainable]:
     experiment: Any = named.experiment
     with naming_option(experiment.data):
         data = experiment.data.measure()
-    return dataclasses.replace(named, experiment=dataclasses.replace(experiment, data=data))
+    return dataclasses.replace(named, experiment=experiment.with_data(data))
 
 
 def in_current_format(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -149,6 +150,7 @@ def summary(experiment: Trainable) -> dict[str, Any]:
     """
     experiment.training.check_devices(data_mesh())
     with naming_option(experiment.data):
+        experiment = experiment.with_data(experiment.data.measure())
         layout = experiment.data.layout()
     learner, state = learner_and_state(experiment, layout.shape)
     count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(state.params))

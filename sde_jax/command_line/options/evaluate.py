@@ -23,6 +23,9 @@ class Evaluate:
     statistics: Annotated[Path | None, option("FILE", "they are computed, and cached")] = None
     """Statistics of the training data, as `data statistics` writes them or as published; for one
     feature network."""
+    condition: Annotated[Path | None, option("FILE", "those of held-out data, in turn")] = None
+    """Conditions of the samples, of a run that was trained with some: a file of numbers with a row
+    for all or one for each. Held-out examples are measured under their own."""
     data: DataPlace = DataPlace()
     batch_size: int = 256
     """Examples drawn or measured at once; results do not depend on it, up to rounding."""

@@ -35,6 +35,9 @@ class Likelihoods:
     needs."""
     stderr: Annotated[float | None, option("BITS", "a tenth of the error over examples")] = None
     """The error that the solver may add to the mean with `--steps auto`."""
+    condition: Annotated[Path | None, option("FILE", "those of the examples")] = None
+    """Conditions of the examples, of a run that was trained with some: a file of numbers with a row
+    for all or one for each."""
     data: DataPlace = DataPlace()
     batch_size: int = 256
     """Examples measured at once; a result does not depend on it."""

@@ -20,6 +20,11 @@ class Sample:
     settings: Annotated[SamplerSettings | None, tyro.conf.arg(name="")] = SamplerSettings()
     count: int = 64
     """Samples to draw."""
+    condition: Annotated[Path | None, option("FILE", "none")] = None
+    """Conditions of the samples, of a run that was trained with some: a file of numbers with a row
+    of the vector, or of the class label, for all samples or one for each."""
+    weight: float = 0.0
+    """Weight of classifier-free guidance by the condition: 0 for none."""
     data: DataPlace = DataPlace()
     batch_size: int = 256
     """Samples drawn at once; a sample does not depend on it."""

@@ -1,0 +1,85 @@
+"""Posteriors of four simulators of sbibm, from 10,000 simulations each."""
+
+from dataclasses import replace
+
+from sde_jax.data import (
+    SLCP,
+    GaussianLinearUniform,
+    GaussianMixtureMean,
+    Simulator,
+    TwoMoons,
+)
+from sde_jax.nets import MLPSpec, VectorStandardization
+from sde_jax.objectives import LikelihoodTimes, LikelihoodWeighting
+from sde_jax.recipes import ScoreExperiment, numbers
+from sde_jax.score import LogNoiseLevel
+
+
+def two_moons() -> ScoreExperiment:
+    """Two parameters with crescents as posterior (sbibm), VP on 10,000 simulations.
+
+    sde-jax train two_moons
+
+    One CPU core, N minutes; C2ST .N against ten reference posteriors.
+    """
+    return posterior(TwoMoons())
+
+
+def slcp() -> ScoreExperiment:
+    """Five parameters of a Gaussian of which four points are seen (sbibm), VP.
+
+    sde-jax train slcp
+
+    The posterior has four modes. One CPU core, N minutes; C2ST .N against ten reference posteriors.
+    """
+    return posterior(SLCP())
+
+
+def gaussian_linear_uniform() -> ScoreExperiment:
+    """Ten parameters seen through Gaussian noise, uniform before (sbibm), VP.
+
+    sde-jax train gaussian_linear_uniform
+
+    One CPU core, N minutes; C2ST .N against ten reference posteriors.
+    """
+    return posterior(GaussianLinearUniform())
+
+
+def gaussian_mixture() -> ScoreExperiment:
+    """Two parameters seen through a mixture of a wide and a narrow Gaussian (sbibm), VP.
+
+    sde-jax train gaussian_mixture
+
+    One CPU core, N minutes; C2ST .N against ten reference posteriors.
+    """
+    return posterior(GaussianMixtureMean())
+
+
+def posterior(simulator: Simulator) -> ScoreExperiment:
+    """Returns the experiment of the posteriors of a simulator.
+
+    Its times are uniform in the log of the noise level, since posteriors may be far narrower than
+    the prior.
+    """
+    usual = numbers()
+    _, simulations = simulator.simulations()
+    return replace(
+        usual,
+        data=simulator,
+        network=MLPSpec(
+            width=128, depth=4, normalize=True, vector=VectorStandardization.of(simulations)
+        ),
+        time_condition=LogNoiseLevel(scale=40.0),
+        times=LikelihoodTimes(t_min=1e-4),
+        weighting=LikelihoodWeighting(),
+        label_dropout=0.0,
+        training=replace(
+            usual.training,
+            steps=3000,
+            eval_every=150,
+            eval_examples=None,
+            checkpoint_every=3000,
+        ),
+        sampling=replace(usual.sampling, steps=30),
+        evaluation=replace(usual.evaluation, likelihood_count=None),
+    )
