@@ -93,6 +93,8 @@ Levels = Annotated[int, at_least(2), at_most(10**6)]
 """A number of noise levels."""
 Steps = Annotated[int, at_least(1), at_most(10**6)]
 """A number of steps of a sampler or of a chain."""
+ComputeDtype = Literal["float32", "bfloat16"]
+"""The type in which a network computes."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -77,6 +77,11 @@ class Task:
         """
         of_first(lambda: write_json(self.folder / "identity.json", self.identity))
 
+    def check_samples(self) -> None:
+        """Raises ValueError if the model has no such samples, or the memory cannot hold them."""
+        draw = self.run.sample_fn(self.settings.sampling)
+        check_memory(draw, self.run.params, count=self.settings.count)
+
     def samples(self) -> Drawn:
         """Returns the samples: reads the stored ones and draws the others.
 
@@ -84,7 +89,6 @@ class Task:
           ValueError: if too few samples are valid.
         """
         run, settings, folder = self.run, self.settings, self.folder / "samples"
-        check_memory(run.sample_fn(settings.sampling), run.params, count=settings.count)
         less = "`--count` asks for fewer"
         if settings.sampling is not None:
             less += ", `--sampling.sampler` and `--sampling.steps` for fewer evaluations"
