@@ -148,6 +148,12 @@ def without_effect(spec: Any, default: Any, path: str = "") -> Iterator[str]:
                 yield f"`{path}{field.name}` has no effect unless {part.text}: {got}."
 
 
+def check_effects(spec: Any, default: Any) -> None:
+    """Raises ValueError for the first field that was changed from ``default`` without effect."""
+    for message in without_effect(spec, default):
+        raise ValueError(message)
+
+
 def require(spec: Any, fields: str, holds: bool, rule: str) -> None:
     """Raises an error such as "`steps` must be at least 1: got steps=0." unless a rule holds.
 

@@ -10,13 +10,6 @@ from sde_jax.arrays import PRNGKeyArray
 from sde_jax.nets import NetworkSpec, UNetSpec
 from sde_jax.recipes.trainable import Trainable
 from sde_jax.training.learner import Learner, TrainState
-from sde_jax.validation import without_effect
-
-
-def check_effects(spec: Any, default: Any) -> None:
-    """Raises ValueError for the first field that was changed from ``default`` without effect."""
-    for message in without_effect(spec, default):
-        raise ValueError(message)
 
 
 def shapes_of(learner: Learner) -> TrainState:
