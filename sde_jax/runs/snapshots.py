@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sde_jax import array_figures
 from sde_jax.data.source import DataSource, Layout
 from sde_jax.recipes.generative import Generative
 from sde_jax.recipes.trainable import Trainable
@@ -44,6 +43,8 @@ def snapshots(experiment: Trainable, source: DataSource) -> Draw | None:
         keys = example_keys(jax.random.key(0), 0, padded)
         samples = compiled(state.ema_params, keys, jnp.arange(padded))
         if is_first():
+            from sde_jax import array_figures  # Its libraries are not needed before.
+
             data = layout.scaling.to_unit(samples.x[:count])
             array_figures.draw_picture(np.asarray(data), "samples", path)
 
