@@ -1,6 +1,7 @@
 """Attention by cuDNN, which no machine of the tests has: its programs for a GPU are read."""
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -56,7 +57,11 @@ def test_the_explicit_form_is_that_of_jax(dtype, rounding):
 
 def test_a_gpu_evaluates_low_precision_by_cudnn(with_cudnn):
     low = program(attention.attend, *heads("bfloat16"))
-    assert low.count(CUDNN) == 1 and "dot_general" not in low
+    (call,) = [line for line in low.splitlines() if CUDNN in line]
+    assert f"@{CUDNN}(%arg0, %arg1, %arg2)" in call
+    (scale,) = re.findall(r"fmha_scale\\22: ([\d.]+)", call)
+    assert float(scale) == pytest.approx(SHAPE[-1] ** -0.5)
+    assert "dot_general" not in low
     for other in (
         program(attention.attend, *heads("float32")),
         program(attention.attend, *heads("bfloat16"), platform="cpu"),
