@@ -92,3 +92,11 @@ def test_the_help_of_an_experiment_imports_no_solver():
     codes, modules = after("train digits_vp --help")
     assert codes == [0]
     assert modules & (COMPUTING | {"jinja2"}) == {"jax", "numpy", "flax", "optax", "PIL"}
+
+
+@pytest.mark.slow("test_an_answer_or_a_refusal_imports_nothing_that_computes")
+def test_a_training_that_begins_imports_no_solver_and_no_pictures():
+    codes, modules = after("train digits_vp --dry-run")
+    assert codes == [0]
+    assert "jax" in modules
+    assert not modules & {"diffrax", "matplotlib", "sklearn"}
