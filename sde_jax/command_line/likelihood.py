@@ -10,10 +10,8 @@ import jax
 from sde_jax.arguments import UsageError
 from sde_jax.atomic import write_whole
 from sde_jax.command_line.opening import open_first
-from sde_jax.command_line.options.likelihood import Likelihoods
+from sde_jax.command_line.options.likelihood import Likelihoods, parsed
 from sde_jax.command_line.output import checked_output
-from sde_jax.command_line.parsing import parse
-from sde_jax.recipes.effects import check_effects
 from sde_jax.recipes.likelihood_settings import by_flow
 from sde_jax.recipes.score import ScoreExperiment
 from sde_jax.runs.conditions import condition_of, given, read_condition
@@ -23,16 +21,11 @@ from sde_jax.runs.steps import fixed_steps
 from sde_jax.runs.trained_run import GenerativeRun, ScoreRun
 from sde_jax.training.processes import is_first, raise_on_all
 
-PROGRAM = "sde-jax likelihood"
-
 
 def main(args: list[str]) -> dict[str, Any]:
     """Runs the command and returns its results."""
     run = open_first(args)
-    default = Likelihoods(run=run.directory.path, settings=run.experiment.likelihood)
-    options = parse(Likelihoods, args, PROGRAM, default, run=default.run)
-    if options.settings is not None:
-        check_effects(options.settings, default.settings)
+    options = parsed(args, run.directory.path, run.experiment)
     if options.steps is not None:
         check_steps(run, options)
     return execute(run, options)

@@ -15,9 +15,8 @@ from sde_jax.array_figures import draw_picture
 from sde_jax.arrays import Array
 from sde_jax.atomic import whole_file
 from sde_jax.command_line.opening import open_first
-from sde_jax.command_line.options.sample import Sample
+from sde_jax.command_line.options.sample import Sample, parsed
 from sde_jax.command_line.output import output_file, writable
-from sde_jax.command_line.parsing import parse
 from sde_jax.data import ImageScaling
 from sde_jax.recipes.sampler_settings import SAMPLERS, SamplerSettings
 from sde_jax.runs.conditions import digest, given, read_condition
@@ -28,7 +27,6 @@ from sde_jax.runs.trained_run import GenerativeRun
 from sde_jax.sampling import Samples
 from sde_jax.training.processes import is_first, raise_on_all
 
-PROGRAM = "sde-jax sample"
 SAMPLES, PICTURE, TRAJECTORY = ".npz", ".png", "_trajectory.png"
 PICTURES = "samples.png"
 """The picture in a folder of samples."""
@@ -40,20 +38,9 @@ SHOWN = 256
 
 
 def main(args: list[str]) -> dict[str, Any]:
-    """Runs the command and returns its results.
-
-    The defaults of options are the experiment's, or the chosen sampler's own.
-    """
+    """Runs the command and returns its results."""
     run = open_first(args)
-    default = Sample(run=run.directory.path, settings=run.experiment.sampling)
-    options = parse(Sample, args, PROGRAM, default, run=default.run)
-    if default.settings is not None and options.settings is not None:
-        own = default.settings.switched(options.settings.sampler)
-        default = dataclasses.replace(default, settings=own)
-        options = parse(Sample, args, PROGRAM, default, run=default.run)
-        assert options.settings is not None
-        options.settings.check_changes(own)
-    return execute(run, options)
+    return execute(run, parsed(args, run.directory.path, run.experiment))
 
 
 def execute(run: GenerativeRun, options: Sample) -> dict[str, Any]:

@@ -93,6 +93,11 @@ class Task:
         """
         of_first(lambda: write_json(self.folder / "identity.json", self.identity))
 
+    def check_samples(self) -> None:
+        """Raises ValueError if the model has no such samples, or the memory cannot hold them."""
+        run = self.conditional_run
+        check_memory(run.sample_fn(self.settings.sampling), run.inputs, count=self.settings.count)
+
     def samples(self) -> Drawn:
         """Returns the samples: reads the stored ones and draws the others.
 
@@ -100,7 +105,6 @@ class Task:
           ValueError: if too few samples are valid.
         """
         run, settings, folder = self.conditional_run, self.settings, self.folder / "samples"
-        check_memory(run.sample_fn(settings.sampling), run.inputs, count=settings.count)
         less = "`--count` asks for fewer"
         if settings.sampling is not None:
             less += ", `--sampling.sampler` and `--sampling.steps` for fewer evaluations"

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import jax
 import jax.numpy as jnp
@@ -50,6 +50,7 @@ from sde_jax.score import (
     ScoreModel,
     ScorePrediction,
     VelocityPrediction,
+    computing_in,
 )
 from sde_jax.sde import DDPMChain, LinearSDE
 from sde_jax.training.learner import Learner
@@ -57,6 +58,7 @@ from sde_jax.training.optimizer import Adam, Decay
 from sde_jax.training.settings import Training
 from sde_jax.validation import (
     FINITE,
+    ComputeDtype,
     Only,
     UnitInterval,
 )
@@ -107,9 +109,9 @@ class ScoreExperiment(Generative):
     label_dropout: Annotated[UnitInterval, _CONDITIONAL] = 0.1
     """Share of training examples without their label and vector, for a network with `classes` or
     `vector`. `sample` and `likelihood` use the network without them."""
-    compute_dtype: Literal["float32", "bfloat16"] = "float32"
-    """Type of the network's computation in training. Parameters, losses, sampling and likelihood
-    are float32."""
+    compute_dtype: ComputeDtype = "float32"
+    """Type of the network's computation in training. Parameters and losses are float32, and so are
+    likelihoods; the type in sampling is that of `sampling`."""
     optimizer: Adam
     ema_decay: Decay
     """Decay of the running average of the parameters. The average is sampled and measured."""
@@ -254,19 +256,3 @@ class ScoreExperiment(Generative):
     def score(self, params: PyTree, condition: Condition | None = None) -> NetworkScore:
         """Returns the score with these parameters, given a condition of each example or none."""
         return NetworkScore(params, self.model(), condition)
-
-
-def computing_in(network: Any, dtype: str) -> Any:
-    """Returns the network that computes in ``dtype``.
-
-    Raises:
-      ValueError: if the network cannot compute in another type than float32.
-    """
-    if dtype == "float32":
-        return network
-    if not hasattr(network, "dtype"):
-        raise ValueError(
-            f"`compute_dtype` must be float32 for a {type(network).__name__}, which has no "
-            f"`dtype`: got {dtype}."
-        )
-    return network.clone(dtype=jnp.dtype(dtype))

@@ -27,14 +27,18 @@ from sde_jax.training.processes import of_first
 def identity_of(
     run: GenerativeRun, settings: SamplerSettings | None, *, count: int, seed: int
 ) -> dict[str, Any]:
-    """Returns everything that samples depend on."""
+    """Returns everything that samples depend on; settings of float32 do not state their type, as
+    those of former versions do not."""
+    sampling = to_config(run.resolved(settings))
+    if sampling is not None and sampling["compute_dtype"] == "float32":
+        del sampling["compute_dtype"]
     return {
         "experiment": run.named.name,
         "step": run.step,
         "weights": f"{checksum(run.state.ema_params):08x}",
         "seed": seed,
         "count": count,
-        "sampling": to_config(run.resolved(settings)),
+        "sampling": sampling,
         **({} if run.condition is None else {"condition": digest(run.condition, run.weight)}),
     }
 

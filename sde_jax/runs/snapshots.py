@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sde_jax import array_figures
 from sde_jax.data.source import DataSource, Layout
 from sde_jax.recipes.generative import Generative
 from sde_jax.recipes.interfaces import Given
@@ -48,6 +47,8 @@ def snapshots(experiment: Trainable, source: DataSource) -> Draw | None:
         params = state.ema_params if condition is None else Given(state.ema_params, condition)
         samples = compiled(params, keys, jnp.arange(padded))
         if is_first():
+            from sde_jax import array_figures  # Its libraries are not needed before.
+
             data = layout.scaling.to_unit(samples.x[:count])
             array_figures.draw_picture(np.asarray(data), "samples", path)
 

@@ -103,7 +103,8 @@ class TrainedRun(Generic[Kind_co]):
         if settings is not None:
             self.experiment.check_sampler(settings)
         if settings is not None and settings.sampler == "published" and self.named.model:
-            sampler = dataclasses.replace(published_sampler(self.named.model), frames=frames)
+            published = published_sampler(self.named.model)
+            sampler = settings.computing(dataclasses.replace(published, frames=frames))
         elif settings is not None:
             sampler = self._sampler(settings, frames)
         return self.experiment.sample_fn(self.layout, sampler, lambda: self.source)
@@ -121,13 +122,12 @@ class TrainedRun(Generic[Kind_co]):
         return settings.resolved(fits=fits)
 
     def _sampler(self, settings: SamplerSettings, frames: int) -> Sampler:
-        sampler: Any = settings.build(frames)
         if not settings.is_fitted:
-            return sampler
+            return settings.build(frames=frames)
         assert isinstance(self.experiment, ScoreExperiment)
         state, shape = self.state, self.layout.shape
         grid = fitted_grid(self.directory, self.experiment, state, settings, shape)
-        return dataclasses.replace(sampler, grid=grid)
+        return settings.build(frames=frames, grid=grid)
 
     def density(self: "GenerativeRun", settings: Any) -> Density | None:
         """Returns the function that measures densities by ``settings``; None if the model has

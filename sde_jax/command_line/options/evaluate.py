@@ -7,9 +7,11 @@ from typing import Annotated, Any
 import tyro
 
 from sde_jax.arguments import RunPath, check_counts, check_seed, option
+from sde_jax.command_line.parsing import parse
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.likelihood_settings import LikelihoodSettings
 from sde_jax.runs.data_place import DataPlace
+from sde_jax.validation import check_effects
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,3 +37,21 @@ class Evaluate:
     def __post_init__(self) -> None:
         check_counts(batch_size=self.batch_size)
         check_seed(self.seed)
+
+
+def parsed(args: list[str], run: Path, experiment: Any) -> Evaluate:
+    """Parses arguments for a run, with the defaults of its experiment.
+
+    Raises:
+      ValueError: if an option that is given has no effect.
+    """
+    usual = experiment.evaluation
+    default = Evaluate(run=run, settings=usual, likelihood=experiment.likelihood)
+    options = parse(Evaluate, args, "sde-jax evaluate", default, run=run)
+    settings = options.settings
+    check_effects(settings, usual)
+    if settings.sampling is not None and usual.sampling is not None:
+        settings.sampling.check_changes(usual.sampling)
+    if options.likelihood != default.likelihood and "likelihood" not in settings.metrics:
+        raise ValueError("--likelihood has no effect unless --metrics has likelihood.")
+    return options

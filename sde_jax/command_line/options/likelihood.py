@@ -8,10 +8,11 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from sde_jax.arguments import RunPath, check_counts, check_seed, option
+from sde_jax.command_line.parsing import parse
 from sde_jax.data.splits import TEST
 from sde_jax.recipes.likelihood_settings import LEAST_STEPS, LikelihoodSettings
 from sde_jax.runs.data_place import DataPlace
-from sde_jax.validation import shown
+from sde_jax.validation import check_effects, shown
 
 MOST_STEPS = 10**6
 
@@ -62,3 +63,16 @@ class Likelihoods:
                 "--steps auto measures the mean alone, without a line of --out for "
                 "each example: state a number of steps."
             )
+
+
+def parsed(args: list[str], run: Path, experiment: Any) -> Likelihoods:
+    """Parses arguments for a run, with the defaults of its experiment.
+
+    Raises:
+      ValueError: if an option that is given has no effect.
+    """
+    default = Likelihoods(run=run, settings=experiment.likelihood)
+    options = parse(Likelihoods, args, "sde-jax likelihood", default, run=run)
+    if options.settings is not None:
+        check_effects(options.settings, default.settings)
+    return options

@@ -1,12 +1,14 @@
 """Options of ``sde-jax sample RUN``."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
 from sde_jax.arguments import RunPath, Switch, check_counts, check_seed, option
+from sde_jax.command_line.parsing import parse
 from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.runs.data_place import DataPlace
 
@@ -42,3 +44,20 @@ class Sample:
     def __post_init__(self) -> None:
         check_counts(count=self.count, batch_size=self.batch_size)
         check_seed(self.seed)
+
+
+def parsed(args: list[str], run: Path, experiment: Any) -> Sample:
+    """Parses arguments for a run; defaults are the experiment's, or the chosen sampler's own.
+
+    Raises:
+      ValueError: if the sampler does not have an option that is given.
+    """
+    default = Sample(run=run, settings=experiment.sampling)
+    options = parse(Sample, args, "sde-jax sample", default, run=run)
+    if default.settings is not None and options.settings is not None:
+        own = default.settings.switched(options.settings.sampler)
+        default = dataclasses.replace(default, settings=own)
+        options = parse(Sample, args, "sde-jax sample", default, run=run)
+        assert options.settings is not None
+        options.settings.check_changes(own)
+    return options
