@@ -62,8 +62,8 @@ from sde_jax.validation import (
 )
 
 _CONDITIONAL = Only(
-    "`network.classes` or `network.vector` is set",
-    lambda spec: spec.network.classes is not None or spec.network.vector is not None,
+    "`network.classes` or `network.vector` is set, or the data have conditions",
+    lambda spec: spec.is_conditional or spec.data.has_conditions,
 )
 
 
