@@ -27,7 +27,7 @@ MANY = 10_000
 """Number of examples from which a network for vectors is wide."""
 MOST_EXACT = 32
 """Dimensions up to which the trace in a likelihood is exact."""
-LEAST_VECTOR_STEPS, MOST_VECTOR_STEPS, EPOCHS = 2000, 10_000, 250
+LEAST_VECTOR_STEPS, MOST_VECTOR_STEPS, EPOCHS = 2000, 10_000, 150
 """Updates of a network for vectors: so many epochs, within these limits."""
 
 

@@ -276,6 +276,7 @@ class Run:
     def _build_density(self, settings: Any, steps: int | None, conditional: bool) -> Density:
         if steps is not None:
             run = self._of_kind(ScoreExperiment, "likelihood")
+            # The density depends on whether there is a condition, not on which.
             run = dataclasses.replace(run, condition=Condition() if conditional else None)
             return fixed_steps(run, settings).corrected(steps)[0]
         density = self._of_kind(Generative, "likelihood").density(settings)

@@ -43,6 +43,12 @@ class NumberFile(ArrayData):
     """SHA-256 of the arrays, by which `fit` knows its own data; None elsewhere."""
 
     @property
+    def has_conditions(self) -> bool:
+        """Says whether a field names conditions."""
+        named = (self.condition_path, self.condition_array, self.condition_columns)
+        return any(name is not None for name in named)
+
+    @property
     def files(self) -> Mapping[str, str]:
         """The file of each split that has one."""
         return {TRAIN: self.path} | ({} if self.test_path is None else {TEST: self.test_path})
@@ -64,8 +70,7 @@ class NumberFile(ArrayData):
 
     def conditions(self) -> Conditions | None:
         """Opens the conditions; None without any."""
-        named = (self.condition_path, self.condition_array, self.condition_columns)
-        if named == (None, None, None):
+        if not self.has_conditions:
             if self.condition_labels:
                 raise ValueError(
                     "`condition_labels` has no effect without `condition_path`, `condition_array` "

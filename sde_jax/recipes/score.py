@@ -64,8 +64,8 @@ from sde_jax.validation import (
 )
 
 _CONDITIONAL = Only(
-    "`network.classes` or `network.vector` is set",
-    lambda spec: spec.network.classes is not None or spec.network.vector is not None,
+    "`network.classes` or `network.vector` is set, or the data have conditions",
+    lambda spec: spec.is_conditional or spec.data.has_conditions,
 )
 
 
@@ -108,7 +108,8 @@ class ScoreExperiment(Generative):
     """The score matching objective."""
     label_dropout: Annotated[UnitInterval, _CONDITIONAL] = 0.1
     """Share of training examples without their label and vector, for a network with `classes` or
-    `vector`. `sample` and `likelihood` use the network without them."""
+    `vector`. Guidance uses the network without them, and so do `sample` and `likelihood` of a
+    network with labels alone that are given none."""
     compute_dtype: ComputeDtype = "float32"
     """Type of the network's computation in training. Parameters and losses are float32, and so are
     likelihoods; the type in sampling is that of `sampling`."""
@@ -201,10 +202,10 @@ class ScoreExperiment(Generative):
 
     @property
     def needs_condition(self) -> bool:
-        """Says whether samples and densities are refused without a condition. Those of a network of
-        labels are then unconditional, unless it was never trained so."""
-        dropped = self.is_conditional and self.label_dropout > 0
-        return self.network.vector is not None or (self.is_conditional and not dropped)
+        """Says whether there are no samples and densities without a condition. A network of labels
+        has some if it was trained with `label_dropout`."""
+        always = self.is_conditional and self.label_dropout == 0
+        return self.network.vector is not None or always
 
     def own_condition(self, batch: Batch) -> Condition:
         """Returns the labels and vectors of a batch that the network takes."""

@@ -30,7 +30,8 @@ def run(tmp_path_factory):
     table(folder)
     asked = ("--data.columns", "height", "weight", "--data.condition-columns", "time")
     path = ("--data.path", folder / "table.csv", "--workdir", folder / "run")
-    assert succeed("train", "numbers", *path, *asked, *SMALL)["step"] == 4
+    always = ("--label-dropout", 0)
+    assert succeed("train", "numbers", *path, *asked, *always, *SMALL)["step"] == 4
     return folder / "run"
 
 
@@ -57,6 +58,9 @@ def test_a_run_given_a_column_is_sampled_and_measured(run, tmp_path):
 
 def test_a_run_given_a_column_refuses_other_rows(run, tmp_path):
     assert "`condition` must be given, a row of 1 number," in refusal("sample", run)
+    same = ("--condition", run.parent / "table.csv", "--count", 60)
+    said = refusal("sample", run, *same, "--weight", 1.0)
+    assert "`weight` must be 0 for a run trained with `label_dropout`=0" in said
     said = refusal("sample", run, "--condition", run.parent / "table.csv", "--count", 7)
     assert "one row for all or one for each of 7 samples: it has 60 rows" in said
     (tmp_path / "other.csv").write_text("hour\n5\n")
