@@ -123,7 +123,7 @@ def judged(
 def compare(name: str, ours: Posteriors, theirs: Posteriors) -> Iterator[Row]:
     """Yields a row for the accuracies and one for the times."""
     (mean, stderr, count), (other, other_stderr, _) = (
-        mean_estimate(one.accuracies) for one in (ours, theirs)
+        mean_estimate(np.array(one.accuracies)) for one in (ours, theirs)
     )
     # The observations are the same.
     excess = np.subtract(theirs.accuracies, ours.accuracies)
