@@ -13,8 +13,9 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -53,10 +54,13 @@ def rows(options: BenchmarkOptions) -> Iterator[Row]:
             yield Row(case=name, unit="", peer="sbi", missing=str(error), checked="")
             continue
         experiment: Any = find(name).experiment
+        if options.quick:
+            experiment, known = small(experiment), known[:2]
         ours = our_posteriors(experiment, known)
         for method in METHODS:
             try:
-                theirs = kept(method, experiment.data, known, options.runs, name)
+                folder = None if options.quick or options.runs is None else options.runs / name
+                theirs = kept(method, experiment.data, known, folder)
             except ModuleNotFoundError as error:
                 missing = not_installed(error)
                 yield Row(case=name, unit="", peer=method, missing=missing, checked="")
@@ -72,20 +76,27 @@ def our_posteriors(experiment: ScoreExperiment, known: list[Observation]) -> Pos
         return judged("ours", drawn, known, time.process_time() - started)
 
 
+def small(experiment: ScoreExperiment) -> ScoreExperiment:
+    """Returns the experiment of few simulations and updates."""
+    data = replace(cast(Simulator, experiment.data), count=500)
+    training = replace(experiment.training, steps=100, eval_every=50, checkpoint_every=100)
+    return replace(experiment, data=data, training=training)
+
+
 def kept(
-    method: str, simulator: Simulator, known: list[Observation], runs: Path | None, name: str
+    method: str, simulator: Simulator, known: list[Observation], folder: Path | None
 ) -> Posteriors:
-    """Returns the result of the peer, from the file in its run if it is there.
+    """Returns the result of the peer, from its file in a folder if it is there.
 
     Raises:
       ModuleNotFoundError: if the peer is not installed.
     """
-    path = None if runs is None else runs / name / f"{method}.json"
+    path = None if folder is None else folder / f"{method}.json"
     if path is not None and path.is_file():
         return Posteriors(**json.loads(path.read_text()))
     found = their_posteriors(method, simulator, known)
     if path is not None:
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, found._asdict())
     return found
 
@@ -112,7 +123,7 @@ def judged(
 def compare(name: str, ours: Posteriors, theirs: Posteriors) -> Iterator[Row]:
     """Yields a row for the accuracies and one for the times."""
     (mean, stderr, count), (other, other_stderr, _) = (
-        mean_estimate(one.accuracies) for one in (ours, theirs)
+        mean_estimate(np.array(one.accuracies)) for one in (ours, theirs)
     )
     # The observations are the same.
     excess = np.subtract(theirs.accuracies, ours.accuracies)

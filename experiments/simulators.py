@@ -75,10 +75,10 @@ def posterior(simulator: Simulator) -> ScoreExperiment:
         label_dropout=0.0,
         training=replace(
             usual.training,
-            steps=3000,
-            eval_every=150,
+            steps=6000,
+            eval_every=300,
             eval_examples=None,
-            checkpoint_every=3000,
+            checkpoint_every=6000,
         ),
         sampling=replace(usual.sampling, steps=30),
         evaluation=replace(usual.evaluation, likelihood_count=None),

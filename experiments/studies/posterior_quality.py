@@ -70,7 +70,7 @@ class PosteriorQuality(Report):
         posterior_figures.two_sample_accuracies({self.run: found}, pictures / "accuracies.png")
         posterior_figures.rank_histograms(ranks, pictures / "ranks.png")
         return {
-            "C2ST": named(mean_estimate(np.asarray([one.value for one in found]))),
+            "C2ST": named(mean_estimate(np.array([one.value for one in found]))),
             "C2ST of each": {f"{n}": one.value for n, one in enumerate(found, start=1)},
             "uniform ranks": {"p": ranks.p_value()},
             "coverage of 90% intervals": named(ranks.coverage(CREDIBILITY)),

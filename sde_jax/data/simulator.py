@@ -59,7 +59,7 @@ class Simulator(Spec, DataSpec):
     def load(self) -> DataSource:
         """Simulates all examples."""
         (shape, scaling), (parameters, simulations) = self.layout(), self.simulations()
-        columns = self.prior.to_model(parameters), np.asarray(simulations, np.float32)
+        columns = self.prior.to_model(parameters), simulations.astype(np.float32)
         train = self.count - min(max(round(self.held_out * self.count), 1), self.count - 1)
         places = {TRAIN: slice(None, train), TEST: slice(train, None)}
         return DataSource(

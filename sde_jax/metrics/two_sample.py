@@ -57,7 +57,7 @@ def classifier_two_sample(first: ArrayLike, second: ArrayLike, *, seed: int = 1)
         params = _trained(data[train], labels[train], np.random.RandomState(seed))
         found = np.asarray(_logits(params, data[test])) > 0
         accuracies.append((found == labels[test]).mean())
-    return mean_estimate(np.asarray(accuracies))._replace(counts=(len(x), len(y)))
+    return mean_estimate(np.array(accuracies))._replace(counts=(len(x), len(y)))
 
 
 def _trained(x: np.ndarray, labels: np.ndarray, rng: np.random.RandomState) -> PyTree:

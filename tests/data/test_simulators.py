@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest, norm
 
+from sde_jax.api.given_data import GIVEN, source_of
 from sde_jax.data import (
     SLCP,
     BoxScaling,
@@ -106,6 +107,16 @@ def test_a_box_has_the_density_of_its_map():
     np.testing.assert_allclose(-2 * box.log_slope(x), np.log(slope).sum(axis=1), rtol=1e-6)
     far = box.to_unit(np.array([[-40.0, 40.0]]))
     np.testing.assert_array_equal(far, [[-1.0, 7.0]])
+
+
+def test_parameters_whose_density_is_wanted_lie_within_the_prior():
+    layout, inside = TwoMoons().layout(), np.array([[0.5, -0.9], [0.1, 0.2]])
+    batch = next(source_of(inside, layout).batches(jax.random.key(0), GIVEN, 2))
+    np.testing.assert_allclose(layout.scaling.to_unit(batch.x), inside, rtol=1e-5)
+    with pytest.raises(
+        ValueError, match=r"bounds of the prior: 1 values do not, .* \[1, 0\]: -1.5"
+    ):
+        source_of(inside - [[0.0, 0.0], [1.6, 0.0]], layout)
 
 
 def test_a_box_without_room_is_refused():

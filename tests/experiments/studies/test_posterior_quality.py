@@ -20,6 +20,7 @@ from experiments.studies.sbibm_files import (
     read_observation,
 )
 from sde_jax.data import DataNotFoundError, GaussianLinearUniform, TwoMoons
+from sde_jax.metrics import Estimate
 
 installed = pytest.mark.skipif(
     importlib.util.find_spec("sbibm") is None, reason="needs pip install --no-deps sbibm"
@@ -109,19 +110,22 @@ def test_files_of_an_observation_are_read(tmp_path, monkeypatch):
         observations("mine")
 
 
+def truncated(centre, count, spread, rng):
+    """Samples of the posterior of `GaussianLinearUniform`, if ``spread`` is 1."""
+    centre, scale = np.broadcast_to(centre, (count, 10)), spread * 0.1**0.5
+    bounds = (-1 - centre) / scale, (1 - centre) / scale
+    return truncnorm.rvs(*bounds, centre, scale, random_state=rng)
+
+
 class ExactRun:
-    """Samples of the exact posterior of `GaussianLinearUniform`, if ``spread`` is 1."""
+    """A run whose samples are those of the exact posterior, widened."""
 
     def __init__(self, path, spread=1.0):
-        self.path, self.spread = path, spread
+        self.path, self.spread, self.rng = path, spread, np.random.default_rng(0)
         self.experiment = types.SimpleNamespace(data=GaussianLinearUniform())
 
     def sample(self, key, count, condition, *, batch_size):
-        centre = np.broadcast_to(condition, (count, 10))
-        scale = self.spread * 0.1**0.5
-        bounds = (-1 - centre) / scale, (1 - centre) / scale
-        rng = np.random.default_rng(int(key._base_array[-1]))
-        return types.SimpleNamespace(x=truncnorm.rvs(*bounds, centre, scale, random_state=rng))
+        return types.SimpleNamespace(x=truncated(condition, count, self.spread, self.rng))
 
 
 def test_an_exact_posterior_is_calibrated_and_a_narrow_one_is_not(monkeypatch):
@@ -131,28 +135,35 @@ def test_an_exact_posterior_is_calibrated_and_a_narrow_one_is_not(monkeypatch):
     assert calibration(ExactRun("", 0.6), GaussianLinearUniform()).p_value() < 1e-6
 
 
-def test_an_exact_posterior_is_told_apart_by_chance_alone(tmp_path, monkeypatch):
+def test_the_report_has_an_accuracy_for_each_observation(tmp_path, monkeypatch):
     monkeypatch.setattr(posterior_quality, "COUNT", 300)
     monkeypatch.setattr(posterior_quality, "CALIBRATED", 60)
     monkeypatch.setattr(posterior_quality, "RANKED", 19)
     monkeypatch.setattr(posterior_quality, "training_seconds", lambda directory: 60.0)
     monkeypatch.setattr(posterior_quality.RunDirectory, "open", lambda path: path)
-    run = ExactRun(tmp_path)
-    monkeypatch.setattr(posterior_quality, "open_run", lambda path: run)
+    monkeypatch.setattr(posterior_quality, "open_run", lambda path: ExactRun(path))
     rng = np.random.default_rng(5)
-    known = []
-    for true in rng.uniform(-1, 1, (3, 10)):
-        x = GaussianLinearUniform().simulate(rng, true[None])[0]
-        reference = ExactRun("").sample(posterior_quality.jax.random.key(99), 300, x, batch_size=1)
-        known.append(Observation(x, true, reference.x))
+    parameters, simulations = GaussianLinearUniform().draw(rng, 3)
+    known = [
+        Observation(x, true, truncated(x, 300, 1.0, rng))
+        for true, x in zip(parameters, simulations, strict=True)
+    ]
     monkeypatch.setattr(posterior_quality, "observations", lambda task: known)
+    accuracies = iter((0.5, 0.6, 0.7))
+
+    def test(reference, samples):
+        np.testing.assert_allclose(reference.mean(axis=0), samples.mean(axis=0), atol=0.1)
+        return Estimate(next(accuracies), 0.01, (300, 300))
+
+    monkeypatch.setattr(posterior_quality, "classifier_two_sample", test)
     report = PosteriorQuality(run="mine")
     found = report.measure(tmp_path, tmp_path)
-    assert found["C2ST"]["value"] == pytest.approx(0.5, abs=0.06)
+    assert found["C2ST"] == pytest.approx({"value": 0.6, "stderr": 0.1 / 3**0.5})
+    assert found["C2ST of each"] == {"1": 0.5, "2": 0.6, "3": 0.7}
+    assert found["uniform ranks"]["p"] > 0.001
     assert found["seconds"]["training"] == 60
     assert {path.name for path in tmp_path.glob("*.png")} == {"accuracies.png", "ranks.png"}
-    table = "\n".join(report.table(found))
-    assert "| C2ST | 0.5" in table or "| C2ST | 0.4" in table
+    assert "| C2ST | 0.600 ± 0.058 |" in "\n".join(report.table(found))
 
 
 def test_every_task_has_its_name():
