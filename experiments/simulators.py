@@ -73,6 +73,7 @@ def posterior(simulator: Simulator) -> ScoreExperiment:
         times=LikelihoodTimes(t_min=1e-4),
         weighting=LikelihoodWeighting(),
         label_dropout=0.0,
+        optimizer=replace(usual.optimizer, learning_rate=3e-3),
         training=replace(
             usual.training,
             steps=6000,
