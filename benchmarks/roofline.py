@@ -5,6 +5,7 @@ measure how many of each the machine does in a second. The larger of the two tim
 """
 
 import functools
+import re
 import statistics
 import time
 from collections.abc import Callable
@@ -39,9 +40,10 @@ class Work(NamedTuple):
 
     @classmethod
     def of(cls, lowered: Any, compiled: Any) -> "Work | None":
-        """Returns the work of a program; None if it has a loop, whose rounds XLA does not count."""
+        """Returns the work of a program; None if it has products in a loop, whose rounds XLA does
+        not count."""
         before, after = lowered.cost_analysis(), compiled.cost_analysis()
-        if "while(" in compiled.as_text() or not before or "bytes accessed" not in (after or {}):
+        if not before or "bytes accessed" not in (after or {}) or loops(compiled.as_text()):
             return None
         return cls(before["flops"], after["bytes accessed"])
 
@@ -50,6 +52,20 @@ class Work(NamedTuple):
         bounds = {"products": self.flops / peak.flops, "memory": self.bytes / peak.bytes}
         bound = max(bounds, key=lambda name: bounds[name])
         return Share(bounds[bound] / seconds, bound, *self)
+
+
+def loops(program: str) -> bool:
+    """Returns whether a compiled program has products in a loop; those of random bits have none."""
+    pattern = re.compile(r"^(?:ENTRY )?%?([\w.-]+) [^\n]*\{\n(.*?)^\}", re.MULTILINE | re.DOTALL)
+    computations, seen = dict(pattern.findall(program)), set()
+    waiting = set(re.findall(r"body=%?([\w.-]+)", program))
+    while waiting:
+        seen.add(name := waiting.pop())
+        text = computations.get(name, "")
+        if re.search(r" (?:dot|convolution|custom-call)\(", text):
+            return True
+        waiting |= {*re.findall(r"(?:body|calls|to_apply)=%?([\w.-]+)", text)} - seen
+    return False
 
 
 class Share(NamedTuple):

@@ -14,6 +14,8 @@ GridName = Literal["auto", "fitted", "uniform", "log-snr", "karras"]
 
 MOST_FITTED = 12
 """Most steps that are fitted to the network by default."""
+LEAST_ROUNDED = 1e-3
+"""Least tolerance of adaptive samplers whose network is rounded."""
 
 GRIDS: Mapping[GridName, Callable[..., "sampling.TimeGrid"]] = {
     "auto": lambda *, steps: sampling.LogSNRGrid(steps=steps),
@@ -174,7 +176,7 @@ class SamplerSettings(Spec):
         """Returns the sampler with ``changes`` of its fields, such as ``frames``.
 
         Raises:
-          ValueError: if it is that of a published model.
+          ValueError: if it is that of a published model, or as `computing`.
         """
         return self.computing(dataclasses.replace(self.solver(), **changes))
 
@@ -183,9 +185,18 @@ class SamplerSettings(Spec):
         return SAMPLERS[self.sampler].factory(**self.options())
 
     def computing(self, sampler: "sampling.Sampler") -> "sampling.Sampler":
-        """Returns the sampler whose network computes in the type of the settings."""
+        """Returns the sampler whose network computes in the type of the settings.
+
+        Raises:
+          ValueError: if its steps would adapt to the rounding of that type.
+        """
         if self.compute_dtype == "float32":
             return sampler
+        if "tolerance" in self.options() and self.tolerance < LEAST_ROUNDED:
+            raise ValueError(
+                f"`tolerance` must be at least {LEAST_ROUNDED} for a network in "
+                f"{self.compute_dtype}, whose rounding is larger: got {self.tolerance}."
+            )
         return sampling.LowPrecision(sampler=sampler, dtype=self.compute_dtype)
 
     def resolved(self, *, fits: bool) -> Self:

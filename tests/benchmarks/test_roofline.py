@@ -33,6 +33,15 @@ def test_rounds_of_a_loop_are_not_counted():
     assert looped.roofline(1.0, "float32") == {"roofline": None}
 
 
+def test_loops_without_products_are_of_no_account():
+    def drawn(key, x):
+        return jax.lax.fori_loop(0, 9, lambda _, y: jnp.sin(y), x @ x) + jax.random.normal(key)
+
+    program = compile_program(drawn, jax.random.key(0), jnp.eye(32))
+    assert "while(" in program.call.as_text()
+    assert program.work.flops >= 2 * 32**3
+
+
 def test_rates_are_measured_and_a_row_shows_the_share(monkeypatch):
     monkeypatch.setattr(roofline, "SIDES", {"cpu": 32})
     monkeypatch.setattr(roofline, "BYTES", {"cpu": 2**12})

@@ -57,6 +57,7 @@ REFUSED_AFTER_A_RUN = [
     *("sample --bogus", "sample --steps x", "sample --sampler ode --steps 5"),
     *("sample --snr 0.1", "evaluate --count 3", "evaluate --metrics frechet --likelihood.probes 2"),
     *("likelihood --tolerance 0", "likelihood --trace exact --probes 3"),
+    "likelihood --compute-dtype bfloat16",
 ]
 
 
