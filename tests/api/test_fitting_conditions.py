@@ -12,6 +12,7 @@ from in_process import refusal, succeed
 
 import sde_jax
 from sde_jax.api import default_experiments, fitting
+from sde_jax.api.given_array import given_array
 from sde_jax.api.run import Run
 from sde_jax.arrays import expand_like, pytree
 from sde_jax.nets import MLPSpec
@@ -238,7 +239,19 @@ def test_other_conditions_are_other_data(fitted):
         sde_jax.fit(parameters, workdir=fitted.path)
 
 
-@pytest.mark.slow("test_samples_are_those_of_each_condition")
+def test_images_have_labels_or_vectors(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (30, 8, 8, 1), np.uint8)
+    rows = np.random.default_rng(0).permutation(30)[:3]
+    for condition, names in ((np.arange(30) % 3, "label"), (simulated(30)[1], "condition")):
+        given = given_array(images, condition, tmp_path, "none")
+        network = fitting._default_experiment(given.spec, 27).network
+        assert (network.classes == 3) == (names == "label") == (network.vector is None)
+        batch = next(given.source.batches(jax.random.key(0), "test", 3))
+        np.testing.assert_array_equal(given.source.scaling.to_levels(batch.x), images[rows])
+        np.testing.assert_allclose(getattr(batch, names), condition[rows], rtol=1e-6)
+
+
+@pytest.mark.slow("test_images_have_labels_or_vectors")
 def test_labels_are_conditions(tmp_path, monkeypatch):
     monkeypatch.setattr(default_experiments, "network_for", lambda *_: MLPSpec(width=8, depth=1))
     labels = np.arange(40) % 3
