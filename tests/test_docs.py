@@ -287,7 +287,9 @@ def test_every_check_is_of_a_block():
     assert [mark for mark in CHECKS if mark not in text] == []
 
 
-@pytest.mark.parametrize(("file", "name"), [("my.py", "stripes"), ("plain.py", "plain")])
+@pytest.mark.parametrize(
+    ("file", "name"), [("my.py", "stripes"), ("plain.py", "plain"), ("my_simulator.py", "line")]
+)
 def test_own_experiment_builds_a_learner(inside, file, name):
     names: dict = {"__name__": "page"}
     exec(FILES[file], names)

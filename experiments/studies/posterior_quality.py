@@ -1,6 +1,7 @@
 """Quality of the posteriors of a simulator, against the reference posteriors of sbibm."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import jax
 import numpy as np
 
 from experiments.studies.sbibm_files import Observation, observations
-from experiments.studies.study import Report
+from experiments.studies.study import Report, Results
 from sde_jax import Run, open_run, posterior_figures
 from sde_jax.data import (
     SLCP,
@@ -18,6 +19,7 @@ from sde_jax.data import (
     Simulator,
     TwoMoons,
 )
+from sde_jax.evaluation import markdown_table, with_error
 from sde_jax.metrics import (
     Calibration,
     Estimate,
@@ -79,6 +81,18 @@ class PosteriorQuality(Report):
                 "sampling": sampling,
             },
         }
+
+    def table(self, results: Results) -> Iterator[str]:
+        """Yields the row of the simulator."""
+        coverage, seconds = results["coverage of 90% intervals"], results["seconds"]
+        cells = {
+            "C2ST": with_error(**results["C2ST"]),
+            "largest": f"{max(results['C2ST of each'].values()):.3f}",
+            "uniform ranks: p": f"{results['uniform ranks']['p']:.2g}",
+            "coverage of 90% intervals": with_error(**coverage),
+            **{f"seconds of {name}": f"{value:.0f}" for name, value in seconds.items()},
+        }
+        yield from markdown_table(["", *cells], [[f"`{self.run}`", *cells.values()]])
 
 
 def named(estimate: Estimate) -> dict[str, float]:
