@@ -50,7 +50,7 @@ def classifier_two_sample(first: ArrayLike, second: ArrayLike, *, seed: int = 1)
     mean, deviation = x.mean(axis=0), x.std(axis=0, ddof=1)
     if not deviation.all():
         raise ValueError(f"column {int(np.argmin(deviation))} of the first set is constant.")
-    data = np.float32((np.concatenate([x, y]) - mean) / deviation)
+    data = np.asarray((np.concatenate([x, y]) - mean) / deviation, np.float32)
     labels = np.repeat([0, 1], [len(x), len(y)])
     accuracies = []
     for train, test in KFold(FOLDS, shuffle=True, random_state=seed).split(data):
