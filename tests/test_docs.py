@@ -74,12 +74,12 @@ def workshop(tmp_path_factory):
 
 @pytest.fixture
 def inside(workshop, monkeypatch):
-    """Works in that folder, with `fit` of one convolution."""
+    """Works in that folder, with `fit` of one convolution in 20 steps."""
     whole, network = fitting._default_experiment, find(tiny("digits")).experiment.network
 
     def small(*args):
         experiment = whole(*args)
-        training = dataclasses.replace(experiment.training, batch_size=16)
+        training = dataclasses.replace(experiment.training, batch_size=16, steps=20)
         if len(experiment.data.layout().shape) == 1:
             return dataclasses.replace(experiment, training=training)
         return dataclasses.replace(experiment, network=network, training=training)

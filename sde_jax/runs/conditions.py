@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import math
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import jax
 import numpy as np
@@ -14,9 +14,11 @@ from sde_jax.data.source import Batch, DataSource
 from sde_jax.nets import Condition
 from sde_jax.recipes.score import ScoreExperiment
 from sde_jax.recipes.trainable import Trainable
-from sde_jax.runs.trained_run import TrainedRun
 
-Run = TypeVar("Run", bound=TrainedRun[Any])
+if TYPE_CHECKING:
+    from sde_jax.runs.trained_run import TrainedRun  # It imports every solver.
+
+Run = TypeVar("Run", bound="TrainedRun[Any]")
 
 MOST_NUMBERS = 2**22
 """Numbers of held-out conditions that samples take in turn."""
@@ -62,7 +64,7 @@ def given(run: Run, condition: Any, *, count: int, of: str, weight: float | None
     return dataclasses.replace(run, condition=rows, weight=weight or None)
 
 
-def read_condition(run: TrainedRun[Any], path: Path | None) -> np.ndarray | None:
+def read_condition(run: "TrainedRun[Any]", path: Path | None) -> np.ndarray | None:
     """Reads the conditions of ``--condition``; None without it.
 
     Raises:
@@ -158,7 +160,7 @@ def held_out_condition(experiment: Trainable, source: DataSource, count: int) ->
     return jax.tree.map(lambda *parts: np.concatenate(parts), *rows)
 
 
-def condition_of(run: TrainedRun[Any], batch: Batch, numbers: np.ndarray) -> Condition | None:
+def condition_of(run: "TrainedRun[Any]", batch: Batch, numbers: np.ndarray) -> Condition | None:
     """Returns the conditions of a batch of examples by their numbers: those of the run, or their
     own; None for unconditional densities."""
     if run.condition is not None:

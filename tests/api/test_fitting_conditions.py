@@ -270,11 +270,11 @@ def test_labels_are_conditions(tmp_path, monkeypatch):
 
 @pytest.mark.slow("test_densities_are_those_of_each_condition")
 def test_a_posterior_is_learned(tmp_path):
-    """A thousandth of the simulations that a user would make, in a minute."""
-    run = sde_jax.fit(*simulated(5000), workdir=tmp_path / "run")
+    """With a fraction of the simulations and updates that a user would make."""
+    run = sde_jax.fit(*simulated(3000), workdir=tmp_path / "run", steps=800)
     parameters, observed = simulated(500, seed=6)
     gap = log_posterior(parameters, observed) - run.log_density(parameters, observed)
-    assert gap.mean() < 0.05
+    assert gap.mean() < 0.2
     mode = run.maximum(observed[0]).x
     deviations = np.sqrt(SPREAD.diagonal())
     assert np.abs((mode - posterior_mean(observed[0])) / deviations).max() < 0.4
