@@ -67,11 +67,13 @@ def compare(
     (first, small), *others = evaluations.items()
     for number, large in others:
         factor = (number // first) ** power
+        times = time_pairs(large.call, small.call, repeats=repeats)
         yield Row(
             case=f"{case.format(number)}, {compute_dtype()}",
             unit="ms",
             peer=peer.format(factor, first),
-            **time_pairs(large.call, small.call, repeats=repeats).times(1000, 1000 * factor),
+            **times.times(1000, 1000 * factor),
+            **large.program.roofline(times.ours.value, compute_dtype()),
             at_least=AT_LEAST,
             checked=check_reversed(large),
             **large.program.costs(),

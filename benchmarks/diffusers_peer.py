@@ -1,9 +1,10 @@
-"""Runs diffusers' DPM-Solver++ 2M, `DPMSolverMultistepScheduler`, on any score.
+"""Runs diffusers' multistep schedulers on any score.
 
 Every linear SDE is VP in other coordinates: with r the noise_to_signal and y = x / alpha, the
 scheduler's state is ``y / sqrt(1 + r^2)``. The denoiser receives r itself, not a rounded timestep.
 """
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import torch
-from diffusers import DPMSolverMultistepScheduler
+from diffusers import DPMSolverMultistepScheduler, UniPCMultistepScheduler
 
 from sde_jax.sampling import draw_prior
 from sde_jax.score import Score, denoised
@@ -24,15 +25,25 @@ SPACINGS: Mapping[str, Mapping[str, Any]] = {
     "karras": {"use_karras_sigmas": True},
     "exponential": {"use_exponential_sigmas": True},
     "lu": {"use_lu_lambdas": True},
+    "beta": {"use_beta_sigmas": True},
+    "leading": {"timestep_spacing": "leading"},
+    "trailing": {"timestep_spacing": "trailing"},
 }
 """Settings by name. All but "timesteps, to sigma_min" end without noise, in a posterior mean."""
 
+SOLVERS: Mapping[str, Callable[..., Any]] = {
+    "DPM-Solver++ 2M": DPMSolverMultistepScheduler,
+    "UniPC": UniPCMultistepScheduler,
+    "UniPC-3": functools.partial(UniPCMultistepScheduler, solver_order=3),
+}
+"""Builders of schedulers by name. UniPC has no spacing "lu"."""
 
-def scheduler(levels: np.ndarray, **settings: Any) -> DPMSolverMultistepScheduler:
+
+def scheduler(levels: np.ndarray, solver: str = "DPM-Solver++ 2M", **settings: Any) -> Any:
     """Builds the scheduler of a chain with these increasing values of noise_to_signal."""
     squares = 1 / (1 + levels.astype(np.float64) ** 2)
     betas = 1 - squares / np.append(1.0, squares[:-1])
-    return DPMSolverMultistepScheduler(trained_betas=betas.tolist(), **settings)
+    return SOLVERS[solver](trained_betas=betas.tolist(), **settings)
 
 
 def prior_noise(keys: jax.Array, sde: LinearSDE, shape: tuple[int, ...]) -> jax.Array:
@@ -53,7 +64,7 @@ def denoiser(score: Score, sde: LinearSDE) -> Callable[[Any, float], jax.Array]:
 
 
 def draw(
-    scheduler: DPMSolverMultistepScheduler,
+    scheduler: Any,
     evaluations: int,
     noise: np.ndarray,
     denoise: Callable[[np.ndarray, float], Any],

@@ -73,6 +73,7 @@ def evaluation(size: Size, options: BenchmarkOptions) -> Row:
     return Row(
         **row,
         **pairs.rates(FORWARD),
+        **program.roofline(pairs.ours.value, compute_dtype()),
         peer=peer.name,
         checked=f"outputs differ by at most {difference:.0e} of their deviation",
     )
@@ -100,6 +101,7 @@ def training(size: Size, options: BenchmarkOptions) -> Row:
     return Row(
         **row,
         **pairs.rates(TRAINING),
+        **ours.program.roofline(pairs.ours.value, compute_dtype()),
         peer=peer.name,
         checked=f"{checked}; {check_loss_falls(ours.losses)}",
     )

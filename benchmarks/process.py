@@ -16,7 +16,7 @@ from benchmarks.peer_process import end_with_parent
 from benchmarks.row import BenchmarkOptions, Row
 from sde_jax import training
 
-PEERS = ("scipy", "torch", "diffusers")
+PEERS = ("scipy", "torch", "diffusers", "sbi")
 
 
 class Environment(NamedTuple):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.conditions import Conditions
+from benchmarks.roofline import Share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +78,8 @@ class Row:
     """Compile time of our program; timings exclude it."""
     peak_bytes: int | None = None
     """Memory that XLA plans for our program: arguments, results and temporaries."""
+    roofline: Share | None = None
+    """Share of the roofline that our program reaches."""
     conditions: Conditions | None = None
     """Conditions of a timing on a CPU."""
 
@@ -116,6 +119,7 @@ class Row:
             "" if self.conditions is None else str(self.conditions),
             "" if self.compile_seconds is None else f"{format_number(self.compile_seconds)} s",
             "" if self.peak_bytes is None else f"{format_number(self.peak_bytes / 2**20)} MiB",
+            "" if self.roofline is None else str(self.roofline),
             self.checked,
         ]
 
@@ -127,7 +131,7 @@ def not_installed(error: ModuleNotFoundError) -> str:
 
 HEADINGS = (
     *("case", "ours", "peer", "peer's", "times better", "at least", "machine"),
-    *("to compile", "memory", "checked"),
+    *("to compile", "memory", "roofline", "checked"),
 )
 
 

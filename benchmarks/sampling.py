@@ -3,10 +3,10 @@
     python -m benchmarks sampling --runs RUNS
 
 UniPC samples trained digits in the fewest steps whose Fréchet distance does not exceed the peer's
-by more than the errors of both. The peer is the predictor and corrector of Song et al. 2021, 1000
-steps of reverse diffusion and Langevin dynamics (snr .16): a Python loop around the compiled score,
-as in score_sde_pytorch, and the same compiled as a whole. Features are those of
-`digits_classifier`, or pixels where RUNS lacks that run.
+by more than the errors of both, and a student of the same network does so by jumps. The peer is the
+predictor and corrector of Song et al. 2021, 1000 steps of reverse diffusion and Langevin dynamics
+(snr .16): a Python loop around the compiled score, as in score_sde_pytorch, and the same compiled
+as a whole. Features are those of `digits_classifier`, or pixels where RUNS lacks that run.
 """
 
 import math
@@ -26,20 +26,26 @@ from sde_jax.runs import example_keys
 from sde_jax.sampling import (
     BatchNormStep,
     ExponentialAdams,
+    JumpGrid,
     Langevin,
     LogSNRGrid,
     PredictorCorrector,
     PublishedGrid,
+    Renoise,
     ReverseDiffusion,
     Sampler,
 )
 from sde_jax.sde import VP, DDPMChain
 
 RUN = "digits_vp"
+STUDENT = "digits_student"
 STEPS, END, SNR = 1000, 1e-3, 0.16
 """Steps of the peer, from time 1 to END."""
 CANDIDATE_STEPS = (4, 5, 6, 7, 8, 9, 11, 14, 19, 24, 29, 34, 39, 49)
 """Steps of our sampler, tried in this order."""
+CANDIDATE_JUMPS = (1, 2, 4)
+"""Evaluations of the student, likewise."""
+LOOP = "in a Python loop"
 EQUAL = 5.0
 """Standard errors by which the two implementations of the peer may differ."""
 
@@ -63,10 +69,10 @@ class SamplerProgram(NamedTuple):
 
 
 class FewestSteps(NamedTuple):
-    """Our sampler in the fewest steps that match the peer."""
+    """Our sampler in the fewest evaluations that match the peer."""
 
     samples: TimedSamples
-    steps: int
+    evaluations: int
     program: CompiledProgram
 
 
@@ -75,46 +81,64 @@ def rows(options: BenchmarkOptions) -> Iterator[Row]:
     try:
         trained = open_trained(options, RUN)
     except MissingRunError as error:
-        yield Row(**row_fields("in a Python loop", 40.0), missing=str(error), checked="")
+        yield Row(**row_fields(RUN, LOOP, 40.0), missing=str(error), checked="")
         return
     batch, batches = (128, 1) if options.quick else (256, 4)
     loop = time_batches(trained, python_loop(trained, batch), batches)
-    ours = fewest_steps(trained, loop.distance, batch, batches)
-    yield row("in a Python loop", 40.0, ours, loop, batch)
+    ours = fewest_steps(trained, candidates(), loop.distance, batch, batches)
+    yield row(row_fields(RUN, LOOP, 40.0), ours, loop, batch)
+    fields = row_fields(STUDENT, LOOP, 1000.0)
+    try:
+        student = open_trained(options, STUDENT)
+    except MissingRunError as error:
+        yield Row(**fields, missing=str(error), checked="")
+    else:
+        ours = fewest_steps(student, jumps(), loop.distance, batch, batches)
+        yield row(fields, ours, loop, batch)
     if not options.quick:
         peer = compile_sampler(trained, peer_sampler(), batch)
         whole = time_batches(trained, peer.draw, batches)
         difference = abs(whole.distance.value - loop.distance.value)
         error = math.hypot(whole.distance.stderr, loop.distance.stderr)
         assert difference < EQUAL * error, f"one sampler, two distances: {loop} and {whole}"
-        ours = fewest_steps(trained, whole.distance, batch, batches)
-        yield row("compiled", None, ours, whole, batch)
+        ours = fewest_steps(trained, candidates(), whole.distance, batch, batches)
+        yield row(row_fields(RUN, "compiled", None), ours, whole, batch)
 
 
-def row_fields(peer: str, at_least: float | None) -> dict[str, Any]:
+def row_fields(name: str, peer: str, at_least: float | None) -> dict[str, Any]:
     """Returns the fields of a row that need no run."""
     return {
-        "case": f"{RUN}, to the same Fréchet distance, float32",
+        "case": f"{name}, to the same Fréchet distance, float32",
         "unit": "ms/image",
         "peer": f"predictor and corrector {peer}, {2 * STEPS} evaluations",
         "at_least": at_least,
     }
 
 
-def row(
-    peer: str, at_least: float | None, ours: FewestSteps, theirs: TimedSamples, batch: int
-) -> Row:
+def row(fields: dict[str, Any], ours: FewestSteps, theirs: TimedSamples, batch: int) -> Row:
     """Compares the times of the batches in pairs."""
     seconds = ours.samples.seconds
     conditions = combine(ours.samples.conditions, theirs.conditions)
     return Row(
-        **row_fields(peer, at_least),
+        **fields,
         **PairedTimes.of(seconds, theirs.seconds, conditions).times(1000 / batch),
         checked=f"{batch * len(seconds)} images: "
         f"Fréchet distance {format_distance(ours.samples.distance)} "
-        f"in {ours.steps + 1} evaluations, {format_distance(theirs.distance)} in {2 * STEPS}",
+        f"in {ours.evaluations} evaluations, {format_distance(theirs.distance)} in {2 * STEPS}",
         **ours.program.costs(),
     )
+
+
+def candidates() -> Iterator[tuple[int, Sampler]]:
+    """Yields numbers of evaluations and our samplers with them, fewest first."""
+    for steps in CANDIDATE_STEPS:
+        yield steps + 1, ExponentialAdams(grid=LogSNRGrid(steps=steps))
+
+
+def jumps() -> Iterator[tuple[int, Sampler]]:
+    """Yields numbers of evaluations and the student's samplers with them, fewest first."""
+    for count in CANDIDATE_JUMPS:
+        yield count, PredictorCorrector(grid=JumpGrid(jumps=count), predictor=Renoise())
 
 
 def time_batches(trained: TrainedModel, draw: DrawBatch, batches: int) -> TimedSamples:
@@ -137,7 +161,8 @@ def time_batches(trained: TrainedModel, draw: DrawBatch, batches: int) -> TimedS
 def compile_sampler(trained: TrainedModel, sampler: Sampler, batch: int) -> SamplerProgram:
     """Compiles one of our samplers and draws one untimed batch."""
     run, key = trained.run, jax.random.key(0)
-    score, shape, sde = run.score, run.layout.shape, run.experiment.sde
+    score, shape, sde = trained.score, run.layout.shape, run.experiment.process
+    assert sde is not None
     program = compile_program(
         lambda score, keys: sampler(keys, score, sde, shape).x, score, example_keys(key, 0, batch)
     )
@@ -150,22 +175,25 @@ def compile_sampler(trained: TrainedModel, sampler: Sampler, batch: int) -> Samp
 
 
 def fewest_steps(
-    trained: TrainedModel, peer: FrechetDistance, batch: int, batches: int
+    trained: TrainedModel,
+    samplers: Iterator[tuple[int, Sampler]],
+    peer: FrechetDistance,
+    batch: int,
+    batches: int,
 ) -> FewestSteps:
-    """Finds the fewest steps of UniPC whose distance matches the peer's up to the errors of both.
+    """Finds the first of the samplers whose distance matches the peer's up to the errors of both.
 
     Raises:
-      AssertionError: if none of `CANDIDATE_STEPS` is enough.
+      AssertionError: if none is good enough.
     """
-    for steps in CANDIDATE_STEPS:
-        sampler = ExponentialAdams(grid=LogSNRGrid(steps=steps))
+    for evaluations, sampler in samplers:
         draw, program = compile_sampler(trained, sampler, batch)
         samples = time_batches(trained, draw, batches)
         error = math.hypot(samples.distance.stderr, peer.stderr)
         if samples.distance.value <= peer.value + error:
-            return FewestSteps(samples, steps, program)
+            return FewestSteps(samples, evaluations, program)
     distance = format_distance(samples.distance)
-    raise AssertionError(f"{CANDIDATE_STEPS[-1]} steps are not enough: {distance}")
+    raise AssertionError(f"{evaluations} evaluations are not enough: {distance}")
 
 
 def peer_sampler() -> PredictorCorrector:
@@ -182,14 +210,14 @@ def peer_sampler() -> PredictorCorrector:
 def python_loop(trained: TrainedModel, batch: int) -> DrawBatch:
     """Builds the peer as in score_sde_pytorch: single operations and a compiled score."""
     run = trained.run
-    sde, shape = run.experiment.sde, (batch, *run.layout.shape)
+    sde, shape = run.experiment.process, (batch, *run.layout.shape)
     assert isinstance(sde, VP)
     betas = np.linspace(sde.beta_min / STEPS, sde.beta_max / STEPS, STEPS)
     inputs = jnp.zeros(shape), jnp.float32(1.0)
-    program = compile_program(lambda score, x, t: score(x, t), run.score, *inputs)
+    program = compile_program(lambda score, x, t: score(x, t), trained.score, *inputs)
 
     def score(x: np.ndarray, t: np.float32) -> np.ndarray:
-        return np.asarray(program.call(run.score, x, t))
+        return np.asarray(program.call(trained.score, x, t))
 
     def norm(x: np.ndarray) -> float:
         return float(np.sqrt((x.reshape(batch, -1) ** 2).sum(axis=1)).mean())

@@ -35,25 +35,19 @@ ANSWERS = {
     "sample --help": (0, 1.1),
     "sample no-run": (2, 1.1),
     "train no-name": (2, 1.1),
+    "sample RUN --bogus": (2, 1.1),
+    "likelihood RUN --tolerance 0": (2, 1.1),
     "train digits_vp --help": (0, 2.0),
+    "train digits_vp --bogus": (2, 2.0),
 }
 """Commands that compute nothing, with their exit codes and the times of importing JAX that each may
-take."""
+take. RUN is a run of digits."""
 
 
 def rows(options: BenchmarkOptions) -> Iterator[Row]:
     """Compares answers with importing JAX, the digits' start with the limit, and that of a
     full-size network with its own first one."""
-    for command, (code, most) in ANSWERS.items():
-        times = time_answer(command.split(), code, repeats=3 if options.quick else 9)
-        yield Row(
-            case=f"sde-jax {command}",
-            unit="s",
-            **times.times(1),
-            peer="importing JAX",
-            at_least=1 / most,
-            checked=f"exit code {code}",
-        )
+    yield from answers(repeats=3 if options.quick else 9)
     checked = "the first loss is the same"
     starts = time_starts("digits_vp", repeats=1 if options.quick else 3)
     yield Row(
@@ -85,6 +79,22 @@ def rows(options: BenchmarkOptions) -> Iterator[Row]:
         at_least=5.0,
         checked=checked,
     )
+
+
+def answers(repeats: int) -> Iterator[Row]:
+    """Compares answers with importing JAX."""
+    with tempfile.TemporaryDirectory() as run:
+        (Path(run) / "config.json").write_text(json.dumps(find("digits_vp").config()))
+        for command, (code, most) in ANSWERS.items():
+            times = time_answer(command.replace("RUN", run).split(), code, repeats=repeats)
+            yield Row(
+                case=f"sde-jax {command}",
+                unit="s",
+                **times.times(1),
+                peer="importing JAX",
+                at_least=1 / most,
+                checked=f"exit code {code}",
+            )
 
 
 def time_answer(arguments: list[str], code: int, *, repeats: int) -> PairedTimes:

@@ -8,6 +8,7 @@ import jax
 
 from benchmarks.conditions import Conditions, Watch
 from benchmarks.peer_process import PeerProcess
+from benchmarks.roofline import Work, measured_peak
 from benchmarks.row import Spread, spread
 
 
@@ -19,10 +20,18 @@ class CompiledProgram(NamedTuple):
     """Seconds to trace and compile the program."""
     peak_bytes: int | None
     """Bytes of arguments, results and temporaries; None where XLA does not report them."""
+    work: Work | None = None
+    """Operations and bytes of a call; None for a program with a loop."""
 
     def costs(self) -> dict[str, Any]:
         """Returns the costs as fields of a row."""
         return {"compile_seconds": self.compile_seconds, "peak_bytes": self.peak_bytes}
+
+    def roofline(self, seconds: float, dtype: str) -> dict[str, Any]:
+        """Returns the share of the roofline that a call of ``seconds`` reaches, as a field of a
+        row."""
+        peak = None if self.work is None else measured_peak(dtype)
+        return {"roofline": self.work and self.work.share(seconds, peak)}
 
 
 class PairedTimes(NamedTuple):
@@ -66,18 +75,19 @@ class PairedTimes(NamedTuple):
 def compile_program(function: Callable[..., Any], *args: Any, **options: Any) -> CompiledProgram:
     """Compiles ``jax.jit(function, **options)`` for these arguments."""
     started = time.perf_counter()
-    program = jax.jit(function, **options).lower(*args).compile()
+    lowered = jax.jit(function, **options).lower(*args)
+    program = lowered.compile()
     took = time.perf_counter() - started
-    memory = program.memory_analysis()
+    memory, work = program.memory_analysis(), Work.of(lowered, program)
     if memory is None:
-        return CompiledProgram(program, took, None)
+        return CompiledProgram(program, took, None, work)
     sizes = (
         memory.argument_size_in_bytes,
         memory.output_size_in_bytes,
         memory.temp_size_in_bytes,
         -memory.alias_size_in_bytes,
     )
-    return CompiledProgram(program, took, sum(sizes))
+    return CompiledProgram(program, took, sum(sizes), work)
 
 
 def time_call(function: Callable[[], Any]) -> float:

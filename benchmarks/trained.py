@@ -16,8 +16,9 @@ from sde_jax.evaluation import (
     network,
 )
 from sde_jax.metrics import FittedGaussian, FrechetDistance, frechet_distance
-from sde_jax.runs import ScoreRun, draw_all, is_valid, open_run
-from sde_jax.sampling import Sampler
+from sde_jax.recipes import SamplerSettings
+from sde_jax.runs import GenerativeRun, draw_all, is_valid, open_generative
+from sde_jax.score import NetworkScore
 from sde_jax.training import NotARunError
 
 
@@ -28,9 +29,14 @@ class MissingRunError(ValueError):
 class TrainedModel(NamedTuple):
     """A run, and the Gaussian fitted to the features of its training data, taken as exact."""
 
-    run: ScoreRun
+    run: GenerativeRun
     features: FeatureNetwork
     training_data: FittedGaussian
+
+    @property
+    def score(self) -> NetworkScore:
+        """The score of the averaged parameters; of a student, that of its jumps."""
+        return NetworkScore(self.run.params, self.run.experiment.model())
 
     def distance(self, x: np.ndarray) -> FrechetDistance:
         """Returns the distance of samples in model coordinates, with its standard error."""
@@ -39,16 +45,15 @@ class TrainedModel(NamedTuple):
         return frechet_distance(features.gaussian, self.training_data)
 
     def draw(
-        self, sampler: Sampler, *, count: int, batch_size: int, evaluations: int
+        self, settings: SamplerSettings, *, count: int, batch_size: int, evaluations: int
     ) -> np.ndarray:
         """Draws samples in model coordinates.
 
         Raises:
           AssertionError: if a sample is not finite or took another number of evaluations.
         """
-        run = self.run
-        draw = run.experiment.sample_fn(run.layout, sampler, lambda: run.source)
-        samples = draw_all(draw, run.params, count=count, batch_size=batch_size)
+        draw = self.run.sample_fn(settings)
+        samples = draw_all(draw, self.run.params, count=count, batch_size=batch_size)
         assert is_valid(samples).all(), "a sample is not finite"
         assert (samples.nfe == evaluations).all(), f"evaluations: {samples.nfe}"
         return samples.x
@@ -64,7 +69,7 @@ def open_trained(options: BenchmarkOptions, name: str) -> TrainedModel:
     if options.runs is None:
         raise MissingRunError(f"--runs RUNS, after {remedy}")
     try:
-        run = open_run(options.runs / name)
+        run = open_generative(options.runs / name)
     except NotARunError:
         raise MissingRunError(f"no run {options.runs / name}: {remedy}") from None
     data = run.experiment.data

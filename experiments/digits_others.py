@@ -149,7 +149,8 @@ def digits_student() -> Student:
     probability flow, from noise to digits, by consistency in continuous time. `sde-jax sample RUN
     --steps 1`, 2 or 4 draws digits in that many evaluations. `--teacher None` learns from the
     digits alone. A step takes 1.7 times the operations of one of `digits_vp`: it has a derivative
-    by time in forward mode, and an evaluation of the teacher. Not yet trained to the end.
+    by time in forward mode, and an evaluation of the teacher. Two busy CPU cores, 16 minutes;
+    Fréchet distance 3.9 +- .5 in two evaluations, the teacher's is 2.8 +- .7 in 21.
     """
     return Student(
         data=Digits(),

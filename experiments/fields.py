@@ -39,7 +39,8 @@ def series() -> ScoreExperiment:
         evaluation=EvaluationSettings(
             count=1000,
             likelihood_count=256,
-            features=("coordinates",),
+            metrics=("likelihood",),
+            features=(),
             sampling=SamplerSettings(sampler="unipc", steps=40),
         ),
     )

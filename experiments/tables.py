@@ -1,8 +1,6 @@
-"""Numbers that are no pictures: a table of measurements, and files of your own."""
+"""Numbers that are no pictures: a table of measurements."""
 
-from dataclasses import replace
-
-from sde_jax.data import BreastCancer, NumberFile
+from sde_jax.data import BreastCancer
 from sde_jax.nets import MLPSpec
 from sde_jax.recipes import (
     EvaluationSettings,
@@ -38,21 +36,4 @@ def table() -> ScoreExperiment:
             features=(),
             sampling=SamplerSettings(sampler="unipc", steps=20),
         ),
-    )
-
-
-def numbers() -> ScoreExperiment:
-    """The rows of a file of your own (.npy, .npz, HDF5, CSV, Parquet), VP.
-
-    sde-jax train numbers --data.path FILE
-
-    A row is one example; a tenth of the rows is held out; `sde-jax data show FILE` describes them.
-    The 10,000 steps take minutes on two CPU cores. The number to expect depends on the file.
-    """
-    experiment = table()
-    return replace(
-        experiment,
-        data=NumberFile(),
-        network=MLPSpec(width=256),
-        training=replace(experiment.training, steps=10_000, keep_best=True),
     )

@@ -93,6 +93,8 @@ Levels = Annotated[int, at_least(2), at_most(10**6)]
 """A number of noise levels."""
 Steps = Annotated[int, at_least(1), at_most(10**6)]
 """A number of steps of a sampler or of a chain."""
+ComputeDtype = Literal["float32", "bfloat16"]
+"""The type in which a network computes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +146,12 @@ def without_effect(spec: Any, default: Any, path: str = "") -> Iterator[str]:
             if isinstance(part, Only) and value != usual and not part.holds(spec):
                 got = f"got {field.name}={shown(value)}"
                 yield f"`{path}{field.name}` has no effect unless {part.text}: {got}."
+
+
+def check_effects(spec: Any, default: Any) -> None:
+    """Raises ValueError for the first field that was changed from ``default`` without effect."""
+    for message in without_effect(spec, default):
+        raise ValueError(message)
 
 
 def require(spec: Any, fields: str, holds: bool, rule: str) -> None:

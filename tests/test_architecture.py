@@ -41,6 +41,7 @@ LIBRARY = {
     "metrics": {"arrays", "validation"},
     "figures": {"arrays", "atomic"},
     "array_figures": {"figures"},
+    "posterior_figures": {"figures", "metrics"},
     "training": {"arrays", "randomness", "atomic", "json_files", "lines", "reporting", "data"}
     | {"validation"},
 }
@@ -56,7 +57,7 @@ MAY_IMPORT = {name: {*parts, "lazy_names"} for name, parts in MAY_IMPORT.items()
 
 DEFINITIONS = (
     *("ring", "digits", "digits_others", "mnist", "mnist_narrow", "bits"),
-    *("cifar10", "flowers", "fields", "tables"),
+    *("cifar10", "flowers", "fields", "tables", "simulators"),
 )
 IN_EXPERIMENTS = {
     **{name: set(DEFINITIONS[:place]) for place, name in enumerate(DEFINITIONS)},

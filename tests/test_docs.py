@@ -20,6 +20,7 @@ from tiny import tiny, untrained
 
 import sde_jax
 from sde_jax.api import fitting
+from sde_jax.api.mode import Maximum
 from sde_jax.command_line import anomalies, edit, likelihood, sample
 from sde_jax.recipes.interfaces import Measured
 from sde_jax.runs.catalogue import find
@@ -66,18 +67,19 @@ def workshop(tmp_path_factory):
             PIL.Image.fromarray(grey).save(folder / path / f"{index}.png")
     rows = "".join(f"{a},{b}\n" for a, b in draw.normal(size=(40, 2)).tolist())
     (folder / "table.csv").write_text(f"length,width\n{rows}")
+    (folder / "widths.csv").write_text("width\n0.5\n")
     PIL.Image.fromarray(np.uint8([[255] * 8] * 3 + [[0] * 8] * 5)).save(folder / "mask.png")
     return folder
 
 
 @pytest.fixture
 def inside(workshop, monkeypatch):
-    """Works in that folder, with `fit` of one convolution."""
+    """Works in that folder, with `fit` of one convolution in 20 steps."""
     whole, network = fitting._default_experiment, find(tiny("digits")).experiment.network
 
     def small(*args):
         experiment = whole(*args)
-        training = dataclasses.replace(experiment.training, batch_size=16)
+        training = dataclasses.replace(experiment.training, batch_size=16, steps=20)
         if len(experiment.data.layout().shape) == 1:
             return dataclasses.replace(experiment, training=training)
         return dataclasses.replace(experiment, network=network, training=training)
@@ -172,6 +174,11 @@ def numbers_were_fitted(names, out):
     assert np.all(np.isfinite(names["nats"]))
 
 
+def posterior_was_fitted(names, out):
+    assert names["samples"].shape == (100, 2) and np.all(np.isfinite(names["samples"]))
+    assert np.all(np.isfinite(names["nats"]))
+
+
 CHECKS = {
     "predictor=EulerMaruyama())": mixture_was_drawn,
     "StreamingMoments": halves_are_as_far_apart_as_the_finite_sample_bias,
@@ -186,6 +193,7 @@ CHECKS = {
     "abs(change - expected)": coefficients_belong_together,
     "sde_jax.fit(images": run_was_fitted,
     "sde_jax.fit(numbers": numbers_were_fitted,
+    "sde_jax.fit(parameters": posterior_was_fitted,
 }
 
 
@@ -235,7 +243,7 @@ def shapes_alone(function):
     return call
 
 
-def not_fitted(images, *, workdir, **_):
+def not_fitted(*arrays, workdir, **_):
     """Stands in for `sde_jax.fit`."""
     if not Path(workdir).exists():
         untrained("digits", Path(workdir))
@@ -261,6 +269,7 @@ def test_python_of_a_dear_page_has_shapes(inside, page, monkeypatch):
     for owner, name, stub in (
         (sde_jax.Run, "sample", {"return_value": drawn}),
         (sde_jax.Run, "likelihood", {"return_value": bits}),
+        (sde_jax.Run, "maximum", {"return_value": Maximum(np.zeros(2), 0.0)}),
         (sde_jax, "fit", {"side_effect": not_fitted}),
         (ExponentialAdams, "__call__", {"side_effect": zeros_drawn}),
     ):
@@ -278,7 +287,9 @@ def test_every_check_is_of_a_block():
     assert [mark for mark in CHECKS if mark not in text] == []
 
 
-@pytest.mark.parametrize(("file", "name"), [("my.py", "stripes"), ("plain.py", "plain")])
+@pytest.mark.parametrize(
+    ("file", "name"), [("my.py", "stripes"), ("plain.py", "plain"), ("my_simulator.py", "line")]
+)
 def test_own_experiment_builds_a_learner(inside, file, name):
     names: dict = {"__name__": "page"}
     exec(FILES[file], names)
@@ -304,6 +315,7 @@ REFUSED = {
 USED = {
     "runs/stripes": (*SMALL, *TINY),
     "runs/plain": TINY[2:],
+    "runs/lengths": (*TINY, "--network.width", 8, "--training.eval-every", 2),
 }
 """Runs that later lines use, with what makes their training short."""
 

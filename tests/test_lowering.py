@@ -10,12 +10,13 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 import pytest
+from jax._src.cudnn import fused_attention_stablehlo
 
 from experiments.digits import digits_vp
 from sde_jax.data import Batch
 from sde_jax.likelihood import Likelihood, MultistepLikelihood, even_times
-from sde_jax.nets import NCSNppSpec
-from sde_jax.sampling import ExponentialAdams, LogSNRGrid
+from sde_jax.nets import NCSNppSpec, attention
+from sde_jax.sampling import ExponentialAdams, LogSNRGrid, LowPrecision
 from sde_jax.training.compiled import Updates
 from sde_jax.training.devices import batch_sharding, data_mesh, replicated
 
@@ -58,8 +59,9 @@ def score_of(params):
     return experiment().score(params)
 
 
-def sampling():
+def sampling(dtype="float32"):
     sampler, sde = ExponentialAdams(grid=LogSNRGrid(steps=4)), experiment().sde
+    sampler = LowPrecision(sampler=sampler, dtype=dtype)
     params = shapes_of(lambda: experiment().model().init(jax.random.key(0), SHAPE))
     draw = jax.jit(lambda params, keys: sampler(keys, score_of(params), sde, SHAPE).x)
     return draw.trace(params, example_keys()).lower(**CUDA).as_text()
@@ -131,6 +133,20 @@ def test_sampling_and_likelihood(name):
     assert program.count("stablehlo.convolution") > 10
     assert "stablehlo.transpose" not in around_convolutions(program)
     assert types_of_products(program) == {"f32"}
+    assert "callback" not in program
+
+
+def test_sampling_in_low_precision(monkeypatch):
+    monkeypatch.setattr(attention, "fuses", lambda *size, dtype: dtype == jnp.bfloat16)
+    monkeypatch.setattr(fused_attention_stablehlo, "check_cudnn_version", lambda: 91000)
+    program = sampling("bfloat16")
+    assert "stablehlo.transpose" not in around_convolutions(program)
+    of_solver = [line for line in program.splitlines() if "HIGHEST" in line]
+    assert len(of_solver) == 2 and types_of_products("\n".join(of_solver)) == {"f32"}
+    of_network = [line for line in program.splitlines() if "HIGHEST" not in line]
+    assert types_of_products("\n".join(of_network)) == {"bf16"}
+    assert program.count("__cudnn$fmhaSoftmax") >= 3
+    assert "batching_dims" not in program
     assert "callback" not in program
 
 

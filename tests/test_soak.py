@@ -11,7 +11,7 @@ import pytest
 )
 def test_a_short_soak():
     process = subprocess.run(
-        [sys.executable, "-m", "tests.soak", "--minutes", "0.2", "--kills", "2"],
+        [sys.executable, "-m", "tests.soak", "--minutes", "0.1", "--kills", "1"],
         cwd=Path(__file__).parents[1],
         capture_output=True,
         text=True,

@@ -1,10 +1,11 @@
 #!/bin/bash
-# Trains on Slurm, requeued until the run is finished:
+# Runs a command of sde-jax on Slurm, requeued until it is finished:
 #
-#   sbatch experiments/cluster/slurm.sh cifar10_vp --workdir /shared/runs/cifar10
+#   sbatch experiments/cluster/slurm.sh train cifar10_vp --workdir /shared/runs/cifar10 --resume
+#   sbatch experiments/cluster/slurm.sh sample /shared/runs/cifar10 --count 50000 --out /shared/drawn
 #
-# Arguments are those of `sde-jax train`; all nodes must see the folder. Fill in nodes, devices
-# and time. JAX takes one process for each GPU, and process i of a node takes its GPU i: let each
+# Both go on where they were stopped. All nodes must see the folders. Fill in nodes, devices and
+# time. JAX takes one process for each GPU, and process i of a node takes its GPU i: let each
 # task see all of them (no --gpus-per-task).
 #SBATCH --job-name=sde_jax
 #SBATCH --nodes=2
@@ -20,14 +21,14 @@
 # The environment in which sde_jax is installed: fill in.
 source .venv/bin/activate
 
-# The trainers finish their step, save, and exit with 0.
+# Trainers finish their step, save, and exit with 0; `sample` keeps its whole files.
 stop() {
   stopped=1
   scancel --signal=TERM "$SLURM_JOB_ID.0"
 }
 trap stop TERM
 
-srun --kill-on-bad-exit=1 sde-jax train "$@" --resume &
+srun --kill-on-bad-exit=1 sde-jax "$@" &
 # A signal ends the first wait; the second waits for the checkpoint.
 wait $!
 code=$?

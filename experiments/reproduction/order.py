@@ -14,6 +14,7 @@ ORDER = (
     *("digits_forward", "forward"),
     *("ring", "ring_sliced", "ring_implicit", "ring_matching"),
     *("series", "field_2d", "volume", "table"),
+    *("two_moons", "slcp", "gaussian_linear_uniform", "gaussian_mixture"),
     *("digits_classifier", "quickstart", "digits_vp", "digits_subvp", "digits_ve"),
     *("digits_flow_matching", "digits_bits", "digits_dequantizer", "digits_ddpm"),
     *("digits_samplers", "digits_protocols", "digits_nearest", "digits_sliced"),

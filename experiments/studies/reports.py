@@ -7,10 +7,11 @@ from typing import Any
 from experiments.studies.answers import Answers
 from experiments.studies.field_quality import FieldQuality
 from experiments.studies.jumps import Jumps
+from experiments.studies.posterior_quality import PosteriorQuality
 from experiments.studies.residuals import Residuals
 from experiments.studies.ring_quality import RingQuality
 from experiments.studies.study import Report
-from sde_jax.data import GaussianField, Ring
+from sde_jax.data import GaussianField, Ring, Simulator
 from sde_jax.evaluation import held_out_accuracy
 from sde_jax.recipes import Classifying, Conditional, DenoiserPrior, Named, Student, Trainable
 
@@ -31,6 +32,8 @@ def report_of(named: Named[Trainable]) -> Report | None:
         return RingQuality(run=named.name)
     if isinstance(experiment.data, GaussianField):
         return FieldQuality(run=named.name)
+    if isinstance(experiment.data, Simulator):
+        return PosteriorQuality(run=named.name)
     reports: dict[type[Trainable], type[Report]] = {
         Classifying: Accuracy,
         Conditional: Answers,

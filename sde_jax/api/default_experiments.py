@@ -1,5 +1,6 @@
 """The experiments that `fit` trains, chosen by the shape and the number of the examples."""
 
+import dataclasses
 import math
 from typing import Literal, cast
 
@@ -10,11 +11,14 @@ from sde_jax.recipes import (
     LikelihoodSettings,
     SamplerSettings,
     ScoreExperiment,
+    numbers,
 )
+from sde_jax.score import NoisePrediction
 from sde_jax.sde import VP
 from sde_jax.training import Adam, Training, data_mesh
 
-LEAST_STEPS = 50
+LEAST_STEPS, FEW_STEPS = 50, 500
+U_NET_STEPS = 3000
 AXES = (1, 2, 3)
 LEAST_SIDE, SMALL_SIDE = 8, 16
 MOST_COORDINATES = 1024
@@ -23,22 +27,21 @@ MANY = 10_000
 """Number of examples from which a network for vectors is wide."""
 MOST_EXACT = 32
 """Dimensions up to which the trace in a likelihood is exact."""
-MOST_EPOCHS = 2000
+LEAST_VECTOR_STEPS, MOST_VECTOR_STEPS, EPOCHS = 2000, 10_000, 150
+"""Updates of a network for vectors: so many epochs, within these limits."""
 
 
 def of_images(data: DataSpec, shape: tuple[int, ...], train_count: int) -> ScoreExperiment:
-    """Returns an experiment that suits images of this shape, of `LEAST_STEPS` updates."""
+    """Returns an experiment that suits images of this shape."""
     sampling = SamplerSettings(sampler="unipc", steps=20)
     by_pixels = math.prod(shape) <= MOST_COORDINATES
-    return ScoreExperiment(
+    experiment = ScoreExperiment(
         data=data,
         sde=VP(),
         network=network_for(shape, train_count),
         optimizer=Adam(learning_rate=2e-3, warmup_steps=100, decay="cosine"),
         ema_decay=0.995,
-        training=Training(
-            steps=LEAST_STEPS, batch_size=batch_size(128, train_count), eval_examples=512
-        ),
+        training=Training(batch_size=batch_size(128, train_count), eval_examples=512),
         sampling=sampling,
         likelihood=LikelihoodSettings(t_min=1e-3, tolerance=1e-4),
         evaluation=EvaluationSettings(
@@ -48,42 +51,27 @@ def of_images(data: DataSpec, shape: tuple[int, ...], train_count: int) -> Score
             sampling=sampling,
         ),
     )
+    return with_steps(experiment, U_NET_STEPS)
 
 
 def of_numbers(data: DataSpec, shape: tuple[int, ...], train_count: int) -> ScoreExperiment:
-    """Returns an experiment that suits numbers of this shape, of `LEAST_STEPS` updates.
+    """Returns an experiment that suits numbers of this shape.
 
     The checkpoint of the least held-out loss is kept, since few examples are soon overfitted.
 
     Raises:
       ValueError: if no network takes the shape.
     """
-    sampling = SamplerSettings(sampler="unipc", steps=20)
-    exact = math.prod(shape) <= MOST_EXACT
-    return ScoreExperiment(
+    usual, exact = numbers(), math.prod(shape) <= MOST_EXACT
+    experiment = dataclasses.replace(
+        usual,
         data=data,
-        sde=VP(),
         network=network_for(shape, train_count),
-        optimizer=Adam(learning_rate=1e-3, warmup_steps=100, decay="cosine"),
-        ema_decay=0.999,
-        training=Training(
-            steps=LEAST_STEPS,
-            batch_size=batch_size(256, train_count),
-            eval_examples=4096,
-            keep_best=True,
-        ),
-        sampling=sampling,
-        likelihood=LikelihoodSettings(
-            t_min=1e-4, tolerance=1e-4, trace="exact" if exact else "hutchinson"
-        ),
-        evaluation=EvaluationSettings(
-            count=2000,
-            likelihood_count=2000,
-            metrics=("likelihood",),
-            features=(),
-            sampling=sampling,
-        ),
+        parameterization=usual.parameterization if len(shape) == 1 else NoisePrediction(),
+        training=dataclasses.replace(usual.training, batch_size=batch_size(256, train_count)),
+        likelihood=dataclasses.replace(usual.likelihood, trace="exact" if exact else "hutchinson"),
     )
+    return with_steps(experiment, default_steps(experiment, shape, train_count))
 
 
 def network_for(shape: tuple[int, ...], train_count: int) -> NetworkSpec:
@@ -121,6 +109,27 @@ def batch_size(most: int, train_count: int) -> int:
     return max(min(most, train_count) // devices, 1) * devices
 
 
-def most_steps(experiment: ScoreExperiment, train_count: int) -> int:
-    """Returns the updates of `MOST_EPOCHS` epochs: more of them only overfit."""
-    return max(MOST_EPOCHS * train_count // experiment.training.batch_size, LEAST_STEPS)
+def default_steps(experiment: ScoreExperiment, shape: tuple[int, ...], train_count: int) -> int:
+    """Returns the number of updates that suits so many examples."""
+    if len(shape) > 1:
+        return U_NET_STEPS
+    epochs = EPOCHS * train_count // experiment.training.batch_size
+    return min(max(epochs, LEAST_VECTOR_STEPS), MOST_VECTOR_STEPS)
+
+
+def with_steps(experiment: ScoreExperiment, steps: int) -> ScoreExperiment:
+    """Returns the experiment with so many updates, and with what goes by their number."""
+    training, every = experiment.training, max(steps // 20, 1)
+    return dataclasses.replace(
+        experiment,
+        optimizer=dataclasses.replace(
+            experiment.optimizer, warmup_steps=min(experiment.optimizer.warmup_steps, steps // 10)
+        ),
+        training=dataclasses.replace(
+            training,
+            steps=steps,
+            eval_every=every if training.keep_best else 2 * every,
+            log_every=min(every, 50),
+            checkpoint_every=2 * every,
+        ),
+    )

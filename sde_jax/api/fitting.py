@@ -1,6 +1,5 @@
 """Training from Python."""
 
-import dataclasses
 import math
 import time
 from pathlib import Path
@@ -8,12 +7,20 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from sde_jax.api.default_experiments import LEAST_STEPS, most_steps, of_images, of_numbers
+from sde_jax.api.default_experiments import (
+    FEW_STEPS,
+    LEAST_STEPS,
+    of_images,
+    of_numbers,
+    with_steps,
+)
 from sde_jax.api.given_array import given_array
-from sde_jax.api.run import Run, open_run
+from sde_jax.api.opening import open_run
+from sde_jax.api.run import Run
 from sde_jax.arrays import single_precision
 from sde_jax.data import TRAIN, DataSource, DataSpec, ImageScaling, ScalingName
 from sde_jax.recipes import Named, ScoreExperiment, Trainable
+from sde_jax.reporting import report
 from sde_jax.runs.trained_run import stored_experiment
 from sde_jax.runs.training import train_experiment
 from sde_jax.training import (
@@ -58,25 +65,30 @@ def train(
 @single_precision()
 def fit(
     data: np.ndarray,
+    condition: np.ndarray | None = None,
     *,
     workdir: str | Path,
-    minutes: float = 3.0,
+    steps: int | None = None,
+    minutes: float | None = None,
     scaling: ScalingName = "standardize",
 ) -> Run:
-    """Trains a score model on an array for about so many minutes, and opens the run.
+    """Trains a score model on an array, and opens the run.
 
     The array is copied into the run directory, and a random tenth of it, at most 10,000 examples,
     is held out. Called again for the same directory and data, it continues the run, or opens the
-    finished one; then ``minutes`` has no effect.
+    finished one; then ``steps`` and ``minutes`` have no effect.
 
     Args:
       data: vectors ``[count, dimensions]``, or series, images or volumes ``[count, *sizes,
         channels]`` with one to three sizes, the longest at least 8, of any real numbers. Values of
         integer type are dequantized; uint8 with two sizes and 1 or 3 channels are 8-bit images.
+      condition: what the examples depend on: vectors ``[count, numbers]`` of any real numbers, or
+        class labels ``[count]``, integers from 0. The density of the run is then conditional.
       workdir: the run directory, which the commands of ``sde-jax`` take as well.
-      minutes: the time that the call takes on a free machine, compilation included. At least 50
-        updates are made, however long they take, and at most 2,000 epochs of other data
-        than images.
+      steps: number of updates; by default what the number of examples suits.
+      minutes: the time that the call takes on a free machine, compilation included, instead of
+        ``steps``. At least 50 updates are made, however long they take, and of other data than
+        images no more than the number of examples suits.
       scaling: scaling of each channel or column, measured on the training split: ``standardize``,
         ``range``, ``log`` for positive data, or ``none``; see `NumberFile`.
 
@@ -84,14 +96,15 @@ def fit(
       The run. Its densities are those of the data in their own unit.
 
     Raises:
-      ValueError: if the data are not as described, some are missing or infinite, a column is
-        constant, or the directory holds a run on others.
+      ValueError: if data or conditions are not as described, some are missing or infinite, a
+        column is constant, or the directory holds a run on others.
       RunError: if the directory holds other files, or another process trains there.
       NonFiniteError: if training diverges.
     """
     started, workdir = time.perf_counter(), Path(workdir)
-    given = given_array(np.asarray(data), workdir, scaling)
-    _check(minutes)
+    condition = None if condition is None else np.asarray(condition)
+    given = given_array(np.asarray(data), condition, workdir, scaling)
+    _check(steps, minutes)
     if (workdir / "config.json").is_file():
         named = stored_experiment(RunDirectory.open(workdir))
         if not given.is_data_of(named.experiment):
@@ -102,11 +115,13 @@ def fit(
     else:
         RunDirectory.check_free(workdir)
         experiment = _default_experiment(given.spec, given.source.sizes[TRAIN])
-        experiment = _sized(experiment, given.source, started + 60 * minutes)
+        if minutes is not None:
+            steps = _steps_until(started + 60 * minutes, experiment, given.source)
+        if steps is not None:
+            experiment = with_steps(experiment, steps)
         named = Named(NAME, experiment)
         RunDirectory.create(workdir, named.config())
-    if not Path(given.spec.path).is_file():
-        given.write()
+    given.write()
     return _train(named, workdir, resume=True)
 
 
@@ -115,9 +130,13 @@ def _train(named: Named[Trainable], workdir: Path, *, resume: bool) -> Run:
     return open_run(workdir)
 
 
-def _check(minutes: float) -> None:
+def _check(steps: int | None, minutes: float | None) -> None:
     """Raises ValueError where `fit` cannot work."""
-    if not 0 < minutes < math.inf:
+    if steps is not None and minutes is not None:
+        raise ValueError("`steps` and `minutes` exclude each other: give one.")
+    if steps is not None and steps < 1:
+        raise ValueError(f"`steps` must be at least 1: got steps={steps}.")
+    if minutes is not None and not 0 < minutes < math.inf:
         raise ValueError(f"`minutes` must be positive and finite: got minutes={minutes}.")
     if jax.process_count() > 1:
         raise ValueError("`fit` works in one process, on all of its devices: use `train` instead.")
@@ -126,30 +145,21 @@ def _check(minutes: float) -> None:
 def _default_experiment(data: DataSpec, train_count: int) -> ScoreExperiment:
     """Returns an experiment that suits the data."""
     shape, scaling = data.layout()
-    if isinstance(scaling, ImageScaling):
-        return of_images(data, shape, train_count)
-    return of_numbers(data, shape, train_count)
+    suits = of_images if isinstance(scaling, ImageScaling) else of_numbers
+    return suits(data, shape, train_count).with_data(data)
 
 
-def _sized(experiment: ScoreExperiment, source: DataSource, deadline: float) -> ScoreExperiment:
-    """Returns the experiment with as many updates as end before the deadline.
+def _steps_until(deadline: float, experiment: ScoreExperiment, source: DataSource) -> int:
+    """Returns the number of updates that end before the deadline.
 
     They are compiled a second time for the run, since their number is a part of the program.
     """
     compiling, updating = _seconds(experiment, source)
     left = deadline - time.perf_counter() - compiling
     steps = max(int(left / (UPDATES_SHARE * updating)), LEAST_STEPS)
-    if experiment.training.keep_best:
-        steps = min(steps, most_steps(experiment, source.sizes[TRAIN]))
-    every, in_a_minute = max(steps // 10, 1), max(int(60 / updating), 1)
-    training = dataclasses.replace(
-        experiment.training,
-        steps=steps,
-        eval_every=every if experiment.training.keep_best else 2 * every,
-        log_every=min(every, 50),
-        checkpoint_every=min(2 * every, in_a_minute),
-    )
-    return dataclasses.replace(experiment, training=training)
+    if steps < FEW_STEPS:
+        report(f"only {steps} updates end in time: the samples will be poor. Give more `minutes`.")
+    return min(steps, experiment.training.steps) if experiment.training.keep_best else steps
 
 
 def _seconds(experiment: ScoreExperiment, source: DataSource) -> tuple[float, float]:

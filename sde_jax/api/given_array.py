@@ -1,7 +1,8 @@
-"""An array that `fit` is given, as the data of a run."""
+"""Arrays that `fit` is given, as the data of a run."""
 
 import dataclasses
-from collections.abc import Callable
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,71 +12,101 @@ from sde_jax.api.default_experiments import network_for
 from sde_jax.atomic import whole_file
 from sde_jax.data import (
     TRAIN,
-    ArrayFile,
-    ArraySource,
+    Conditions,
     DataSource,
     NumberFile,
     ScalingName,
-    held_out_splits,
+    is_images,
     measurements_of,
     source_of_tables,
     table_of,
 )
-from sde_jax.data.array_file import HELD_OUT_SHARE, MOST_HELD_OUT
+from sde_jax.data.conditions import check_conditions
 
+HELD_OUT_SHARE, MOST_HELD_OUT = 0.1, 10_000
 LEAST_IMAGES = 20
 
 
 @dataclasses.dataclass(frozen=True)
 class GivenArray:
-    """An array, its spec, and its source."""
+    """Examples, perhaps with conditions: their spec, and their source."""
 
-    spec: ArrayFile | NumberFile
-    """Describes the file in the run directory."""
+    spec: NumberFile
+    """Describes the files in the run directory."""
     source: DataSource
     """The examples, from memory."""
-    write: Callable[[], None]
-    """Writes the file."""
+    arrays: Mapping[Path, np.ndarray]
+    """The content of the files."""
 
     def is_data_of(self, experiment: Any) -> bool:
         """Returns whether an experiment has these data, wherever they lie and are kept."""
-        ours, theirs = self.spec, experiment.data
-        names = [field.name for field in dataclasses.fields(ours)]
-        return type(theirs) is type(ours) and all(
-            getattr(theirs, name) == getattr(ours, name)
-            for name in names
-            if name not in ("path", "keep")
+        theirs = experiment.data
+        return isinstance(theirs, NumberFile) and all(
+            getattr(theirs, name) == getattr(self.spec, name) for name in ("sha256", "scaling")
         )
 
+    def write(self) -> None:
+        """Writes the files that are not there."""
+        for path, array in self.arrays.items():
+            if not path.is_file():
+                with whole_file(path) as file:
+                    np.save(file, array)
 
-def given_array(data: np.ndarray, workdir: Path, scaling: ScalingName) -> GivenArray:
-    """Checks an array and describes it as the data of the run in ``workdir``.
+
+def given_array(
+    data: np.ndarray, condition: np.ndarray | None, workdir: Path, scaling: ScalingName
+) -> GivenArray:
+    """Checks an array and its conditions, and describes them as the data of the run in ``workdir``.
 
     Raises:
-      ValueError: if it cannot be trained on; the message says why.
+      ValueError: if they cannot be trained on; the message says why.
     """
-    if data.dtype == np.uint8 and data.ndim == 4 and data.shape[-1] in (1, 3):
-        check_images(data)
-        splits = held_out_splits(data)
-        file = ArrayFile.of(splits, workdir / "data.npz")
-        return GivenArray(file, ArraySource(splits), lambda: file.write(splits))
     table = table_of(data, "`data`")
     network_for(table.values.shape[1:], len(data))
+    if is_images(data) and len(data) < LEAST_IMAGES:
+        raise ValueError(f"`data` must be at least {LEAST_IMAGES} images: got {len(data)}.")
+    paths = [(workdir / name).resolve() for name in ("data.npy", "condition.npy")]
+    arrays, conditions = {paths[0]: data}, None
+    if condition is not None:
+        conditions = conditions_of(condition)
+        check_conditions(conditions, {TRAIN: table})
+        arrays[paths[1]] = conditions.tables[TRAIN].values
     held_out = min(HELD_OUT_SHARE, MOST_HELD_OUT / max(len(data), 1))
-    measured = measurements_of({TRAIN: table}, scaling, held_out)
-    path = (workdir / "data.npy").resolve()
-    spec = NumberFile(path=str(path), scaling=scaling, held_out=held_out, measured=measured)
-    source = source_of_tables({TRAIN: table}, measured, held_out=held_out)
+    measured = measurements_of({TRAIN: table}, scaling, held_out, conditions)
+    spec = NumberFile(
+        path=str(paths[0]),
+        condition_path=None if condition is None else str(paths[1]),
+        condition_labels=conditions is not None and conditions.labels,
+        scaling=scaling,
+        held_out=held_out,
+        measured=measured,
+        sha256=digest(*arrays.values()),
+    )
+    source = source_of_tables({TRAIN: table}, measured, conditions, held_out=held_out)
+    return GivenArray(spec, source, arrays)
 
-    def write() -> None:
-        with whole_file(path) as file:
-            np.save(file, data)
 
-    return GivenArray(spec, source, write)
+def conditions_of(condition: np.ndarray) -> Conditions:
+    """Returns vectors ``[count, size]``, or class labels ``[count]`` of integers.
+
+    Raises:
+      ValueError: if they are neither.
+    """
+    if condition.ndim == 1 and condition.dtype.kind in "iub":
+        return Conditions({TRAIN: table_of(condition[:, None], "`condition`")}, labels=True)
+    if condition.ndim != 2:
+        raise ValueError(
+            "`condition` must be vectors [count, numbers], or class labels [count] of integers: it "
+            f"is {condition.dtype} {list(condition.shape)}. `condition[:, None]` makes vectors of "
+            "one number."
+        )
+    return Conditions({TRAIN: table_of(condition, "`condition`")}, labels=False)
 
 
-def check_images(images: np.ndarray) -> None:
-    """Raises ValueError where `fit` cannot work with the images."""
-    network_for(images.shape[1:], len(images))
-    if len(images) < LEAST_IMAGES:
-        raise ValueError(f"`data` must be at least {LEAST_IMAGES} images: got {len(images)}.")
+def digest(*arrays: np.ndarray) -> str:
+    """Returns the SHA-256 of arrays with their types and shapes."""
+    hashed = hashlib.sha256()
+    for array in arrays:
+        hashed.update(repr((str(array.dtype), array.shape)).encode())
+        hashed.update(np.ascontiguousarray(array).data)
+    return hashed.hexdigest()

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from sde_jax.data import (
+    BoxScaling,
     ChannelScaling,
     DataSource,
     Dequantize,
@@ -50,6 +51,9 @@ def source_of(data: Any, layout: Layout) -> DataSource:
         _check_finite(data, log=layout.scaling.log)
         rows = layout.scaling.to_model(data)
         transform = Dequantize(steps=layout.scaling.steps)
+    elif isinstance(layout.scaling, BoxScaling):
+        rows, transform = layout.scaling.to_model(data), Dequantize()
+        _check_inside(data, rows)
     else:
         rows, transform = data.astype(np.float32), Dequantize()
     return DataSource(
@@ -68,6 +72,17 @@ def _check_finite(data: np.ndarray, *, log: bool) -> None:
         rule = "finite and positive, since the run takes logarithms" if log else "finite"
         count = np.count_nonzero(wrong)
         raise ValueError(f"`data` must be {rule}: {count} values are not, the first at {place}.")
+
+
+def _check_inside(data: np.ndarray, rows: np.ndarray) -> None:
+    """Raises ValueError for values outside the bounds, or on them."""
+    wrong = ~np.isfinite(rows)
+    if wrong.any():
+        place = [int(number) for number in np.unravel_index(wrong.argmax(), data.shape)]
+        raise ValueError(
+            f"`data` must lie inside the bounds of the prior: {np.count_nonzero(wrong)} values do "
+            f"not, the first at {place}: {data[tuple(place)]}."
+        )
 
 
 def _check_levels(data: np.ndarray, levels: int) -> None:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
@@ -11,53 +10,30 @@ import numpy as np
 
 from sde_jax.api.given_data import GIVEN, source_of
 from sde_jax.api.mode import Maximum, find_maximum
-from sde_jax.api.settings import sampler_settings, with_settings
+from sde_jax.api.settings import check_fixed, sampler_settings, with_settings
 from sde_jax.arguments import check_counts
 from sde_jax.arrays import Array, Float, PRNGKeyArray, PyTree, single_precision
 from sde_jax.data import Layout
 from sde_jax.evaluation.evaluation import evaluate
 from sde_jax.evaluation.task import usual_task
+from sde_jax.nets import Condition
 from sde_jax.randomness import one_key
 from sde_jax.recipes.generative import Generative
 from sde_jax.recipes.interfaces import Density, Draw, Measured
-from sde_jax.recipes.likelihood_settings import LEAST_STEPS
 from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.recipes.score import ScoreExperiment
 from sde_jax.recipes.trainable import Trainable
-from sde_jax.runs.data_place import DataPlace
+from sde_jax.runs.conditions import condition_of, given
 from sde_jax.runs.generation import draw_all
 from sde_jax.runs.measurement import concatenate, measure
 from sde_jax.runs.steps import fixed_steps
-from sde_jax.runs.trained_run import Kind, TrainedRun, open_run_of
+from sde_jax.runs.trained_run import Kind, TrainedRun
 from sde_jax.sampling import Samples
 from sde_jax.score import NetworkScore
 
 BATCH_SIZE = 256
 PROGRAMS = 8
 """Number of samplers and of likelihoods of a run that stay compiled."""
-
-
-def open_run(
-    path: str | Path, *, data_path: str | None = None, data_dir: str | None = None
-) -> "Run":
-    """Opens the run in a directory, trained here or imported.
-
-    Args:
-      path: the run directory. Its newest readable checkpoint is used, or the best one where the
-        run keeps it.
-      data_path: the folder, zip or file of the run's data, if they moved.
-      data_dir: the folder of prepared sets with the run's data, if they moved.
-
-    Returns:
-      The run.
-
-    Raises:
-      NotARunError: if the directory holds no run, or the run has no checkpoint.
-      CheckpointError: if none of its checkpoints can be read.
-      ConfigurationError: if its configuration cannot be used.
-    """
-    place = DataPlace(path=data_path, data_dir=data_dir)
-    return Run(open_run_of(Trainable, Path(path), place))
 
 
 class Run:
@@ -130,7 +106,9 @@ class Run:
         self,
         key: PRNGKeyArray,
         count: int,
+        condition: Any = None,
         *,
+        weight: float = 0.0,
         frames: int = 0,
         batch_size: int = BATCH_SIZE,
         **settings: Any,
@@ -140,6 +118,10 @@ class Run:
         Args:
           key: fixes the samples.
           count: number of samples.
+          condition: for conditional runs, vectors ``[size]`` or ``[count, size]`` in their own
+            unit, or class labels: one for all samples or one for each.
+          weight: weight of classifier-free guidance by the condition; see
+            `ClassifierFreeGuidance`.
           frames: number of states to record after the first one, for samples of the first batch.
           batch_size: number of samples drawn at once.
           **settings: fields of `SamplerSettings` that differ from the experiment's, such as
@@ -152,21 +134,23 @@ class Run:
         Raises:
           TypeError: if the run has no samples.
           ValueError: if a setting is unknown, out of range, or not one of the sampler's, the model
-            has no states on the way, or ``key`` is not one key.
+            has no states on the way, ``condition`` does not fit the run, or ``key`` is not one key.
         """
         key = one_key(key)
         check_counts(count=count, batch_size=batch_size)
         run = self._of_kind(Generative, "samples")
+        run = given(run, condition, count=count, of="samples", weight=weight)
         if frames and run.experiment.process is None:
             raise ValueError(f"`frames` must be 0 for a {run.experiment.kind}: got {frames}.")
         draw = self._draw(sampler_settings(run.experiment.sampling, settings), frames)
-        samples = draw_all(draw, run.params, count=count, batch_size=batch_size, key=key)
+        samples = draw_all(draw, run.inputs, count=count, batch_size=batch_size, key=key)
         return samples._replace(x=jax.device_get(self.layout.scaling.to_unit(samples.x)))
 
     @single_precision()
     def likelihood(
         self,
         data: Float[Array, "count *shape"] | np.ndarray,
+        condition: Any = None,
         *,
         key: PRNGKeyArray | None = None,
         steps: int | None = None,
@@ -180,6 +164,7 @@ class Run:
         Args:
           data: integer grey levels ``[count, height, width, channels]`` for images, on the scale of
             the run's data; points as they are.
+          condition: as for `sample`, one for all examples or one for each.
           key: fixes dequantization and probes; None for ``jax.random.key(0)``.
           steps: number of fixed steps of one evaluation each, placed for the run, without the
             error that training examples share; None for the adaptive solver.
@@ -192,17 +177,19 @@ class Run:
 
         Raises:
           TypeError: if the run has no likelihood, or no score for ``steps``.
-          ValueError: if a setting is unknown or out of range, the data do not fit the run, or
-            ``key`` is not one key.
+          ValueError: if a setting is unknown or out of range, data or ``condition`` do not fit the
+            run, or ``key`` is not one key.
         """
         key = jax.random.key(0) if key is None else one_key(key)
         check_counts(batch_size=batch_size)
         run = self._of_kind(Generative, "likelihood")
         source = source_of(data, self.layout)
+        run = given(run, condition, count=source.sizes[GIVEN], of="examples")
         if steps is not None:
             self._of_kind(ScoreExperiment, "likelihood in fixed `steps`")
-            _check_fixed(steps, settings)
-        density = self._density(with_settings(run.experiment.likelihood, settings), steps)
+            check_fixed(steps, settings)
+        chosen = with_settings(run.experiment.likelihood, settings)
+        density = self._density(chosen, steps, run.condition is not None)
         parts = measure(
             density,
             run.params,
@@ -211,16 +198,21 @@ class Run:
             key=key,
             count=None,
             batch_size=batch_size,
+            condition_of=functools.partial(condition_of, run),
         )
         return concatenate(parts)
 
     def log_density(
-        self, data: Float[Array, "count *shape"] | np.ndarray, **settings: Any
+        self,
+        data: Float[Array, "count *shape"] | np.ndarray,
+        condition: Any = None,
+        **settings: Any,
     ) -> np.ndarray:
         """Returns the log density of each example in the data's own unit, in nats.
 
         Args:
           data: as for `likelihood`.
+          condition: as for `likelihood`.
           **settings: as for `likelihood`: ``key``, ``steps``, ``batch_size``, and its fields.
 
         Returns:
@@ -229,26 +221,32 @@ class Run:
         Raises:
           TypeError, ValueError: as `likelihood`.
         """
-        return self.likelihood(data, **settings).nats
+        return self.likelihood(data, condition, **settings).nats
 
-    def maximum(self, *, key: PRNGKeyArray | None = None, **settings: Any) -> Maximum:
+    def maximum(
+        self, condition: Any = None, *, key: PRNGKeyArray | None = None, **settings: Any
+    ) -> Maximum:
         """Finds the mode of the density of continuous data: see `find_maximum`.
 
         Args:
+          condition: for conditional runs, a vector ``[size]`` or a label; or several ``[rows,
+            size]``, each with a mode of its own.
           key: fixes the samples that the search starts from; None for ``jax.random.key(0)``.
           **settings: fields of the experiment's likelihood that differ.
 
         Returns:
-          The mode ``x`` in the data's own unit, and its log density ``nats`` there.
+          The mode ``x`` in the data's own unit, and its log density ``nats`` there; arrays of them
+          for several conditions.
 
         Raises:
           TypeError: if the run is not that of a score model.
-          ValueError: if the data are integers, or a setting is unknown or out of range.
+          ValueError: if the data are integers, ``condition`` does not fit the run, or a setting is
+            unknown or out of range.
         """
         run = self._of_kind(ScoreExperiment, "maximum")
         chosen = with_settings(run.experiment.likelihood, settings)
         key = jax.random.key(0) if key is None else one_key(key)
-        return find_maximum(run, chosen, key)
+        return find_maximum(run, condition, chosen, key)
 
     @single_precision()
     def evaluate(self, **settings: Any) -> dict[str, Any]:
@@ -275,9 +273,11 @@ class Run:
     def _build_draw(self, settings: SamplerSettings | None, frames: int) -> Draw:
         return self._of_kind(Generative, "samples").sample_fn(settings, frames)
 
-    def _build_density(self, settings: Any, steps: int | None) -> Density:
+    def _build_density(self, settings: Any, steps: int | None, conditional: bool) -> Density:
         if steps is not None:
             run = self._of_kind(ScoreExperiment, "likelihood")
+            # The density depends on whether there is a condition, not on which.
+            run = dataclasses.replace(run, condition=Condition() if conditional else None)
             return fixed_steps(run, settings).corrected(steps)[0]
         density = self._of_kind(Generative, "likelihood").density(settings)
         return self._lacks("likelihood") if density is None else density
@@ -289,12 +289,3 @@ class Run:
 
     def _lacks(self, wanted: str) -> NoReturn:
         raise TypeError(f"{self.path} is the run of a {self.experiment.kind}: it has no {wanted}.")
-
-
-def _check_fixed(steps: int, settings: Mapping[str, Any]) -> None:
-    """Raises ValueError for too few steps, and for settings of the adaptive solver."""
-    if steps < LEAST_STEPS:
-        raise ValueError(f"`steps` must be at least {LEAST_STEPS}: got {steps}.")
-    for name in ("tolerance", "method"):
-        if name in settings:
-            raise ValueError(f"`{name}` is of the adaptive solver and does not apply to `steps`.")

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from sde_jax.recipes.likelihood_settings import LEAST_STEPS
 from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.recipes.serialization import check_type, hints_of
 
@@ -39,3 +40,12 @@ def sampler_settings(
     chosen = with_settings(own, settings)
     chosen.check_options(settings)
     return chosen
+
+
+def check_fixed(steps: int, settings: Mapping[str, Any]) -> None:
+    """Raises ValueError for too few steps, and for settings of the adaptive solver."""
+    if steps < LEAST_STEPS:
+        raise ValueError(f"`steps` must be at least {LEAST_STEPS}: got {steps}.")
+    for name in ("tolerance", "method"):
+        if name in settings:
+            raise ValueError(f"`{name}` is of the adaptive solver and does not apply to `steps`.")

@@ -4,26 +4,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from sde_jax.command_line.opening import open_first
-from sde_jax.command_line.options.evaluate import Evaluate
-from sde_jax.command_line.parsing import parse
+from sde_jax.command_line.options.evaluate import parsed
 from sde_jax.evaluation.evaluation import RECORD, REPORT, evaluate
 from sde_jax.evaluation.task import Task
 from sde_jax.evaluation.wording import with_error
-from sde_jax.recipes.effects import check_effects
+from sde_jax.runs.conditions import given, read_condition
 from sde_jax.training.processes import is_first
-
-PROGRAM = "sde-jax evaluate"
 
 
 def main(args: list[str]) -> dict[str, Any]:
     """Runs the command and returns its results."""
     run = open_first(args)
-    experiment, path = run.experiment, run.directory.path
-    default = Evaluate(run=path, settings=experiment.evaluation, likelihood=experiment.likelihood)
-    options = parse(Evaluate, args, PROGRAM, default, run=default.run)
-    check_options(options, default)
+    options = parsed(args, run.directory.path, run.experiment)
+    rows = read_condition(run, options.condition)
+    conditional = (
+        run if rows is None else given(run, rows, count=options.settings.count, of="samples")
+    )
     task = Task(
         run=run,
+        condition=conditional.condition,
         settings=options.settings,
         likelihood=options.likelihood,
         seed=options.seed,
@@ -41,16 +40,6 @@ def main(args: list[str]) -> dict[str, Any]:
         "seconds": round(sum(record["seconds"].values()), 1),
         "failed": failed(record),
     }
-
-
-def check_options(options: Evaluate, default: Evaluate) -> None:
-    """Raises ValueError for an option that was given and has no effect."""
-    settings, usual = options.settings, default.settings
-    check_effects(settings, usual)
-    if settings.sampling is not None and usual.sampling is not None:
-        settings.sampling.check_changes(usual.sampling)
-    if options.likelihood != default.likelihood and "likelihood" not in settings.metrics:
-        raise ValueError("--likelihood has no effect unless --metrics has likelihood.")
 
 
 def failed(record: Mapping[str, Any]) -> list[int]:

@@ -1,5 +1,6 @@
 """``sde-jax likelihood RUN``."""
 
+import functools
 import math
 import time
 from typing import Any, cast
@@ -9,28 +10,22 @@ import jax
 from sde_jax.arguments import UsageError
 from sde_jax.atomic import write_whole
 from sde_jax.command_line.opening import open_first
-from sde_jax.command_line.options.likelihood import Likelihoods
+from sde_jax.command_line.options.likelihood import Likelihoods, parsed
 from sde_jax.command_line.output import checked_output
-from sde_jax.command_line.parsing import parse
-from sde_jax.recipes.effects import check_effects
 from sde_jax.recipes.likelihood_settings import by_flow
 from sde_jax.recipes.score import ScoreExperiment
+from sde_jax.runs.conditions import condition_of, given, read_condition
 from sde_jax.runs.mean_likelihood import mean_likelihood
 from sde_jax.runs.measurement import concatenate, measure, plain, summarize, unit_of, write_table
 from sde_jax.runs.steps import fixed_steps
 from sde_jax.runs.trained_run import GenerativeRun, ScoreRun
 from sde_jax.training.processes import is_first, raise_on_all
 
-PROGRAM = "sde-jax likelihood"
-
 
 def main(args: list[str]) -> dict[str, Any]:
     """Runs the command and returns its results."""
     run = open_first(args)
-    default = Likelihoods(run=run.directory.path, settings=run.experiment.likelihood)
-    options = parse(Likelihoods, args, PROGRAM, default, run=default.run)
-    if options.settings is not None:
-        check_effects(options.settings, default.settings)
+    options = parsed(args, run.directory.path, run.experiment)
     if options.steps is not None:
         check_steps(run, options)
     return execute(run, options)
@@ -59,6 +54,10 @@ def execute(run: GenerativeRun, options: Likelihoods) -> dict[str, Any]:
     if options.split not in run.source.sizes:
         splits = ", ".join(run.source.sizes)
         raise UsageError(f"--split must be one of {splits}: got {options.split}.")
+    if options.condition is not None:
+        size = run.source.sizes[options.split]
+        count = size if options.count is None else min(options.count, size)
+        run = given(run, read_condition(run, options.condition), count=count, of="examples")
     density = run.density(options.settings)
     if density is None:
         raise UsageError(f"a {run.experiment.kind} has no likelihood.{run.experiment.alternative}")
@@ -82,6 +81,7 @@ def execute(run: GenerativeRun, options: Likelihoods) -> dict[str, Any]:
             key=jax.random.key(options.seed),
             count=options.count,
             batch_size=options.batch_size,
+            condition_of=functools.partial(condition_of, run),
         )
         measured = concatenate(parts)
         found = {**summarize(measured, run.layout), **errors}

@@ -9,6 +9,7 @@ import json
 import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from sde_jax import training
@@ -16,6 +17,7 @@ from sde_jax.arguments import UsageError
 from sde_jax.command_line.failures import exit_code, words_of
 from sde_jax.command_line.naming import check_name
 from sde_jax.command_line.parsing import check_first, parse, refuse
+from sde_jax.command_line.stored_settings import stored_settings
 from sde_jax.command_line.streams import standard_streams
 from sde_jax.lines import listed
 
@@ -32,10 +34,14 @@ class Command(NamedTuple):
 
     computes: bool = True
 
+    @property
+    def parser(self) -> Any:
+        """The module of the options, imported on first use."""
+        return importlib.import_module(f"{__package__}.options.{self.module}")
+
     def kind(self) -> type:
         """Imports the class of the options."""
-        module = importlib.import_module(f"{__package__}.options.{self.module}")
-        kind: type = getattr(module, self.options)
+        kind: type = getattr(self.parser, self.options)
         return kind
 
     def run(self, options: Any) -> dict[str, Any]:
@@ -130,6 +136,9 @@ def dispatch(args: list[str]) -> dict[str, Any] | int:
         check_name(rest)
     elif command.first == "RUN":
         check_first(command.kind(), rest, program)
+        stored = stored_settings(Path(rest[0]))
+        if stored is not None:
+            command.parser.parsed(rest, Path(rest[0]), stored)
     return command.run(rest if command.first else parse(command.kind(), rest, program))
 
 

@@ -15,11 +15,11 @@ from sde_jax.array_figures import draw_picture
 from sde_jax.arrays import Array
 from sde_jax.atomic import whole_file
 from sde_jax.command_line.opening import open_first
-from sde_jax.command_line.options.sample import Sample
+from sde_jax.command_line.options.sample import Sample, parsed
 from sde_jax.command_line.output import output_file, writable
-from sde_jax.command_line.parsing import parse
 from sde_jax.data import ImageScaling
 from sde_jax.recipes.sampler_settings import SAMPLERS, SamplerSettings
+from sde_jax.runs.conditions import digest, given, read_condition
 from sde_jax.runs.generation import draw_all, is_valid
 from sde_jax.runs.levels import from_levels
 from sde_jax.runs.shards import draw_shards
@@ -27,7 +27,6 @@ from sde_jax.runs.trained_run import GenerativeRun
 from sde_jax.sampling import Samples
 from sde_jax.training.processes import is_first, raise_on_all
 
-PROGRAM = "sde-jax sample"
 SAMPLES, PICTURE, TRAJECTORY = ".npz", ".png", "_trajectory.png"
 PICTURES = "samples.png"
 """The picture in a folder of samples."""
@@ -39,24 +38,15 @@ SHOWN = 256
 
 
 def main(args: list[str]) -> dict[str, Any]:
-    """Runs the command and returns its results.
-
-    The defaults of options are the experiment's, or the chosen sampler's own.
-    """
+    """Runs the command and returns its results."""
     run = open_first(args)
-    default = Sample(run=run.directory.path, settings=run.experiment.sampling)
-    options = parse(Sample, args, PROGRAM, default, run=default.run)
-    if default.settings is not None and options.settings is not None:
-        own = default.settings.switched(options.settings.sampler)
-        default = dataclasses.replace(default, settings=own)
-        options = parse(Sample, args, PROGRAM, default, run=default.run)
-        assert options.settings is not None
-        options.settings.check_changes(own)
-    return execute(run, options)
+    return execute(run, parsed(args, run.directory.path, run.experiment))
 
 
 def execute(run: GenerativeRun, options: Sample) -> dict[str, Any]:
     """Draws and writes the samples."""
+    rows = read_condition(run, options.condition)
+    run = given(run, rows, count=options.count, of="samples", weight=options.weight)
     settings = run.resolved(options.settings)
     options = dataclasses.replace(options, settings=settings)
     if options.trajectory and run.experiment.process is None:
@@ -98,7 +88,7 @@ def in_file(run: GenerativeRun, options: Sample) -> Written:
     out = raise_on_all(lambda: output_file(options.out, usual, beside=beside))
     samples = draw_all(
         draw,
-        run.params,
+        run.inputs,
         count=options.count,
         batch_size=options.batch_size,
         key=jax.random.key(options.seed),
@@ -177,4 +167,6 @@ def usual_path(run: GenerativeRun, settings: SamplerSettings | None, options: Sa
     drawn = f"at{run.step}-seed{options.seed}-count{options.count}"
     if settings is not None:
         drawn = f"{settings.described()}-{drawn}"
+    if run.condition is not None:
+        drawn = f"{drawn}-condition{digest(run.condition, run.weight)}"
     return run.directory.path / "samples" / f"{drawn}.npz"

@@ -7,7 +7,7 @@ from typing import Any
 from sde_jax import evaluation, runs, training
 from sde_jax.command_line.options.train import Train
 from sde_jax.command_line.parsing import parse
-from sde_jax.recipes.effects import check_effects
+from sde_jax.validation import check_effects
 
 
 def main(args: list[str]) -> dict[str, Any]:

@@ -8,13 +8,14 @@ if TYPE_CHECKING:
     from sde_jax.data.array_data import (
         ArrayData as ArrayData,
         Measurements as Measurements,
-        NumberFile as NumberFile,
+        is_images as is_images,
         measurements_of as measurements_of,
         source_of_tables as source_of_tables,
     )
-    from sde_jax.data.array_file import ArrayFile as ArrayFile, held_out_splits as held_out_splits
     from sde_jax.data.array_source import ArraySource as ArraySource
+    from sde_jax.data.box_scaling import BoxScaling as BoxScaling
     from sde_jax.data.channel_scaling import ChannelScaling as ChannelScaling
+    from sde_jax.data.conditions import Conditions as Conditions
     from sde_jax.data.degradation import (
         Degradation as Degradation,
         Grey as Grey,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from sde_jax.data.folder import Folder as Folder
     from sde_jax.data.gaussian_field import GaussianField as GaussianField
     from sde_jax.data.measuring import ScalingName as ScalingName
+    from sde_jax.data.number_file import NumberFile as NumberFile
     from sde_jax.data.picture_files import open_files as open_files
     from sde_jax.data.preprocessing import Preprocessing as Preprocessing
     from sde_jax.data.rows import DeviceRows as DeviceRows
@@ -40,6 +42,13 @@ if TYPE_CHECKING:
         Scaling as Scaling,
     )
     from sde_jax.data.shards import Shards as Shards
+    from sde_jax.data.simulator import Simulator as Simulator
+    from sde_jax.data.simulators import (
+        SLCP as SLCP,
+        GaussianLinearUniform as GaussianLinearUniform,
+        GaussianMixtureMean as GaussianMixtureMean,
+        TwoMoons as TwoMoons,
+    )
     from sde_jax.data.sklearn_table import BreastCancer as BreastCancer
     from sde_jax.data.source import (
         ENDLESS as ENDLESS,

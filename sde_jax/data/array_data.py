@@ -3,14 +3,19 @@
 import abc
 import dataclasses
 import functools
-import hashlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import numpy as np
 
 from sde_jax.data.channel_scaling import ChannelScaling
+from sde_jax.data.conditions import (
+    Conditions,
+    VectorRows,
+    check_conditions,
+    classes_of,
+    vector_scaling,
+)
 from sde_jax.data.errors import DataNotFoundError
 from sde_jax.data.measuring import ScalingName, scaling_of, statistics_of
 from sde_jax.data.rows import DeviceRows, HostRows, Rows
@@ -18,11 +23,12 @@ from sde_jax.data.scaling import ImageScaling
 from sde_jax.data.source import DataSource, DataSpec, Layout
 from sde_jax.data.splits import TEST, TRAIN
 from sde_jax.data.storage import device_share
-from sde_jax.data.tables import Table, read_table
+from sde_jax.data.tables import Table
 from sde_jax.data.transform import Dequantize, DequantizeAndFlip, Transform
 from sde_jax.memory import check_fits
 from sde_jax.validation import Rule, Spec
 
+Keep = Literal["auto", "device", "file"]
 THREADS = 2
 SHARE = Rule("lie between 0 and 1", lambda share: 0 < share < 1)
 
@@ -35,6 +41,10 @@ class Measurements:
     """Shape of an example."""
     scaling: ChannelScaling | ImageScaling
     """The scaling, measured on the training split."""
+    vector: ChannelScaling | None = None
+    """Mean and deviation of conditioning vectors in the training split; None without any."""
+    classes: int | None = None
+    """Number of class labels; None without any."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,7 +62,7 @@ class ArrayData(Spec, DataSpec):
     held_out: Annotated[float, SHARE] = 0.1
     """Random share of the examples that is held out as the test split, unless there is a file of
     them."""
-    keep: Literal["auto", "device", "file"] = "auto"
+    keep: Keep = "auto"
     """device: in its memory as float32; file: read for each batch. auto: on the device where they
     take at most a quarter of its memory (2 GiB on CPU). The batches are the same, bitwise."""
     measured: Measurements | None = None
@@ -61,6 +71,10 @@ class ArrayData(Spec, DataSpec):
     @abc.abstractmethod
     def tables(self) -> Mapping[str, Table]:
         """Opens the numbers, as ``train`` and, if they are held out already, ``test``."""
+
+    def conditions(self) -> Conditions | None:
+        """Opens the conditions of the examples; None, as here, if they have none."""
+        return None
 
     def measure(self) -> Self:
         """Returns the spec with its measurements, for which it reads the data once.
@@ -84,11 +98,20 @@ class ArrayData(Spec, DataSpec):
           ValueError: as `measure`.
         """
         measured = self.measured or self._measurements
-        return source_of_tables(self._tables, measured, held_out=self.held_out, keep=self.keep)
+        return source_of_tables(
+            self._tables, measured, self._conditions, held_out=self.held_out, keep=self.keep
+        )
 
     @functools.cached_property
     def _measurements(self) -> Measurements:
-        return measurements_of(self._tables, self.scaling, self.held_out)
+        return measurements_of(self._tables, self.scaling, self.held_out, self._conditions)
+
+    @functools.cached_property
+    def _conditions(self) -> Conditions | None:
+        conditions = self.conditions()
+        if conditions is not None:
+            check_conditions(conditions, self._tables)
+        return conditions
 
     @functools.cached_property
     def _tables(self) -> Mapping[str, Table]:
@@ -107,9 +130,10 @@ class ArrayData(Spec, DataSpec):
 def source_of_tables(
     tables: Mapping[str, Table],
     measured: Measurements,
+    conditions: Conditions | None = None,
     *,
     held_out: float,
-    keep: Literal["auto", "device", "file"] = "auto",
+    keep: Keep = "auto",
 ) -> DataSource:
     """Builds the source of the examples of tables; the arguments are fields of `ArrayData`.
 
@@ -125,25 +149,36 @@ def source_of_tables(
     transform: Transform = DequantizeAndFlip()
     if isinstance(scaling, ChannelScaling):
         transform = Dequantize(steps=scaling.steps)
+    numbers = numbers_of(tables, held_out)
     rows = {
-        split: ArrayRows(tables.get(split, table).values, numbers, scaling)
-        for split, numbers in numbers_of(tables, held_out).items()
+        split: placed(
+            ArrayRows(tables.get(split, table).values, of_split, scaling),
+            None if conditions is None else conditions.rows(split, of_split),
+            keep,
+        )
+        for split, of_split in numbers.items()
     }
+    vector = measured.vector
     return DataSource(
-        {split: placed(of_split, keep) for split, of_split in rows.items()},
+        rows,
         transform,
         shape=shape,
         scaling=scaling,
+        condition_size=None if vector is None else len(vector.widths),
     )
 
 
-def placed(rows: "ArrayRows", keep: Literal["auto", "device", "file"]) -> Rows:
-    """Returns the rows on the device, or read from the file for each batch."""
-    size = len(rows) * rows[np.arange(1)].nbytes
+def placed(rows: "ArrayRows", conditions: VectorRows | np.ndarray | None, keep: Keep) -> Rows:
+    """Returns the rows with vectors or labels on the device, or read from the file for each
+    batch."""
+    vectors = conditions if isinstance(conditions, VectorRows) else None
+    labels = conditions if isinstance(conditions, np.ndarray) else None
+    size = sum(len(of) * of[np.arange(1)].nbytes for of in (rows, conditions) if of is not None)
     if keep == "file" or (keep == "auto" and size > device_share()):
-        return HostRows(images=rows, threads=THREADS)
+        return HostRows(images=rows, labels=labels, vectors=vectors, threads=THREADS)
     check_fits(size, "data with `keep`=device")
-    return DeviceRows(rows[np.arange(len(rows))], None)
+    everything = np.arange(len(rows))
+    return DeviceRows(rows[everything], labels, None if vectors is None else vectors[everything])
 
 
 def numbers_of(tables: Mapping[str, Table], held_out: float) -> dict[str, np.ndarray]:
@@ -157,7 +192,10 @@ def numbers_of(tables: Mapping[str, Table], held_out: float) -> dict[str, np.nda
 
 
 def measurements_of(
-    tables: Mapping[str, Table], scaling: ScalingName, held_out: float
+    tables: Mapping[str, Table],
+    scaling: ScalingName,
+    held_out: float,
+    conditions: Conditions | None = None,
 ) -> Measurements:
     """Checks the tables, and measures the training split.
 
@@ -165,50 +203,18 @@ def measurements_of(
       ValueError: if they cannot be trained on.
     """
     values = tables[TRAIN].values
-    if is_images(values):
-        return Measurements(shape=values.shape[1:], scaling=ImageScaling())
     chosen = np.zeros(len(values), bool)
     chosen[numbers_of(tables, held_out)[TRAIN]] = True
-    measured = scaling_of(tables[TRAIN], scaling, chosen)
-    if TEST in tables:
-        statistics_of(tables[TEST], log=scaling == "log")
-    return Measurements(shape=values.shape[1:], scaling=measured)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class NumberFile(ArrayData):
-    """Numbers in a .npy, .npz, HDF5, CSV or Parquet file: see `ArrayData`."""
-
-    path: str = ""
-    """The file. A contiguous array of a .npy or HDF5 file is mapped into memory."""
-    array: str | None = None
-    """The array of a .npz or HDF5 file, needed where there are several."""
-    columns: tuple[str, ...] | None = None
-    """Columns of a CSV or Parquet file, by name; of other files, by number. By default all."""
-    test_path: str | None = None
-    """A file of the held-out examples, of the same form."""
-
-    def tables(self) -> Mapping[str, Table]:
-        """Opens the file, and that of the held-out examples."""
-        if not self.path:
-            raise DataNotFoundError("`path` must be stated: the file with the numbers")
-        files = {TRAIN: self.path} | ({} if self.test_path is None else {TEST: self.test_path})
-        return {split: read_table(file, self.array, self.columns) for split, file in files.items()}
-
-    def fingerprint(self, split: str) -> str:
-        """Returns a digest of the files' sizes and times and of what is read from them."""
-        files = [file for file in (self.path, self.test_path) if file]
-        stamps = [(Path(f).stat().st_size, Path(f).stat().st_mtime_ns) for f in files]
-        known = repr((stamps, self.array, self.columns, self.held_out, self.measured))
-        return hashlib.sha256(known.encode()).hexdigest()
-
-    def in_run(self, folder: Path) -> Self:
-        """Returns the spec of the file of this name in ``folder``, if there is one.
-
-        A run that holds its data thereby finds them after it was moved.
-        """
-        own = folder.resolve() / Path(self.path).name
-        return dataclasses.replace(self, path=str(own)) if own.is_file() else self
+    measured: ChannelScaling | ImageScaling = ImageScaling()
+    if not is_images(values):
+        measured = scaling_of(tables[TRAIN], scaling, chosen)
+        if TEST in tables:
+            statistics_of(tables[TEST], log=scaling == "log")
+    found = Measurements(shape=values.shape[1:], scaling=measured)
+    if conditions is None:
+        return found
+    vector, classes = vector_scaling(conditions, chosen), classes_of(conditions)
+    return dataclasses.replace(found, vector=vector, classes=classes)
 
 
 class ArrayRows:

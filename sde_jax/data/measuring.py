@@ -113,12 +113,18 @@ def _check_values(table: Table, *, log: bool) -> None:
         )
 
 
-def scaling_of(table: Table, name: ScalingName, chosen: np.ndarray | None = None) -> ChannelScaling:
+def scaling_of(
+    table: Table,
+    name: ScalingName,
+    chosen: np.ndarray | None = None,
+    *,
+    option: str = "columns",
+) -> ChannelScaling:
     """Measures the scaling of a table on the examples that a mask chooses.
 
     standardize: mean 0 and standard deviation 1. range: from -1 to 1. log: the logarithm,
     standardized. none: the data as they are. Each channel has its own numbers; a whole number k
-    counts as the interval from k to k + 1.
+    counts as the interval from k to k + 1. ``option`` is the one that chooses columns.
 
     Raises:
       ValueError: as `statistics_of`, if a channel is constant, or if ``log`` is asked of integers.
@@ -129,7 +135,7 @@ def scaling_of(table: Table, name: ScalingName, chosen: np.ndarray | None = None
             f"`scaling` must not be log for {table.where}, which holds integers: use standardize"
         )
     found = statistics_of(table, chosen, log=name == "log")
-    _check_constant(table, found, log=name == "log")
+    _check_constant(table, found, log=name == "log", option=option)
     centers, widths = found.mean + integers / 2, np.hypot(found.deviation, integers / math.sqrt(12))
     if name == "range":
         centers, widths = (
@@ -148,7 +154,7 @@ def scaling_of(table: Table, name: ScalingName, chosen: np.ndarray | None = None
     )
 
 
-def _check_constant(table: Table, found: Statistics, *, log: bool) -> None:
+def _check_constant(table: Table, found: Statistics, *, log: bool, option: str) -> None:
     """Raises ValueError for channels without a density."""
     constant = np.flatnonzero(found.least == found.most)
     if constant.size:
@@ -159,5 +165,5 @@ def _check_constant(table: Table, found: Statistics, *, log: bool) -> None:
         shown = listed([names[channel] for channel in constant], separator=", ")
         raise ValueError(
             f"{table.where} has {constant.size} of {len(found.least)} {what}s that are constant in "
-            f"the training split: {shown}; the first is {value:g}. `columns` chooses others"
+            f"the training split: {shown}; the first is {value:g}. `{option}` chooses others"
         )

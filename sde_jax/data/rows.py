@@ -36,16 +36,21 @@ class Rows(Protocol):
 
 
 class DeviceRows:
-    """Images and labels on the device, replicated over the mesh and copied there once.
+    """Examples with their labels and vectors on the device, replicated over the mesh and copied
+    there once.
 
     Args:
-      images: uint8 ``[count, height, width, channels]``.
+      images: ``[count, *shape]``, for images uint8.
       labels: integers ``[count]``, or None.
+      vectors: conditioning vectors, float32 ``[count, size]``, or None.
     """
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray | None) -> None:
+    def __init__(
+        self, images: np.ndarray, labels: np.ndarray | None, vectors: np.ndarray | None = None
+    ) -> None:
         self.images = images
         self.labels = None if labels is None else labels.astype(np.int32)
+        self.vectors = vectors
         self.classes = _classes(labels)
         self._placed: dict[NamedSharding | None, PyTree] = {}
 
@@ -56,7 +61,7 @@ class DeviceRows:
         """See `Rows.read`."""
         if sharding not in self._placed:
             replicated = sharding and NamedSharding(sharding.mesh, PartitionSpec())
-            columns = self.images, self.labels
+            columns = self.images, self.labels, self.vectors
             self._placed[sharding] = jax.tree.map(lambda x: put(x, replicated), columns)
         for batch in indices:
             yield self._placed[sharding], put(batch, partial_sharding(sharding, len(batch)))
@@ -64,7 +69,7 @@ class DeviceRows:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class HostRows:
-    """Images and labels on the host.
+    """Examples with their labels and vectors on the host.
 
     Each process reads only the images that its devices hold, some batches ahead.
     """
@@ -74,6 +79,9 @@ class HostRows:
 
     labels: np.ndarray | None = None
     """int32 ``[count]``."""
+
+    vectors: ImageArray | None = None
+    """Conditioning vectors, float32 ``[count, size]``."""
 
     threads: int
     """Threads that read the images."""
@@ -102,8 +110,11 @@ class HostRows:
         )
         for batch, images in zip(indices, ahead, strict=True):
             of_batch = shardings[len(batch)]
-            labels = None if self.labels is None else put(self.labels[batch], of_batch)
-            yield None, (put_local(images, len(batch), of_batch), labels)
+            labels, vectors = (
+                None if column is None else put(column[batch], of_batch)
+                for column in (self.labels, self.vectors)
+            )
+            yield None, (put_local(images, len(batch), of_batch), labels, vectors)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -159,6 +159,11 @@ def _batch(
 class DataSpec(abc.ABC):
     """A description of data: a frozen keyword-only dataclass of plain values."""
 
+    @property
+    def has_conditions(self) -> bool:
+        """Says whether a network should take a vector or label of each example."""
+        return False
+
     @abc.abstractmethod
     def load(self) -> DataSource:
         """Reads the data."""

@@ -35,7 +35,11 @@ class Table(NamedTuple):
 
 
 def read_table(
-    path: str | Path, array: str | None = None, columns: Sequence[str] | None = None
+    path: str | Path,
+    array: str | None = None,
+    columns: Sequence[str] | None = None,
+    *,
+    left_out: Sequence[str] = (),
 ) -> Table:
     """Opens the numbers of a .npy, .npz, HDF5, CSV or Parquet file.
 
@@ -43,6 +47,7 @@ def read_table(
       path: the file; its suffix states the format.
       array: the array of a .npz or HDF5 file, which is needed where there are several.
       columns: columns of a CSV or Parquet file, by name; of other files, by number. None: all.
+      left_out: columns that are not among all.
 
     Raises:
       DataNotFoundError: if there is no such file.
@@ -57,13 +62,19 @@ def read_table(
         raise DataNotFoundError(f"{path} is no file")
     if reader is not _read_columns:
         where = str(path) if array is None else f"{array} of {path}"
-        return table_of(reader(path, array), where, columns)
+        return table_of(reader(path, array), where, columns, left_out=left_out)
     if array is not None:
         raise ValueError(f"`array` does not apply to {path}, which has columns: got {array!r}")
-    return _read_columns(path, columns)
+    return _read_columns(path, columns, left_out)
 
 
-def table_of(values: np.ndarray, where: str, columns: Sequence[str] | None = None) -> Table:
+def table_of(
+    values: np.ndarray,
+    where: str,
+    columns: Sequence[str] | None = None,
+    *,
+    left_out: Sequence[str] = (),
+) -> Table:
     """Returns an array, or some of its channels, as a table that messages call ``where``.
 
     Raises:
@@ -78,11 +89,19 @@ def table_of(values: np.ndarray, where: str, columns: Sequence[str] | None = Non
             f"{where} must have the shape [examples, ..., channels]: it has {list(values.shape)}. "
             "`array[:, None]` makes one column of a list of numbers"
         )
+    if columns is None and left_out:
+        columns = [str(n) for n in range(values.shape[-1]) if str(n) not in left_out]
     if columns is not None:
         known = {str(number): number for number in range(values.shape[-1])}
-        values = values[..., [known[name] for name in _known(columns, known, where)]]
+        values = _taken(values, [known[name] for name in _known(columns, known, where)])
     integers = (True,) * values.shape[-1] if values.dtype.kind in "iu" else ()
     return Table(values, integers, where, None if columns is None else tuple(columns))
+
+
+def _taken(values: np.ndarray, channels: list[int]) -> np.ndarray:
+    """Returns these channels; neighbours stay mapped into memory."""
+    first, last = channels[0], channels[-1] + 1
+    return values[..., first:last] if channels == [*range(first, last)] else values[..., channels]
 
 
 def _read_npy(path: Path, array: str | None) -> np.ndarray:
@@ -134,7 +153,7 @@ def _chosen(path: Path, array: str | None, arrays: Mapping[str, Any]) -> str:
     return array
 
 
-def _read_columns(path: Path, columns: Sequence[str] | None) -> Table:
+def _read_columns(path: Path, columns: Sequence[str] | None, left_out: Sequence[str] = ()) -> Table:
     """Reads a CSV or Parquet file through pyarrow."""
     arrow = _imported("pyarrow", path)
     try:
@@ -145,7 +164,8 @@ def _read_columns(path: Path, columns: Sequence[str] | None) -> Table:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"{where} has several columns {twice[0]!r}: rename one")
-    chosen = tuple(_known(names if columns is None else columns, names, where))
+    others = [name for name in names if name not in left_out]
+    chosen = tuple(_known(others if columns is None else columns, names, where))
     table = table.select(list(chosen))
     _check_columns(table, where, asked=columns is not None)
     integers = tuple(arrow.types.is_integer(column.type) for column in table.columns)
@@ -238,3 +258,7 @@ READERS: Mapping[str, Callable[..., Any]] = {
     ".parquet": _read_columns,
 }
 """Readers of files by their suffix."""
+WITH_ARRAYS = {".npz", ".h5", ".hdf5"}
+"""Files of several arrays."""
+WITH_NAMES = {suffix for suffix, reader in READERS.items() if reader is _read_columns}
+"""Files of named columns."""

@@ -53,15 +53,16 @@ class DequantizeAndFlip:
         key: PRNGKeyArray,
         image: Int[Array, "height width channels"],
         label: Int[Array, ""] | None = None,
+        condition: Float[Array, "size"] | None = None,
     ) -> Batch:
-        """Returns the image in model coordinates, with its label."""
+        """Returns the image in model coordinates, with its label and vector."""
         key_noise, key_flip = jax.random.split(key)
         if self.flip:
             image = jnp.where(jax.random.bernoulli(key_flip), image[:, ::-1], image)
         if not self.dequantize:
-            return Batch(self.scaling.place(image), label)
+            return Batch(self.scaling.place(image), label, condition)
         noise = jax.random.uniform(key_noise, image.shape, jnp.float32)
-        return Batch(self.scaling.dequantize(image, noise), label)
+        return Batch(self.scaling.dequantize(image, noise), label, condition)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,9 +78,11 @@ class Dequantize:
         key: PRNGKeyArray,
         row: Float[Array, "*shape channels"],
         label: Int[Array, ""] | None = None,
+        condition: Float[Array, "size"] | None = None,
     ) -> Batch:
-        """Returns the row, with its label."""
+        """Returns the row, with its label and vector."""
         if not any(self.steps):
-            return Batch(row, label)
+            return Batch(row, label, condition)
         steps = jnp.asarray(self.steps, jnp.float32).reshape((1,) * (row.ndim - 1) + (-1,))
-        return Batch(row + steps * jax.random.uniform(key, row.shape, jnp.float32), label)
+        noise = jax.random.uniform(key, row.shape, jnp.float32)
+        return Batch(row + steps * noise, label, condition)

@@ -201,6 +201,8 @@ def described(record: Record) -> str:
     """Returns the step and the sampler of an evaluation as text."""
     samples, sampling = record["samples"], record["sampling"]
     sampler = "" if sampling is None else f"{sampling['sampler']} with "
+    if sampling is not None and "compute_dtype" in sampling:
+        sampler = f"{sampling['sampler']} in {sampling['compute_dtype']} with "
     step = f"{record['experiment']}, step {record['step']:,}"
     return f"{step}, {sampler}{samples['nfe']:,.1f} evaluations"
 

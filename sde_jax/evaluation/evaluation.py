@@ -117,7 +117,8 @@ def likelihoods_of(task: Task) -> Compared:
 
 
 def check(task: Task) -> None:
-    """Raises ValueError if the model or the data cannot give a metric."""
+    """Raises ValueError if the model or the data cannot give the samples or a metric."""
+    task.check_samples()
     sizes, metrics = task.run.source.sizes, task.settings.metrics
     if "likelihood" in metrics and task.run.density(task.likelihood) is None:
         raise ValueError(

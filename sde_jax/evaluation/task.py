@@ -1,5 +1,6 @@
 """Samples and likelihoods of a run for an evaluation, stored in a folder."""
 
+import dataclasses
 import functools
 import hashlib
 import json
@@ -16,9 +17,11 @@ from sde_jax.data import TEST
 from sde_jax.data.shards import ShardedImages
 from sde_jax.evaluation.announcement import announced
 from sde_jax.evaluation.pieces import Columns, load_or_compute
+from sde_jax.nets import Condition
 from sde_jax.recipes.evaluation_settings import LEAST, EvaluationSettings
 from sde_jax.recipes.interfaces import Measured
 from sde_jax.recipes.serialization import to_config
+from sde_jax.runs.conditions import condition_of, held_out_condition, needs_condition
 from sde_jax.runs.generation import check_memory
 from sde_jax.runs.levels import from_levels
 from sde_jax.runs.mean_likelihood import mean_likelihood
@@ -49,13 +52,26 @@ class Task:
     likelihood: Any
     seed: int = 0
     batch_size: int = 256
+    condition: Condition | None = None
+    """Condition of the samples; None for those of held-out data in turn, if the run needs one."""
+
+    @functools.cached_property
+    def conditional_run(self) -> GenerativeRun:
+        """The run with the condition of the samples."""
+        condition = self.condition
+        if condition is None and needs_condition(self.run.experiment):
+            source, count = self.run.source, self.settings.count
+            condition = held_out_condition(self.run.experiment, source, count)
+        return dataclasses.replace(self.run, condition=condition)
 
     @property
     def identity(self) -> dict[str, Any]:
         """Everything that samples and likelihoods depend on."""
         settings, data = self.settings, to_config(self.run.experiment.data)
         return {
-            **identity_of(self.run, settings.sampling, count=settings.count, seed=self.seed),
+            **identity_of(
+                self.conditional_run, settings.sampling, count=settings.count, seed=self.seed
+            ),
             **({} if settings.likelihood_of == "images" else {"likelihood_of": "mean"}),
             "likelihood_count": settings.likelihood_count,
             "likelihood": to_config(self.likelihood),
@@ -77,14 +93,18 @@ class Task:
         """
         of_first(lambda: write_json(self.folder / "identity.json", self.identity))
 
+    def check_samples(self) -> None:
+        """Raises ValueError if the model has no such samples, or the memory cannot hold them."""
+        run = self.conditional_run
+        check_memory(run.sample_fn(self.settings.sampling), run.inputs, count=self.settings.count)
+
     def samples(self) -> Drawn:
         """Returns the samples: reads the stored ones and draws the others.
 
         Raises:
           ValueError: if too few samples are valid.
         """
-        run, settings, folder = self.run, self.settings, self.folder / "samples"
-        check_memory(run.sample_fn(settings.sampling), run.params, count=settings.count)
+        run, settings, folder = self.conditional_run, self.settings, self.folder / "samples"
         less = "`--count` asks for fewer"
         if settings.sampling is not None:
             less += ", `--sampling.sampler` and `--sampling.steps` for fewer evaluations"
@@ -149,6 +169,7 @@ class Task:
             count=self.settings.likelihood_count,
             batch_size=self.batch_size,
             start=start,
+            condition_of=functools.partial(condition_of, run),
         )
         size = run.source.sizes[TEST]
         count = min(self.settings.likelihood_count or size, size) - start

@@ -5,6 +5,10 @@ from typing import TYPE_CHECKING
 from sde_jax.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from sde_jax.metrics.calibration import (
+        Calibration as Calibration,
+        simulation_based_calibration as simulation_based_calibration,
+    )
     from sde_jax.metrics.classification import (
         InceptionScore as InceptionScore,
         inception_score as inception_score,
@@ -59,6 +63,7 @@ if TYPE_CHECKING:
         roc_area as roc_area,
         roc_curve as roc_curve,
     )
+    from sde_jax.metrics.two_sample import classifier_two_sample as classifier_two_sample
     from sde_jax.metrics.wasserstein import (
         sliced_wasserstein_2 as sliced_wasserstein_2,
         wasserstein_1 as wasserstein_1,

@@ -15,6 +15,7 @@ from flax.typing import PrecisionLike
 from jax.typing import DTypeLike
 
 from sde_jax.arrays import Array, Float, Signal
+from sde_jax.nets.attention import attend
 
 Activation = Callable[[Array], Array]
 
@@ -199,8 +200,8 @@ class ResidualBlock(Layer):
 class AttentionBlock(Layer):
     """Self-attention over all pixels, with a shortcut.
 
-    ``softmax(q k^T / sqrt(width)) v`` of the normalized input, with the softmax in float32. Each
-    head takes its own slice of the channels, of that width.
+    ``softmax(q k^T / sqrt(width)) v`` of the normalized input: see `attend`. Each head takes its
+    own slice of the channels, of that width.
 
     Submodules: GroupNorm_0, query, key, value, output.
 
@@ -237,15 +238,7 @@ class AttentionBlock(Layer):
             )
             for name in ("query", "key", "value")
         )
-        logits = jnp.einsum(
-            "bqhc,bkhc->bhqk",
-            query,
-            key,
-            precision=self.precision,
-            preferred_element_type=jnp.float32,
-        )
-        weights = nn.softmax(logits / math.sqrt(head_width)).astype(self.dtype)
-        h = jnp.einsum("bhqk,bkhc->bqhc", weights, value, precision=self.precision)
+        h = attend(query, key, value, self.precision)
         h = product(channels, **self.numerics, scale=self.init_scale, name="output")(
             h.reshape(x.shape)
         )

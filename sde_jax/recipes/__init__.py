@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from sde_jax.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from sde_jax.recipes.built_in import quickstart as quickstart
+    from sde_jax.recipes.built_in import numbers as numbers, quickstart as quickstart
     from sde_jax.recipes.classification import (
         Classification as Classification,
         Classifying as Classifying,

@@ -11,11 +11,11 @@ from sde_jax.objectives import DenoiserRegression
 from sde_jax.randomness import Seeds
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.generative import Generative
+from sde_jax.recipes.given import score_sampler
 from sde_jax.recipes.interfaces import Density, Draw
 from sde_jax.recipes.likelihood_settings import FlowSettings
 from sde_jax.recipes.protocols import flow_density
 from sde_jax.recipes.sampler_settings import SamplerSettings
-from sde_jax.recipes.score import score_sampler
 from sde_jax.sampling import Sampler
 from sde_jax.score import BlindDenoiserScore, DenoiserScore
 from sde_jax.sde import VE

@@ -1,7 +1,7 @@
 """Settings without effect: they are named before a run begins."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -10,52 +10,35 @@ from sde_jax.arrays import PRNGKeyArray
 from sde_jax.nets import NetworkSpec, UNetSpec
 from sde_jax.recipes.trainable import Trainable
 from sde_jax.training.learner import Learner, TrainState
-from sde_jax.validation import without_effect
 
 
-def check_effects(spec: Any, default: Any) -> None:
-    """Raises ValueError for the first field that was changed from ``default`` without effect."""
-    for message in without_effect(spec, default):
-        raise ValueError(message)
+class Inspected(NamedTuple):
+    """A learner, as its initialization shows it."""
+
+    state: TrainState
+    """Shapes and types of the initial state."""
+    padding: list[str]
+    """A line for each size that a network pads inside."""
 
 
-def shapes_of(learner: Learner) -> TrainState:
-    """Returns shapes and types of the initial state.
+def inspect(learner: Learner, *, check: bool = True) -> Inspected:
+    """Traces the initialization of a learner once, and looks at its networks.
 
     Raises:
-      ValueError: if a network is to attend at a size that none of its levels has.
+      ValueError: with ``check``, if a network is to attend at a size that none of its levels has.
     """
-
-    def look(spec: NetworkSpec, shape: tuple[int, ...]) -> None:
-        if isinstance(spec, UNetSpec):
-            check_attention(spec, max(spec.padded(shape)[:-1]))
-
-    return _initialized(learner, look)
-
-
-def padding(learner: Learner) -> list[str]:
-    """Returns a line for each size that a network pads inside."""
     lines: list[str] = []
-
-    def look(spec: NetworkSpec, shape: tuple[int, ...]) -> None:
-        old, new = (" x ".join(map(str, sizes[:-1])) for sizes in (shape, spec.padded(shape)))
-        line = f"the network pads {old} to {new} inside, and crops its output"
-        if old != new and line not in lines:
-            lines.append(line)
-
-    _initialized(learner, look)
-    return lines
-
-
-def _initialized(
-    learner: Learner, look: Callable[[NetworkSpec, tuple[int, ...]], None]
-) -> TrainState:
-    """Returns shapes of the initial state; ``look`` is told of each network and its examples."""
 
     def intercept(call: Any, args: Any, options: Mapping[str, Any], context: Any) -> Any:
         spec = getattr(context.module, "spec", None)
         if isinstance(spec, NetworkSpec) and context.method_name == "__call__":
-            look(spec, args[0].shape[1:])
+            shape = args[0].shape[1:]
+            if check and isinstance(spec, UNetSpec):
+                check_attention(spec, max(spec.padded(shape)[:-1]))
+            old, new = (" x ".join(map(str, sizes[:-1])) for sizes in (shape, spec.padded(shape)))
+            line = f"the network pads {old} to {new} inside, and crops its output"
+            if old != new and line not in lines:
+                lines.append(line)
         return call(*args, **options)
 
     def init(key: PRNGKeyArray) -> TrainState:
@@ -63,7 +46,7 @@ def _initialized(
         return learner.init(key)
 
     with nn.intercept_methods(intercept):
-        return jax.eval_shape(init, jax.random.key(0))
+        return Inspected(jax.eval_shape(init, jax.random.key(0)), lines)
 
 
 def check_attention(spec: Any, size: int) -> None:

@@ -7,14 +7,26 @@ import numpy as np
 
 from sde_jax.arrays import Array, Float, Int, Key, PyTree
 from sde_jax.likelihood import LogLikelihoods
+from sde_jax.nets import Condition
 from sde_jax.sampling import Samples
 
 Draw = Callable[[PyTree, Key[Array, "batch"], Int[Array, "batch"]], Samples]
-"""Draws a sample for each key. Arguments: averaged parameters, keys, and numbers of the samples."""
+"""Draws a sample for each key. Arguments: averaged parameters, in a `Given` for conditional
+samples; keys, and numbers of the samples."""
 
-Density = Callable[[PyTree, Key[Array, "batch"], Float[Array, "batch *shape"]], LogLikelihoods]
-"""Measures log densities. Arguments: averaged parameters, a key for each example, and the examples
-in model coordinates."""
+Density = Callable[..., LogLikelihoods]
+"""Measures log densities. Arguments: averaged parameters, a key for each example, the examples in
+model coordinates and, for conditional densities, the `Condition` of each."""
+
+
+class Given(NamedTuple):
+    """Parameters and the conditions of samples: new conditions need no compilation."""
+
+    params: PyTree
+    condition: Condition
+    """Rows, one or more. Sample j has row j modulo their number."""
+    weight: Float[Array, ""] | None = None
+    """Weight of `ClassifierFreeGuidance`; None for none."""
 
 
 class Measured(NamedTuple):

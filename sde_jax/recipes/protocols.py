@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
+import jax
 import jax.numpy as jnp
 
 from sde_jax import likelihood as likelihoods
-from sde_jax.arrays import Array, Examples, Keys, PyTree
+from sde_jax.arrays import Array, Examples, Keys, PRNGKeyArray, PyTree
 from sde_jax.data.scaling import ImageScaling, Scaling
 from sde_jax.memory import check_fits, size_of
 from sde_jax.recipes.interfaces import Density
@@ -22,16 +23,26 @@ Measure = Callable[[Keys, Score, LinearSDE, Examples], "likelihoods.LogLikelihoo
 
 
 def flow_density(
-    score: Callable[[PyTree], Score],
+    score: Callable[..., Score],
     sde: LinearSDE,
-    measure: Measure,
+    measure: Callable[[Keys, Score, LinearSDE, Examples], Any],
     probes: int = 1,
-) -> Density:
-    """Returns the density, by ``measure``, of the score of its parameters."""
+) -> Callable[..., Any]:
+    """Returns the density, by ``measure``, of the score of its parameters and, for a conditional
+    one, of the condition of each example."""
 
-    def density(params: PyTree, keys: Keys, x: Examples) -> "likelihoods.LogLikelihoods":
+    def density(params: PyTree, keys: Keys, x: Examples, condition: PyTree | None = None) -> Any:
         check_fits(probes * size_of(x), f"`probes`={probes:,} of {len(x):,} examples at once")
-        return measure(keys, score(params), sde, x)
+        if condition is None:
+            return measure(keys, score(params), sde, x)
+
+        def one(key: PRNGKeyArray, x: Array, condition: PyTree) -> Any:
+            """Measures a batch of one, since solvers do not pass the index of an example."""
+            own = jax.tree.map(lambda row: row[None], condition)
+            found = measure(key[None], score(params, own), sde, x[None])
+            return jax.tree.map(lambda row: row[0], found)
+
+        return jax.vmap(one)(keys, x, condition)
 
     return density
 
@@ -113,13 +124,13 @@ class Measurement:
 
     def density(
         self,
-        score: Callable[[PyTree], Score],
+        score: Callable[..., Score],
         likelihood: "Flow | None" = None,
     ) -> Density:
         """Returns the density of the score of its parameters.
 
         Args:
-          score: returns the score of parameters.
+          score: returns the score of parameters and, for conditional densities, of a condition.
           likelihood: the density of the flow from `start`, by default the adaptive one.
         """
         likelihood = likelihood or self.settings.build(self.start)
@@ -128,8 +139,10 @@ class Measurement:
         if not self.discrete:
             return continuous
 
-        def density(params: PyTree, keys: Keys, x: Examples) -> "likelihoods.LogLikelihoods":
-            found = continuous(params, keys, self.middles(x))
+        def density(
+            params: PyTree, keys: Keys, x: Examples, *condition: PyTree
+        ) -> "likelihoods.LogLikelihoods":
+            found = continuous(params, keys, self.middles(x), *condition)
             # A probability of levels is a density that is even over their bins.
             volume = x[0].size * self._grey.log_det_per_dimension
             return found._replace(nats=found.nats - volume)

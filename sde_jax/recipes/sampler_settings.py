@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, NoReturn, Self
 
 from sde_jax import ode, sampling
-from sde_jax.validation import FINITE, Spec, UnitInterval, at_most, require
+from sde_jax.validation import FINITE, ComputeDtype, Spec, UnitInterval, at_most, require
 
 GridName = Literal["auto", "fitted", "uniform", "log-snr", "karras"]
 
 MOST_FITTED = 12
 """Most steps that are fitted to the network by default."""
+LEAST_ROUNDED = 1e-3
+"""Least tolerance of adaptive samplers whose network is rounded."""
 
 GRIDS: Mapping[GridName, Callable[..., "sampling.TimeGrid"]] = {
     "auto": lambda *, steps: sampling.LogSNRGrid(steps=steps),
@@ -163,19 +165,39 @@ class SamplerSettings(Spec):
     """Amount of noise: 0 for none, 1 for that of ancestral sampling (ddim only)."""
     churn: float = 0.0
     """Noise that is added and removed, S_churn of Karras et al. 2022 (heun only)."""
+    compute_dtype: ComputeDtype = "float32"
+    """Type of the network's computation. States and times are float32; times are fitted in it."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self, "churn", 0 <= self.churn < math.inf, "be finite and not negative")
 
-    def build(self, frames: int = 0) -> "sampling.Sampler":
-        """Returns the sampler, which keeps ``frames`` states on the way.
+    def build(self, **changes: Any) -> "sampling.Sampler":
+        """Returns the sampler with ``changes`` of its fields, such as ``frames``.
 
         Raises:
-          ValueError: if it is that of a published model.
+          ValueError: if it is that of a published model, or as `computing`.
         """
-        sampler = SAMPLERS[self.sampler].factory(**self.options())
-        return dataclasses.replace(sampler, frames=frames)
+        return self.computing(dataclasses.replace(self.solver(), **changes))
+
+    def solver(self) -> Any:
+        """Returns the sampler that computes in float32."""
+        return SAMPLERS[self.sampler].factory(**self.options())
+
+    def computing(self, sampler: "sampling.Sampler") -> "sampling.Sampler":
+        """Returns the sampler whose network computes in the type of the settings.
+
+        Raises:
+          ValueError: if its steps would adapt to the rounding of that type.
+        """
+        if self.compute_dtype == "float32":
+            return sampler
+        if "tolerance" in self.options() and self.tolerance < LEAST_ROUNDED:
+            raise ValueError(
+                f"`tolerance` must be at least {LEAST_ROUNDED} for a network in "
+                f"{self.compute_dtype}, whose rounding is larger: got {self.tolerance}."
+            )
+        return sampling.LowPrecision(sampler=sampler, dtype=self.compute_dtype)
 
     def resolved(self, *, fits: bool) -> Self:
         """Returns the settings with a grid in place of "auto".
@@ -188,8 +210,8 @@ class SamplerSettings(Spec):
         """
         if "grid" not in self.options() or self.grid not in ("auto", "fitted"):
             return self
-        reason = "" if fits else "the model has no score of the data"
-        if not reason and not self.build().follows_flow:  # type: ignore[attr-defined]
+        reason = "" if fits else "the model has no score of the data alone"
+        if not reason and not self.solver().follows_flow:
             reason = "the sampler adds noise, so that there is no trajectory to fit to"
         if self.grid == "fitted" and reason:
             raise ValueError(f"`grid` must not be fitted, since {reason}: take log-snr.")
@@ -207,7 +229,8 @@ class SamplerSettings(Spec):
             f"{name}{value:g}" if isinstance(value, float) else f"{name}{value}"
             for name, value in self.options().items()
         )
-        return f"{self.sampler}-{how or 'rules'}"
+        dtype = "" if self.compute_dtype == "float32" else f"-{self.compute_dtype}"
+        return f"{self.sampler}-{how or 'rules'}{dtype}"
 
     def options(self) -> dict[str, Any]:
         """Returns the settings that the sampler has."""
@@ -235,7 +258,7 @@ class SamplerSettings(Spec):
         """Raises ValueError for the first of these settings that the sampler does not have."""
         options = self.options()
         for name in names:
-            if name not in ("sampler", *options):
+            if name not in ("sampler", "compute_dtype", *options):
                 raise ValueError(
                     f"`{name}` does not apply to the sampler {self.sampler}: its options are "
                     f"{', '.join(options) or 'none'}."

@@ -3,14 +3,15 @@
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Self
 
 import jax
 import jax.numpy as jnp
 
 from sde_jax.arrays import Keys, PerExample, PyTree
+from sde_jax.data import ArrayData
 from sde_jax.data.source import Batch, DataSource, DataSpec, Layout
-from sde_jax.nets import Condition, MLPSpec, NetworkSpec
+from sde_jax.nets import Condition, MLPSpec, NetworkSpec, VectorStandardization
 from sde_jax.objectives import (
     DiscreteTimes,
     EDMWeighting,
@@ -27,6 +28,7 @@ from sde_jax.objectives import (
 from sde_jax.randomness import Seeds
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.generative import Generative
+from sde_jax.recipes.given import score_sampler
 from sde_jax.recipes.interfaces import Density, Draw
 from sde_jax.recipes.likelihood_settings import LikelihoodSettings
 from sde_jax.recipes.matching import Denoising, Implicit, Sliced
@@ -45,10 +47,10 @@ from sde_jax.score import (
     NoiseLevel,
     NoisePrediction,
     ScaledTime,
-    Score,
     ScoreModel,
     ScorePrediction,
     VelocityPrediction,
+    computing_in,
 )
 from sde_jax.sde import DDPMChain, LinearSDE
 from sde_jax.training.learner import Learner
@@ -56,25 +58,15 @@ from sde_jax.training.optimizer import Adam, Decay
 from sde_jax.training.settings import Training
 from sde_jax.validation import (
     FINITE,
+    ComputeDtype,
     Only,
     UnitInterval,
 )
 
 _CONDITIONAL = Only(
-    "`network.classes` or `network.vector` is set",
-    lambda spec: spec.network.classes is not None or spec.network.vector is not None,
+    "`network.classes` or `network.vector` is set, or the data have conditions",
+    lambda spec: spec.is_conditional or spec.data.has_conditions,
 )
-
-
-def score_sampler(
-    score: Callable[[PyTree], Score],
-    sde: LinearSDE,
-    sampler: Sampler | None,
-    shape: tuple[int, ...],
-) -> Draw:
-    """Returns the function that draws samples of ``shape`` by the score of its parameters."""
-    assert sampler is not None, "a score has no samples without a sampler"
-    return lambda params, keys, index: sampler(keys, score(params), sde, shape)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,10 +108,11 @@ class ScoreExperiment(Generative):
     """The score matching objective."""
     label_dropout: Annotated[UnitInterval, _CONDITIONAL] = 0.1
     """Share of training examples without their label and vector, for a network with `classes` or
-    `vector`. `sample` and `likelihood` use the network without them."""
-    compute_dtype: Literal["float32", "bfloat16"] = "float32"
-    """Type of the network's computation in training. Parameters, losses, sampling and likelihood
-    are float32."""
+    `vector`. Guidance uses the network without them, and so do `sample` and `likelihood` of a
+    network with labels alone that are given none."""
+    compute_dtype: ComputeDtype = "float32"
+    """Type of the network's computation in training. Parameters and losses are float32, and so are
+    likelihoods; the type in sampling is that of `sampling`."""
     optimizer: Adam
     ema_decay: Decay
     """Decay of the running average of the parameters. The average is sampled and measured."""
@@ -129,6 +122,19 @@ class ScoreExperiment(Generative):
     sampling: SamplerSettings = SamplerSettings()
     likelihood: LikelihoodSettings = LikelihoodSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+
+    def with_data(self, data: DataSpec) -> Self:
+        """Returns the experiment of measured data. Its network takes their conditions."""
+        network: Any = self.network
+        measured = data.measured if isinstance(data, ArrayData) else None
+        if measured is not None and measured.vector is not None and network.vector is None:
+            vector = VectorStandardization(
+                mean=measured.vector.centers, deviation=measured.vector.widths
+            )
+            network = dataclasses.replace(network, vector=vector)
+        if measured is not None and measured.classes is not None and network.classes is None:
+            network = dataclasses.replace(network, classes=measured.classes)
+        return dataclasses.replace(self, data=data, network=network)
 
     def check_data(self, source: DataSource) -> None:
         """Raises ValueError if the network takes other shapes, or labels or vectors that the data
@@ -179,7 +185,7 @@ class ScoreExperiment(Generative):
             params: PyTree, seeds: Seeds, batch: Batch, *, deterministic: bool
         ) -> PerExample:
             condition = None
-            if self.network.classes is not None or self.network.vector is not None:
+            if self.is_conditional:
                 seeds, seeds_dropped = seeds.split()
                 dropout = 0.0 if deterministic else self.label_dropout
                 condition = self.condition_of(batch, seeds_dropped.keys, dropout)
@@ -189,21 +195,39 @@ class ScoreExperiment(Generative):
             lambda key: model.init(key, shape), losses, ema_warmup=self.ema_warmup
         )
 
+    @property
+    def is_conditional(self) -> bool:
+        """Says whether the network takes labels or vectors."""
+        return self.network.classes is not None or self.network.vector is not None
+
+    @property
+    def needs_condition(self) -> bool:
+        """Says whether there are no samples and densities without a condition. A network of labels
+        has some if it was trained with `label_dropout`."""
+        always = self.is_conditional and self.label_dropout == 0
+        return self.network.vector is not None or always
+
+    def own_condition(self, batch: Batch) -> Condition:
+        """Returns the labels and vectors of a batch that the network takes."""
+        return Condition(
+            label=None if self.network.classes is None else batch.label,
+            vector=None if self.network.vector is None else batch.condition,
+        )
+
     def condition_of(self, batch: Batch, keys: Keys, dropout: float) -> Condition:
         """Returns labels and vectors of a batch, without a random share ``dropout`` of them."""
         dropped = jax.vmap(lambda key: jax.random.bernoulli(key, dropout))(keys)
-        condition = Condition()
-        if self.network.classes is not None and batch.label is not None:
-            condition = condition._replace(label=jnp.where(dropped, -1, batch.label))
-        if self.network.vector is not None and batch.condition is not None:
-            vector = jnp.where(dropped[:, None], jnp.nan, batch.condition)
-            condition = condition._replace(vector=vector)
-        return condition
+        own = self.own_condition(batch)
+        if own.label is not None:
+            own = own._replace(label=jnp.where(dropped, -1, own.label))
+        if own.vector is not None:
+            own = own._replace(vector=jnp.where(dropped[:, None], jnp.nan, own.vector))
+        return own
 
     def sample_fn(
         self, layout: Layout, sampler: Sampler | None, source: Callable[[], DataSource]
     ) -> Draw:
-        """Returns the sampler of the reversed SDE or its flow."""
+        """Returns the sampler of the reversed SDE or its flow, conditional on a `Given`."""
         return score_sampler(self.score, self.sde, sampler, layout.shape)
 
     def density(self, layout: Layout, settings: LikelihoodSettings) -> Density:
@@ -230,22 +254,6 @@ class ScoreExperiment(Generative):
         density = self.measurement(layout, settings).measures.startswith("density")
         return self.bits if density else f"{self.bits}_bound"
 
-    def score(self, params: PyTree) -> NetworkScore:
-        """Returns the score with these parameters."""
-        return NetworkScore(params, self.model())
-
-
-def computing_in(network: Any, dtype: str) -> Any:
-    """Returns the network that computes in ``dtype``.
-
-    Raises:
-      ValueError: if the network cannot compute in another type than float32.
-    """
-    if dtype == "float32":
-        return network
-    if not hasattr(network, "dtype"):
-        raise ValueError(
-            f"`compute_dtype` must be float32 for a {type(network).__name__}, which has no "
-            f"`dtype`: got {dtype}."
-        )
-    return network.clone(dtype=jnp.dtype(dtype))
+    def score(self, params: PyTree, condition: Condition | None = None) -> NetworkScore:
+        """Returns the score with these parameters, given a condition of each example or none."""
+        return NetworkScore(params, self.model(), condition)

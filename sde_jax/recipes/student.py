@@ -15,9 +15,9 @@ from sde_jax.objectives import Consistency, LogNormalNoise
 from sde_jax.randomness import Seeds
 from sde_jax.recipes.evaluation_settings import MEASURABLE, EvaluationSettings
 from sde_jax.recipes.generative import Generative
+from sde_jax.recipes.given import score_sampler
 from sde_jax.recipes.interfaces import Draw
 from sde_jax.recipes.sampler_settings import SamplerSettings
-from sde_jax.recipes.score import score_sampler
 from sde_jax.sampling import Sampler
 from sde_jax.score import (
     LogNoiseLevel,

@@ -1,8 +1,9 @@
 """The interface of recipes to training."""
 
 import abc
+import dataclasses
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 from sde_jax.arrays import PRNGKeyArray, PyTree
 from sde_jax.data.source import DataSource, DataSpec
@@ -29,6 +30,11 @@ class Trainable(Spec, abc.ABC):
     def alternative(self) -> str:
         """A sentence that names the run to use for what this kind cannot do, or nothing."""
         return ""
+
+    def with_data(self, data: DataSpec) -> Self:
+        """Returns the experiment of measured data, with all that it takes from them."""
+        changed: dict[str, Any] = {"data": data}
+        return dataclasses.replace(self, **changed)
 
     @abc.abstractmethod
     def learner(self, shape: tuple[int, ...]) -> Learner:

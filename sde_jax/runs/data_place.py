@@ -13,7 +13,7 @@ from sde_jax.data.errors import DataNotFoundError, MixedSizesError
 
 Spec = TypeVar("Spec")
 
-PLACES = ("path", "data_dir")
+PLACES = ("path", "condition_path", "data_dir")
 """Fields of data that are their place."""
 
 
@@ -23,6 +23,8 @@ class DataPlace:
 
     path: Annotated[str | None, option("PATH", "the run's")] = None
     """The folder, zip or file of the run's data, if they moved."""
+    condition_path: Annotated[str | None, option("PATH", "the run's")] = None
+    """The file of the conditions of the run's data, if it moved."""
     data_dir: Annotated[str | None, option("DIR", "the run's")] = None
     """The folder of prepared sets with the run's data, if they moved."""
 
@@ -48,7 +50,7 @@ def absolute(spec: Spec) -> Spec:
         value = getattr(spec, field.name)
         if dataclasses.is_dataclass(value):
             changed[field.name] = absolute(value)
-        elif field.name in (*PLACES, "folder") and isinstance(value, str):
+        elif field.name in (*PLACES, "test_path", "folder") and isinstance(value, str):
             path = Path(value).expanduser()
             changed[field.name] = str(path.absolute()) if path.exists() else value
     return dataclasses.replace(spec, **changed)  # type: ignore[type-var]
@@ -62,7 +64,10 @@ def naming_option(data: "data_sets.DataSpec") -> Iterator[None]:
     except MixedSizesError as error:
         raise MixedSizesError(f"{error}. --data.image-size states it.") from None
     except DataNotFoundError as error:
-        options = " or ".join(_option(name) for name in PLACES if hasattr(data, name))
+        places = [name for name in PLACES if hasattr(data, name)]
+        if getattr(data, "condition_path", None) is None:
+            places = [name for name in places if name != "condition_path"]
+        options = " or ".join(map(_option, places))
         remedy = f". {options} says where they are." if options else ""
         raise DataNotFoundError(f"{str(error).rstrip('.')}{remedy}") from None
 

@@ -1,9 +1,10 @@
 """Times fitted to the network of a run, kept in its directory."""
 
+import dataclasses
 import math
 import time
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import jax
 
@@ -12,7 +13,7 @@ from sde_jax.json_files import DamagedFileError, read_json
 from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.recipes.score import ScoreExperiment
 from sde_jax.reporting import report
-from sde_jax.sampling import FittedGrid, GridSampler, fit_grid
+from sde_jax.sampling import FittedGrid, fit_grid
 from sde_jax.training import RunDirectory, checksum
 from sde_jax.training.learner import TrainState
 from sde_jax.training.processes import of_first
@@ -36,8 +37,10 @@ def fitted_grid(
 
     They are read from ``grids`` in the run directory if they were fitted to the same parameters by
     the same version. Otherwise they are fitted and written there, or only announced where the
-    directory cannot be written. The first process fits, on one device.
+    directory cannot be written. The first process fits, on one device. The network computes in
+    float32: its rounding in another type is no reason for other times.
     """
+    settings = dataclasses.replace(settings, compute_dtype="float32")
 
     def levels() -> list[float]:
         path = directory.path / FOLDER / f"{settings.described()}.json"
@@ -65,7 +68,7 @@ def _fit(
     experiment: ScoreExperiment, params: Any, settings: SamplerSettings, shape: tuple[int, ...]
 ) -> FittedGrid:
     count = min(MOST_PILOTS, max(LEAST_PILOTS, MOST_VALUES // math.prod(shape)))
-    keys, sampler = jax.random.split(jax.random.key(0), count), cast(GridSampler, settings.build())
+    keys, sampler = jax.random.split(jax.random.key(0), count), settings.solver()
     return fit_grid(keys, experiment.score(params), experiment.sde, shape, sampler)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from sde_jax.arguments import UsageError
 from sde_jax.recipes.likelihood_settings import LikelihoodSettings
+from sde_jax.runs.conditions import condition_of
 from sde_jax.runs.measurement import concatenate, measure
 from sde_jax.runs.multilevel import MultilevelMean, multilevel_mean
 from sde_jax.runs.steps import fixed_steps
@@ -55,6 +56,7 @@ def mean_likelihood(
             count=None,
             batch_size=batch_size,
             chosen=chosen,
+            condition_of=functools.partial(condition_of, run),
         )
         measured = concatenate(parts)
         if not measured.converged.all():

@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from sde_jax.arrays import PRNGKeyArray, PyTree
-from sde_jax.data.source import ENDLESS, DataSource, Layout
+from sde_jax.data.source import ENDLESS, Batch, DataSource, Layout
 from sde_jax.likelihood import LogLikelihoods, bits_per_dimension
 from sde_jax.memory import check_fits
 from sde_jax.metrics import mean_estimate
@@ -19,6 +19,9 @@ from sde_jax.recipes.interfaces import Density, Measured
 from sde_jax.runs.generation import numbered_keys, whole_batches
 from sde_jax.training.devices import compiled_on_each_device, data_mesh, shard_batch
 from sde_jax.training.processes import is_first
+
+Conditions = Callable[[Batch, np.ndarray], PyTree | None]
+"""Returns the conditions of a batch of examples, of these numbers; None without any."""
 
 RESULT_BYTES = 17
 """Bytes of the results of an example."""
@@ -35,11 +38,13 @@ def measure(
     batch_size: int,
     start: int = 0,
     chosen: np.ndarray | None = None,
+    condition_of: Conditions = lambda batch, numbers: None,
 ) -> Iterator[Measured]:
     """Yields the likelihoods of examples ``start`` to ``count - 1`` (None: the last), batch by
     batch; or of those with the numbers ``chosen``.
 
-    Example j is dequantized and probed by keys of its own, whatever the batch size.
+    Example j is dequantized and probed by keys of its own, whatever the batch size. A conditional
+    density has its condition from ``condition_of``.
     """
     key_data, key_probe = jax.random.split(key)
     if count is None and source.sizes[split] == ENDLESS:
@@ -56,13 +61,17 @@ def measure(
     with tqdm(total=total, initial=min(start, total), **shown) as progress:
         for batch in source.batches(key_data, split, batch_size, count=total, chosen=chosen):
             skipped = min(max(start - first, 0), len(batch.x))
-            x, index = batch.x[skipped:], first + skipped
-            first += len(batch.x)
+            batch = jax.tree.map(lambda rows, skipped=skipped: rows[skipped:], batch)
+            x, index = batch.x, first + skipped
+            first = index + len(x)
             if not len(x):
                 continue
             own = numbers[index : index + len(x)]
             keys = numbered_keys(key_probe, np.pad(own, (0, batch_size - len(own)), mode="edge"))
-            result = jax.device_get(compiled(params, keys, shard_batch(x, mesh, batch_size)))
+            condition = condition_of(batch, own)
+            examples = (x,) if condition is None else (x, condition)
+            result = compiled(params, keys, *shard_batch(examples, mesh, batch_size))
+            result = jax.device_get(result)
             kept = len(x)
             result = jax.tree.map(lambda array, kept=kept: array[:kept], result)
             slope = source.scaling.log_slope(np.asarray(x))

@@ -15,6 +15,7 @@ from sde_jax.data.shards import IDENTITY, INDEX, Shard, sha256_of, whole_shards
 from sde_jax.json_files import read_json
 from sde_jax.recipes.sampler_settings import SamplerSettings
 from sde_jax.recipes.serialization import to_config
+from sde_jax.runs.conditions import digest
 from sde_jax.runs.generation import check_memory, generate, is_valid
 from sde_jax.runs.levels import to_levels
 from sde_jax.runs.trained_run import GenerativeRun
@@ -26,14 +27,19 @@ from sde_jax.training.processes import of_first
 def identity_of(
     run: GenerativeRun, settings: SamplerSettings | None, *, count: int, seed: int
 ) -> dict[str, Any]:
-    """Returns everything that samples depend on."""
+    """Returns everything that samples depend on; settings of float32 do not state their type, as
+    those of former versions do not."""
+    sampling = to_config(run.resolved(settings))
+    if sampling is not None and sampling["compute_dtype"] == "float32":
+        del sampling["compute_dtype"]
     return {
         "experiment": run.named.name,
         "step": run.step,
         "weights": f"{checksum(run.state.ema_params):08x}",
         "seed": seed,
         "count": count,
-        "sampling": to_config(run.resolved(settings)),
+        "sampling": sampling,
+        **({} if run.condition is None else {"condition": digest(run.condition, run.weight)}),
     }
 
 
@@ -67,14 +73,14 @@ def draw_shards(
       OSError: if it cannot be written.
     """
     draw, scaling = run.sample_fn(settings), run.layout.scaling
-    check_memory(draw, run.params, batch_size=min(batch_size, count))
+    check_memory(draw, run.inputs, batch_size=min(batch_size, count))
     levels = scaling.levels if isinstance(scaling, ImageScaling) else None
     identity = {**identity_of(run, settings, count=count, seed=seed), "levels": levels}
     shards = [Shard(*fields) for fields in of_first(lambda: prepare(folder, identity))]
     start = sum(shard.length for shard in shards)
     parts = generate(
         draw,
-        run.params,
+        run.inputs,
         key=jax.random.key(seed),
         count=count,
         batch_size=batch_size,

@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sde_jax import array_figures
 from sde_jax.data.source import DataSource, Layout
 from sde_jax.recipes.generative import Generative
+from sde_jax.recipes.interfaces import Given
 from sde_jax.recipes.trainable import Trainable
+from sde_jax.runs.conditions import held_out_condition
 from sde_jax.runs.generation import example_keys, whole_batches
 from sde_jax.sampling import Ancestral, PredictorCorrector, Sampler, UniformGrid
 from sde_jax.training.devices import compiled_on_each_device, data_mesh
@@ -39,11 +40,15 @@ def snapshots(experiment: Trainable, source: DataSource) -> Draw | None:
     compiled = compiled_on_each_device(sample)
     count = min(COUNT, experiment.training.batch_size)
     padded = whole_batches(count, count, data_mesh())
+    condition = held_out_condition(experiment, source, count)
 
     def draw(state: TrainState, path: Path) -> None:
         keys = example_keys(jax.random.key(0), 0, padded)
-        samples = compiled(state.ema_params, keys, jnp.arange(padded))
+        params = state.ema_params if condition is None else Given(state.ema_params, condition)
+        samples = compiled(params, keys, jnp.arange(padded))
         if is_first():
+            from sde_jax import array_figures  # Its libraries are not needed before.
+
             data = layout.scaling.to_unit(samples.x[:count])
             array_figures.draw_picture(np.asarray(data), "samples", path)
 

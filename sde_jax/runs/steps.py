@@ -17,8 +17,10 @@ from sde_jax.likelihood import (
     even_times,
     fitted_times,
 )
+from sde_jax.nets import Condition
 from sde_jax.recipes.interfaces import Density
 from sde_jax.recipes.likelihood_settings import LikelihoodSettings
+from sde_jax.recipes.protocols import flow_density
 from sde_jax.runs.trained_run import ScoreRun
 
 PILOT_EXAMPLES, PILOT_STEPS = 16, 96
@@ -45,6 +47,8 @@ class FixedSteps:
     """The first training examples."""
     keys: Keys
     """Keys of their probes and noise."""
+    conditions: tuple[Condition, ...]
+    """Their own conditions, for conditional densities; empty for others."""
     even: tuple[float, ...]
     """Times of ``bends``."""
     bends: Float[Array, "pilots times"]
@@ -59,8 +63,10 @@ class FixedSteps:
         error, density = self.common_error(steps), self.density(steps)
         bit = math.prod(self.run.layout.shape) * math.log(2)
 
-        def without(params: PyTree, keys: Keys, x: Examples) -> LogLikelihoods:
-            found = density(params, keys, x)
+        def without(
+            params: PyTree, keys: Keys, x: Examples, *condition: Condition
+        ) -> LogLikelihoods:
+            found = density(params, keys, x, *condition)
             return found._replace(nats=found.nats + error.mean * bit)
 
         return without, error
@@ -68,9 +74,9 @@ class FixedSteps:
     def common_error(self, steps: int) -> CommonError:
         """Returns the error of so many steps against four times as many, of the pilots."""
         one = dataclasses.replace(self.settings, samples=1, probes=1)
+        pilots = self.run.params, self.keys, self.pilots, *self.conditions
         coarse, fine = (
-            jax.jit(self._density(one, count))(self.run.params, self.keys, self.pilots)
-            for count in (steps, FINER * steps)
+            jax.jit(self._density(one, count))(*pilots) for count in (steps, FINER * steps)
         )
         bit = math.prod(self.run.layout.shape) * math.log(2)
         return shared_error(np.asarray(fine.nats - coarse.nats, np.float64) / bit)
@@ -92,10 +98,14 @@ def fixed_steps(run: ScoreRun, settings: LikelihoodSettings) -> FixedSteps:
     pilot = MultistepLikelihood(times=even)
     key_data, key_probe = jax.random.split(jax.random.key(0))
     batches = run.source.batches(key_data, TRAIN, PILOT_EXAMPLES, count=PILOT_EXAMPLES)
-    x = jnp.asarray(next(batches).x)
+    batch = next(batches)
+    x = jnp.asarray(batch.x)
     keys = jax.random.split(key_probe, len(x))
-    bends = jax.jit(lambda score: pilot.integrand(keys, score, sde, x))(run.score)
-    return FixedSteps(run, settings, x, keys, even, bends)
+    conditional = run.condition is not None or run.experiment.needs_condition
+    conditions = (run.experiment.own_condition(batch),) if conditional else ()
+    integrand = flow_density(run.experiment.score, sde, pilot.integrand)
+    bends = jax.jit(integrand)(run.params, keys, x, *conditions)
+    return FixedSteps(run, settings, x, keys, conditions, even, bends)
 
 
 def shared_error(errors: np.ndarray) -> CommonError:

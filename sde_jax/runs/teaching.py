@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 
@@ -14,9 +14,11 @@ from sde_jax.recipes.serialization import to_config
 from sde_jax.recipes.student import Student
 from sde_jax.recipes.trainable import Trainable
 from sde_jax.runs.beside import find_beside
-from sde_jax.runs.trained_run import ScoreRun, WrongKindError, open_run
 from sde_jax.training.errors import NotARunError
 from sde_jax.training.learner import Learner
+
+if TYPE_CHECKING:
+    from sde_jax.runs.trained_run import ScoreRun
 
 
 def with_run_path(experiment: Trainable, workdir: Path) -> Trainable:
@@ -44,6 +46,8 @@ def learner_of(experiment: Trainable, source: DataSource) -> Learner:
     field = experiment.learns_from
     if field is None or getattr(experiment, field) is None:
         return experiment.learner(source.shape)
+    from sde_jax.runs.trained_run import WrongKindError, open_run  # They import every solver.
+
     try:
         run = open_run(Path(getattr(experiment, field)))
     except (NotARunError, WrongKindError) as error:
@@ -66,7 +70,7 @@ def learner_of(experiment: Trainable, source: DataSource) -> Learner:
     raise TypeError(f"nothing is known of how a {experiment.kind} learns from a run.")
 
 
-def check_teacher(student: Student, run: ScoreRun) -> None:
+def check_teacher(student: Student, run: "ScoreRun") -> None:
     """Raises UsageError unless a run has the student's data and the shapes of its parameters."""
     if identity(run.experiment.data) != identity(student.data):
         raise UsageError(

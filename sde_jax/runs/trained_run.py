@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
+import jax.numpy as jnp
+
 from sde_jax.arrays import PyTree, single_precision
 from sde_jax.baselines.dequantizing_flow import FlowDequantization
 from sde_jax.data.source import DataSource, Layout
 from sde_jax.interop.published_sampling import published_sampler
 from sde_jax.memory import check_fits, size_of
+from sde_jax.nets import Condition
 from sde_jax.recipes.dequantization import Dequantization
 from sde_jax.recipes.generative import Generative
-from sde_jax.recipes.interfaces import Density, Draw
+from sde_jax.recipes.interfaces import Density, Draw, Given
 from sde_jax.recipes.likelihood_settings import LikelihoodSettings
 from sde_jax.recipes.named import Kind_co, Named
 from sde_jax.recipes.protocols import Measurement
@@ -51,6 +54,10 @@ class TrainedRun(Generic[Kind_co]):
     named: Named[Kind_co]
     layout: Layout
     state: TrainState
+    condition: Condition | None = None
+    """Condition of samples and densities: a row for all, or one for each; None for none."""
+    weight: float | None = None
+    """Weight of guidance by the condition; None for none."""
 
     @property
     def experiment(self) -> Kind_co:
@@ -61,6 +68,15 @@ class TrainedRun(Generic[Kind_co]):
     def params(self) -> PyTree:
         """The averaged parameters."""
         return self.state.ema_params
+
+    @property
+    def inputs(self) -> PyTree:
+        """The first argument of its draws: the averaged parameters, with the condition if there is
+        one."""
+        if self.condition is None:
+            return self.params
+        weight = None if self.weight is None else jnp.float32(self.weight)
+        return Given(self.params, self.condition, weight)
 
     @property
     def score(self: "ScoreRun") -> NetworkScore:
@@ -87,7 +103,8 @@ class TrainedRun(Generic[Kind_co]):
         if settings is not None:
             self.experiment.check_sampler(settings)
         if settings is not None and settings.sampler == "published" and self.named.model:
-            sampler = dataclasses.replace(published_sampler(self.named.model), frames=frames)
+            published = published_sampler(self.named.model)
+            sampler = settings.computing(dataclasses.replace(published, frames=frames))
         elif settings is not None:
             sampler = self._sampler(settings, frames)
         return self.experiment.sample_fn(self.layout, sampler, lambda: self.source)
@@ -100,16 +117,17 @@ class TrainedRun(Generic[Kind_co]):
         """
         if settings is None:
             return None
-        return settings.resolved(fits=isinstance(self.experiment, ScoreExperiment))
+        experiment = self.experiment
+        fits = isinstance(experiment, ScoreExperiment) and not experiment.needs_condition
+        return settings.resolved(fits=fits)
 
     def _sampler(self, settings: SamplerSettings, frames: int) -> Sampler:
-        sampler: Any = settings.build(frames)
         if not settings.is_fitted:
-            return sampler
+            return settings.build(frames=frames)
         assert isinstance(self.experiment, ScoreExperiment)
         state, shape = self.state, self.layout.shape
         grid = fitted_grid(self.directory, self.experiment, state, settings, shape)
-        return dataclasses.replace(sampler, grid=grid)
+        return settings.build(frames=frames, grid=grid)
 
     def density(self: "GenerativeRun", settings: Any) -> Density | None:
         """Returns the function that measures densities by ``settings``; None if the model has

@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 
 import jax
 
-from sde_jax import figures
 from sde_jax.arrays import single_precision
 from sde_jax.data.source import DataSource
 from sde_jax.memory import check_fits, device_bytes, size_of
-from sde_jax.recipes.effects import late_settings, padding, shapes_of
+from sde_jax.recipes.effects import inspect, late_settings
 from sde_jax.recipes.named import Named
 from sde_jax.recipes.trainable import Trainable
 from sde_jax.reporting import report
@@ -40,6 +39,7 @@ CHANGEABLE = frozenset(
         "experiment.data.data_dir",
         "experiment.data.path",
         "experiment.data.test_path",
+        "experiment.data.condition_path",
         "experiment.data.keep",
         "experiment.data.storage.keep",
         "experiment.data.storage.folder",
@@ -58,7 +58,8 @@ def train_experiment(named: Named[Trainable], workdir: Path, *, resume: bool) ->
     """Trains the experiment in ``workdir`` and draws its training curve."""
     is_new = not (resume and (workdir / "config.json").is_file())
     named = raise_on_all(lambda: with_measured_data(with_absolute_paths(named, workdir)))
-    source, learner, draw = raise_on_all(lambda: prepare(named.experiment, is_new=is_new))
+    prepared = raise_on_all(lambda: prepare(named.experiment, is_new=is_new))
+    source, learner, draw, padding = prepared
     if resume:
         directory = RunDirectory.resume(
             workdir, named.config(), changeable=CHANGEABLE, current=in_current_format
@@ -67,10 +68,12 @@ def train_experiment(named: Named[Trainable], workdir: Path, *, resume: bool) ->
         directory = RunDirectory.create(workdir, named.config())
     for line in late_settings(named.experiment) if is_new else ():
         report(f"warning: {line}")
-    for line in padding(learner):
+    for line in padding:
         report(line)
     result = train(learner, source, directory, named.experiment.training, draw=draw)
     if is_first():
+        from sde_jax import figures  # Its libraries are not needed before.
+
         figures.curves(
             directory.read_metrics(),
             directory.pictures / "training.png",
@@ -92,7 +95,7 @@ def with_measured_data(named: Named[Trainable]) -> Named[Trainable]:
     experiment: Any = named.experiment
     with naming_option(experiment.data):
         data = experiment.data.measure()
-    return dataclasses.replace(named, experiment=dataclasses.replace(experiment, data=data))
+    return dataclasses.replace(named, experiment=experiment.with_data(data))
 
 
 def in_current_format(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,6 +109,8 @@ class Prepared(NamedTuple):
     source: DataSource
     learner: Learner
     draw: Draw | None
+    padding: list[str]
+    """A line for each size that the network pads inside."""
 
 
 def prepare(experiment: Trainable, *, is_new: bool = True) -> Prepared:
@@ -122,11 +127,11 @@ def prepare(experiment: Trainable, *, is_new: bool = True) -> Prepared:
         source = experiment.data.load()
     experiment.check_data(source)
     learner = learner_of(experiment, source)
-    _, state = learner_and_state(experiment, source.shape, is_new=is_new)
-    check_memory(experiment.training, state, source.shape)
+    inspected = inspect(experiment.learner(source.shape), check=is_new)
+    check_memory(experiment.training, inspected.state, source.shape)
     draw = snapshots(experiment, source)
     experiment.training.check_drawing(draw is not None)
-    return Prepared(source, learner, draw)
+    return Prepared(source, learner, draw, inspected.padding)
 
 
 def check_memory(training: Training, state: TrainState, shape: tuple[int, ...]) -> None:
@@ -149,25 +154,8 @@ def summary(experiment: Trainable) -> dict[str, Any]:
     """
     experiment.training.check_devices(data_mesh())
     with naming_option(experiment.data):
+        experiment = experiment.with_data(experiment.data.measure())
         layout = experiment.data.layout()
-    learner, state = learner_and_state(experiment, layout.shape)
+    state, lines = inspect(experiment.learner(layout.shape))
     count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(state.params))
-    lines = padding(learner)
     return {"parameters": count, **({"padding": lines} if lines else {})}
-
-
-def learner_and_state(
-    experiment: Trainable,
-    shape: tuple[int, ...],
-    *,
-    is_new: bool = True,
-) -> tuple[Learner, TrainState]:
-    """Returns the learner of examples of ``shape``, and the shapes of its state.
-
-    Raises:
-      ValueError: if it cannot learn them.
-    """
-    learner = experiment.learner(shape)
-    if is_new:
-        return learner, shapes_of(learner)
-    return learner, jax.eval_shape(learner.init, jax.random.key(0))

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         spherical as spherical,
         tempered as tempered,
     )
+    from sde_jax.sampling.low_precision import LowPrecision as LowPrecision
     from sde_jax.sampling.predictor_corrector import PredictorCorrector as PredictorCorrector
     from sde_jax.sampling.predictors import (
         DDIM as DDIM,

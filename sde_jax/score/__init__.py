@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         ScaledTime as ScaledTime,
         ScoreModel as ScoreModel,
         TimeCondition as TimeCondition,
+        computing_in as computing_in,
     )
     from sde_jax.score.parameterization import (
         DataPrediction as DataPrediction,

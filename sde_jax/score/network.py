@@ -1,8 +1,8 @@
 """Networks as scores: the SDE, the network's inputs, and the parameterization of its output."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Any, NoReturn, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, NoReturn, Protocol, Self
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from sde_jax.initialization import Network, apply, initialize
 from sde_jax.score.parameterization import NoisePrediction, Parameterization
 from sde_jax.sde.base import LinearSDE, Time
 from sde_jax.sde.discrete import snap_to_whole
-from sde_jax.validation import POSITIVE, Levels, Spec
+from sde_jax.validation import POSITIVE, ComputeDtype, Levels, Spec
 
 
 class TimeCondition(Protocol):
@@ -188,3 +188,24 @@ class NetworkScore:
         """Returns the score at ``(x, t)``, in float32."""
         output = self.model.predict(self.params, x, t, self.condition)
         return self.model.parameterization.to_score(output, x, *self.model.coefficients(t, x))
+
+    def computing_in(self, dtype: ComputeDtype) -> Self:
+        """Returns the score whose network computes in ``dtype``: see `computing_in`."""
+        network = computing_in(self.model.network, dtype)
+        return replace(self, model=replace(self.model, network=network))
+
+
+def computing_in(network: Any, dtype: ComputeDtype) -> Any:
+    """Returns the network that computes in ``dtype``; its parameters and outputs stay float32.
+
+    Raises:
+      ValueError: if the network cannot compute in another type than float32.
+    """
+    if dtype == "float32":
+        return network
+    if not hasattr(network, "dtype"):
+        raise ValueError(
+            f"`compute_dtype` must be float32 for a {type(network).__name__}, which has no "
+            f"`dtype`: got {dtype}."
+        )
+    return network.clone(dtype=jnp.dtype(dtype))

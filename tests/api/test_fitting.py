@@ -11,7 +11,9 @@ from tiny import tiny
 import sde_jax
 from experiments.ring import ring
 from sde_jax.api import fitting
-from sde_jax.data import ArrayFile, DataNotFoundError, held_out_splits
+from sde_jax.api.default_experiments import with_steps
+from sde_jax.api.given_array import GivenArray, given_array
+from sde_jax.data import DataNotFoundError
 from sde_jax.nets.mlp import MLPSpec
 from sde_jax.recipes import LikelihoodSettings
 from sde_jax.runs.catalogue import find
@@ -59,7 +61,7 @@ def killed_in(monkeypatch, owner, name, *, after):
     monkeypatch.setattr(owner, name, call)
 
 
-KILLS = ((fitting, "_sized", 0), (ArrayFile, "write", 0), (MetricsLog, "write", 5))
+KILLS = ((fitting, "_steps_until", 0), (GivenArray, "write", 0), (MetricsLog, "write", 5))
 """Calls at which the process ends."""
 
 
@@ -86,7 +88,7 @@ def test_killed_and_called_again_it_ends_as_if_it_never_was(tmp_path, monkeypatc
 def check_finished(folder, images, monkeypatch):
     """A finished run is opened; other images are refused."""
     with monkeypatch.context() as patch:
-        killed_in(patch, fitting, "_sized", after=0)
+        killed_in(patch, fitting, "_default_experiment", after=0)
         assert sde_jax.fit(images, workdir=folder).step == STEPS
         with pytest.raises(ValueError, match="holds a run on other data: give another `workdir`"):
             sde_jax.fit(images_of(1), workdir=folder)
@@ -98,39 +100,42 @@ def check_commands(folder):
     assert succeed("likelihood", folder, "--count", 2)["count"] == 2
 
 
-def test_a_tenth_is_held_out():
-    images = np.arange(30).astype(np.uint8).reshape(30, 1, 1, 1)
-    splits = held_out_splits(images)
-    assert {name: len(rows) for name, rows in splits.items()} == {"train": 27, "test": 3}
-    together = np.concatenate([*splits.values()]).ravel()
-    np.testing.assert_array_equal(np.sort(together), np.arange(30))
-    np.testing.assert_array_equal(held_out_splits(images)["test"], splits["test"])
+def test_a_tenth_is_held_out(tmp_path):
+    images = np.arange(30).astype(np.uint8).reshape(30, 1, 1, 1) + np.zeros((8, 8, 1), np.uint8)
+    source = given_array(images, None, tmp_path, "none").source
+    assert source.sizes == {"train": 27, "test": 3}
+    splits = {
+        split: np.concatenate(
+            [source.scaling.to_levels(b.x) for b in source.batches(jax.random.key(0), split, 3)]
+        )
+        for split in source.sizes
+    }
+    np.testing.assert_array_equal(
+        np.sort(np.concatenate([*splits.values()])[:, 0, 0, 0]), np.arange(30)
+    )
 
 
-def test_a_run_reads_its_own_file_and_no_other_images(tmp_path):
-    splits = held_out_splits(images_of(0))
-    data = ArrayFile.of(splits, tmp_path / "there" / "data.npz")
-    assert data.in_run(tmp_path) == data
-    with pytest.raises(DataNotFoundError, match=r"data.npz cannot be read"):
-        data.load()
-    dataclasses.replace(data, path=str(tmp_path / "data.npz")).write(splits)
-    found = data.in_run(tmp_path)
-    np.testing.assert_array_equal(found.load().images["test"], splits["test"])
+def test_a_run_reads_its_own_file(tmp_path):
+    given = given_array(images_of(0), None, tmp_path / "there", "none")
+    assert given.spec.in_run(tmp_path) == given.spec
+    with pytest.raises(DataNotFoundError, match=r"data.npy is no file"):
+        given.spec.load()
+    np.save(tmp_path / "data.npy", images_of(0))
+    found = given.spec.in_run(tmp_path)
+    assert found.load().sizes == given.source.sizes
     assert found.layout().shape == (8, 8, 1)
-    with pytest.raises(DataNotFoundError, match="holds other images than the run was trained on"):
-        dataclasses.replace(found, sha256="0").load()
 
 
 def test_the_updates_fit_into_the_minutes(monkeypatch):
     """The second compilation and a share for evaluations are left out of them."""
     monkeypatch.setattr(fitting, "_seconds", lambda *_: (10.0, 0.5))
     monkeypatch.setattr(fitting.time, "perf_counter", lambda: 100.0)
-    experiment = fitting._default_experiment(
-        ArrayFile.of(held_out_splits(images_of(0)), fitting.Path("x")), 36
-    )
-    training = fitting._sized(experiment, held_out_splits(images_of(0)), 685.0).training
-    assert training.steps == pytest.approx((685 - 100 - 10) / 1.15 / 0.5, abs=1)
-    assert training.checkpoint_every == 120
+    given = given_array(images_of(0), None, fitting.Path("x"), "none")
+    experiment = fitting._default_experiment(given.spec, 36)
+    steps = fitting._steps_until(685.0, experiment, given.source)
+    assert steps == pytest.approx((685 - 100 - 10) / 1.15 / 0.5, abs=1)
+    adapted = with_steps(experiment, 60)
+    assert (adapted.training.steps, adapted.optimizer.warmup_steps) == (60, 6)
 
 
 def test_updates_are_timed():

@@ -166,11 +166,10 @@ class Gaussian:
 
     def __init__(self, dimension):
         sde = VP()
-        score = MixtureScore(cases.gaussian(dimension), sde)
+        self.score = MixtureScore(cases.gaussian(dimension), sde)
         self.run = types.SimpleNamespace(
-            score=score,
             layout=types.SimpleNamespace(shape=(dimension,)),
-            experiment=types.SimpleNamespace(sde=sde),
+            experiment=types.SimpleNamespace(process=sde),
         )
 
     def distance(self, x):
@@ -210,11 +209,11 @@ def test_fewest_steps_are_those_that_reach_the_peer(monkeypatch):
     monkeypatch.setattr(conditions, "speed_of", lambda library: 0.9)
     # The deviation is too large by .044 in 9 steps and by .05 in 8.
     peer = FrechetDistance(0.047**2, 0.0, 0.0, (100, None), (1, 1), 1)
-    found = sampling.fewest_steps(trained, peer, 400, 3)
-    assert found.steps == 9
+    found = sampling.fewest_steps(trained, sampling.candidates(), peer, 400, 3)
+    assert found.evaluations == 10
     assert len(found.samples.seconds) == 3
     assert found.samples.conditions.ours == 0.9
     assert found.program.costs() == {"compile_seconds": 1.5, "peak_bytes": 7}
     monkeypatch.setattr(sampling, "CANDIDATE_STEPS", (1, 2))
-    with pytest.raises(AssertionError, match="2 steps are not enough"):
-        sampling.fewest_steps(trained, peer, 400, 2)
+    with pytest.raises(AssertionError, match="3 evaluations are not enough"):
+        sampling.fewest_steps(trained, sampling.candidates(), peer, 400, 2)

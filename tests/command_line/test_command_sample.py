@@ -141,6 +141,7 @@ def test_help_after_a_run_shows_the_defaults_of_its_experiment(ring_run):
         (["--batch-size", 0], "`batch_size` must be at least 1"),
         (["--seed", -1], "`seed` must lie between 0 and 2^32 - 1"),
         (["--sampler", "published"], "the run is of no published model"),
+        (["--compute-dtype", "float16"], "--compute-dtype must be one of bfloat16, float32: got"),
         (["--cuont", 3], "Unrecognized options: --cuont, 3. Perhaps you meant --count"),
     ],
 )
@@ -148,6 +149,16 @@ def test_options_are_refused(ring_copy, options, complaint):
     before = contents(ring_copy)
     assert complaint in refusal("sample", ring_copy, *options)
     assert contents(ring_copy) == before
+
+
+def test_a_network_in_bfloat16_draws_almost_the_same(ring_copy):
+    low, exact = (
+        succeed("sample", ring_copy, "--count", 8, "--compute-dtype", dtype)["out"]
+        for dtype in ("bfloat16", "float32")
+    )
+    assert low == exact.replace("em-steps8", "em-steps8-bfloat16")
+    low, exact = (np.load(path)["samples"] for path in (low, exact))
+    assert 1e-5 < np.abs(low - exact).max() < 0.02 * np.abs(exact).max()
 
 
 def test_the_run_comes_first(ring_run):

@@ -44,6 +44,19 @@ def test_shards_hold_the_samples_of_a_file(folder, tiny_run, tmp_path):
     assert results["pictures"] == [str(folder / "samples.png")]
 
 
+def test_samples_of_another_type_are_others(folder, tiny_run, tmp_path):
+    folder, _ = folder
+    identity = json.loads((folder / "identity.json").read_text())
+    assert "compute_dtype" not in identity["sampling"]
+    low = (*DRAWN, "--compute-dtype", "bfloat16")
+    assert "holds other samples, whose sampling is" in refusal(
+        "sample", tiny_run, *low, "--out", folder
+    )
+    succeed("sample", tiny_run, *low, "--out", tmp_path / "low")
+    identity = json.loads((tmp_path / "low" / "identity.json").read_text())
+    assert identity["sampling"]["compute_dtype"] == "bfloat16"
+
+
 @pytest.mark.parametrize("left", ["whole", "unfinished line", "damaged shard", "missing shard"])
 def test_a_killed_command_ends_as_one_that_is_not(folder, tiny_run, tmp_path, monkeypatch, left):
     other, writes, whole_file = tmp_path / "killed", [], shards.whole_file

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from sde_jax.command_line.stored_settings import stored_settings
+from sde_jax.runs.catalogue import find
+
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import contextlib, json, sys
@@ -50,8 +53,51 @@ def test_an_answer_or_a_refusal_imports_nothing_that_computes():
     assert modules & COMPUTING == {"PIL", "numpy"}
 
 
+REFUSED_AFTER_A_RUN = [
+    *("sample --bogus", "sample --steps x", "sample --sampler ode --steps 5"),
+    *("sample --snr 0.1", "evaluate --count 3", "evaluate --metrics frechet --likelihood.probes 2"),
+    *("likelihood --tolerance 0", "likelihood --trace exact --probes 3"),
+    "likelihood --compute-dtype bfloat16",
+]
+
+
+def test_an_option_is_refused_before_its_run_is_opened(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(find("digits_vp").config()))
+    helped = f"sample {tmp_path} --help"
+    refused = [command.replace(" ", f" {tmp_path} ", 1) for command in REFUSED_AFTER_A_RUN]
+    codes, modules = after(helped, *refused)
+    by_command = dict(zip([helped, *refused], codes, strict=True))
+    assert by_command == {helped: 0} | dict.fromkeys(refused, 2)
+    assert not modules & COMPUTING
+
+
+def test_a_run_that_stores_no_settings_is_opened(tmp_path):
+    """Its experiment knows them."""
+    config = find("digits_vp").config()
+    assert stored_settings_of(tmp_path, config).sampling == find("digits_vp").experiment.sampling
+    for odd in ({"type": "my.py:Sampling"}, {"type": 3}, {"type": "sde_jax.sde.VP"}, 3):
+        experiment = config["experiment"] | {"sampling": odd}
+        assert stored_settings_of(tmp_path, config | {"experiment": experiment}) is None
+    assert stored_settings_of(tmp_path, config | {"experiment": {}}) is None
+    del config["format"]
+    assert stored_settings_of(tmp_path, config) is None
+
+
+def stored_settings_of(folder, config):
+    (folder / "config.json").write_text(json.dumps(config))
+    return stored_settings(folder)
+
+
 @pytest.mark.slow("test_an_answer_or_a_refusal_imports_nothing_that_computes")
 def test_the_help_of_an_experiment_imports_no_solver():
     codes, modules = after("train digits_vp --help")
     assert codes == [0]
     assert modules & (COMPUTING | {"jinja2"}) == {"jax", "numpy", "flax", "optax", "PIL"}
+
+
+@pytest.mark.slow("test_an_answer_or_a_refusal_imports_nothing_that_computes")
+def test_a_training_that_begins_imports_no_solver_and_no_pictures():
+    codes, modules = after("train digits_vp --dry-run")
+    assert codes == [0]
+    assert "jax" in modules
+    assert not modules & {"diffrax", "matplotlib", "sklearn"}

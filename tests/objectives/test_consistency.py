@@ -148,7 +148,7 @@ def test_student_of_a_gaussian_converges_to_the_exact_map():
 @pytest.mark.slow("test_student_of_a_gaussian_converges_to_the_exact_map")
 def test_student_of_a_mixture_converges_to_the_exact_map():
     consistency = objective(MLPSpec(width=64, depth=2).build(), VP(), DEVIATION, scale=2.0)
-    params = trained(consistency, MIXTURE, steps=12000)
+    params = trained(consistency, MIXTURE, steps=7000)
 
     def exact(x):
         return quantile_flow(MIXTURE, VP(), x[:, 0], jnp.asarray(1.0), jnp.asarray(1e-6))[:, None]

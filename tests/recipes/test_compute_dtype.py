@@ -6,11 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiny import tiny
 
 from experiments.digits import digits_vp
 from sde_jax.data import Batch, GaussianMixture
 from sde_jax.nets.mlp import MLPSpec
 from sde_jax.nets.spec import NetworkSpec
+from sde_jax.runs.catalogue import find
 
 points = dataclasses.replace(
     digits_vp(),
@@ -52,6 +54,28 @@ def test_what_is_kept_is_float32(updated):
 
 def test_it_is_not_sampled_or_measured_so():
     assert points.model().network.dtype == jnp.float32
+
+
+def drawing_in(name, dtype):
+    """The program that draws samples of a tiny experiment."""
+    experiment = find(tiny(name)).experiment
+    layout, sampling = experiment.data.layout(), experiment.sampling
+    sampler = dataclasses.replace(sampling, compute_dtype=dtype).build()
+    draw = experiment.sample_fn(layout, sampler, experiment.data.load)
+    state = jax.eval_shape(experiment.learner(layout.shape).init, jax.random.key(0))
+    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 2))
+    return str(jax.make_jaxpr(draw)(state.params, keys, jax.ShapeDtypeStruct((2,), np.int32)))
+
+
+@pytest.mark.parametrize("name", ["digits", "student", "conditional", "latent"])
+def test_every_network_of_a_score_draws_in_bfloat16(name):
+    assert "bf16" in drawing_in(name, "bfloat16")
+    assert "bf16" not in drawing_in(name, "float32")
+
+
+def test_other_models_draw_in_float32():
+    with pytest.raises(ValueError, match="`compute_dtype` must be float32 for a DenoiserScore"):
+        drawing_in("denoiser_prior", "bfloat16")
 
 
 def test_a_network_without_a_type_of_its_own_is_refused():

@@ -8,7 +8,7 @@ from tiny import digits, latent
 
 from sde_jax.nets import NCSNppSpec
 from sde_jax.recipes import Named
-from sde_jax.recipes.effects import late_settings, shapes_of
+from sde_jax.recipes.effects import inspect, late_settings
 from sde_jax.runs.trained_run import stored_experiment
 from sde_jax.runs.training import prepare, train_experiment
 from sde_jax.training import RunDirectory
@@ -37,9 +37,9 @@ def test_the_levels_are_those_of_what_the_network_sees():
     network = NCSNppSpec(channels=8, multipliers=(1,), attention_resolutions=(8,))
     experiment = dataclasses.replace(latent(), network=network)
     with pytest.raises(ValueError, match=f"{ATTENTION}4, or none: got 8"):
-        shapes_of(experiment.learner((8, 8, 1)))
+        inspect(experiment.learner((8, 8, 1)))
     network = dataclasses.replace(network, attention_resolutions=(4,))
-    shapes_of(dataclasses.replace(experiment, network=network).learner((8, 8, 1)))
+    inspect(dataclasses.replace(experiment, network=network).learner((8, 8, 1)))
 
 
 def test_a_run_from_before_goes_on(digits_run):
@@ -100,7 +100,7 @@ def test_the_words_are_warnings(tmp_path, monkeypatch, capsys):
     usual = digits()
     training = dataclasses.replace(usual.training, eval_every=9)
     monkeypatch.setattr("sde_jax.runs.training.train", lambda *args, **options: None)
-    monkeypatch.setattr("sde_jax.runs.training.figures.curves", lambda *args, **options: None)
+    monkeypatch.setattr("sde_jax.figures.curves", lambda *args, **options: None)
     for resume, expected in ((False, 1), (True, 0)):
         named = Named("x", dataclasses.replace(usual, training=training))
         train_experiment(named, tmp_path / "run", resume=resume)

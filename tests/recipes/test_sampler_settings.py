@@ -13,7 +13,7 @@ from sde_jax.recipes.sampler_settings import (
     SamplerName,
     SamplerSettings,
 )
-from sde_jax.sampling import DDIM, KarrasGrid, LogSNRGrid, UniformGrid
+from sde_jax.sampling import DDIM, KarrasGrid, LogSNRGrid, LowPrecision, UniformGrid
 
 FIELDS = {field.name for field in dataclasses.fields(SamplerSettings)}
 
@@ -103,3 +103,14 @@ def test_a_sampler_without_a_grid_has_none_to_fit():
 def test_what_cannot_be_fitted_is_refused(settings, fits, reason):
     with pytest.raises(ValueError, match=rf"^`grid` must not be fitted, since {reason}.*log-snr"):
         SamplerSettings(grid="fitted", **settings).resolved(fits=fits)
+
+
+def test_adaptive_steps_do_not_follow_the_rounding_of_a_type():
+    low = SamplerSettings(sampler="ode", tolerance=1e-4, compute_dtype="bfloat16")
+    with pytest.raises(ValueError, match="`tolerance` must be at least 0.001 for a network in bfl"):
+        low.build()
+    loose = dataclasses.replace(low, tolerance=1e-3).build(frames=2)
+    assert loose == LowPrecision(
+        sampler=SamplerSettings(sampler="ode", tolerance=1e-3).build(frames=2)
+    )
+    assert low.switched("em").build().sampler == SamplerSettings(sampler="em").build()

@@ -27,23 +27,18 @@ from sde_jax.runs.trained_run import open_run
 
 NAMES = [
     *("cifar10_subvp", "cifar10_ve", "cifar10_vp", "digits_bits", "digits_classifier"),
-    "digits_conditional",
-    *("digits_ddpm", "digits_denoiser_prior", "digits_dequantizer", "digits_flow"),
-    "digits_flow_matching",
-    *("digits_gan", "digits_labels"),
-    *("digits_latent", "digits_noisy_classifier", "digits_sliced", "digits_student"),
-    *("digits_subvp", "digits_vae"),
+    *("digits_conditional", "digits_ddpm", "digits_denoiser_prior", "digits_dequantizer"),
+    *("digits_flow", "digits_flow_matching", "digits_gan", "digits_labels", "digits_latent"),
+    *("digits_noisy_classifier", "digits_sliced", "digits_student", "digits_subvp", "digits_vae"),
     *("digits_ve", "digits_vp", "field_2d", "flowers_colour", "flowers_colour_narrow"),
-    "flowers_narrow",
-    *("flowers_vp", "folder", "mnist_bits_narrow", "mnist_classifier", "mnist_conditional"),
-    "mnist_conditional_narrow",
+    *("flowers_narrow", "flowers_vp", "folder", "gaussian_linear_uniform", "gaussian_mixture"),
+    *("mnist_bits_narrow", "mnist_classifier", "mnist_conditional", "mnist_conditional_narrow"),
     *("mnist_ddpm", "mnist_ddpm_narrow", "mnist_denoiser_prior", "mnist_flow"),
-    *("mnist_flow_matching_narrow", "mnist_flow_narrow"),
-    *("mnist_gan", "mnist_gan_narrow", "mnist_labels", "mnist_latent", "mnist_latent_narrow"),
-    *("mnist_noisy_classifier", "mnist_sliced", "mnist_subvp", "mnist_subvp_narrow", "mnist_vae"),
-    *("mnist_vae_narrow", "mnist_ve", "mnist_ve_narrow", "mnist_vp", "mnist_vp_narrow"),
-    "numbers",
-    *("quickstart", "ring", "ring_implicit", "ring_sliced", "series", "svhn_vp", "table"),
+    *("mnist_flow_matching_narrow", "mnist_flow_narrow", "mnist_gan", "mnist_gan_narrow"),
+    *("mnist_labels", "mnist_latent", "mnist_latent_narrow", "mnist_noisy_classifier"),
+    *("mnist_sliced", "mnist_subvp", "mnist_subvp_narrow", "mnist_vae", "mnist_vae_narrow"),
+    *("mnist_ve", "mnist_ve_narrow", "mnist_vp", "mnist_vp_narrow", "numbers", "quickstart"),
+    *("ring", "ring_implicit", "ring_sliced", "series", "slcp", "svhn_vp", "table", "two_moons"),
     "volume",
 ]
 STUDIES = [
@@ -62,12 +57,16 @@ SHAPES = {
     "flowers_colour_narrow": (32, 32, 3),
     "flowers_narrow": (32, 32, 1),
     "folder": (64, 64, 3),
+    "gaussian_linear_uniform": (10,),
+    "gaussian_mixture": (2,),
     "mnist": (32, 32, 1),
     "quickstart": (8, 8, 1),
     "numbers": (3,),
     "ring": (2,),
     "series": (256, 1),
+    "slcp": (5,),
     "svhn": (32, 32, 3),
+    "two": (2,),
     "volume": (8, 8, 8, 1),
     "table": (8,),
 }
@@ -80,7 +79,7 @@ DRY = [
 LIGHT = [
     *("digits_classifier", "digits_ddpm", "digits_gan", "digits_labels", "digits_noisy_classifier"),
     *("digits_sliced", "digits_vae", "digits_vp", "ring", "ring_implicit", "ring_sliced"),
-    *("numbers", "table"),
+    *("numbers", "table", "two_moons"),
 ]
 """Experiments whose losses are traced quickly."""
 STRIPES = '''
@@ -335,7 +334,7 @@ def test_a_broken_file_is_reported_and_leaves_the_other_commands(own_folder):
         warnings.simplefilter("default")
         outcome = run_command("list")
     assert outcome.code == 0
-    assert outcome.results["experiments"][:3] == ["late", "quickstart", "stripes"]
+    assert outcome.results["experiments"][:4] == ["late", "numbers", "quickstart", "stripes"]
     (line,) = outcome.messages
     assert line.startswith(f"warning: {own_folder / 'broken.py'} cannot be parsed: SyntaxError: ")
     assert line.endswith("Its experiments are left out.")

@@ -10,7 +10,7 @@ from tiny import tiny, write_run
 
 import sde_jax
 from sde_jax.command_line.opening import place_in
-from sde_jax.data import ArrayFile, DataNotFoundError, Digits, Folder, Storage, TfdsImages
+from sde_jax.data import DataNotFoundError, Digits, Folder, NumberFile, Storage, TfdsImages
 from sde_jax.recipes import Named
 from sde_jax.runs.catalogue import find
 from sde_jax.runs.data_place import DataPlace, naming_option
@@ -111,14 +111,8 @@ def test_a_run_stores_absolute_paths(tmp_path, monkeypatch):
 
 
 def test_every_kind_of_data_names_its_option(tmp_path):
-    shape = {"shape": (8, 8, 1), "sha256": "0"}
-    (tmp_path / "text.npz").write_text("none")
     (tmp_path / "empty").mkdir()
-    np.savez(tmp_path / "other.npz", train=np.zeros((1, 8, 8, 1), np.uint8))
     for data, complaint in {
-        ArrayFile(path=str(tmp_path / "gone.npz"), **shape): "No such file or directory",
-        ArrayFile(path=str(tmp_path / "text.npz"), **shape): "neither an .npy nor an .npz file",
-        ArrayFile(path=str(tmp_path / "other.npz"), **shape): "has no array 'test'",
         Folder(path=str(tmp_path / "empty")): "is empty: put pictures there, such as PNG",
     }.items():
         with pytest.raises(DataNotFoundError, match=complaint) as caught, naming_option(data):
@@ -134,12 +128,17 @@ def test_every_kind_of_data_names_its_option(tmp_path):
 
 
 def test_arrays_that_moved_out_of_their_run_are_found(tmp_path):
-    images = np.arange(2 * 64, dtype=np.uint8).reshape(2, 8, 8, 1)
-    splits = {"train": images[:1], "test": images[1:]}
-    data = ArrayFile.of(splits, tmp_path / "data.npz")
-    data.write(splits)
-    moved = (tmp_path / "data.npz").rename(tmp_path / "elsewhere.npz")
-    assert DataPlace(path=str(moved)).of(data, tmp_path).load().sizes == {"train": 1, "test": 1}
+    for name in ("x", "y"):
+        np.save(tmp_path / f"{name}.npy", np.arange(40.0).reshape(20, 2))
+    data = NumberFile(path=str(tmp_path / "x.npy"), condition_path=str(tmp_path / "y.npy"))
+    place = DataPlace(path=str(tmp_path / "z.npy"), condition_path=str(tmp_path / "w.npy"))
+    (tmp_path / "x.npy").rename(tmp_path / "z.npy")
+    both = "--data.path or --data.condition-path says"
+    with pytest.raises(DataNotFoundError, match=both), naming_option(data):
+        data.load()
+    (tmp_path / "y.npy").rename(tmp_path / "w.npy")
+    source = place.of(data, tmp_path).load()
+    assert source.sizes == {"train": 18, "test": 2} and source.condition_size == 2
 
 
 def test_pictures_that_are_not_square_are_padded_and_of_many_sizes_refused(tmp_path):

@@ -67,6 +67,13 @@ def test_other_weights_have_another_grid(ring_copy, fits, capfd):
     assert line.endswith("was fitted to other weights or by another version: fitting again.")
 
 
+def test_a_network_in_bfloat16_has_the_times_of_float32(ring_copy, tmp_path, fits):
+    for dtype in ("bfloat16", "float32"):
+        sampled(ring_copy, tmp_path / f"{dtype}.npz", "--compute-dtype", dtype)
+    assert [path.name for path in (ring_copy / "grids").iterdir()] == [f"{NAME}.json"]
+    assert len(fits) == 1
+
+
 def test_a_damaged_grid_is_fitted_again(ring_copy, fits, capfd):
     run = open_run(ring_copy)
     first = grid_of(run)

@@ -7,9 +7,11 @@ from typing import Annotated, Any
 import tyro
 
 from sde_jax.arguments import RunPath, check_counts, check_seed, option
+from sde_jax.command_line.parsing import parse
 from sde_jax.recipes.evaluation_settings import EvaluationSettings
 from sde_jax.recipes.likelihood_settings import LikelihoodSettings
 from sde_jax.runs.data_place import DataPlace
+from sde_jax.validation import check_effects
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +25,9 @@ class Evaluate:
     statistics: Annotated[Path | None, option("FILE", "they are computed, and cached")] = None
     """Statistics of the training data, as `data statistics` writes them or as published; for one
     feature network."""
+    condition: Annotated[Path | None, option("FILE", "those of held-out data, in turn")] = None
+    """Conditions of the samples, of a run that was trained with some: a file of numbers with a row
+    for all or one for each. Held-out examples are measured under their own."""
     data: DataPlace = DataPlace()
     batch_size: int = 256
     """Examples drawn or measured at once; results do not depend on it, up to rounding."""
@@ -32,3 +37,21 @@ class Evaluate:
     def __post_init__(self) -> None:
         check_counts(batch_size=self.batch_size)
         check_seed(self.seed)
+
+
+def parsed(args: list[str], run: Path, experiment: Any) -> Evaluate:
+    """Parses arguments for a run, with the defaults of its experiment.
+
+    Raises:
+      ValueError: if an option that is given has no effect.
+    """
+    usual = experiment.evaluation
+    default = Evaluate(run=run, settings=usual, likelihood=experiment.likelihood)
+    options = parse(Evaluate, args, "sde-jax evaluate", default, run=run)
+    settings = options.settings
+    check_effects(settings, usual)
+    if settings.sampling is not None and usual.sampling is not None:
+        settings.sampling.check_changes(usual.sampling)
+    if options.likelihood != default.likelihood and "likelihood" not in settings.metrics:
+        raise ValueError("--likelihood has no effect unless --metrics has likelihood.")
+    return options

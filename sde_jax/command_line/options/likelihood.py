@@ -8,10 +8,11 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from sde_jax.arguments import RunPath, check_counts, check_seed, option
+from sde_jax.command_line.parsing import parse
 from sde_jax.data.splits import TEST
 from sde_jax.recipes.likelihood_settings import LEAST_STEPS, LikelihoodSettings
 from sde_jax.runs.data_place import DataPlace
-from sde_jax.validation import shown
+from sde_jax.validation import check_effects, shown
 
 MOST_STEPS = 10**6
 
@@ -35,6 +36,9 @@ class Likelihoods:
     needs."""
     stderr: Annotated[float | None, option("BITS", "a tenth of the error over examples")] = None
     """The error that the solver may add to the mean with `--steps auto`."""
+    condition: Annotated[Path | None, option("FILE", "those of the examples")] = None
+    """Conditions of the examples, of a run that was trained with some: a file of numbers with a row
+    for all or one for each."""
     data: DataPlace = DataPlace()
     batch_size: int = 256
     """Examples measured at once; a result does not depend on it."""
@@ -59,3 +63,16 @@ class Likelihoods:
                 "--steps auto measures the mean alone, without a line of --out for "
                 "each example: state a number of steps."
             )
+
+
+def parsed(args: list[str], run: Path, experiment: Any) -> Likelihoods:
+    """Parses arguments for a run, with the defaults of its experiment.
+
+    Raises:
+      ValueError: if an option that is given has no effect.
+    """
+    default = Likelihoods(run=run, settings=experiment.likelihood)
+    options = parse(Likelihoods, args, "sde-jax likelihood", default, run=run)
+    if options.settings is not None:
+        check_effects(options.settings, default.settings)
+    return options
