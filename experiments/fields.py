@@ -51,7 +51,8 @@ def field_2d() -> ScoreExperiment:
 
     sde-jax train field_2d
 
-    Two CPU cores, 10 minutes; nats per dimension within .02 of the entropy.
+    Two busy CPU cores, 14 minutes; .007 +- .004 nats per dimension below the exact density. Half of
+    the wave numbers are within two standard errors of the spectrum.
     """
     return replace(
         series(),
@@ -65,7 +66,7 @@ def volume() -> ScoreExperiment:
 
     sde-jax train volume
 
-    Two CPU cores, 10 minutes; nats per dimension within .02 of the entropy.
+    Not yet trained.
     """
     return replace(
         series(),
