@@ -121,3 +121,8 @@ def strided_parts(tree: PyTree, count: int) -> list[PyTree]:
     """
     strided = jax.tree.map(lambda x: x.reshape(-1, count, *x.shape[1:]), tree)
     return [jax.tree.map(lambda x, k=k: x[:, k], strided) for k in range(count)]
+
+
+def first_place(wrong: np.ndarray) -> list[int]:
+    """Returns the indices of the first true element."""
+    return [int(number) for number in np.unravel_index(wrong.argmax(), wrong.shape)]

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from sde_jax.arrays import first_place
 from sde_jax.data import (
     BoxScaling,
     ChannelScaling,
@@ -68,7 +69,7 @@ def _check_finite(data: np.ndarray, *, log: bool) -> None:
     """Raises ValueError for values without a density."""
     wrong = ~np.isfinite(data) | ((data <= 0) if log else False)
     if wrong.any():
-        place = [int(number) for number in np.unravel_index(wrong.argmax(), data.shape)]
+        place = first_place(wrong)
         rule = "finite and positive, since the run takes logarithms" if log else "finite"
         count = np.count_nonzero(wrong)
         raise ValueError(f"`data` must be {rule}: {count} values are not, the first at {place}.")
@@ -78,7 +79,7 @@ def _check_inside(data: np.ndarray, rows: np.ndarray) -> None:
     """Raises ValueError for values outside the bounds, or on them."""
     wrong = ~np.isfinite(rows)
     if wrong.any():
-        place = [int(number) for number in np.unravel_index(wrong.argmax(), data.shape)]
+        place = first_place(wrong.reshape(data.shape))
         raise ValueError(
             f"`data` must lie inside the bounds of the prior: {np.count_nonzero(wrong)} values do "
             f"not, the first at {place}: {data[tuple(place)]}."

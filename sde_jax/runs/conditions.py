@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import jax
 import numpy as np
 
+from sde_jax.arrays import first_place
 from sde_jax.data import TEST, TRAIN, NumberFile, read_table
 from sde_jax.data.source import Batch, DataSource
 from sde_jax.nets import Condition
@@ -121,10 +122,9 @@ def checked(experiment: ScoreExperiment, values: Any) -> Condition:
         )
     wrong = ~np.isfinite(rows)
     if wrong.any():
-        place = [int(number) for number in np.unravel_index(wrong.argmax(), rows.shape)]
         raise ValueError(
             f"`condition` must be finite: {np.count_nonzero(wrong)} numbers are not, the first at "
-            f"{place}."
+            f"{first_place(wrong)}."
         )
     vectors: Any = np.asarray(rows, np.float32)
     return Condition(vector=vectors)
